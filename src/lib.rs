@@ -1,1 +1,26 @@
+//! The worker: takes a task from a queue, has a coding agent change a repository, checks the change and opens a pull request.
+//!
+//! ARCHITECTURE.md is the map. Dependencies point down the list: a room may use the ones below it, and [`run`] composes the adapters,
+//! which do not know each other.
 
+pub mod cli;
+pub mod telemetry;
+
+pub mod worker;
+
+pub mod run;
+
+pub mod agent;
+pub mod checks;
+pub mod gate;
+pub mod github;
+pub mod journal;
+pub mod publish;
+pub mod queue;
+pub mod workspace;
+
+pub mod process;
+pub mod sandbox;
+
+pub mod config;
+pub mod task;
