@@ -3,13 +3,21 @@
 //! Owns every default, the names of all environment variables and the reading of them; no other room reads the environment. A setting that
 //! is wrong is an error with its place and what would be right, never a guess. Secrets come from the environment alone.
 
+mod environment;
+mod file;
+
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use environment::{Environment, VARIABLES, Variable};
+
 use crate::task::RepoName;
+
+/// Where the settings are looked for when `--config` names no file, below the platform's configuration directory.
+const FILE_NAME: &str = "codingworker.toml";
 
 /// Everything the program may be told, with defaults filled in.
 #[derive(Debug, Clone)]
@@ -50,7 +58,7 @@ pub struct QueueSettings {
     pub region: Option<String>,
     /// How long a delivery is leased at a time; the queue's own visibility timeout when absent.
     pub lease: Option<Duration>,
-    /// Whether the AWS chain has credentials of its own to look for. A loopback server without keys accepts any.
+    /// Whether requests carry a placeholder for credentials: a loopback server without keys of its own accepts any.
     pub anonymous: bool,
 }
 
@@ -137,4 +145,153 @@ pub enum LogFormat {
     #[default]
     Text,
     Json,
+}
+
+impl Config {
+    /// Reads `file` (or, without one, the platform's configuration file if it is there) and lets the environment override it.
+    ///
+    /// # Errors
+    /// A file that can't be read, a key that is not known, a value of the wrong type or out of range: each with its place.
+    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let named = file.map(Path::to_path_buf).or_else(|| environment.path("CODINGWORKER_CONFIG"));
+        let (path, required) = match named {
+            Some(path) => (path, true),
+            None => (environment.configuration_directory().join("codingworker").join(FILE_NAME), false),
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound && !required => String::new(),
+            Err(source) => return Err(ConfigError::Unreadable { path, source }),
+        };
+        Self::parse(&text, &path, environment)
+    }
+
+    /// Makes the settings of a file's text and the environment; `path` is only named in errors.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut file: file::File =
+            toml::from_str(text).map_err(|source| ConfigError::Malformed { path: path.to_path_buf(), source })?;
+        environment::apply(&mut file, environment)?;
+        file.validate(environment).map_err(|invalid| ConfigError::Invalid { path: path.to_path_buf(), invalid })
+    }
+
+    /// Whether the allow list names this repository.
+    #[must_use]
+    pub fn allows(&self, repository: &RepoName) -> bool {
+        self.repositories.iter().any(|allowed| allowed.is_same_as(repository))
+    }
+}
+
+/// Why there is no [`Config`].
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("can't read the configuration file {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}: {source}", path.display())]
+    Malformed { path: PathBuf, source: toml::de::Error },
+    #[error("{}: {invalid}", path.display())]
+    Invalid { path: PathBuf, invalid: InvalidSetting },
+    #[error("environment variable {name} is {value:?}, expected {expected}")]
+    Variable { name: &'static str, value: String, expected: &'static str },
+}
+
+/// A setting whose value has the right type but can't be.
+#[derive(Debug, thiserror::Error)]
+#[error("`{key}` is {found}, expected {expected}")]
+pub struct InvalidSetting {
+    key: &'static str,
+    found: String,
+    expected: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let home = [("HOME", "/home/user"), ("PATH", "/usr/bin")];
+        Environment::from_variables(
+            home.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )
+    }
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        Config::parse(text, Path::new("codingworker.toml"), &environment(variables)).map_err(|error| error.to_string())
+    }
+
+    fn check_refused(text: &str, expected: &[&str]) {
+        let error = parse(text, &[]).expect_err("the settings are wrong");
+        for part in expected {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn nothing_need_be_said() {
+        let config = parse("", &[]).unwrap();
+        assert_eq!(config.queue.name, "codingworker-tasks");
+        assert_eq!(config.github.api_url, "https://api.github.com");
+        assert_eq!(config.data_dir, Path::new("/home/user/.local/share/codingworker"));
+        assert_eq!(config.agent.model_timeout, Duration::from_secs(600));
+        assert!(matches!(config.agent.kind, AgentKind::Aider(_)));
+        assert!(config.repositories.is_empty());
+    }
+
+    #[test]
+    fn the_example_documents_every_key_with_its_default() {
+        let example = include_str!("../codingworker.example.toml");
+        parse(example, &[]).unwrap();
+        let uncommented: String = example
+            .lines()
+            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let every: toml::Table = toml::from_str(&uncommented).unwrap();
+        for (section, keys) in file::KEYS {
+            let table =
+                if section.is_empty() { Some(&every) } else { every.get(*section).and_then(toml::Value::as_table) };
+            for key in *keys {
+                assert!(table.is_some_and(|table| table.contains_key(*key)), "[{section}] {key} is not in the example");
+            }
+        }
+        parse(&uncommented, &[]).unwrap();
+    }
+
+    #[test]
+    fn a_wrong_setting_is_an_error_with_its_place_and_what_would_be_right() {
+        check_refused(
+            "[agent]\nmodle = \"x\"\n",
+            &["codingworker.toml: ", "line 2", "unknown field `modle`", "`models`"],
+        );
+        check_refused("language = \"fr\"\n", &["line 1", "unknown variant `fr`", "`en` or `ja`"]);
+        check_refused("[checks]\nfix_ups = \"three\"\n", &["line 2", "invalid type", "three"]);
+        check_refused("repositories = [\"codingworker\"]\n", &["`repositories`", "\"codingworker\"", "owner/name"]);
+        check_refused("[queue]\nlease_seconds = 10\n", &["`queue.lease_seconds`", "10", "30 to 43200"]);
+        check_refused("[agent]\nkind = \"command\"\n", &["`agent.command`", "{prompt_file}"]);
+        check_refused("[github]\napi_url = \"http://example.com\"\n", &["`github.api_url`", "https"]);
+        check_refused("[publish]\nbranch_prefix = \"a..b\"\n", &["`publish.branch_prefix`", "branch"]);
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let variables =
+            [("CODINGWORKER_LANGUAGE", "ja"), ("CODINGWORKER_REPOSITORIES", "o/a, o/b"), ("GITHUB_TOKEN", "secret")];
+        let config = parse("language = \"en\"\nrepositories = [\"o/c\"]\n", &variables).unwrap();
+        assert_eq!(config.language, Language::Ja);
+        assert!(config.allows(&"O/A".parse().unwrap()) && !config.allows(&"o/c".parse().unwrap()));
+        assert!(config.github.token.is_some());
+        assert!(!format!("{config:?}").contains("secret"));
+        let error = parse("", &[("CODINGWORKER_LANGUAGE", "fr")]).unwrap_err();
+        assert_eq!(error, "environment variable CODINGWORKER_LANGUAGE is \"fr\", expected `en` or `ja`");
+    }
+
+    #[test]
+    fn a_loopback_queue_needs_no_credentials() {
+        let file = "[queue]\nendpoint_url = \"http://127.0.0.1:9324\"\n";
+        assert!(parse(file, &[]).unwrap().queue.anonymous);
+        assert!(!parse(file, &[("AWS_ACCESS_KEY_ID", "id")]).unwrap().queue.anonymous);
+        assert!(!parse("", &[]).unwrap().queue.anonymous);
+    }
 }

@@ -1,1 +1,277 @@
-//! (being built)
+//! The worker's side of the queue, over aws-sdk-sqs: receive, extend, release, delete, send, and what the queue says of itself.
+//!
+//! Knows AWS's wire through the SDK alone, so an SQS-compatible server differs by its endpoint. Every call has a time limit of its own,
+//! because the SDK has none that ends a receive whose connection died. Leaves what becomes of a delivery to the run.
+
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::Credentials;
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
+use jiff::Timestamp;
+
+use crate::config::QueueSettings;
+
+/// The longest SQS lets a receive wait for a message (the SQS API Reference, `ReceiveMessage`).
+pub const LONGEST_WAIT: Duration = Duration::from_secs(20);
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The visibility timeout and receive count that AWS gives a queue nobody configured.
+const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
+
+pub struct Queue {
+    client: Client,
+    url: String,
+}
+
+/// One receipt of a message.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub message_id: String,
+    pub receipt_handle: String,
+    /// How often the message was received, this time included.
+    pub receive_count: u32,
+    pub body: String,
+    pub received_at: Timestamp,
+}
+
+/// How the queue is set up, as far as the worker must know.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    pub visibility_timeout: Duration,
+    /// After this many receives SQS moves the message to the dead-letter queue; `None` when it has none.
+    pub max_receive_count: Option<u32>,
+}
+
+/// How many messages there are, by SQS's own approximate counts.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Depth {
+    pub waiting: u64,
+    pub in_flight: u64,
+    pub delayed: u64,
+}
+
+/// Why a call to the queue failed.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    #[error("there is no queue {queue}: check `queue.name` or `queue.url`, the region and the account")]
+    Missing { queue: String },
+    #[error("the queue refused the credentials: {message}")]
+    Refused { message: String },
+    #[error("the lease is over: {message}")]
+    LeaseOver { message: String },
+    #[error("the queue did not answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("the queue could not be asked: {message}")]
+    Failed { message: String },
+}
+
+impl Queue {
+    /// Finds the queue that the settings name.
+    ///
+    /// # Errors
+    /// The queue is missing, or the credentials are, or the endpoint does not answer.
+    pub async fn connect(settings: &QueueSettings) -> Result<Self, QueueError> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).build());
+        if let Some(region) = &settings.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if settings.anonymous {
+            loader = loader.credentials_provider(Credentials::new("local", "local", None, None, "placeholder"));
+            loader = loader.region(Region::new(settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned())));
+        }
+        if let Some(endpoint) = &settings.endpoint_url {
+            loader = loader.endpoint_url(endpoint);
+        }
+        let client = Client::new(&loader.load().await);
+        let url = match &settings.url {
+            Some(url) => url.clone(),
+            None => {
+                let answer =
+                    call(&settings.name, CALL_TIMEOUT, client.get_queue_url().queue_name(&settings.name).send())
+                        .await?;
+                answer.queue_url.ok_or_else(|| QueueError::Missing { queue: settings.name.clone() })?
+            }
+        };
+        Ok(Self { client, url })
+    }
+
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Waits up to `wait` for a message.
+    pub async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        let request = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(1)
+            .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let answer = self.call(RECEIVE_TIMEOUT, request.send()).await?;
+        let Some(message) = answer.messages.unwrap_or_default().into_iter().next() else { return Ok(None) };
+        let receive_count = message
+            .attributes
+            .as_ref()
+            .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(1);
+        Ok(Some(Delivery {
+            message_id: message.message_id.unwrap_or_default(),
+            receipt_handle: message.receipt_handle.unwrap_or_default(),
+            receive_count,
+            body: message.body.unwrap_or_default(),
+            received_at: Timestamp::now(),
+        }))
+    }
+
+    /// Makes the delivery ours for `visibility` from now; zero gives it back at once.
+    pub async fn change_visibility(&self, delivery: &Delivery, visibility: Duration) -> Result<(), QueueError> {
+        let request = self
+            .client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(&delivery.receipt_handle)
+            .visibility_timeout(seconds(visibility));
+        self.call(CALL_TIMEOUT, request.send()).await.map(drop)
+    }
+
+    /// Ends the message.
+    pub async fn delete(&self, delivery: &Delivery) -> Result<(), QueueError> {
+        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&delivery.receipt_handle);
+        self.call(CALL_TIMEOUT, request.send()).await.map(drop)
+    }
+
+    /// Sends a message body with string attributes, and returns the message id.
+    pub async fn send(&self, body: &str, attributes: &[(&str, String)]) -> Result<String, QueueError> {
+        let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
+        for (name, value) in attributes {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            let value = value.map_err(|invalid| QueueError::Failed { message: invalid.to_string() })?;
+            request = request.message_attributes(*name, value);
+        }
+        Ok(self.call(CALL_TIMEOUT, request.send()).await?.message_id.unwrap_or_default())
+    }
+
+    /// How the queue is set up.
+    pub async fn policy(&self) -> Result<Policy, QueueError> {
+        let names = [QueueAttributeName::VisibilityTimeout, QueueAttributeName::RedrivePolicy];
+        let attributes = self.attributes(&names).await?;
+        let visibility = attributes.get(&QueueAttributeName::VisibilityTimeout).and_then(|value| value.parse().ok());
+        Ok(Policy {
+            visibility_timeout: visibility.map_or(DEFAULT_VISIBILITY, Duration::from_secs),
+            max_receive_count: attributes
+                .get(&QueueAttributeName::RedrivePolicy)
+                .and_then(|policy| max_receive_count(policy)),
+        })
+    }
+
+    pub async fn depth(&self) -> Result<Depth, QueueError> {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let attributes = self.attributes(&names).await?;
+        let [waiting, in_flight, delayed] =
+            names.map(|name| attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or_default());
+        Ok(Depth { waiting, in_flight, delayed })
+    }
+
+    async fn attributes(
+        &self,
+        names: &[QueueAttributeName],
+    ) -> Result<std::collections::HashMap<QueueAttributeName, String>, QueueError> {
+        let request = self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(Some(names.to_vec()));
+        Ok(self.call(CALL_TIMEOUT, request.send()).await?.attributes.unwrap_or_default())
+    }
+
+    async fn call<T, E, R>(
+        &self,
+        limit: Duration,
+        request: impl Future<Output = Result<T, SdkError<E, R>>>,
+    ) -> Result<T, QueueError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        call(&self.url, limit, request).await
+    }
+}
+
+async fn call<T, E, R>(
+    queue: &str,
+    limit: Duration,
+    request: impl Future<Output = Result<T, SdkError<E, R>>>,
+) -> Result<T, QueueError>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    match tokio::time::timeout(limit, request).await {
+        Err(_elapsed) => Err(QueueError::TimedOut(limit)),
+        Ok(Err(error)) => Err(classify(queue, &error)),
+        Ok(Ok(answer)) => Ok(answer),
+    }
+}
+
+/// The codes of the SQS API Reference, "Common Errors" and those of each action.
+fn classify<E, R>(queue: &str, error: &SdkError<E, R>) -> QueueError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    let message = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::message)
+        .map_or_else(|| DisplayErrorContext(error).to_string(), str::to_owned);
+    match code {
+        "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue" => {
+            QueueError::Missing { queue: queue.to_owned() }
+        }
+        "ReceiptHandleIsInvalid" | "MessageNotInflight" | "AWS.SimpleQueueService.MessageNotInflight" => {
+            QueueError::LeaseOver { message }
+        }
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationToken"
+        | "ExpiredToken"
+        | "InvalidSecurity" => QueueError::Refused { message },
+        _ => QueueError::Failed { message },
+    }
+}
+
+/// Reads `maxReceiveCount` of a redrive policy; SQS itself writes it as a number or as a string.
+fn max_receive_count(policy: &str) -> Option<u32> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    let count = policy.get("maxReceiveCount")?;
+    count.as_u64().map_or_else(|| count.as_str()?.parse().ok(), |count| u32::try_from(count).ok())
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redrive_policy_says_its_count_as_a_number_or_a_string() {
+        assert_eq!(max_receive_count(r#"{"deadLetterTargetArn":"a","maxReceiveCount":3}"#), Some(3));
+        assert_eq!(max_receive_count(r#"{"maxReceiveCount":"5"}"#), Some(5));
+        assert_eq!(max_receive_count("{}"), None);
+        assert_eq!(max_receive_count("nonsense"), None);
+    }
+}
