@@ -1,0 +1,136 @@
+//! The output of a program within a limit, its head and its tail, and all of it in a log.
+//!
+//! A stream is always read to its end, so that no program blocks on a full pipe.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+
+use super::ProcessError;
+
+const CHUNK: usize = 16 * 1024;
+
+/// What is kept of one stream: the first half of the limit, and the last.
+pub(super) struct Capture {
+    head: Vec<u8>,
+    head_limit: usize,
+    tail: VecDeque<u8>,
+    tail_limit: usize,
+    left_out: usize,
+}
+
+impl Capture {
+    pub(super) fn new(limit: usize) -> Self {
+        let head_limit = limit / 2;
+        Self { head: Vec::new(), head_limit, tail: VecDeque::new(), tail_limit: limit - head_limit, left_out: 0 }
+    }
+
+    /// Reads a stream to its end, into the log as well.
+    pub(super) async fn read(
+        &mut self,
+        stream: Option<pipe::Receiver>,
+        log: Option<&Path>,
+    ) -> Result<(), ProcessError> {
+        let Some(mut stream) = stream else { return Ok(()) };
+        let mut log = Log::open(log).await;
+        let mut chunk = vec![0; CHUNK];
+        // A pipe's read does not fail; if it did, there would be nothing more to keep.
+        while let Ok(count @ 1..) = stream.read(&mut chunk).await {
+            let bytes = chunk.get(..count).unwrap_or_default();
+            self.push(bytes);
+            log.append(bytes).await;
+        }
+        log.close()
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let room = self.head_limit.saturating_sub(self.head.len()).min(bytes.len());
+        let (head, rest) = bytes.split_at(room);
+        self.head.extend_from_slice(head);
+        self.tail.extend(rest);
+        let excess = self.tail.len().saturating_sub(self.tail_limit);
+        self.tail.drain(..excess);
+        self.left_out += excess;
+    }
+
+    pub(super) fn is_truncated(&self) -> bool {
+        self.left_out > 0
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = self.head;
+        if self.left_out > 0 {
+            bytes.extend_from_slice(format!("\n[… {} bytes left out …]\n", self.left_out).as_bytes());
+        }
+        bytes.extend(self.tail);
+        bytes
+    }
+}
+
+/// A log that remembers its first failure instead of ending the reading.
+struct Log<'a> {
+    path: Option<&'a Path>,
+    file: io::Result<Option<File>>,
+}
+
+impl<'a> Log<'a> {
+    async fn open(path: Option<&'a Path>) -> Self {
+        let file = match path {
+            Some(path) => File::options().create(true).append(true).open(path).await.map(Some),
+            None => Ok(None),
+        };
+        Self { path, file }
+    }
+
+    async fn append(&mut self, bytes: &[u8]) {
+        if let Ok(Some(file)) = &mut self.file
+            && let Err(failed) = write(file, bytes).await
+        {
+            self.file = Err(failed);
+        }
+    }
+
+    fn close(self) -> Result<(), ProcessError> {
+        match (self.file, self.path) {
+            (Err(source), Some(path)) => Err(ProcessError::Log { path: path.to_owned(), source }),
+            (Err(_) | Ok(_), _) => Ok(()),
+        }
+    }
+}
+
+/// Flushed at once: somebody may be following, and a file of tokio's writes behind.
+async fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes).await?;
+    file.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(limit: usize, pieces: &[&str], kept: &str) {
+        let mut capture = Capture::new(limit);
+        for piece in pieces {
+            capture.push(piece.as_bytes());
+        }
+        assert_eq!(String::from_utf8_lossy(&capture.into_bytes()), kept);
+    }
+
+    #[test]
+    fn what_fits_is_kept_whole() {
+        check(10, &["01234", "56789"], "0123456789");
+        check(10, &[], "");
+        check(0, &[], "");
+    }
+
+    #[test]
+    fn over_the_limit_head_and_tail_are_kept_with_a_mark_between() {
+        check(4, &["0123456789"], "01\n[… 6 bytes left out …]\n89");
+        check(4, &["0", "1", "2", "3", "4"], "01\n[… 1 bytes left out …]\n34");
+        check(0, &["abc"], "\n[… 3 bytes left out …]\n");
+    }
+}

@@ -1,0 +1,219 @@
+//! Everything that descends from one started program, and its end.
+//!
+//! A process group holds most of it. What leaves the group (`setsid`, a shell's job control) is found on Linux: this process adopts its
+//! orphaned descendants, so all of them hang below it in `/proc`, and belong to the program whose mark their environment bears or that
+//! one of their ancestors belongs to. Elsewhere only the group is known.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use tokio::process::Child;
+
+/// The environment variable that tells to which invocation a process belongs.
+pub(super) const MARK_VARIABLE: &str = "CODINGWORKER_INVOCATION";
+
+/// How long killed processes have to disappear; only one stuck in the kernel takes longer.
+const DISAPPEAR: Duration = Duration::from_secs(5);
+
+/// How often killing looks for processes that were forked while it looked.
+const SWEEPS: u32 = 50;
+
+/// The value of [`MARK_VARIABLE`], another for each invocation of this process.
+pub(super) struct Mark(OsString);
+
+impl Mark {
+    pub(super) fn unique() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)).into())
+    }
+
+    pub(super) fn as_os_str(&self) -> &OsStr {
+        &self.0
+    }
+}
+
+/// Makes this process the parent of its orphaned descendants. That is for good, and does no harm twice.
+pub(super) fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    if let Err(refused) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        tracing::warn!(%refused, "programs that leave their process group will not be found");
+    }
+}
+
+/// The processes of one invocation; dropping it kills them.
+pub(super) struct Tree {
+    leader: Pid,
+    mark: Mark,
+    dead: bool,
+}
+
+impl Tree {
+    pub(super) fn of(child: &Child, mark: Mark) -> io::Result<Self> {
+        let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let leader = leader.ok_or_else(|| io::Error::other("a started program has no process id"))?;
+        Ok(Self { leader, mark, dead: false })
+    }
+
+    /// Asks all of them to end.
+    pub(super) fn terminate(&self) {
+        self.signal(Signal::TERM, &mut HashSet::new());
+    }
+
+    /// Kills all of them and waits until they are gone.
+    pub(super) async fn kill(&mut self, child: &mut Child) -> io::Result<()> {
+        let give_up = Instant::now() + DISAPPEAR;
+        self.sweep();
+        child.wait().await?;
+        self.dead = true;
+        while self.sweep() {
+            if Instant::now() > give_up {
+                tracing::warn!(leader = self.leader.as_raw_pid(), "killed processes do not disappear");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.reap();
+        Ok(())
+    }
+
+    /// Kills until no process is found that was not killed already; tells whether one was found at all.
+    fn sweep(&self) -> bool {
+        let mut killed = HashSet::new();
+        for _ in 0..SWEEPS {
+            if !self.signal(Signal::KILL, &mut killed) {
+                break;
+            }
+        }
+        !killed.is_empty()
+    }
+
+    /// Signals the processes that were not signaled yet; tells whether there were any.
+    #[cfg(target_os = "linux")]
+    fn signal(&self, signal: Signal, signaled: &mut HashSet<Pid>) -> bool {
+        let mut found = false;
+        for pid in proc::members(self.leader, &self.mark).into_iter().filter(|pid| signaled.insert(*pid)) {
+            found = true;
+            // One that is gone by now needs no signal.
+            rustix::process::kill_process(pid, signal).ok();
+        }
+        found
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn signal(&self, signal: Signal, signaled: &mut HashSet<Pid>) -> bool {
+        rustix::process::kill_process_group(self.leader, signal).is_ok() && signaled.insert(self.leader)
+    }
+
+    /// Takes the statuses of adopted processes that are dead, so that no zombie stays.
+    fn reap(&self) {
+        #[cfg(target_os = "linux")]
+        for pid in proc::dead_adopted(self.leader) {
+            rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG).ok();
+        }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if !self.dead {
+            self.sweep();
+        }
+    }
+}
+
+/// The process table, as `proc(5)` shows it.
+#[cfg(target_os = "linux")]
+mod proc {
+    use std::collections::{HashMap, HashSet};
+    use std::fs;
+
+    use rustix::process::Pid;
+
+    use super::{MARK_VARIABLE, Mark};
+
+    struct Process {
+        pid: Pid,
+        parent: Option<Pid>,
+        group: Option<Pid>,
+        session: Option<Pid>,
+        dead: bool,
+    }
+
+    /// The living processes of an invocation.
+    pub(super) fn members(leader: Pid, mark: &Mark) -> Vec<Pid> {
+        let table = table();
+        let mut children: HashMap<Pid, Vec<&Process>> = HashMap::new();
+        for process in &table {
+            if let Some(parent) = process.parent {
+                children.entry(parent).or_default().push(process);
+            }
+        }
+        let mut members = Vec::new();
+        let mut seen = HashSet::new();
+        let mut open = vec![(rustix::process::getpid(), false)];
+        while let Some((parent, belongs)) = open.pop() {
+            for child in children.get(&parent).into_iter().flatten().filter(|child| seen.insert(child.pid)) {
+                let belongs = belongs || child.group == Some(leader) || bears(child.pid, mark);
+                if belongs && !child.dead {
+                    members.push(child.pid);
+                }
+                open.push((child.pid, belongs));
+            }
+        }
+        members
+    }
+
+    /// Dead children of this process that it did not start: those in the group of a leader that is already reaped, and those of another
+    /// session, since what this process starts stays in its own.
+    pub(super) fn dead_adopted(leader: Pid) -> Vec<Pid> {
+        let this = Some(rustix::process::getpid());
+        let session = rustix::process::getsid(None).ok();
+        let adopted = |process: &Process| {
+            process.dead && process.parent == this && (process.group == Some(leader) || process.session != session)
+        };
+        table().iter().filter(|process| adopted(process)).map(|process| process.pid).collect()
+    }
+
+    fn table() -> Vec<Process> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
+            .filter_map(|pid| parse(pid, &fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?))
+            .collect()
+    }
+
+    /// Reads a line of `/proc/PID/stat`, in which the program's name is in parentheses and may hold any byte.
+    fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
+        let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+        let mut fields = str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
+        let state = fields.next()?;
+        let mut id = || fields.next()?.parse().ok().map(Pid::from_raw);
+        Some(Process { pid, parent: id()?, group: id()?, session: id()?, dead: matches!(state, "Z" | "X") })
+    }
+
+    fn bears(pid: Pid, mark: &Mark) -> bool {
+        let entry = [MARK_VARIABLE.as_bytes(), b"=", mark.as_os_str().as_encoded_bytes()].concat();
+        fs::read(format!("/proc/{}/environ", pid.as_raw_pid()))
+            .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == entry))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_program_name_with_parentheses_and_blanks_does_not_confuse() {
+            let pid = Pid::from_raw(7).unwrap();
+            let process = parse(pid, b"7 (a) Z 1 (b) S 5 6 4 0 -1 4194560").unwrap();
+            assert_eq!(process.parent, Pid::from_raw(5));
+            assert_eq!(process.group, Pid::from_raw(6));
+            assert_eq!(process.session, Pid::from_raw(4));
+            assert!(!process.dead);
+            assert!(parse(pid, b"7 (a").is_none());
+        }
+    }
+}
