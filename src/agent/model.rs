@@ -1,0 +1,126 @@
+//! The models that an agent is given, and whether Ollama has them.
+//!
+//! A model is named as litellm names it: `ollama_chat/qwen2.5-coder:7b`. One without Ollama's prefix belongs to somebody else and is not
+//! asked about.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// How long Ollama has to list its models, which it does without loading one.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The prefixes by which litellm sends a model's requests to Ollama.
+const OLLAMA_PREFIXES: [&str; 2] = ["ollama_chat/", "ollama/"];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Model(String);
+
+impl Model {
+    pub(super) fn new(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// What Ollama calls it, if it is Ollama's.
+    pub(super) fn ollama_name(&self) -> Option<&str> {
+        OLLAMA_PREFIXES.iter().find_map(|prefix| self.0.strip_prefix(prefix))
+    }
+}
+
+/// Why a model can't be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelProblem {
+    #[error("no answer from Ollama at {endpoint}: start it with `ollama serve`, or set `agent.model_endpoint`")]
+    Unreachable { endpoint: String, source: reqwest::Error },
+    #[error("Ollama at {endpoint} does not have the model {model}: get it with `ollama pull {model}`")]
+    Missing { endpoint: String, model: String },
+    #[error("{endpoint} does not answer as Ollama does: check `agent.model_endpoint`")]
+    NotOllama { endpoint: String, source: reqwest::Error },
+}
+
+/// The answer of `GET /api/tags`.
+#[derive(Deserialize)]
+struct Tags {
+    models: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    name: String,
+}
+
+pub(super) async fn check(endpoint: &str, models: &[Model]) -> Result<(), ModelProblem> {
+    let mut wanted = models.iter().filter_map(Model::ollama_name).peekable();
+    if wanted.peek().is_none() {
+        return Ok(());
+    }
+    let endpoint = endpoint.trim_end_matches('/').to_owned();
+    let tags = match tags(&endpoint).await {
+        Ok(tags) => tags,
+        Err(source) if source.is_status() || source.is_decode() => {
+            return Err(ModelProblem::NotOllama { endpoint, source });
+        }
+        Err(source) => return Err(ModelProblem::Unreachable { endpoint, source }),
+    };
+    match wanted.find(|model| !tags.models.iter().any(|tag| is_same(&tag.name, model))) {
+        Some(missing) => Err(ModelProblem::Missing { model: missing.to_owned(), endpoint }),
+        None => Ok(()),
+    }
+}
+
+async fn tags(endpoint: &str) -> reqwest::Result<Tags> {
+    // The agent's environment has no proxy either, so what is reached here is what the agent will reach.
+    let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    client.get(format!("{endpoint}/api/tags")).send().await?.error_for_status()?.json().await
+}
+
+/// A name without a tag means `latest`; letters' case does not count.
+fn is_same(listed: &str, wanted: &str) -> bool {
+    let tagged = |name: &str| {
+        let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+        if has_tag { name.to_owned() } else { format!("{name}:latest") }
+    };
+    tagged(listed).eq_ignore_ascii_case(&tagged(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_prefix_makes_a_model_ollamas() {
+        let name = |model: &str| Model::new(model).ollama_name().map(str::to_owned);
+        assert_eq!(name("ollama_chat/qwen2.5-coder:7b").as_deref(), Some("qwen2.5-coder:7b"));
+        assert_eq!(name("ollama/hf.co/org/model:Q4").as_deref(), Some("hf.co/org/model:Q4"));
+        assert_eq!(name("gpt-4o"), None);
+        assert_eq!(name("anthropic/claude"), None);
+    }
+
+    #[test]
+    fn no_tag_means_latest() {
+        assert!(is_same("qwen:latest", "qwen"));
+        assert!(is_same("Qwen:7B", "qwen:7b"));
+        assert!(is_same("host:80/qwen:latest", "host:80/qwen"));
+        assert!(!is_same("qwen:7b", "qwen"));
+        assert!(!is_same("qwen:7b", "qwen:1.5b"));
+    }
+
+    #[tokio::test]
+    async fn models_of_others_are_not_asked_about() {
+        check("http://127.0.0.1:1", &[Model::new("gpt-4o")]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_where_nobody_listens_is_unreachable() {
+        let problem = check("http://127.0.0.1:1/", &[Model::new("ollama_chat/m")]).await.unwrap_err();
+        assert!(matches!(problem, ModelProblem::Unreachable { .. }), "{problem:?}");
+        assert_eq!(
+            problem.to_string(),
+            "no answer from Ollama at http://127.0.0.1:1: start it with `ollama serve`, or set `agent.model_endpoint`"
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! What scenarios are played in.
+
+pub mod ollama;
+pub mod tools;

@@ -1,0 +1,31 @@
+//! Programs that tests use when they are there.
+//!
+//! A test that needs one which is missing says so and is passed over; under `CODINGWORKER_CI=1` it fails.
+
+#![expect(clippy::disallowed_methods, reason = "tests are told by the environment where their tools are")]
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The release that the command line and the phrases are pinned to.
+const AIDER: &str = "aider-chat 0.86.2";
+
+/// The real Aider.
+pub fn aider() -> Option<PathBuf> {
+    tool("aider", AIDER)
+}
+
+/// An executable of the virtual environment that `CODINGWORKER_VENV` names, else of the project's own; `None` when the test is to be passed
+/// over. `needs` says what to install.
+pub fn tool(name: &str, needs: &str) -> Option<PathBuf> {
+    let directory = env::var_os("CODINGWORKER_VENV").map(PathBuf::from);
+    let directory = directory.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv"));
+    let path = directory.join("bin").join(name);
+    if path.is_file() {
+        return Some(path);
+    }
+    let skipped = format!("SKIPPED: needs {needs} ({} is not there; scripts/test installs it)", path.display());
+    assert!(env::var_os("CODINGWORKER_CI").is_none_or(|value| value != "1"), "{skipped}");
+    println!("{skipped}");
+    None
+}
