@@ -184,7 +184,9 @@ impl fmt::Display for RepoName {
 
 /// Why a text is not a repository's name.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a repository name: write it as \"owner/name\", in the letters, digits, \"-\", \"_\" and \".\" that GitHub allows")]
+#[error(
+    "{0:?} is not a repository name: write it as \"owner/name\", in the letters, digits, \"-\", \"_\" and \".\" that GitHub allows"
+)]
 pub struct InvalidRepoName(String);
 
 impl FromStr for RepoName {
@@ -355,7 +357,10 @@ mod tests {
             &with("issue_number", json!(1.5)),
             "field `issue_number` is the number 1.5, expected an integer of at least 1",
         );
-        check_refused(&with("title", json!("  ")), "field `title` is the string \"  \", expected a string that is not blank");
+        check_refused(
+            &with("title", json!("  ")),
+            "field `title` is the string \"  \", expected a string that is not blank",
+        );
         check_refused(
             &with("body", Value::Null),
             "field `body` is null, expected a string (empty when the issue has no text)",
@@ -373,7 +378,9 @@ mod tests {
         for good in ["o/r", "Okada-Satoshi/codingworker", "a1/.github", "o/...", "o_corp/r", "o/-r"] {
             assert!(good.parse::<RepoName>().is_ok(), "{good}");
         }
-        for bad in ["", "o", "/r", "o/", "o/.", "o/..", "o/r/x", "-o/r", "o-/r", "o/r r", "o/リポ", "../r", "o\n/r", "o/r\0"] {
+        for bad in
+            ["", "o", "/r", "o/", "o/.", "o/..", "o/r/x", "-o/r", "o-/r", "o/r r", "o/リポ", "../r", "o\n/r", "o/r\0"]
+        {
             assert!(bad.parse::<RepoName>().is_err(), "{bad:?}");
         }
         assert!(format!("{}/r", "o".repeat(40)).parse::<RepoName>().is_err());
@@ -382,10 +389,21 @@ mod tests {
 
     #[test]
     fn created_at_is_rfc_3339() {
-        for good in ["2025-01-26T00:00:00Z", "2025-01-26T00:00:00.123456Z", "2025-01-26t00:00:00z", "2025-01-26T09:00:00+09:00"] {
+        for good in
+            ["2025-01-26T00:00:00Z", "2025-01-26T00:00:00.123456Z", "2025-01-26t00:00:00z", "2025-01-26T09:00:00+09:00"]
+        {
             assert!(Task::decode(&with("created_at", json!(good))).is_ok(), "{good}");
         }
-        for bad in ["", "yesterday", "2025-01-26", "20250126T000000Z", "2025-01-26T00:00Z", "2025-01-26T00:00:00", "2025-13-26T00:00:00Z", "2025-01-26T00:00:00Z[UTC]"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2025-01-26",
+            "20250126T000000Z",
+            "2025-01-26T00:00Z",
+            "2025-01-26T00:00:00",
+            "2025-13-26T00:00:00Z",
+            "2025-01-26T00:00:00Z[UTC]",
+        ] {
             assert!(Task::decode(&with("created_at", json!(bad))).is_err(), "{bad}");
         }
     }
@@ -401,9 +419,27 @@ mod tests {
         let validator = jsonschema::options().should_validate_formats(true).build(&schema()).unwrap();
         let fields = ["issue_number", "repository", "title", "body", "labels", "created_at"];
         let values = [
-            json!(null), json!(true), json!(0), json!(1), json!(-1), json!(1.5), json!(u64::MAX), json!(""), json!(" "), json!("text"),
-            json!("owner/repo"), json!("owner/.."), json!("owner/..."), json!("a/b/c"), json!([]), json!(["ai-task"]), json!([1]),
-            json!({}), json!("2025-01-26T00:00:00Z"), json!("2025-01-26"), json!("2025-01-26T09:00:00+09:00"),
+            json!(null),
+            json!(true),
+            json!(0),
+            json!(1),
+            json!(-1),
+            json!(1.5),
+            json!(u64::MAX),
+            json!(""),
+            json!(" "),
+            json!("text"),
+            json!("owner/repo"),
+            json!("owner/.."),
+            json!("owner/..."),
+            json!("a/b/c"),
+            json!([]),
+            json!(["ai-task"]),
+            json!([1]),
+            json!({}),
+            json!("2025-01-26T00:00:00Z"),
+            json!("2025-01-26"),
+            json!("2025-01-26T09:00:00+09:00"),
         ];
         for field in fields {
             for value in &values {
