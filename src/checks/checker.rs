@@ -11,12 +11,14 @@ use super::{Check, Kind, failures, missing, output};
 use crate::config::CheckSettings;
 use crate::process::{self, Invocation, ProcessError, Streams};
 
-/// Settings that tools read for plain, brief and offline-friendly output.
+/// Settings for plain and brief output, and against what is not to be had twice: Python takes bytecode for current when a source was changed
+/// within a second without changing its size, as one edit of an agent can.
 const QUIET: &[(&str, &str)] = &[
     ("NO_COLOR", "1"),
     ("CARGO_TERM_COLOR", "never"),
     ("CARGO_TERM_PROGRESS_WHEN", "never"),
     ("RUST_BACKTRACE", "0"),
+    ("PYTHONDONTWRITEBYTECODE", "1"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
     ("npm_config_audit", "false"),
     ("npm_config_fund", "false"),
@@ -74,13 +76,8 @@ pub enum CheckError {
 impl Checker {
     /// `environment` is all that a check gets to see, with `PATH`, `HOME` and `TMPDIR`; what keeps tools quiet and trees clean is added to it.
     pub fn new(settings: &CheckSettings, environment: Vec<(OsString, OsString)>) -> Self {
-        let home = environment.iter().find(|(name, _)| name == "HOME").map(|(_, home)| PathBuf::from(home));
         let mut all: Vec<(OsString, OsString)> =
             QUIET.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        if let Some(home) = home {
-            // Bytecode beside the sources would look like a part of the change.
-            all.push(("PYTHONPYCACHEPREFIX".into(), home.join(".cache/pycache").into()));
-        }
         all.retain(|(name, _)| !environment.iter().any(|(given, _)| given == name));
         all.extend(environment);
         Self { environment: all, output_limit: settings.output_limit }

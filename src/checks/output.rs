@@ -191,4 +191,13 @@ mod tests {
             assert!(excerpt(&text, limit).len() <= limit.max(GAP.len()), "{limit}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_printed_becomes_plain_text_within_the_limit(bytes: Vec<u8>, limit in 20_usize..200) {
+            let text = clean(&bytes, Path::new("/nowhere"));
+            proptest::prop_assert!(text.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()));
+            proptest::prop_assert!(excerpt(&text, limit).len() <= limit);
+        }
+    }
 }

@@ -81,9 +81,9 @@ fn project(survey: Survey<'_>) -> Vec<(Kind, String)> {
     } else if tools.ruff_format {
         commands.push((Kind::Format, format!("{python} -m ruff format .")));
     }
-    // Python has no build; that every file compiles is as much as can be asked.
+    // Python has no build; that every file compiles is as much as can be asked. -f: whatever an earlier run left behind.
     let others = if environment { r" -x '/\.venv/'" } else { "" };
-    commands.push((Kind::Build, format!("{python} -m compileall -q{others} .")));
+    commands.push((Kind::Build, format!("{python} -m compileall -q -f{others} .")));
     if tools.ruff {
         commands.push((Kind::Lint, format!("{python} -m ruff check .")));
     }

@@ -123,19 +123,19 @@ fn python_with_unittest_needs_nothing_installed() {
     let test = "import unittest\n\nclass ShopTest(unittest.TestCase):\n    def test_add(self):\n        pass\n";
     check(
         &[("shop.py", ""), ("test_shop.py", test)],
-        &[("build", "python3 -m compileall -q ."), ("test", "python3 -m unittest discover")],
+        &[("build", "python3 -m compileall -q -f ."), ("test", "python3 -m unittest discover")],
     );
     check(
         &[("shop.py", ""), ("tests/test_shop.py", test)],
-        &[("build", "python3 -m compileall -q ."), ("test", "python3 -m unittest discover -s tests")],
+        &[("build", "python3 -m compileall -q -f ."), ("test", "python3 -m unittest discover -s tests")],
     );
     check(
         &[("shop.py", ""), ("tests/__init__.py", ""), ("tests/test_shop.py", test)],
-        &[("build", "python3 -m compileall -q ."), ("test", "python3 -m unittest discover")],
+        &[("build", "python3 -m compileall -q -f ."), ("test", "python3 -m unittest discover")],
     );
     check(
         &[("setup.py", "from setuptools import setup\nsetup(name='shop')\n"), ("shop/__init__.py", "")],
-        &[("build", "python3 -m compileall -q ."), ("test", "python3 -m unittest discover")],
+        &[("build", "python3 -m compileall -q -f ."), ("test", "python3 -m unittest discover")],
     );
 }
 
@@ -148,7 +148,7 @@ fn python_tests_in_the_style_of_pytest_run_with_pytest() {
         ],
         &[
             ("setup", "python3 -m venv --system-site-packages .venv && .venv/bin/python -m pip install -q pytest"),
-            ("build", r".venv/bin/python -m compileall -q -x '/\.venv/' ."),
+            ("build", r".venv/bin/python -m compileall -q -f -x '/\.venv/' ."),
             ("test", ".venv/bin/python -m pytest"),
         ],
     );
@@ -171,7 +171,7 @@ fn python_with_requirements_and_configured_tools() {
                  -r requirements.txt -r requirements-dev.txt black flake8",
             ),
             ("format", ".venv/bin/python -m black ."),
-            ("build", r".venv/bin/python -m compileall -q -x '/\.venv/' ."),
+            ("build", r".venv/bin/python -m compileall -q -f -x '/\.venv/' ."),
             ("lint", ".venv/bin/python -m flake8 --extend-exclude .venv"),
             ("test", ".venv/bin/python -m pytest"),
         ],
@@ -196,7 +196,7 @@ fn python_package_with_a_source_layout_and_extras_is_installed() {
         &[("pyproject.toml", pyproject), ("src/shop/__init__.py", ""), ("tests/test_shop.py", "def test_a(): pass\n")],
         &[
             ("setup", "python3 -m venv --system-site-packages .venv && .venv/bin/python -m pip install -q -e '.[dev]'"),
-            ("build", r".venv/bin/python -m compileall -q -x '/\.venv/' ."),
+            ("build", r".venv/bin/python -m compileall -q -f -x '/\.venv/' ."),
             ("lint", ".venv/bin/python -m ruff check ."),
             ("test", ".venv/bin/python -m pytest"),
         ],
@@ -214,7 +214,7 @@ fn python_project_that_is_not_a_package_has_its_dependencies_installed_one_by_on
                 "python3 -m venv --system-site-packages .venv && .venv/bin/python -m pip install -q \
                  'requests>=2' 'tomli; python_version < '\\''3.11'\\'''",
             ),
-            ("build", r".venv/bin/python -m compileall -q -x '/\.venv/' ."),
+            ("build", r".venv/bin/python -m compileall -q -f -x '/\.venv/' ."),
             ("test", ".venv/bin/python -m unittest discover"),
         ],
     );
@@ -229,7 +229,7 @@ fn python_with_uv_or_poetry_runs_through_them() {
         &[
             ("setup", "uv sync"),
             ("format", "uv run python -m ruff format ."),
-            ("build", r"uv run python -m compileall -q -x '/\.venv/' ."),
+            ("build", r"uv run python -m compileall -q -f -x '/\.venv/' ."),
             ("lint", "uv run python -m ruff check ."),
             ("test", "uv run python -m pytest"),
         ],
@@ -239,7 +239,7 @@ fn python_with_uv_or_poetry_runs_through_them() {
         &[("pyproject.toml", poetry), ("poetry.lock", ""), ("shop.py", "")],
         &[
             ("setup", "poetry install --no-interaction"),
-            ("build", r"poetry run python -m compileall -q -x '/\.venv/' ."),
+            ("build", r"poetry run python -m compileall -q -f -x '/\.venv/' ."),
             ("test", "poetry run python -m pytest"),
         ],
     );

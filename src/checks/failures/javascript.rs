@@ -1,4 +1,4 @@
-//! Jest, Vitest, Mocha, node:test (TAP and spec), ESLint's stylish format and Prettier.
+//! Jest, Vitest, Mocha, node:test (TAP and spec), `ESLint`'s stylish format and Prettier.
 
 use std::sync::LazyLock;
 

@@ -260,3 +260,17 @@ fn what_passes_or_only_warns_names_nothing() {
         &[],
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_output_is_too_odd_to_be_read(
+        lines in proptest::collection::vec(
+            ("(FAIL|not ok 1 - |test |--- FAIL: |  ● |2 failing|  1\\) |\\[ERROR\\] |# Subtest: |error|FAILED )?", "\\PC{0,12}"), 0..12,
+        ),
+    ) {
+        let output = lines.into_iter().map(|(mark, rest)| mark + &rest + "\n").collect::<String>();
+        for name in named(&output) {
+            proptest::prop_assert!(!name.contains('\n'), "{name}");
+        }
+    }
+}
