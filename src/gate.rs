@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn protected_paths_are_named_with_their_rule() {
         let check = |path: &str, rule: &str| {
-            assert_eq!(findings(&[file(path, 1)]), [format!("{path} is protected by the rule {rule}")])
+            assert_eq!(findings(&[file(path, 1)]), [format!("{path} is protected by the rule {rule}")]);
         };
         check(".github/workflows/ci.yml", ".github/**");
         check(".GitHub/CODEOWNERS", ".github/**");

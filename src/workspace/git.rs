@@ -191,10 +191,14 @@ impl Command<'_> {
             self.configuration.push((format!("http.{origin}/.extraHeader"), authorization));
         }
         let (command, deadline) = (self.name, self.deadline);
-        self.run().await.map_err(|error| if let WorkspaceError::TimedOut { .. } = error {
-            let detail = format!("git {command} had no answer within {} s", deadline.as_secs());
-            WorkspaceError::Unreachable { url: remote.url.clone(), detail }
-        } else { error })
+        self.run().await.map_err(|error| {
+            if let WorkspaceError::TimedOut { .. } = error {
+                let detail = format!("git {command} had no answer within {} s", deadline.as_secs());
+                WorkspaceError::Unreachable { url: remote.url.clone(), detail }
+            } else {
+                error
+            }
+        })
     }
 
     /// Runs the command to its end, whatever its exit code is.
@@ -280,7 +284,6 @@ fn complete(
         ("GIT_ATTR_NOSYSTEM".into(), "1".into()),
         ("GIT_NO_REPLACE_OBJECTS".into(), "1".into()),
         ("GIT_TERMINAL_PROMPT".into(), "0".into()),
-        ("GIT_LITERAL_PATHSPECS".into(), "1".into()),
         ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
         ("GIT_ALLOW_PROTOCOL".into(), protocol.into()),
         ("GIT_CONFIG_COUNT".into(), configuration.len().to_string().into()),

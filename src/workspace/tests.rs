@@ -71,7 +71,11 @@ impl World {
         run_git(&self.author(), ["add", "--all", "--force"]).await;
         run_git(&self.author(), ["commit", "--quiet", "--allow-empty", "-m", message]).await;
         let upstream = self.upstream();
-        run_git(&self.author(), [OsStr::new("push"), OsStr::new("--quiet"), upstream.as_os_str(), OsStr::new("HEAD:trunk")]).await;
+        run_git(
+            &self.author(),
+            [OsStr::new("push"), OsStr::new("--quiet"), upstream.as_os_str(), OsStr::new("HEAD:trunk")],
+        )
+        .await;
     }
 
     /// The upstream repository by its path.

@@ -59,7 +59,12 @@ impl Forge {
     pub(super) async fn start(root: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let state = Arc::new(State { root: root.to_owned(), address: address.clone(), manner: Mutex::default(), seen: Mutex::default() });
+        let state = Arc::new(State {
+            root: root.to_owned(),
+            address: address.clone(),
+            manner: Mutex::default(),
+            seen: Mutex::default(),
+        });
         let answering = Arc::clone(&state);
         let app = Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let state = Arc::clone(&answering);
@@ -87,22 +92,40 @@ impl Forge {
 
 impl State {
     async fn answer(&self, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-        let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let text = |name: header::HeaderName| {
+            headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
         let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
         let mut seen = Seen { path: uri.to_string(), authorization: authorization.clone(), ..Seen::default() };
         let address = self.address.clone();
-        (seen.command_lines, seen.environments) = tokio::task::spawn_blocking(move || processes_that_name(&address)).await.unwrap();
+        (seen.command_lines, seen.environments) =
+            tokio::task::spawn_blocking(move || processes_that_name(&address)).await.unwrap();
         let manner = self.manner.lock().unwrap().clone();
         let response = match manner {
             Manner::Fail(status) => status.into_response(),
-            Manner::Redirect(to) => (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, format!("{to}{uri}"))]).into_response(),
+            Manner::Redirect(to) => {
+                (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, format!("{to}{uri}"))]).into_response()
+            }
             Manner::Hang => std::future::pending().await,
-            Manner::Ask(token) if authorization != Remote { url: String::new(), token: Some(token.clone().into()) }.authorization().map(|header| header.trim_start_matches("Authorization: ").to_owned()) => {
+            Manner::Ask(token)
+                if authorization
+                    != Remote { url: String::new(), token: Some(token.clone().into()) }
+                        .authorization()
+                        .map(|header| header.trim_start_matches("Authorization: ").to_owned()) =>
+            {
                 (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"forge\"")]).into_response()
             }
             Manner::Ask(_) | Manner::Serve => {
-                let protocol = headers.get("git-protocol").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-                let output = self.http_backend(&method, &uri, [text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING), protocol], body).await;
+                let protocol =
+                    headers.get("git-protocol").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+                let output = self
+                    .http_backend(
+                        &method,
+                        &uri,
+                        [text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING), protocol],
+                        body,
+                    )
+                    .await;
                 seen.objects = objects_in_pack(&output);
                 from_cgi(&output)
             }
@@ -111,7 +134,13 @@ impl State {
         response
     }
 
-    async fn http_backend(&self, method: &Method, uri: &Uri, [content_type, content_encoding, protocol]: [String; 3], body: Bytes) -> Vec<u8> {
+    async fn http_backend(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        [content_type, content_encoding, protocol]: [String; 3],
+        body: Bytes,
+    ) -> Vec<u8> {
         let pairs: [(&str, OsString); 11] = [
             ("PATH", search_path()),
             ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
@@ -125,7 +154,8 @@ impl State {
             ("HTTP_CONTENT_ENCODING", content_encoding.into()),
             ("GIT_PROTOCOL", protocol.into()),
         ];
-        let mut environment: Vec<(OsString, OsString)> = pairs.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        let mut environment: Vec<(OsString, OsString)> =
+            pairs.into_iter().map(|(name, value)| (name.into(), value)).collect();
         environment.push(("CONTENT_LENGTH".into(), body.len().to_string().into()));
         let invocation = Invocation {
             program: git_executable(),
@@ -166,7 +196,9 @@ fn processes_that_name(address: &str) -> (Vec<String>, Vec<String>) {
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return Default::default();
     };
-    let read = |path: PathBuf| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " ")).unwrap_or_default();
+    let read = |path: PathBuf| {
+        std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " ")).unwrap_or_default()
+    };
     processes
         .filter_map(|process| Some(process.ok()?.path()))
         .map(|process| (read(process.join("cmdline")), process))

@@ -162,7 +162,8 @@ async fn the_forge_s_refusals_are_told_apart() {
         forge.answers(Manner::Fail(status));
         for token in [None, Some(TOKEN)] {
             let remote = forge.remote(token);
-            let check = |error: WorkspaceError| assert!(format!("{error:?}").starts_with(expected), "{status}: {error:?}");
+            let check =
+                |error: WorkspaceError| assert!(format!("{error:?}").starts_with(expected), "{status}: {error:?}");
             check(cache.fetch(&remote).await.unwrap_err());
             check(cache.remote_branch(&remote, &branch("b")).await.unwrap_err());
             check(cache.push(&remote, &commit, &branch("b"), None).await.unwrap_err());
@@ -228,14 +229,23 @@ async fn the_token_is_in_the_environment_of_one_command_and_nowhere_else() {
             assert!(!command_line.contains(TOKEN) && !command_line.contains(BASIC), "{command_line}");
         }
         if cfg!(target_os = "linux") {
-            assert!(request.command_lines.iter().any(|command_line| command_line.contains("remote-http")), "git was seen at work");
-            assert!(request.environments.iter().any(|environment| environment.contains(BASIC)), "and the token where it belongs");
+            assert!(
+                request.command_lines.iter().any(|command_line| command_line.contains("remote-http")),
+                "git was seen at work"
+            );
+            assert!(
+                request.environments.iter().any(|environment| environment.contains(BASIC)),
+                "and the token where it belongs"
+            );
         }
     }
     for leak in [TOKEN, BASIC] {
         assert_eq!(files_with(world.path(), leak), Vec::<PathBuf>::new());
     }
-    assert!(files_with(world.path(), "Coding agent").contains(&workspace.agent_tree().join(".git/config")), "files are looked into");
+    assert!(
+        files_with(world.path(), "Coding agent").contains(&workspace.agent_tree().join(".git/config")),
+        "files are looked into"
+    );
 
     let refused = cache.fetch(&forge.remote(Some("wrong"))).await.unwrap_err();
     assert!(matches!(refused, WorkspaceError::Unauthorized { .. }), "{refused:?}");
@@ -300,7 +310,11 @@ async fn a_push_that_the_forge_s_rules_refuse_says_why() {
     let (cache, commit) = (world.cache().await, world.new_commit("x").await);
     let error = cache.push(&world.remote(), &commit, &branch("b"), None).await.unwrap_err();
     assert!(matches!(&error, WorkspaceError::PushRefused { .. }), "{error:?}");
-    assert!(error.to_string().contains("pre-receive hook declined") && error.to_string().contains("workflow scope is missing"), "{error}");
+    assert!(
+        error.to_string().contains("pre-receive hook declined")
+            && error.to_string().contains("workflow scope is missing"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
