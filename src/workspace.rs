@@ -256,6 +256,8 @@ impl Workspace {
             ])
             .argument(self.cache.directory())
             .argument(format!("{}:{}", base.commit, base.branch.reference()))
+            // Else the log of the branch would tell the agent where the cache is.
+            .variable("GIT_REFLOG_ACTION", "clone")
             .local_source()
             .output()
             .await?;

@@ -121,8 +121,7 @@ impl Cache {
             ])
             .argument(&remote.url)
             .argument(format!("+{}:{FETCHED}", branch.reference()))
-            .remote(remote)?
-            .run()
+            .run_against(remote)
             .await?;
         if answer.code != 0 {
             return Err(explain(remote, answer));
@@ -175,8 +174,7 @@ impl Cache {
             .argument("--symref")
             .argument(&remote.url)
             .argument(reference)
-            .remote(remote)?
-            .run()
+            .run_against(remote)
             .await?;
         if answer.code != 0 {
             return Err(explain(remote, answer));
@@ -214,8 +212,7 @@ impl Cache {
             .argument(format!("--force-with-lease={reference}:{}", expected.map_or("", CommitId::as_str)))
             .argument(&remote.url)
             .argument(format!("{commit}:{reference}"))
-            .remote(remote)?
-            .run()
+            .run_against(remote)
             .await?;
         if answer.code == 0 { Ok(()) } else { Err(explain_push(remote, branch, answer)) }
     }

@@ -179,8 +179,10 @@ impl Command<'_> {
         self
     }
 
-    /// Lets the command talk to `remote`: its protocol only, its token for its host only.
-    pub(super) fn remote(mut self, remote: &Remote) -> Result<Self, WorkspaceError> {
+    /// Runs the command, which talks to `remote`: by its protocol only, and with its token for its host only.
+    ///
+    /// A remote that does not answer in time is one that can't be reached.
+    pub(super) async fn run_against(mut self, remote: &Remote) -> Result<Answer, WorkspaceError> {
         let address = remote.address()?;
         self.protocol = address.protocol;
         self.deadline = self.installation.deadlines.remote;
@@ -188,7 +190,15 @@ impl Command<'_> {
         if let (Some(origin), Some(authorization)) = (address.origin, remote.authorization()) {
             self.configuration.push((format!("http.{origin}/.extraHeader"), authorization));
         }
-        Ok(self)
+        let (command, deadline) = (self.name, self.deadline);
+        self.run().await.map_err(|error| {
+            if let WorkspaceError::TimedOut { .. } = error {
+                let detail = format!("git {command} had no answer within {} s", deadline.as_secs());
+                WorkspaceError::Unreachable { url: remote.url.clone(), detail }
+            } else {
+                error
+            }
+        })
     }
 
     /// Runs the command to its end, whatever its exit code is.
@@ -274,7 +284,6 @@ fn complete(
         ("GIT_ATTR_NOSYSTEM".into(), "1".into()),
         ("GIT_NO_REPLACE_OBJECTS".into(), "1".into()),
         ("GIT_TERMINAL_PROMPT".into(), "0".into()),
-        ("GIT_LITERAL_PATHSPECS".into(), "1".into()),
         ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
         ("GIT_ALLOW_PROTOCOL".into(), protocol.into()),
         ("GIT_CONFIG_COUNT".into(), configuration.len().to_string().into()),

@@ -59,21 +59,20 @@ async fn refuse_nested_repositories(
     if nested.is_empty() {
         return Ok(());
     }
-    let question: Vec<u8> = nested.iter().flat_map(|entry| [entry.directory.as_bytes(), b"\0"].concat()).collect();
+    // Without the `./` a name could begin with pathspec magic.
+    let asked: Vec<Vec<u8>> = nested.iter().map(|entry| [b"./", entry.directory.as_bytes()].concat()).collect();
     let answer = git
         .in_repository(git_dir, "check-ignore")
         .work_tree(tree, index)
         .arguments(["-z", "--stdin"])
-        .input(question)
+        .input(asked.join(&b'\0'))
         .run()
         .await?;
-    // 1 says that none is ignored.
-    if !matches!(answer.code, 0 | 1) {
-        return Err(answer.into_error());
-    }
-    let ignored: BTreeSet<&[u8]> = answer.output.split(|&byte| byte == 0).collect();
-    match nested.into_iter().find(|entry| !ignored.contains(entry.directory.as_bytes())) {
-        Some(entry) => Err(WorkspaceError::NestedRepository { path: entry.path }),
+    // 1 says that none is ignored, 128 that one is below a submodule.
+    let ignored: BTreeSet<&[u8]> =
+        if answer.code == 0 { answer.output.split(|&byte| byte == 0).collect() } else { BTreeSet::new() };
+    match nested.into_iter().zip(asked).find(|(_, asked)| !ignored.contains(asked.as_slice())) {
+        Some((entry, _)) => Err(WorkspaceError::NestedRepository { path: entry.path }),
         None => Ok(()),
     }
 }
