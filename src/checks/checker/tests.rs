@@ -166,6 +166,23 @@ async fn a_python_project_is_compiled_and_tested_as_it_is_now() {
 }
 
 #[tokio::test]
+async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
+    let Some(environment) = inherited("CODINGWORKER_VENV").map(PathBuf::from) else {
+        eprintln!("SKIPPED: needs pytest (scripts/test installs it)");
+        return;
+    };
+    let failing = "import pytest\n\n\n@pytest.mark.parametrize(\"n\", [1, 2])\ndef test_small(n):\n    assert n < 2\n";
+    let project = Project::new(&[("test_shop.py", failing)]);
+    let check = shell(&format!("'{}' -m pytest", environment.join("bin/python").display()), Duration::from_secs(60));
+    let mut baseline = Baseline::default();
+    baseline.record(&project.run(&check).await);
+    project.write(&[("test_shop.py", &format!("\n\n{failing}"))]);
+    assert_eq!(baseline.judge(project.run(&check).await).standing, Standing::FailedBefore);
+    project.write(&[("test_shop.py", &format!("{failing}\n\ndef test_more():\n    raise OSError\n"))]);
+    assert_eq!(baseline.judge(project.run(&check).await).standing, new(&["test_shop.py::test_more"]));
+}
+
+#[tokio::test]
 async fn a_node_package_runs_its_test_script() {
     let manifest = ("package.json", r#"{"name": "shop", "scripts": {"test": "node --test test.js"}}"#);
     let test = "const { test } = require('node:test');\ntest('adds', () => { if (1 + 2 !== 3) throw new Error(); });\n";
