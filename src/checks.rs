@@ -14,7 +14,7 @@ mod output;
 mod repository_file;
 mod toolchains;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use baseline::{Baseline, CheckResult, Standing};
@@ -149,6 +149,17 @@ impl Plan {
         Self { checks, tests_pass: file.tests_pass() }
     }
 
+    /// Adds the checks of kinds that this plan has none of, as `later` has them: what was detected once the change was made.
+    ///
+    /// A change may bring the first test, or the first source file at all. What was checked before stays as it was.
+    #[must_use]
+    pub fn widened(mut self, later: Self) -> Self {
+        let present: BTreeSet<Kind> = self.checks.iter().map(|check| check.kind).collect();
+        self.checks.extend(later.checks.into_iter().filter(|check| !present.contains(&check.kind)));
+        self.checks.sort_by_key(|check| check.kind);
+        self
+    }
+
     /// The checks of one kind; a repository of several languages has several.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(move |check| check.kind == kind)
@@ -206,6 +217,31 @@ mod tests {
                 ("lint", "typos", 60),
                 ("test", "make test", 1200),
             ],
+        );
+    }
+
+    #[test]
+    fn a_change_that_brings_the_first_tests_is_tested() {
+        let timeout = Duration::from_secs(1);
+        let file = RepositoryFile::parse(b"[checks]\nlint = ''\n").unwrap();
+        let base = Plan::detect(&["shop.py"], &BTreeMap::new(), &file, timeout);
+        let contents = BTreeMap::from([
+            ("test_shop.py".to_owned(), "import unittest\n".to_owned()),
+            ("setup.cfg".to_owned(), "[flake8]\n".to_owned()),
+        ]);
+        let later = Plan::detect(&["setup.cfg", "shop.py", "test_shop.py"], &contents, &file, timeout);
+        let plan = base.widened(later);
+        let commands: Vec<_> = plan.checks.iter().map(|c| (c.kind, c.command.as_str())).collect();
+        assert_eq!(
+            commands,
+            [
+                (
+                    Kind::Setup,
+                    "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip install -q flake8"
+                ),
+                (Kind::Build, "python3 -m compileall -q -f ."),
+                (Kind::Test, ".venv/bin/python -m unittest discover"),
+            ]
         );
     }
 

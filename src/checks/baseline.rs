@@ -44,6 +44,8 @@ pub enum Standing {
     NotRun {
         tool: String,
     },
+    /// Setup had no network. The checks after it tell whether it was needed.
+    Offline,
 }
 
 impl CheckResult {
@@ -51,7 +53,7 @@ impl CheckResult {
     pub fn blocks(&self) -> bool {
         match self.standing {
             Standing::New { .. } | Standing::TimedOut => true,
-            Standing::Passed | Standing::FailedBefore | Standing::NotRun { .. } => false,
+            Standing::Passed | Standing::FailedBefore | Standing::NotRun { .. } | Standing::Offline => false,
         }
     }
 }
@@ -69,16 +71,19 @@ impl Baseline {
         let red_before = before.is_some_and(|before| before.ending != Ending::Passed);
         let standing = match &ran.ending {
             Ending::Passed => Standing::Passed,
+            Ending::Offline => Standing::Offline,
             Ending::Missing { tool } => match before.map(|before| &before.ending) {
                 // The change took away, or called for, what the check runs with.
                 Some(Ending::Passed | Ending::Failed { .. } | Ending::TimedOut) => {
                     Standing::New { failures: BTreeSet::new() }
                 }
-                Some(Ending::Missing { .. }) | None => Standing::NotRun { tool: tool.clone() },
+                Some(Ending::Missing { .. } | Ending::Offline) | None => Standing::NotRun { tool: tool.clone() },
             },
             Ending::TimedOut => match before.map(|before| &before.ending) {
                 Some(Ending::TimedOut) => Standing::FailedBefore,
-                Some(Ending::Passed | Ending::Failed { .. } | Ending::Missing { .. }) | None => Standing::TimedOut,
+                Some(Ending::Passed | Ending::Failed { .. } | Ending::Missing { .. } | Ending::Offline) | None => {
+                    Standing::TimedOut
+                }
             },
             Ending::Failed { .. } => failed(before, &ran.failures),
         };
@@ -94,7 +99,9 @@ fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> Standing {
         Some(Before { ending: Ending::Failed { .. }, failures }) => (true, failures),
         // What a check said before its time was up counts; that it was too slow is no excuse for failing.
         Some(Before { ending: Ending::TimedOut, failures }) => (false, failures),
-        Some(Before { ending: Ending::Passed | Ending::Missing { .. }, .. }) | None => (false, &nothing),
+        Some(Before { ending: Ending::Passed | Ending::Missing { .. } | Ending::Offline, .. }) | None => {
+            (false, &nothing)
+        }
     };
     let new: BTreeSet<String> = now.difference(old).cloned().collect();
     let excused = new.is_empty() && if now.is_empty() { failed_before && old.is_empty() } else { true };
@@ -182,6 +189,13 @@ mod tests {
         check(None, (missing(), &[]), Standing::NotRun { tool: "go".to_owned() });
         check(Some((Ending::Passed, &[])), (missing(), &[]), new(&[]));
         check(Some((FAILED, &["a"])), (missing(), &[]), new(&[]));
+    }
+
+    #[test]
+    fn a_network_that_went_away_is_never_the_change_s_doing() {
+        check(Some((Ending::Passed, &[])), (Ending::Offline, &[]), Standing::Offline);
+        check(None, (Ending::Offline, &[]), Standing::Offline);
+        check(Some((Ending::Offline, &[])), (FAILED, &["a"]), new(&["a"]));
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub enum Ending {
     Missing {
         tool: String,
     },
+    /// Setup could not fetch for lack of a network.
+    Offline,
 }
 
 /// Why there is no result.
@@ -113,6 +115,7 @@ impl Checker {
         let output = output::clean(&finished.output, tree);
         let ending = match finished.ending {
             process::Ending::Exited(0) => Ending::Passed,
+            process::Ending::Exited(_) if check.kind == Kind::Setup && missing::network(&output) => Ending::Offline,
             process::Ending::Exited(code) => match missing::tool(&command, code, &output) {
                 Some(tool) => Ending::Missing { tool },
                 None => Ending::Failed { code },

@@ -61,6 +61,23 @@ pub(super) fn tool(command: &str, code: i32, output: &str) -> Option<String> {
     })
 }
 
+/// What package managers print when a host can't be resolved or reached.
+static UNREACHABLE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(?x)
+        [Cc]ould\ not\ resolve\ host | Temporary\ failure\ in\ name\ resolution | Name\ or\ service\ not\ known | nodename\ nor\ servname |
+        \b(?:ENOTFOUND|EAI_AGAIN|ENETUNREACH|ETIMEDOUT|ECONNREFUSED)\b | Network\ is\ unreachable | Failed\ to\ establish\ a\ new\ connection |
+        dial\ tcp:?\ .*(?:no\ such\ host|i/o\ timeout|unreachable|refused) | dns\ error: | UnknownHostException | Unknown\ host
+        ",
+    )
+    .expect("the pattern is a constant that a test compiles")
+});
+
+/// Whether a setup that failed says that it had no network.
+pub(super) fn network(output: &str) -> bool {
+    UNREACHABLE.is_match(output)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +128,25 @@ mod tests {
             (2, "make: *** [Makefile:2: test] Error 1\n"),
         ] {
             assert_eq!(tool("first", code, output), None, "{output}");
+        }
+    }
+
+    #[test]
+    fn a_setup_without_a_network_is_told_from_one_that_is_wrong() {
+        for output in [
+            "npm error code ENOTFOUND\nnpm error network request to https://registry.npmjs.org/a failed\n",
+            "Caused by:\n  [6] Could not resolve hostname (Could not resolve host: index.crates.io)\n",
+            "WARNING: Retrying … [Errno -3] Temporary failure in name resolution')': /simple/pytest/\n",
+            "go: a.b/c@v1: Get \"https://proxy.golang.org/\": dial tcp: lookup proxy.golang.org: no such host\n",
+            "Could not transfer artifact a:b:pom:1 from/to central (https://repo.maven.apache.org/maven2): Unknown host repo.maven.apache.org\n",
+        ] {
+            assert!(network(output), "{output}");
+        }
+        for output in [
+            "npm error 404 Not Found - GET https://registry.npmjs.org/a\n",
+            "ERROR: No matching distribution found for nothing-of-this-name\n",
+        ] {
+            assert!(!network(output), "{output}");
         }
     }
 }

@@ -91,8 +91,11 @@ fn project(survey: Survey<'_>) -> Vec<(Kind, String)> {
         let others = if environment { " --extend-exclude .venv" } else { "" };
         commands.push((Kind::Lint, format!("{python} -m flake8{others}")));
     }
-    let test = if tools.pytest { "pytest".to_owned() } else { unittest(survey) };
-    commands.push((Kind::Test, format!("{python} -m {test}")));
+    if tools.pytest {
+        commands.push((Kind::Test, format!("{python} -m pytest")));
+    } else if survey.paths.iter().any(|path| is_test_file(path)) {
+        commands.push((Kind::Test, format!("{python} -m {}", unittest(survey))));
+    }
     commands
 }
 
@@ -180,7 +183,8 @@ fn requires(text: &str, package: &str) -> bool {
 
 /// The setup by pip, when anything is to be installed.
 ///
-/// The environment sees what the machine's own Python has, so that a machine without a network can still run what it has the packages for.
+/// The environment sees what the machine's own Python has, so that a machine without a network can still run what it has the packages for. It is
+/// cleared, since an environment that came with the tree is nobody's to trust.
 fn pip_install(survey: Survey<'_>, pyproject: &toml::Table, tools: &Tools) -> Option<String> {
     let mut arguments = Vec::new();
     let mut listed = Vec::new();
@@ -217,7 +221,7 @@ fn pip_install(survey: Survey<'_>, pyproject: &toml::Table, tools: &Tools) -> Op
     let missing = tools.modules().filter(|module| !listed.iter().any(|text| requires(text, module)));
     arguments.extend(missing.map(str::to_owned));
     (!arguments.is_empty()).then(|| {
-        let environment = "python3 -m venv --system-site-packages .venv";
+        let environment = "python3 -m venv --clear --system-site-packages .venv";
         format!("{environment} && .venv/bin/python -m pip install -q {}", arguments.join(" "))
     })
 }
