@@ -1,8 +1,8 @@
 //! The policy on what a commit may change.
 //!
-//! Pure: it judges a list of changes and does no I/O. Every finding is told, not the first alone. Leaves reading the changes to `workspace` and the
-//! words that a reader sees to `publish`, which may translate a finding; the English text is here. Invariant: only what passed
-//! becomes an [`Approved`].
+//! Pure: it judges a list of changes and does no I/O. Every finding is told, not the first alone. Leaves reading the
+//! changes to `workspace` and the words that a reader sees to `publish`, which may translate a finding; the English
+//! text is here. Invariant: only what passed becomes an [`Approved`].
 
 use std::fmt;
 
@@ -157,7 +157,8 @@ fn judge_one(change: &Change, limits: &Limits) -> impl Iterator<Item = Finding> 
 
 /// Whether a link may lead out of the repository or into its `.git`.
 ///
-/// Its `..` must come first: after the name of a directory they could start from wherever that directory, being a link too, leads.
+/// Its `..` must come first: after the name of a directory they could start from wherever that directory, being a link
+/// too, leads.
 fn escapes(change: &Change) -> bool {
     let Some(target) = change.link_target.as_deref() else {
         return true;

@@ -1,8 +1,8 @@
 //! Repositories on disk: the bare cache, the trees that an agent and the checks work in, and what they made.
 //!
-//! Owns every use of git. Leaves what a change may contain to `gate`, and when to push to `publish`. Invariants: git never runs with a repository
-//! that an agent could write; the token is in the environment of a command that talks to the forge and nowhere else; what a harvest
-//! took in is an object of the cache, where nothing is thrown away.
+//! Owns every use of git. Leaves what a change may contain to `gate`, and when to push to `publish`. Invariants: git
+//! never runs with a repository that an agent could write; the token is in the environment of a command that talks to
+//! the forge and nowhere else; what a harvest took in is an object of the cache, where nothing is thrown away.
 
 mod cache;
 mod changes;
@@ -111,8 +111,8 @@ impl Workspace {
 
     /// Takes in what a side holds now.
     ///
-    /// Of the agent's side: tracked files, and new ones that are not ignored, whatever the agent did to its own `.git`. Of the checks' side:
-    /// tracked files only, since a formatter rewrites those and builds leave others behind.
+    /// Of the agent's side: tracked files, and new ones that are not ignored, whatever the agent did to its own `.git`.
+    /// Of the checks' side: tracked files only, since a formatter rewrites those and builds leave others behind.
     ///
     /// # Errors
     /// [`WorkspaceError::NestedRepository`] when there is a repository inside the tree.
@@ -125,7 +125,8 @@ impl Workspace {
         harvest::harvest(self.cache.git(), self.cache.directory(), files, index, scope).await
     }
 
-    /// Brings a side to exactly a tree. Files that do not differ are not touched, so a build finds its times unchanged; ignored files stay.
+    /// Brings a side to exactly a tree. Files that do not differ are not touched, so a build finds its times unchanged;
+    /// ignored files stay.
     ///
     /// # Errors
     /// When the tree is not in the cache, or the disk does not take it.
@@ -193,7 +194,8 @@ impl Workspace {
         Ok(Diffstat::of(&self.changes(base, commit).await?))
     }
 
-    /// The difference as a patch for people to read. Beyond `limit` bytes its middle is left out, with a mark in its place.
+    /// The difference as a patch for people to read. Beyond `limit` bytes its middle is left out, with a mark in its
+    /// place.
     ///
     /// # Errors
     /// When one of them is not in the cache.
@@ -235,7 +237,8 @@ impl Workspace {
 
     /// Gives the agent a repository with the base's commit and no history, so that it costs no more than the files.
     ///
-    /// Fetching from a directory copies: nothing is linked, and nothing the agent does to its objects reaches the cache.
+    /// Fetching from a directory copies: nothing is linked, and nothing the agent does to its objects reaches the
+    /// cache.
     async fn clone_for_agent(&self, base: &Base) -> Result<(), WorkspaceError> {
         let git = self.cache.git();
         git.command(&self.directory, "init")
@@ -270,7 +273,8 @@ impl Workspace {
         command.arguments(["--reset", "-u", tree]).output().await.map(drop)
     }
 
-    /// Spares the agent's git from reading every file again to find that none has changed, and tells it whom its commits are by.
+    /// Spares the agent's git from reading every file again to find that none has changed, and tells it whom its
+    /// commits are by.
     async fn share_index(&self) -> Result<(), WorkspaceError> {
         let git_dir = self.agent.files.join(".git");
         let failed = |path: PathBuf| move |source| WorkspaceError::Io { action: "write", path, source };
@@ -291,7 +295,8 @@ async fn remove_tree(directory: &Path) -> Result<(), WorkspaceError> {
     removed.map_err(|source| WorkspaceError::Io { action: "remove", path: directory.to_owned(), source })
 }
 
-/// Builds leave directories that can't be written (Go's module cache is one), and what is in those can't be removed until they can.
+/// Builds leave directories that can't be written (Go's module cache is one), and what is in those can't be removed
+/// until they can.
 fn remove_whatever_its_modes(directory: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

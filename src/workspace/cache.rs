@@ -1,8 +1,9 @@
 //! The bare repository that the worker keeps for each repository at the forge.
 //!
-//! Owns what is under `repositories/`: it is fetched into, read from, pushed from, and what agents made is kept in it. It has no remote, no
-//! credential and no work tree; only its own default branch is fetched, to one ref that no branch name can collide with. Several runs
-//! may use one cache at once: fetches take turns, everything else only adds objects.
+//! Owns what is under `repositories/`: it is fetched into, read from, pushed from, and what agents made is kept in it.
+//! It has no remote, no credential and no work tree; only the forge's default branch is fetched, to one ref that no
+//! branch name can collide with. Several runs may use one cache at once: fetches take turns, everything else only adds
+//! objects.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::WorkspaceError;
 use super::git::{Command, Git};
-use super::object::{BranchName, CommitId, ObjectId, TreeId, is_reference_name};
+use super::object::{BranchName, CommitId, InvalidName, ObjectId, TreeId, is_reference_name};
 use super::path::RepoPath;
 use super::remote::{Remote, explain, explain_push};
 use crate::task::RepoName;
@@ -103,7 +104,8 @@ impl Cache {
     /// Brings the cache up to the remote's default branch; what is there already is not transferred again.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoCommits`] when there is no default branch to start from; the others tell what is wrong with the remote.
+    /// [`WorkspaceError::NoCommits`] when there is no default branch to start from; the others tell what is wrong with
+    /// the remote.
     pub async fn fetch(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
         let _turn = self.turn.lock().await;
         let (branch, announced) = self.default_branch(remote).await?;
@@ -138,7 +140,8 @@ impl Cache {
         let symbolic = listing.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
         let commit =
             listing.lines().find_map(|line| line.strip_suffix("\tHEAD").filter(|name| !name.starts_with("ref: ")));
-        // An empty repository announces nothing; one whose HEAD names no branch has no default branch to open a pull request against.
+        // An empty repository announces nothing; one whose HEAD names no branch has no default branch to open a pull
+        // request against.
         let (Some(reference), Some(commit)) = (symbolic, commit) else {
             return Err(WorkspaceError::NoCommits { url: remote.url.clone() });
         };
@@ -187,17 +190,20 @@ impl Cache {
         Ok(String::from_utf8_lossy(&answer.output).trim_end().parse().ok())
     }
 
-    /// Lets git pack what has piled up. It spares what is younger than two weeks, so it is safe beside runs; whether it worked is no run's affair.
+    /// Lets git pack what has piled up. It spares what is younger than two weeks, so it is safe beside runs; whether it
+    /// worked is no run's affair.
     async fn tidy(&self) {
         if let Err(error) = self.command("gc").arguments(["--auto", "--quiet"]).output().await {
             tracing::warn!(error = &error as &dyn std::error::Error, cache = %self.directory.display(), "could not tidy the cache");
         }
     }
 
-    /// Pushes a commit to a branch that is expected to be at `expected`, or not to exist. A push that was done before does nothing.
+    /// Pushes a commit to a branch that is expected to be at `expected`, or not to exist. A push that was done before
+    /// does nothing.
     ///
     /// # Errors
-    /// [`WorkspaceError::StaleRemote`] when the branch is elsewhere, [`WorkspaceError::PushRefused`] when the forge's rules are against it.
+    /// [`WorkspaceError::StaleRemote`] when the branch is elsewhere, [`WorkspaceError::PushRefused`] when the forge's
+    /// rules are against it.
     pub async fn push(
         &self,
         remote: &Remote,
@@ -220,12 +226,12 @@ impl Cache {
     /// Names a commit in the cache as `refs/codingworker/NAME`, so that it is never thrown away.
     ///
     /// # Errors
-    /// When the name is not one that git allows.
+    /// [`WorkspaceError::InvalidName`] when git does not allow the name.
     pub async fn keep(&self, commit: &CommitId, name: &str) -> Result<(), WorkspaceError> {
-        let reference = format!("refs/codingworker/{name}");
         if !is_reference_name(name) {
-            return Err(WorkspaceError::UnexpectedAnswer { command: "check-ref-format", answer: reference });
+            return Err(InvalidName::new(name, "a name to keep a commit under").into());
         }
+        let reference = format!("refs/codingworker/{name}");
         self.command("update-ref").argument(reference).argument(commit.as_str()).output().await.map(drop)
     }
 

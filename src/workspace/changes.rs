@@ -1,7 +1,7 @@
 //! What a commit changes, read from `git diff-tree`.
 //!
-//! Pure but for the two questions to git; names are bytes and NUL-separated throughout. Renames are told as a deletion and an addition, so that
-//! every path that is touched is named.
+//! Pure but for the two questions to git; names are bytes and NUL-separated throughout. Renames are told as a deletion
+//! and an addition, so that every path that is touched is named.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,8 @@ pub struct Change {
     pub lines: Option<Lines>,
     /// The size in bytes of what is there now.
     pub size: u64,
-    /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is longer than any system allows.
+    /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is longer than any
+    /// system allows.
     pub link_target: Option<Vec<u8>>,
 }
 
@@ -144,7 +145,8 @@ fn unexpected(command: &'static str, answer: &[u8]) -> WorkspaceError {
     WorkspaceError::UnexpectedAnswer { command, answer: String::from_utf8_lossy(answer).chars().take(200).collect() }
 }
 
-/// Reads `--raw --numstat -z`: first `:MODE MODE ID ID STATUS NUL PATH NUL` for each path, then `ADDED TAB DELETED TAB PATH NUL` for each.
+/// Reads `--raw --numstat -z`: first `:MODE MODE ID ID STATUS NUL PATH NUL` for each path, then `ADDED TAB DELETED TAB
+/// PATH NUL` for each.
 fn parse(answer: &[u8]) -> Option<Vec<Change>> {
     let mut fields = answer.split(|&byte| byte == 0).filter(|field| !field.is_empty()).peekable();
     let mut changes = Vec::new();

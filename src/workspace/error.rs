@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::object::InvalidName;
 use super::path::RepoPath;
 use crate::process::ProcessError;
 
@@ -43,7 +44,9 @@ pub enum WorkspaceError {
     Git { command: &'static str, code: i32, stderr: String },
     #[error("git {command} gave an answer that can't be understood: {answer:?}")]
     UnexpectedAnswer { command: &'static str, answer: String },
-    #[error("git could not be started")]
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    #[error("git could not be run")]
     Process(#[from] ProcessError),
     #[error("can't {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },

@@ -1,8 +1,9 @@
 //! The only builder of git commands.
 //!
-//! Owns the environment every git command runs in: an absolute executable, no system or user configuration, no hooks, no fsmonitor, no prompts, no
-//! network protocol but the one that is asked for, a fixed locale. What is configured is configured through the environment of that one
-//! command, so neither an argument nor a file ever holds a token. Leaves the meaning of what git says to the callers.
+//! Owns the environment every git command runs in: an absolute executable, no system or user configuration, no hooks,
+//! no fsmonitor, no prompts, no network protocol but the one that is asked for, a fixed locale. What is configured is
+//! configured through the environment of that one command, so neither an argument nor a file ever holds a token. Leaves
+//! the meaning of what git says to the callers.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -18,10 +19,12 @@ use crate::process::{self, Ending, Invocation, Streams};
 /// How much of an answer is read into memory: a listing of some 500,000 files.
 const OUTPUT_LIMIT: usize = 64 * 1024 * 1024;
 
-/// What every command is configured with, whatever the repository at hand says: configuration from the environment comes last and wins.
+/// What every command is configured with, whatever the repository at hand says: configuration from the environment
+/// comes last and wins.
 ///
-/// `protectHFS` and `protectNTFS` refuse the spellings of `.git` that other file systems take for it. `safe.bareRepository` keeps git from
-/// running in a repository that was planted in a tree. Nothing runs in the background, or it would outlive its command.
+/// `protectHFS` and `protectNTFS` refuse the spellings of `.git` that other file systems take for it.
+/// `safe.bareRepository` keeps git from running in a repository that was planted in a tree. Nothing runs in the
+/// background, or it would outlive its command.
 const CONFIGURATION: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -41,8 +44,8 @@ const CONFIGURATION: &[(&str, &str)] = &[
 
 /// What commands that talk to a remote are configured with besides.
 ///
-/// A redirect is not followed, since git would send the header with the token on to wherever it leads. The three `fsck` messages are about
-/// harmless flaws in the old history of well-known projects, which GitHub serves as it is.
+/// A redirect is not followed, since git would send the header with the token on to wherever it leads. The three `fsck`
+/// messages are about harmless flaws in the old history of well-known projects, which GitHub serves as it is.
 const REMOTE_CONFIGURATION: &[(&str, &str)] = &[
     ("http.followRedirects", "false"),
     ("http.lowSpeedLimit", "1000"),
@@ -83,8 +86,8 @@ struct Installation {
 }
 
 impl Git {
-    /// `executable` is an absolute path, `search_path` is where git finds what it starts itself, and `home` a directory of our own with nothing
-    /// in it.
+    /// `executable` is an absolute path, `search_path` is where git finds what it starts itself, and `home` a directory
+    /// of our own with nothing in it.
     #[must_use]
     pub fn new(executable: PathBuf, search_path: &OsStr, home: &Path, deadlines: Deadlines) -> Self {
         Self(Arc::new(Installation {
@@ -111,7 +114,8 @@ impl Git {
         }
     }
 
-    /// A command of git on the repository at `git_dir`, without a work tree. It also runs there: never in a tree that somebody else may write.
+    /// A command of git on the repository at `git_dir`, without a work tree. It also runs there: never in a tree that
+    /// somebody else may write.
     pub(super) fn in_repository(&self, git_dir: &Path, name: &'static str) -> Command<'_> {
         self.command(git_dir, name).variable("GIT_DIR", git_dir)
     }

@@ -1,8 +1,9 @@
 //! What a work tree holds, as a tree of git.
 //!
-//! A directory in, the name of a tree out: nothing else of the workspace is known here, so that the whole of it can move into a sandbox. The
-//! directory is not trusted. Its own `.git` is never opened; any other is refused before git looks at the files, since git would run
-//! the filters that a nested repository configures (`git add` asks a submodule for its status).
+//! A directory in, the name of a tree out: nothing else of the workspace is known here, so that the whole of it can
+//! move into a sandbox. The directory is not trusted. Its own `.git` is never opened; any other is refused before git
+//! looks at the files, since git would run the filters that a nested repository configures (`git add` asks a submodule
+//! for its status).
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -23,7 +24,8 @@ pub(super) enum Scope {
     Tracked,
 }
 
-/// Writes what `tree` holds into the repository at `git_dir`, by way of the index at `index`, which stays as the memory of what was seen.
+/// Writes what `tree` holds into the repository at `git_dir`, by way of the index at `index`, which stays as the memory
+/// of what was seen.
 ///
 /// # Errors
 /// [`WorkspaceError::NestedRepository`] when there is a `.git`, in any spelling, where git might look into it.
@@ -44,8 +46,8 @@ pub(super) async fn harvest(
     name.parse().map_err(|_| WorkspaceError::UnexpectedAnswer { command: "write-tree", answer: name })
 }
 
-/// Ignored directories may hold repositories, as those of package managers do: git passes over them without a look. One that has a tracked file in
-/// it does not count as ignored.
+/// Ignored directories may hold repositories, as those of package managers do: git passes over them without a look. One
+/// that has a tracked file in it does not count as ignored.
 async fn refuse_nested_repositories(
     git: &Git,
     git_dir: &Path,
@@ -84,7 +86,8 @@ struct Nested {
     directory: RepoPath,
 }
 
-/// Everything under `root` that git or a file system might take for a `.git`, but for the `.git` of the root itself. Links are not followed.
+/// Everything under `root` that git or a file system might take for a `.git`, but for the `.git` of the root itself.
+/// Links are not followed.
 fn nested_repositories(root: &Path) -> Result<Vec<Nested>, WorkspaceError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -118,7 +121,8 @@ fn repo_path(path: &Path) -> RepoPath {
     RepoPath::new(path.as_os_str().to_owned().into_vec())
 }
 
-/// Whether git, HFS+ or NTFS takes a name for `.git`; as `is_hfs_dotgit` and `is_ntfs_dotgit` of git's own sources have it.
+/// Whether git, HFS+ or NTFS takes a name for `.git`; as `is_hfs_dotgit` and `is_ntfs_dotgit` of git's own sources have
+/// it.
 fn is_dot_git(name: &OsStr) -> bool {
     is_hfs_dot_git(name) || is_ntfs_dot_git(name.as_bytes())
 }
@@ -129,7 +133,8 @@ fn is_hfs_dot_git(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.chars().filter(seen).flat_map(char::to_lowercase).eq(".git".chars()))
 }
 
-/// NTFS folds case, has the short name `git~1`, does not see blanks and dots at the end, and reads what follows a colon as a stream.
+/// NTFS folds case, has the short name `git~1`, does not see blanks and dots at the end, and reads what follows a colon
+/// as a stream.
 fn is_ntfs_dot_git(name: &[u8]) -> bool {
     let name = name.split(|&byte| matches!(byte, b'\\' | b':')).next().unwrap_or_default();
     let end = name.iter().rposition(|&byte| !matches!(byte, b' ' | b'.')).map_or(0, |last| last + 1);

@@ -11,6 +11,12 @@ pub struct InvalidName {
     what: &'static str,
 }
 
+impl InvalidName {
+    pub(super) fn new(text: &str, what: &'static str) -> Self {
+        Self { text: text.to_owned(), what }
+    }
+}
+
 macro_rules! object_id {
     ($(#[$documentation:meta])* $name:ident, $what:literal) => {
         $(#[$documentation])*
@@ -31,7 +37,7 @@ macro_rules! object_id {
                 if is_object_id(text) {
                     Ok(Self(text.to_owned()))
                 } else {
-                    Err(InvalidName { text: text.to_owned(), what: $what })
+                    Err(InvalidName::new(text, $what))
                 }
             }
         }
@@ -95,7 +101,7 @@ impl FromStr for BranchName {
         if is_reference_name(text) && !text.starts_with('-') && text != "HEAD" {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidName { text: text.to_owned(), what: "the name of a branch" })
+            Err(InvalidName::new(text, "the name of a branch"))
         }
     }
 }

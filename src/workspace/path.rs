@@ -43,7 +43,8 @@ impl From<&str> for RepoPath {
     }
 }
 
-/// For people: control characters are escaped and what is not UTF-8 is replaced, so that a name can't break the line it is shown in.
+/// For people: control characters are escaped and what is not UTF-8 is replaced, so that a name can't break the line it
+/// is shown in.
 impl fmt::Display for RepoPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in String::from_utf8_lossy(&self.0).chars() {

@@ -1,7 +1,7 @@
 //! The repository at the forge: its address, its token, and what its refusals mean.
 //!
-//! The token is told to git for the one host of the address, and only over HTTP. The texts are those of git 2.30 and later in the C locale;
-//! what is not recognized stays [`WorkspaceError::Git`].
+//! The token is told to git for the one host of the address, and only over HTTP. The texts are those of git 2.30 and
+//! later in the C locale; what is not recognized stays [`WorkspaceError::Git`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -135,7 +135,8 @@ fn meaning(stderr: &str) -> Option<Meaning> {
     }
 }
 
-/// The status in libcurl's words, as in `The requested URL returned error: 502`, or git's own, as in `RPC failed; HTTP 502 curl 22`.
+/// The status in libcurl's words, as in `The requested URL returned error: 502`, or git's own, as in `RPC failed; HTTP
+/// 502 curl 22`.
 fn http_status(stderr: &str) -> Option<u16> {
     ["returned error: ", "RPC failed; HTTP "].into_iter().find_map(|before| {
         let (_, after) = stderr.split_once(before)?;

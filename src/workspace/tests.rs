@@ -1,4 +1,5 @@
-//! Scenarios with real git, in directories of their own: against a bare repository by path, and against one behind HTTP.
+//! Scenarios with real git, in directories of their own: against a bare repository by path, and against one behind
+//! HTTP.
 
 mod forge;
 mod harvests;

@@ -1,4 +1,5 @@
-//! Just enough of a forge: git's own `http-backend` behind a server that sees every request and can be told how to answer.
+//! Just enough of a forge: git's own `http-backend` behind a server that sees every request and can be told how to
+//! answer.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
