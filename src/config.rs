@@ -6,7 +6,6 @@
 mod environment;
 mod file;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,10 +33,16 @@ pub struct Config {
     pub checks: CheckSettings,
     pub publish: PublishSettings,
     pub log: LogSettings,
-    /// `PATH`: where executables are looked up, and what checks find their tools in.
-    pub search_path: OsString,
-    /// The user's home, which toolchains are found in.
-    pub home: PathBuf,
+    /// What requests to the embedded queue must be signed with; without it the queue is for this machine alone.
+    pub queue_keys: Option<KeyPair>,
+    /// The variables that settings do not name: where executables and toolchains are.
+    pub environment: Environment,
+}
+
+#[derive(Debug, Clone)]
+pub struct KeyPair {
+    pub access_key_id: String,
+    pub secret_access_key: SecretString,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
@@ -68,7 +73,7 @@ pub struct GitHubSettings {
     pub api_url: String,
     /// Where repositories are fetched from and pushed to: `{git_url}/owner/name.git`.
     pub git_url: String,
-    /// `GITHUB_TOKEN`; absent for commands that do not need one.
+    /// `GITHUB_TOKEN`, else what `token_file` holds; absent for commands that do not need one.
     pub token: Option<SecretString>,
     /// How long one answer may take.
     pub timeout: Duration,

@@ -1,1 +1,336 @@
-//! (being built)
+//! The policy on what a commit may change.
+//!
+//! Pure: it judges a list of changes and does no I/O. Every finding is told, not the first alone. Leaves reading the
+//! changes to `workspace` and the words that a reader sees to `publish`, which may translate a finding; the English
+//! text is here. Invariant: only what passed becomes an [`Approved`].
+
+use std::fmt;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::workspace::{Change, Mode, RepoPath};
+
+/// What no agent may change unless told otherwise: what GitHub acts on, what steers the worker, and what steers git.
+pub const PROTECTED_PATHS: &[&str] =
+    &[".github/**", ".codingworker.toml", "**/.gitmodules", "**/.gitattributes", "**/.gitconfig", "**/.lfsconfig"];
+
+/// How much a commit may change, and what it may not.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub files: usize,
+    /// Of everything that is new or changed, together, in bytes.
+    pub size: u64,
+    /// Of one binary file, in bytes.
+    pub binary_size: u64,
+    pub protected: ProtectedPaths,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { files: 200, size: 5 << 20, binary_size: 1 << 20, protected: ProtectedPaths::default() }
+    }
+}
+
+/// Glob patterns of paths, without regard to case: not every file system tells `.GitHub` from `.github`.
+#[derive(Debug, Clone)]
+pub struct ProtectedPaths {
+    patterns: Vec<String>,
+    set: GlobSet,
+}
+
+impl ProtectedPaths {
+    /// `*` stays within a directory, `**` crosses them.
+    ///
+    /// # Errors
+    /// When one is not a glob pattern; the error names it.
+    pub fn new<P: AsRef<str>>(patterns: &[P]) -> Result<Self, globset::Error> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in patterns {
+            set.add(GlobBuilder::new(pattern.as_ref()).literal_separator(true).case_insensitive(true).build()?);
+        }
+        Ok(Self { patterns: patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect(), set: set.build()? })
+    }
+
+    /// The pattern that protects a path.
+    fn matching(&self, path: &RepoPath) -> Option<&str> {
+        let first = *self.set.matches(path.as_path()).first()?;
+        self.patterns.get(first).map(String::as_str)
+    }
+}
+
+impl Default for ProtectedPaths {
+    fn default() -> Self {
+        Self::new(PROTECTED_PATHS).expect("the patterns are constants that a test builds")
+    }
+}
+
+/// The proof that a change passed the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved {
+    files: usize,
+    size: u64,
+}
+
+impl Approved {
+    #[must_use]
+    pub fn files(&self) -> usize {
+        self.files
+    }
+
+    /// Of everything that is new or changed, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// Why a change does not pass; there is at least one finding.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Refusal {
+    pub findings: Vec<Finding>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, finding) in self.findings.iter().enumerate() {
+            write!(f, "{}{finding}", if position == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+/// One rule that is broken, with where and by how much.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Finding {
+    #[error("{path} is protected by the rule {rule}")]
+    ProtectedPath { path: RepoPath, rule: String },
+    #[error("{path} adds, changes or removes a submodule, and submodules may not be changed")]
+    Submodule { path: RepoPath },
+    #[error("{path} is a symbolic link out of the repository")]
+    EscapingLink { path: RepoPath },
+    #[error("{path} is a binary file of {size} bytes, and {limit} bytes are allowed")]
+    LargeBinary { path: RepoPath, size: u64, limit: u64 },
+    #[error("{files} files are changed, and {limit} are allowed")]
+    TooManyFiles { files: usize, limit: usize },
+    #[error("the changed files have {size} bytes, and {limit} bytes are allowed")]
+    TooLarge { size: u64, limit: u64 },
+}
+
+/// Judges everything that a commit changes.
+///
+/// # Errors
+/// All that is against the limits, those of single files in the order of the changes.
+pub fn judge(changes: &[Change], limits: &Limits) -> Result<Approved, Refusal> {
+    let mut findings: Vec<Finding> = changes.iter().flat_map(|change| judge_one(change, limits)).collect();
+    let files = changes.len();
+    if files > limits.files {
+        findings.push(Finding::TooManyFiles { files, limit: limits.files });
+    }
+    let size = changes.iter().fold(0_u64, |sum, change| sum.saturating_add(change.size));
+    if size > limits.size {
+        findings.push(Finding::TooLarge { size, limit: limits.size });
+    }
+    if findings.is_empty() { Ok(Approved { files, size }) } else { Err(Refusal { findings }) }
+}
+
+fn judge_one(change: &Change, limits: &Limits) -> impl Iterator<Item = Finding> {
+    let path = || change.path.clone();
+    let is = |mode: Mode| move |entry: &&crate::workspace::Entry| entry.mode == mode;
+    let protected = limits
+        .protected
+        .matching(&change.path)
+        .map(|rule| Finding::ProtectedPath { path: path(), rule: rule.to_owned() });
+    let submodule = [&change.before, &change.after]
+        .into_iter()
+        .flatten()
+        .find(is(Mode::Submodule))
+        .map(|_| Finding::Submodule { path: path() });
+    let link = change.after.as_ref().filter(is(Mode::Link));
+    let escaping = link.filter(|_| escapes(change)).map(|_| Finding::EscapingLink { path: path() });
+    let binary = (change.lines.is_none() && change.size > limits.binary_size).then(|| Finding::LargeBinary {
+        path: path(),
+        size: change.size,
+        limit: limits.binary_size,
+    });
+    [protected, submodule, escaping, binary].into_iter().flatten()
+}
+
+/// Whether a link may lead out of the repository or into its `.git`.
+///
+/// Its `..` must come first: after the name of a directory they could start from wherever that directory, being a link
+/// too, leads.
+fn escapes(change: &Change) -> bool {
+    let Some(target) = change.link_target.as_deref() else {
+        return true;
+    };
+    if target.is_empty() || target.starts_with(b"/") {
+        return true;
+    }
+    let mut depth = change.path.parts().count() - 1;
+    let mut descended = false;
+    for part in target.split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if descended || depth == 0 => return true,
+            b".." => depth -= 1,
+            _ if part.eq_ignore_ascii_case(b".git") => return true,
+            _ => descended = true,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::{Entry, Lines, Status};
+
+    const ID: &str = "1111111111111111111111111111111111111111";
+
+    fn entry(mode: Mode) -> Option<Entry> {
+        Some(Entry { mode, id: ID.parse().unwrap() })
+    }
+
+    fn file(path: &str, size: u64) -> Change {
+        Change {
+            path: path.into(),
+            status: Status::Added,
+            before: None,
+            after: entry(Mode::File),
+            lines: Some(Lines { added: 1, deleted: 0 }),
+            size,
+            link_target: None,
+        }
+    }
+
+    fn link(path: &str, target: &str) -> Change {
+        Change { after: entry(Mode::Link), link_target: Some(target.as_bytes().to_vec()), ..file(path, 1) }
+    }
+
+    fn findings(changes: &[Change]) -> Vec<String> {
+        judge(changes, &Limits::default())
+            .map_or_else(|refusal| refusal.findings.iter().map(Finding::to_string).collect(), |_| Vec::new())
+    }
+
+    #[test]
+    fn an_ordinary_change_passes() {
+        let changes = [
+            file("src/main.rs", 100),
+            file(".gitignore", 10),
+            file("docs/日本語 \"x\".md", 20),
+            link("docs/latest", "v1"),
+        ];
+        let approved = judge(&changes, &Limits::default()).unwrap();
+        assert_eq!((approved.files(), approved.size()), (4, 131));
+    }
+
+    #[test]
+    fn protected_paths_are_named_with_their_rule() {
+        let check = |path: &str, rule: &str| {
+            assert_eq!(findings(&[file(path, 1)]), [format!("{path} is protected by the rule {rule}")]);
+        };
+        check(".github/workflows/ci.yml", ".github/**");
+        check(".GitHub/CODEOWNERS", ".github/**");
+        check(".codingworker.toml", ".codingworker.toml");
+        check(".gitmodules", "**/.gitmodules");
+        check("sub/.gitattributes", "**/.gitattributes");
+        for free in ["github/x", "docs/.github", "a/.codingworker.toml", ".gitignore", "gitmodules"] {
+            assert!(findings(&[file(free, 1)]).is_empty(), "{free}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_workflow_is_a_change_too() {
+        let deleted = Change {
+            status: Status::Deleted,
+            before: entry(Mode::File),
+            after: None,
+            ..file(".github/workflows/ci.yml", 0)
+        };
+        assert_eq!(findings(&[deleted]).len(), 1);
+    }
+
+    #[test]
+    fn a_submodule_may_not_come_go_or_change() {
+        let text = ["lib adds, changes or removes a submodule, and submodules may not be changed"];
+        assert_eq!(findings(&[Change { after: entry(Mode::Submodule), ..file("lib", 0) }]), text);
+        assert_eq!(findings(&[Change { before: entry(Mode::Submodule), after: None, ..file("lib", 0) }]), text);
+        assert_eq!(findings(&[Change { before: entry(Mode::Submodule), ..file("lib", 9) }]), text);
+    }
+
+    #[test]
+    fn a_link_may_not_lead_out_of_the_repository() {
+        for (path, target) in [
+            ("a", "b"),
+            ("a", "b/c"),
+            ("d/a", "../b"),
+            ("d/e/a", "../../b/c"),
+            ("a", "./b"),
+            ("a", "..b"),
+            ("d/a", ".."),
+        ] {
+            assert!(findings(&[link(path, target)]).is_empty(), "{path} -> {target}");
+        }
+        for (path, target) in [
+            ("a", "/etc/passwd"),
+            ("a", ".."),
+            ("a", "../b"),
+            ("d/a", "../../b"),
+            ("a", "b/../.."),
+            ("d/a", "b/../c"),
+            ("a", ".git/config"),
+            ("d/a", "../.GIT"),
+            ("a", ""),
+        ] {
+            assert_eq!(
+                findings(&[link(path, target)]),
+                [format!("{path} is a symbolic link out of the repository")],
+                "{target}"
+            );
+        }
+        let unread = Change { link_target: None, ..link("a", "") };
+        assert_eq!(findings(&[unread]).len(), 1);
+    }
+
+    #[test]
+    fn a_file_may_hold_what_would_be_a_bad_link() {
+        assert!(findings(&[Change { link_target: None, ..file("a", 3) }]).is_empty());
+    }
+
+    #[test]
+    fn limits_are_inclusive_and_told() {
+        let many: Vec<Change> = (0..201).map(|number| file(&format!("f{number}"), 1)).collect();
+        assert!(findings(&many[..200]).is_empty());
+        assert_eq!(findings(&many), ["201 files are changed, and 200 are allowed"]);
+
+        assert!(findings(&[file("a", 5 << 20)]).is_empty());
+        assert_eq!(
+            findings(&[file("a", 5 << 20), file("b", 1)]),
+            ["the changed files have 5242881 bytes, and 5242880 bytes are allowed"]
+        );
+        assert_eq!(findings(&[file("a", u64::MAX), file("b", 1)]).len(), 1);
+
+        let binary = |size| Change { lines: None, ..file("x.bin", size) };
+        assert!(findings(&[binary(1 << 20)]).is_empty());
+        assert_eq!(
+            findings(&[binary((1 << 20) + 1)]),
+            ["x.bin is a binary file of 1048577 bytes, and 1048576 bytes are allowed"]
+        );
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let changes = [link(".github/a", "/etc"), file("b", 6 << 20)];
+        let refusal = judge(&changes, &Limits::default()).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of the repository; \
+             the changed files have 6291457 bytes, and 5242880 bytes are allowed"
+        );
+    }
+
+    #[test]
+    fn a_wrong_pattern_is_named() {
+        assert!(ProtectedPaths::new(&["a[", "b"]).unwrap_err().to_string().contains("a["));
+    }
+}

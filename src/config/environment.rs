@@ -8,7 +8,7 @@ use super::ConfigError;
 use super::file::File;
 
 /// A snapshot of the process's environment, taken once at start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
     search_path: OsString,
@@ -183,6 +183,13 @@ impl Environment {
     pub fn data_directory(&self) -> PathBuf {
         self.path("XDG_DATA_HOME")
             .unwrap_or_else(|| self.home().join(platform(".local/share", "Library/Application Support")))
+    }
+}
+
+/// Values may be secrets.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 

@@ -1,13 +1,14 @@
 //! The shape of `codingworker.toml` as it is written, and its validation into a [`Config`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
     AgentKind, AgentSettings, AiderSettings, CheckSettings, CommandSettings, Config, Environment, GitHubSettings,
-    InvalidSetting, Language, LogFormat, LogSettings, PublishSettings, QueueSettings,
+    InvalidSetting, KeyPair, Language, LogFormat, LogSettings, PublishSettings, QueueSettings,
 };
 
 /// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS visibility timeout").
@@ -44,6 +45,7 @@ pub(super) struct Queue {
 pub(super) struct GitHub {
     pub(super) api_url: Option<String>,
     pub(super) git_url: Option<String>,
+    token_file: Option<PathBuf>,
     timeout_seconds: Option<u64>,
 }
 
@@ -100,7 +102,7 @@ pub(super) struct Log {
 pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("", &["language", "data_dir", "repositories"]),
     ("queue", &["name", "url", "endpoint_url", "region", "lease_seconds"]),
-    ("github", &["api_url", "git_url", "timeout_seconds"]),
+    ("github", &["api_url", "git_url", "token_file", "timeout_seconds"]),
     (
         "agent",
         &[
@@ -150,8 +152,8 @@ impl File {
                 format: self.log.format.unwrap_or_default(),
                 filter: self.log.filter.unwrap_or_else(|| "info".to_owned()),
             },
-            search_path: environment.search_path().clone(),
-            home: environment.home(),
+            queue_keys: queue_keys(environment),
+            environment: environment.clone(),
         })
     }
 }
@@ -181,7 +183,11 @@ impl GitHub {
         Ok(GitHubSettings {
             api_url: base_url("github.api_url", api_url)?,
             git_url: base_url("github.git_url", git_url)?,
-            token: environment.value("GITHUB_TOKEN").map(Into::into),
+            token: match (environment.value("GITHUB_TOKEN"), self.token_file) {
+                (Some(token), _) => Some(token.into()),
+                (None, Some(file)) => token_file(&file)?,
+                (None, None) => None,
+            },
             timeout: seconds("github.timeout_seconds", self.timeout_seconds, 30, 1..=600)?,
         })
     }
@@ -276,6 +282,26 @@ fn default_model() -> &'static str {
     } else {
         "ollama_chat/qwen2.5-coder:1.5b"
     }
+}
+
+/// A file that is not there yet is no token: `codingworker up` writes it.
+fn token_file(file: &Path) -> Result<Option<SecretString>, InvalidSetting> {
+    match std::fs::read_to_string(file) {
+        Ok(token) => Ok(Some(token.trim().into())),
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(invalid(
+            "github.token_file",
+            format!("{file:?} ({error})"),
+            "a file that holds a token and can be read",
+        )),
+    }
+}
+
+fn queue_keys(environment: &Environment) -> Option<KeyPair> {
+    Some(KeyPair {
+        access_key_id: environment.value("CODINGWORKER_QUEUE_ACCESS_KEY_ID")?.to_owned(),
+        secret_access_key: environment.value("CODINGWORKER_QUEUE_SECRET_ACCESS_KEY")?.into(),
+    })
 }
 
 fn invalid(key: &'static str, found: String, expected: impl Into<String>) -> InvalidSetting {

@@ -1,0 +1,209 @@
+//! Judgment: whether a red check is the change's doing.
+//!
+//! Owns the comparison of a check with what it was before the agent came. Invariant: what was green, or was not run before, is never excused;
+//! what was red is excused as long as it fails in no way that it did not fail before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Ending, Kind, Ran};
+
+/// What the checks of a plan said of the base commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Baseline {
+    before: BTreeMap<(Kind, String), Before>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Before {
+    ending: Ending,
+    failures: BTreeSet<String>,
+}
+
+/// A check that ran on the change, judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckResult {
+    pub ran: Ran,
+    pub standing: Standing,
+    /// Whether the same check was red on the base commit.
+    pub red_before: bool,
+}
+
+/// What a check means for the change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    Passed,
+    /// Red, and not so before; `failures` are those that are new, and may be empty when the output names none.
+    New {
+        failures: BTreeSet<String>,
+    },
+    /// Red in no other way than it was on the base commit.
+    FailedBefore,
+    /// It took too long, and did not before.
+    TimedOut,
+    /// It can't run here, neither on the change nor on the base commit.
+    NotRun {
+        tool: String,
+    },
+    /// Setup had no network. The checks after it tell whether it was needed.
+    Offline,
+}
+
+impl CheckResult {
+    /// Whether the change must not be published as it is.
+    pub fn blocks(&self) -> bool {
+        match self.standing {
+            Standing::New { .. } | Standing::TimedOut => true,
+            Standing::Passed | Standing::FailedBefore | Standing::NotRun { .. } | Standing::Offline => false,
+        }
+    }
+}
+
+impl Baseline {
+    /// Takes note of a check that ran on the base commit.
+    pub fn record(&mut self, ran: &Ran) {
+        let before = Before { ending: ran.ending.clone(), failures: ran.failures.clone() };
+        self.before.insert((ran.kind, ran.command.clone()), before);
+    }
+
+    /// Judges a check that ran on the change.
+    pub fn judge(&self, ran: Ran) -> CheckResult {
+        let before = self.before.get(&(ran.kind, ran.command.clone()));
+        let red_before = before.is_some_and(|before| before.ending != Ending::Passed);
+        let standing = match &ran.ending {
+            Ending::Passed => Standing::Passed,
+            Ending::Offline => Standing::Offline,
+            Ending::Missing { tool } => match before.map(|before| &before.ending) {
+                // The change took away, or called for, what the check runs with.
+                Some(Ending::Passed | Ending::Failed { .. } | Ending::TimedOut) => {
+                    Standing::New { failures: BTreeSet::new() }
+                }
+                Some(Ending::Missing { .. } | Ending::Offline) | None => Standing::NotRun { tool: tool.clone() },
+            },
+            Ending::TimedOut => match before.map(|before| &before.ending) {
+                Some(Ending::TimedOut) => Standing::FailedBefore,
+                Some(Ending::Passed | Ending::Failed { .. } | Ending::Missing { .. } | Ending::Offline) | None => {
+                    Standing::TimedOut
+                }
+            },
+            Ending::Failed { .. } => failed(before, &ran.failures),
+        };
+        CheckResult { ran, standing, red_before }
+    }
+}
+
+/// Failures that were there before are excused, name by name. An output that names none is excused only by one that named none either: where the
+/// names stop coming, something else broke, such as the build of the tests.
+fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> Standing {
+    let nothing = BTreeSet::new();
+    let (failed_before, old) = match before {
+        Some(Before { ending: Ending::Failed { .. }, failures }) => (true, failures),
+        // What a check said before its time was up counts; that it was too slow is no excuse for failing.
+        Some(Before { ending: Ending::TimedOut, failures }) => (false, failures),
+        Some(Before { ending: Ending::Passed | Ending::Missing { .. } | Ending::Offline, .. }) | None => {
+            (false, &nothing)
+        }
+    };
+    let new: BTreeSet<String> = now.difference(old).cloned().collect();
+    let excused = new.is_empty() && if now.is_empty() { failed_before && old.is_empty() } else { true };
+    if excused { Standing::FailedBefore } else { Standing::New { failures: new } }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const FAILED: Ending = Ending::Failed { code: 1 };
+
+    fn ran(ending: Ending, failures: &[&str]) -> Ran {
+        Ran {
+            kind: Kind::Test,
+            command: "make test".to_owned(),
+            ending,
+            duration: Duration::from_secs(1),
+            output: String::new(),
+            failures: failures.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    fn missing() -> Ending {
+        Ending::Missing { tool: "go".to_owned() }
+    }
+
+    #[track_caller]
+    fn check(before: Option<(Ending, &[&str])>, now: (Ending, &[&str]), expected: Standing) {
+        let mut baseline = Baseline::default();
+        if let Some((ending, failures)) = before {
+            baseline.record(&ran(ending, failures));
+        }
+        let result = baseline.judge(ran(now.0, now.1));
+        let blocks = matches!(expected, Standing::New { .. } | Standing::TimedOut);
+        assert_eq!((result.blocks(), result.standing), (blocks, expected));
+    }
+
+    fn new(failures: &[&str]) -> Standing {
+        Standing::New { failures: failures.iter().map(|&name| name.to_owned()).collect() }
+    }
+
+    #[test]
+    fn what_passes_is_passed_whatever_was_before() {
+        check(None, (Ending::Passed, &[]), Standing::Passed);
+        check(Some((FAILED, &["a"])), (Ending::Passed, &[]), Standing::Passed);
+    }
+
+    #[test]
+    fn what_was_green_or_not_run_before_is_not_excused() {
+        check(Some((Ending::Passed, &[])), (FAILED, &["a"]), new(&["a"]));
+        check(Some((Ending::Passed, &[])), (FAILED, &[]), new(&[]));
+        check(None, (FAILED, &["a"]), new(&["a"]));
+        check(Some((missing(), &[])), (FAILED, &[]), new(&[]));
+    }
+
+    #[test]
+    fn only_failures_that_were_not_there_before_are_new() {
+        check(Some((FAILED, &["a", "b"])), (FAILED, &["a", "b", "c"]), new(&["c"]));
+        check(Some((FAILED, &["a", "b"])), (FAILED, &["b"]), Standing::FailedBefore);
+    }
+
+    #[test]
+    fn failures_without_names_are_excused_only_by_failures_without_names() {
+        check(Some((FAILED, &[])), (FAILED, &[]), Standing::FailedBefore);
+        check(Some((FAILED, &["a"])), (FAILED, &[]), new(&[]));
+        check(Some((FAILED, &[])), (FAILED, &["a"]), new(&["a"]));
+    }
+
+    #[test]
+    fn a_time_out_is_excused_only_by_a_time_out() {
+        check(Some((Ending::TimedOut, &[])), (Ending::TimedOut, &[]), Standing::FailedBefore);
+        check(Some((Ending::Passed, &[])), (Ending::TimedOut, &[]), Standing::TimedOut);
+        check(Some((FAILED, &["a"])), (Ending::TimedOut, &["a"]), Standing::TimedOut);
+        check(None, (Ending::TimedOut, &[]), Standing::TimedOut);
+        check(Some((Ending::TimedOut, &["a"])), (FAILED, &["a"]), Standing::FailedBefore);
+        check(Some((Ending::TimedOut, &[])), (FAILED, &[]), new(&[]));
+    }
+
+    #[test]
+    fn a_tool_that_was_never_there_is_said_and_one_that_went_away_blocks() {
+        check(Some((missing(), &[])), (missing(), &[]), Standing::NotRun { tool: "go".to_owned() });
+        check(None, (missing(), &[]), Standing::NotRun { tool: "go".to_owned() });
+        check(Some((Ending::Passed, &[])), (missing(), &[]), new(&[]));
+        check(Some((FAILED, &["a"])), (missing(), &[]), new(&[]));
+    }
+
+    #[test]
+    fn a_network_that_went_away_is_never_the_change_s_doing() {
+        check(Some((Ending::Passed, &[])), (Ending::Offline, &[]), Standing::Offline);
+        check(None, (Ending::Offline, &[]), Standing::Offline);
+        check(Some((Ending::Offline, &[])), (FAILED, &["a"]), new(&["a"]));
+    }
+
+    #[test]
+    fn checks_of_one_kind_are_told_apart_by_their_command() {
+        let mut baseline = Baseline::default();
+        baseline.record(&ran(FAILED, &["a"]));
+        let mut other = ran(FAILED, &["a"]);
+        other.command = "npm test".to_owned();
+        assert!(baseline.judge(other).blocks());
+    }
+}

@@ -1,0 +1,35 @@
+//! The hidden marks by which the worker finds its own comments and pull requests again.
+//!
+//! A mark is an HTML comment, which GitHub keeps in the source and shows to nobody. Text that comes from elsewhere can't hold one: see
+//! [`neutral`](super::text::neutral).
+
+use crate::task::{IssueNumber, TaskKey};
+
+const PREFIX: &str = "<!-- codingworker:";
+const SUFFIX: &str = " -->";
+
+/// The mark of an issue's one status comment; all tasks of the issue share it.
+pub(super) fn status(issue: IssueNumber) -> String {
+    format!("{PREFIX}status issue={issue}{SUFFIX}")
+}
+
+/// The mark of the pull request that a task ended in. Its last form is told apart from a draft that a failure left behind.
+pub(super) fn pull_request(task: &TaskKey, standing: Standing) -> String {
+    format!("{PREFIX}{} task={task}{SUFFIX}", standing.name())
+}
+
+/// Whether a pull request is what its task asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Done,
+    Draft,
+}
+
+impl Standing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Draft => "draft",
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Foreign text made harmless, and any text made to fit.
+//!
+//! What an issue, a model or a build printed must notify nobody, close nothing, hide nothing and forge no mark of ours.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// GitHub's limit for the body of a comment, an issue or a pull request, in characters.
+pub(super) const LONGEST_BODY: usize = 65_536;
+/// GitHub's limit for a title, in characters.
+const LONGEST_TITLE: usize = 256;
+
+/// Stands between the characters that would have a meaning together; it has no width.
+const JOINER: &str = "\u{2060}";
+
+static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)(@)([a-z0-9_])|(#)([0-9])|\b(gh-)([0-9])|(https?://)([a-z0-9])|(</?)([a-z])")
+        .expect("the pattern is constant")
+});
+static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])?").expect("the pattern is constant")
+});
+
+/// Text without terminal escapes, control characters and characters that reorder or hide what is seen.
+#[must_use]
+pub(super) fn plain(text: &str) -> String {
+    ESCAPE.replace_all(text, "").replace("\r\n", "\n").chars().filter(|&c| is_seen(c)).collect()
+}
+
+/// Plain text for Markdown: mentions, references, links, HTML and comments are shown and do nothing.
+#[must_use]
+pub(super) fn neutral(text: &str) -> String {
+    let text = plain(text).replace("<!--", &format!("<{JOINER}!--"));
+    REFERENCE
+        .replace_all(&text, |found: &regex::Captures<'_>| {
+            let mut parts = found.iter().skip(1).flatten().map(|part| part.as_str());
+            let (mark, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            format!("{mark}{JOINER}{rest}")
+        })
+        .into_owned()
+}
+
+/// One line of neutral text, for a title or a table.
+#[must_use]
+pub(super) fn line(text: &str) -> String {
+    let words: Vec<_> = plain(text).split_whitespace().map(str::to_owned).collect();
+    neutral(&words.join(" ")).replace('|', "\\|")
+}
+
+/// A title within GitHub's limit. Titles are not Markdown, but mentions in them are found by people's filters.
+#[must_use]
+pub(super) fn title(text: &str) -> String {
+    let words: Vec<_> = plain(text).split_whitespace().map(str::to_owned).collect();
+    cut(&words.join(" "), LONGEST_TITLE, "…")
+}
+
+/// Output as a code block: nothing in it is Markdown, and its fence is longer than any in it.
+#[must_use]
+pub(super) fn code(text: &str) -> String {
+    let text = plain(text);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat((longest + 1).max(3));
+    format!("{fence}text\n{}\n{fence}", text.trim_end())
+}
+
+/// Text of a single line as code, however many backticks are in it.
+#[must_use]
+pub(super) fn inline_code(text: &str) -> String {
+    let words: Vec<_> = plain(text).split_whitespace().map(str::to_owned).collect();
+    let text = words.join(" ").replace('|', "\\|");
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    let pad = if longest > 0 { " " } else { "" };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// The first `limit` characters, the last of which say that it was cut.
+#[must_use]
+pub(super) fn cut(text: &str, limit: usize, mark: &str) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let kept = limit.saturating_sub(mark.chars().count());
+    text.chars().take(kept).chain(mark.chars()).collect()
+}
+
+/// Whether a character stands for something that a reader sees, or is a line end or a tab.
+fn is_seen(c: char) -> bool {
+    let hidden = matches!(c,
+        '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    matches!(c, '\n' | '\t') || (!c.is_control() && !hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check_neutral(text: &str, expected: &str) {
+        assert_eq!(neutral(text).replace(JOINER, "·"), expected);
+    }
+
+    #[test]
+    fn nobody_is_notified_and_nothing_is_closed() {
+        check_neutral("thanks @octocat and @org/team", "thanks @·octocat and @·org/team");
+        check_neutral("担当は@okadaさん", "担当は@·okadaさん");
+        check_neutral("closes #12, fixes o/r#3 and GH-4", "closes #·12, fixes o/r#·3 and GH-·4");
+        check_neutral("see https://github.com/o/r/issues/1", "see https://·github.com/o/r/issues/1");
+    }
+
+    #[test]
+    fn nothing_is_hidden_and_no_mark_is_forged() {
+        check_neutral("a<!-- codingworker:done task=x -->b", "a<·!-- codingworker:done task=x -->b");
+        check_neutral("<img src=x><details>", "<·img src=x><·details>");
+        check_neutral("a\u{202e}b\u{200b}c\u{e0041}d\0e\u{1b}[31mred\u{1b}[0m\r\nf", "abcdered\nf");
+    }
+
+    #[test]
+    fn code_can_not_be_left() {
+        assert_eq!(code("a\n```\nb"), "````text\na\n```\nb\n````");
+        assert_eq!(inline_code("a ` b"), "`` a ` b ``");
+        assert_eq!(inline_code("make test"), "`make test`");
+    }
+
+    #[test]
+    fn a_title_is_one_line_within_the_limit() {
+        assert_eq!(title(" Add\n FizzBuzz\u{1b}[1m "), "Add FizzBuzz");
+        assert_eq!(title(&"あ".repeat(300)).chars().count(), 256);
+    }
+
+    proptest! {
+        #[test]
+        fn cut_text_is_never_over_the_limit(text in any::<String>(), limit in 1usize..40) {
+            prop_assert!(cut(&text, limit, "…").chars().count() <= limit);
+        }
+
+        #[test]
+        fn neutral_text_has_no_mention_and_no_mark(text in any::<String>()) {
+            let neutral = neutral(&text);
+            prop_assert!(!neutral.contains("<!--"));
+            prop_assert!(!Regex::new("@[A-Za-z0-9_]").unwrap().is_match(&neutral));
+        }
+    }
+}

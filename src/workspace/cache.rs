@@ -1,0 +1,346 @@
+//! The bare repository that the worker keeps for each repository at the forge.
+//!
+//! Owns what is under `repositories/`: it is fetched into, read from, pushed from, and what agents made is kept in it.
+//! It has no remote, no credential and no work tree; only the forge's default branch is fetched, to one ref that no
+//! branch name can collide with. Several runs may use one cache at once: fetches take turns, everything else only adds
+//! objects.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::error::WorkspaceError;
+use super::git::{Command, Git};
+use super::object::{BranchName, CommitId, InvalidName, ObjectId, TreeId, is_reference_name};
+use super::path::RepoPath;
+use super::remote::{Remote, explain, explain_push};
+use crate::task::RepoName;
+
+/// Where the forge's default branch is fetched to.
+const FETCHED: &str = "refs/fetched/default";
+
+/// The caches of all repositories, under one data directory.
+#[derive(Debug)]
+pub struct Caches {
+    git: Git,
+    directory: PathBuf,
+    turns: Mutex<HashMap<PathBuf, Turn>>,
+}
+
+/// Whose turn it is to fetch into a cache.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+/// The cache of one repository. Clones are the same cache.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    git: Git,
+    directory: PathBuf,
+    turn: Turn,
+}
+
+/// What a task starts from: the tip of the default branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    pub branch: BranchName,
+    pub commit: CommitId,
+}
+
+impl Caches {
+    #[must_use]
+    pub fn new(git: Git, data_dir: &Path) -> Self {
+        Self { git, directory: data_dir.join("repositories"), turns: Mutex::default() }
+    }
+
+    /// The cache of a repository, made empty if it is not there.
+    ///
+    /// Names that differ by case are one repository at GitHub, and one directory here.
+    ///
+    /// # Errors
+    /// When the directory can't be made.
+    pub async fn open(&self, repository: &RepoName) -> Result<Cache, WorkspaceError> {
+        let owner = repository.owner().to_ascii_lowercase();
+        let name = format!("{}.git", repository.name().to_ascii_lowercase());
+        let directory = self.directory.join(owner).join(name);
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(directory.clone()).or_default())
+        };
+        let cache = Cache { git: self.git.clone(), directory, turn };
+        cache.create().await?;
+        Ok(cache)
+    }
+}
+
+impl Cache {
+    /// Also mends a directory that was left half made: `git init` on a repository changes nothing.
+    async fn create(&self) -> Result<(), WorkspaceError> {
+        let _turn = self.turn.lock().await;
+        tokio::fs::create_dir_all(&self.directory).await.map_err(|source| WorkspaceError::Io {
+            action: "make the directory",
+            path: self.directory.clone(),
+            source,
+        })?;
+        self.git
+            .command(&self.directory, "init")
+            .arguments(["--quiet", "--bare", "--template=", "--initial-branch=main"])
+            .argument(&self.directory)
+            .output()
+            .await?;
+        Ok(())
+    }
+
+    pub(super) fn git(&self) -> &Git {
+        &self.git
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn command(&self, name: &'static str) -> Command<'_> {
+        self.git.in_repository(&self.directory, name)
+    }
+
+    /// Brings the cache up to the remote's default branch; what is there already is not transferred again.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NoCommits`] when there is no default branch to start from; the others tell what is wrong with
+    /// the remote.
+    pub async fn fetch(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
+        let _turn = self.turn.lock().await;
+        let (branch, announced) = self.default_branch(remote).await?;
+        if self.fetched().await?.as_ref() == Some(&announced) {
+            return Ok(Base { branch, commit: announced });
+        }
+        let answer = self
+            .command("fetch")
+            .arguments([
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--no-recurse-submodules",
+            ])
+            .argument(&remote.url)
+            .argument(format!("+{}:{FETCHED}", branch.reference()))
+            .run_against(remote)
+            .await?;
+        if answer.code != 0 {
+            return Err(explain(remote, answer));
+        }
+        self.tidy().await;
+        // The branch may have moved on since it was announced.
+        let commit = self.fetched().await?.ok_or_else(|| WorkspaceError::NoCommits { url: remote.url.clone() })?;
+        Ok(Base { branch, commit })
+    }
+
+    /// The branch that the remote's HEAD points at, and its commit.
+    async fn default_branch(&self, remote: &Remote) -> Result<(BranchName, CommitId), WorkspaceError> {
+        let listing = self.ask(remote, "HEAD").await?;
+        let symbolic = listing.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
+        let commit =
+            listing.lines().find_map(|line| line.strip_suffix("\tHEAD").filter(|name| !name.starts_with("ref: ")));
+        // An empty repository announces nothing; one whose HEAD names no branch has no default branch to open a pull
+        // request against.
+        let (Some(reference), Some(commit)) = (symbolic, commit) else {
+            return Err(WorkspaceError::NoCommits { url: remote.url.clone() });
+        };
+        let branch = reference.strip_prefix("refs/heads/").and_then(|branch| branch.parse().ok());
+        let (Some(branch), Ok(commit)) = (branch, commit.parse()) else {
+            return Err(WorkspaceError::UnexpectedAnswer { command: "ls-remote", answer: listing });
+        };
+        Ok((branch, commit))
+    }
+
+    /// The commit that a branch has at the remote right now.
+    ///
+    /// # Errors
+    /// As for [`Self::fetch`].
+    pub async fn remote_branch(
+        &self,
+        remote: &Remote,
+        branch: &BranchName,
+    ) -> Result<Option<CommitId>, WorkspaceError> {
+        let reference = branch.reference();
+        let listing = self.ask(remote, &reference).await?;
+        // git matches the end of a name, so refs/heads/x/refs/heads/main would be listed too.
+        let commit =
+            listing.lines().find_map(|line| line.strip_suffix(reference.as_str())?.strip_suffix('\t')).map(str::parse);
+        commit
+            .transpose()
+            .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "ls-remote", answer: listing.clone() })
+    }
+
+    async fn ask(&self, remote: &Remote, reference: &str) -> Result<String, WorkspaceError> {
+        let answer = self
+            .command("ls-remote")
+            .argument("--symref")
+            .argument(&remote.url)
+            .argument(reference)
+            .run_against(remote)
+            .await?;
+        if answer.code != 0 {
+            return Err(explain(remote, answer));
+        }
+        Ok(String::from_utf8_lossy(&answer.output).into_owned())
+    }
+
+    async fn fetched(&self) -> Result<Option<CommitId>, WorkspaceError> {
+        let answer = self.command("rev-parse").arguments(["--verify", "--quiet", FETCHED]).run().await?;
+        Ok(String::from_utf8_lossy(&answer.output).trim_end().parse().ok())
+    }
+
+    /// Lets git pack what has piled up. It spares what is younger than two weeks, so it is safe beside runs; whether it
+    /// worked is no run's affair.
+    async fn tidy(&self) {
+        if let Err(error) = self.command("gc").arguments(["--auto", "--quiet"]).output().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, cache = %self.directory.display(), "could not tidy the cache");
+        }
+    }
+
+    /// Pushes a commit to a branch that is expected to be at `expected`, or not to exist. A push that was done before
+    /// does nothing.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::StaleRemote`] when the branch is elsewhere, [`WorkspaceError::PushRefused`] when the forge's
+    /// rules are against it.
+    pub async fn push(
+        &self,
+        remote: &Remote,
+        commit: &CommitId,
+        branch: &BranchName,
+        expected: Option<&CommitId>,
+    ) -> Result<(), WorkspaceError> {
+        let reference = branch.reference();
+        let answer = self
+            .command("push")
+            .arguments(["--quiet", "--porcelain", "--no-verify"])
+            .argument(format!("--force-with-lease={reference}:{}", expected.map_or("", CommitId::as_str)))
+            .argument(&remote.url)
+            .argument(format!("{commit}:{reference}"))
+            .run_against(remote)
+            .await?;
+        if answer.code == 0 { Ok(()) } else { Err(explain_push(remote, branch, answer)) }
+    }
+
+    /// Names a commit in the cache as `refs/codingworker/NAME`, so that it is never thrown away.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::InvalidName`] when git does not allow the name.
+    pub async fn keep(&self, commit: &CommitId, name: &str) -> Result<(), WorkspaceError> {
+        if !is_reference_name(name) {
+            return Err(InvalidName::new(name, "a name to keep a commit under").into());
+        }
+        let reference = format!("refs/codingworker/{name}");
+        self.command("update-ref").argument(reference).argument(commit.as_str()).output().await.map(drop)
+    }
+
+    /// The tree of a commit. A commit is empty when its tree is its parent's.
+    ///
+    /// # Errors
+    /// When there is no such commit in the cache.
+    pub async fn tree_at(&self, commit: &CommitId) -> Result<TreeId, WorkspaceError> {
+        let tree = self
+            .command("rev-parse")
+            .arguments(["--verify", "--quiet"])
+            .argument(format!("{commit}^{{tree}}"))
+            .word()
+            .await?;
+        tree.parse().map_err(|_| WorkspaceError::UnexpectedAnswer { command: "rev-parse", answer: tree })
+    }
+
+    /// The names of all files of a commit.
+    ///
+    /// # Errors
+    /// When there is no such commit in the cache.
+    pub async fn files_at(&self, commit: &CommitId) -> Result<Vec<RepoPath>, WorkspaceError> {
+        let listing = self
+            .command("ls-tree")
+            .arguments(["-r", "-z", "--name-only", "--full-tree", commit.as_str()])
+            .output()
+            .await?;
+        let names = listing.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+        Ok(names.map(|name| RepoPath::new(name.to_vec())).collect())
+    }
+
+    /// The content of a file of a commit; nothing when there is no file under that path.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::TooLarge`] when it has more than `limit` bytes.
+    pub async fn file_at(
+        &self,
+        commit: &CommitId,
+        path: &RepoPath,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
+        let name = [commit.as_str().as_bytes(), b":", path.as_bytes()].concat();
+        self.read_blob(name, path.to_string(), limit).await
+    }
+
+    /// The content of an object; nothing when there is no such file content.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::TooLarge`] when it has more than `limit` bytes.
+    pub async fn blob(&self, object: &ObjectId, limit: usize) -> Result<Option<Vec<u8>>, WorkspaceError> {
+        self.read_blob(object.as_str().as_bytes().to_vec(), object.to_string(), limit).await
+    }
+
+    async fn read_blob(&self, name: Vec<u8>, what: String, limit: usize) -> Result<Option<Vec<u8>>, WorkspaceError> {
+        let (before, after) = ("an object's header and its name".len() + 64 + name.len(), "\n".len());
+        let answer = self
+            .command("cat-file")
+            .arguments(["--batch", "-z"])
+            .input([name.as_slice(), b"\0"].concat())
+            .output_limit(limit.saturating_add(before + after))
+            .run()
+            .await?;
+        if answer.code != 0 {
+            return Err(answer.into_error());
+        }
+        let Some(object) = parse_object(&answer.output) else {
+            return Ok(None);
+        };
+        if answer.truncated || object.size > limit {
+            return Err(WorkspaceError::TooLarge { what, limit });
+        }
+        object.content.map(|content| Some(content.to_vec())).ok_or_else(|| WorkspaceError::UnexpectedAnswer {
+            command: "cat-file",
+            answer: String::from_utf8_lossy(&answer.output).chars().take(200).collect(),
+        })
+    }
+}
+
+/// One object as `git cat-file --batch` prints it: a line with name, type and size, then the content.
+struct BatchObject<'a> {
+    size: usize,
+    /// Nothing when the answer was cut.
+    content: Option<&'a [u8]>,
+}
+
+/// Nothing for what is missing and for what is not a blob, such as a directory.
+fn parse_object(answer: &[u8]) -> Option<BatchObject<'_>> {
+    let end = answer.iter().position(|&byte| byte == b'\n')?;
+    let (header, rest) = answer.split_at_checked(end)?;
+    let mut words = std::str::from_utf8(header).ok()?.split(' ');
+    let (Some(_), Some("blob"), Some(size), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        return None;
+    };
+    let size = size.parse().ok()?;
+    Some(BatchObject { size, content: rest.get(1..)?.get(..size) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_read_from_a_batch() {
+        let content = |answer: &'static [u8]| parse_object(answer).map(|object| (object.size, object.content));
+        assert_eq!(content(b"0123abcd blob 5\na\nb\0c\n"), Some((5, Some(b"a\nb\0c".as_slice()))));
+        assert_eq!(content(b"0123abcd blob 0\n\n"), Some((0, Some(b"".as_slice()))));
+        assert_eq!(content(b"0123abcd blob 900\nhead"), Some((900, None)));
+        assert_eq!(content(b"0123abcd tree 5\nabcde\n"), None);
+        assert_eq!(content(b"abc:a file missing\n"), None);
+        assert_eq!(content(b""), None);
+    }
+}

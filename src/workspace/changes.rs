@@ -1,0 +1,288 @@
+//! What a commit changes, read from `git diff-tree`.
+//!
+//! Pure but for the two questions to git; names are bytes and NUL-separated throughout. Renames are told as a deletion
+//! and an addition, so that every path that is touched is named.
+
+use std::collections::HashMap;
+
+use super::cache::Cache;
+use super::error::WorkspaceError;
+use super::object::{CommitId, ObjectId};
+use super::path::RepoPath;
+
+/// The longest target of a symbolic link that Linux and macOS can make is below this.
+const LONGEST_LINK: u64 = 4096;
+
+/// One path that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub path: RepoPath,
+    pub status: Status,
+    /// What was there.
+    pub before: Option<Entry>,
+    /// What is there now.
+    pub after: Option<Entry>,
+    /// Nothing for binary content.
+    pub lines: Option<Lines>,
+    /// The size in bytes of what is there now.
+    pub size: u64,
+    /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is longer than any
+    /// system allows.
+    pub link_target: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub mode: Mode,
+    pub id: ObjectId,
+}
+
+/// The kinds of entries that git's trees have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    File,
+    Executable,
+    Link,
+    /// A gitlink: a commit of another repository.
+    Submodule,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Added,
+    Modified,
+    Deleted,
+    /// A file became a link, a link a submodule, and so on.
+    TypeChanged,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lines {
+    pub added: u64,
+    pub deleted: u64,
+}
+
+/// How much differs in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Diffstat {
+    pub files: usize,
+    pub insertions: u64,
+    pub deletions: u64,
+}
+
+impl Diffstat {
+    #[must_use]
+    pub fn of(changes: &[Change]) -> Self {
+        let lines = || changes.iter().filter_map(|change| change.lines);
+        Self {
+            files: changes.len(),
+            insertions: lines().map(|lines| lines.added).sum(),
+            deletions: lines().map(|lines| lines.deleted).sum(),
+        }
+    }
+}
+
+/// Everything that differs between two commits.
+pub(super) async fn changes(cache: &Cache, base: &CommitId, commit: &CommitId) -> Result<Vec<Change>, WorkspaceError> {
+    let answer = cache
+        .command("diff-tree")
+        .arguments(["-r", "-z", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-abbrev"])
+        .arguments([base.as_str(), commit.as_str()])
+        .output()
+        .await?;
+    let mut changes = parse(&answer).ok_or_else(|| unexpected("diff-tree", &answer))?;
+    measure(cache, &mut changes).await?;
+    read_links(cache, &mut changes).await?;
+    Ok(changes)
+}
+
+/// Asks for all sizes at once.
+async fn measure(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceError> {
+    let blobs: Vec<&ObjectId> = changes.iter().filter_map(blob_after).collect();
+    if blobs.is_empty() {
+        return Ok(());
+    }
+    let question: String = blobs.iter().map(|blob| format!("{blob}\n")).collect();
+    let answer = cache
+        .command("cat-file")
+        .argument("--batch-check=%(objectname) %(objectsize)")
+        .input(question)
+        .output()
+        .await?;
+    let answer = String::from_utf8(answer).map_err(|error| unexpected("cat-file", error.as_bytes()))?;
+    let sizes: HashMap<&str, u64> = answer
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(id, size)| Some((id, size.parse().ok()?)))
+        .collect();
+    for change in changes {
+        if let Some(blob) = blob_after(change) {
+            let size = sizes.get(blob.as_str()).copied();
+            change.size = size.ok_or_else(|| unexpected("cat-file", answer.as_bytes()))?;
+        }
+    }
+    Ok(())
+}
+
+async fn read_links(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceError> {
+    for change in changes {
+        if let Some(Entry { mode: Mode::Link, id }) = &change.after
+            && change.size < LONGEST_LINK
+            && let Ok(limit) = usize::try_from(change.size)
+        {
+            change.link_target = cache.blob(id, limit).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What has a size: a submodule's commit is not in this repository.
+fn blob_after(change: &Change) -> Option<&ObjectId> {
+    change.after.as_ref().filter(|entry| entry.mode != Mode::Submodule).map(|entry| &entry.id)
+}
+
+fn unexpected(command: &'static str, answer: &[u8]) -> WorkspaceError {
+    WorkspaceError::UnexpectedAnswer { command, answer: String::from_utf8_lossy(answer).chars().take(200).collect() }
+}
+
+/// Reads `--raw --numstat -z`: first `:MODE MODE ID ID STATUS NUL PATH NUL` for each path, then `ADDED TAB DELETED TAB
+/// PATH NUL` for each.
+fn parse(answer: &[u8]) -> Option<Vec<Change>> {
+    let mut fields = answer.split(|&byte| byte == 0).filter(|field| !field.is_empty()).peekable();
+    let mut changes = Vec::new();
+    while let Some(header) = fields.next_if(|field| field.starts_with(b":")) {
+        changes.push(parse_raw(header, fields.next()?)?);
+    }
+    let mut lines = HashMap::new();
+    for field in fields {
+        let (path, counts) = parse_numstat(field)?;
+        lines.insert(path, counts);
+    }
+    for change in &mut changes {
+        change.lines = lines.get(change.path.as_bytes()).copied().unwrap_or_else(|| Some(Lines::default()));
+    }
+    Some(changes)
+}
+
+fn parse_raw(header: &[u8], path: &[u8]) -> Option<Change> {
+    let mut words = std::str::from_utf8(header).ok()?.strip_prefix(':')?.split(' ');
+    let (before_mode, after_mode) = (words.next()?, words.next()?);
+    let (before_id, after_id) = (words.next()?, words.next()?);
+    let status = match words.next()? {
+        "A" => Status::Added,
+        "M" => Status::Modified,
+        "D" => Status::Deleted,
+        "T" => Status::TypeChanged,
+        _ => return None,
+    };
+    Some(Change {
+        path: RepoPath::new(path.to_vec()),
+        status,
+        before: parse_entry(before_mode, before_id)?,
+        after: parse_entry(after_mode, after_id)?,
+        lines: None,
+        size: 0,
+        link_target: None,
+    })
+}
+
+/// The outer option says whether it is understood, the inner whether there is an entry.
+fn parse_entry(mode: &str, id: &str) -> Option<Option<Entry>> {
+    let mode = match mode {
+        "000000" => return Some(None),
+        "100644" | "100664" => Mode::File,
+        "100755" => Mode::Executable,
+        "120000" => Mode::Link,
+        "160000" => Mode::Submodule,
+        _ => return None,
+    };
+    Some(Some(Entry { mode, id: id.parse().ok()? }))
+}
+
+fn parse_numstat(field: &[u8]) -> Option<(&[u8], Option<Lines>)> {
+    let mut parts = field.splitn(3, |&byte| byte == b'\t');
+    let (added, deleted, path) = (parts.next()?, parts.next()?, parts.next()?);
+    if added == b"-" && deleted == b"-" {
+        return Some((path, None));
+    }
+    let count = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse().ok();
+    Some((path, Some(Lines { added: count(added)?, deleted: count(deleted)? })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "1111111111111111111111111111111111111111";
+    const TWO: &str = "2222222222222222222222222222222222222222";
+    const NONE: &str = "0000000000000000000000000000000000000000";
+
+    fn check(raw: &[(&str, &[u8])], numstat: &[&[u8]]) -> Option<Vec<Change>> {
+        let mut answer = Vec::new();
+        for (header, path) in raw {
+            answer.extend([header.as_bytes(), b"\0", path, b"\0"].concat());
+        }
+        for line in numstat {
+            answer.extend([line, b"\0".as_slice()].concat());
+        }
+        parse(&answer)
+    }
+
+    #[test]
+    fn a_path_may_be_any_bytes() {
+        for path in [
+            "a b".as_bytes(),
+            b"new\nline",
+            b"tab\there",
+            b"\"quoted\"",
+            "日本語".as_bytes(),
+            b"\xff\xfe",
+            b":colon",
+            b"-\t-\tx",
+        ] {
+            let header = format!(":100644 100644 {ONE} {TWO} M");
+            let changes = check(&[(&header, path)], &[&[b"3\t1\t", path].concat()]).unwrap();
+            assert_eq!(changes.len(), 1);
+            assert_eq!(changes[0].path.as_bytes(), path);
+            assert_eq!(changes[0].lines, Some(Lines { added: 3, deleted: 1 }));
+        }
+    }
+
+    #[test]
+    fn every_kind_of_change_is_told_apart() {
+        let headers = [
+            format!(":000000 100755 {NONE} {ONE} A"),
+            format!(":100644 000000 {ONE} {NONE} D"),
+            format!(":100644 120000 {ONE} {TWO} T"),
+            format!(":000000 160000 {NONE} {TWO} A"),
+            format!(":100644 100755 {ONE} {ONE} M"),
+        ];
+        let paths = ["added", "deleted", "linked", "sub", "mode"];
+        let raw: Vec<(&str, &[u8])> = headers.iter().map(String::as_str).zip(paths.map(str::as_bytes)).collect();
+        let changes = check(&raw, &[b"2\t0\tadded", b"0\t7\tdeleted", b"1\t1\tlinked", b"1\t0\tsub"]).unwrap();
+        let modes: Vec<_> = changes.iter().map(|change| change.after.as_ref().map(|entry| entry.mode)).collect();
+        assert_eq!(
+            modes,
+            [Some(Mode::Executable), None, Some(Mode::Link), Some(Mode::Submodule), Some(Mode::Executable)]
+        );
+        let statuses: Vec<_> = changes.iter().map(|change| change.status).collect();
+        assert_eq!(statuses, [Status::Added, Status::Deleted, Status::TypeChanged, Status::Added, Status::Modified]);
+        assert_eq!(changes[4].lines, Some(Lines::default()));
+        assert_eq!(Diffstat::of(&changes), Diffstat { files: 5, insertions: 4, deletions: 8 });
+    }
+
+    #[test]
+    fn binary_content_has_no_lines() {
+        let header = format!(":000000 100644 {NONE} {ONE} A");
+        assert_eq!(check(&[(&header, b"x.png")], &[b"-\t-\tx.png"]).unwrap()[0].lines, None);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_not_passed_over() {
+        assert_eq!(check(&[(&format!(":100644 100644 {ONE} {TWO} U"), b"x")], &[]), None);
+        assert_eq!(check(&[(&format!(":100644 040000 {ONE} {TWO} M"), b"x")], &[]), None);
+        assert_eq!(check(&[(":100644 100644 abc def M", b"x")], &[]), None);
+        assert_eq!(check(&[], &[b"1\tx"]), None);
+        assert_eq!(check(&[], &[]), Some(Vec::new()));
+    }
+}

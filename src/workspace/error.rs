@@ -1,0 +1,53 @@
+//! What goes wrong with repositories and work trees, told apart as far as a caller acts on it.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::object::InvalidName;
+use super::path::RepoPath;
+use crate::process::ProcessError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// The address is not repeated: it may hold a password.
+    #[error(
+        "the address of the repository is not usable: write it as https://HOST/OWNER/NAME.git, without a user or a password in it"
+    )]
+    UnusableAddress,
+    #[error(
+        "{url} refused the credential: check that GITHUB_TOKEN is valid and may read and write this repository ({detail})"
+    )]
+    Unauthorized { url: String, detail: String },
+    #[error("there is no repository at {url}, or the token may not see it")]
+    RepositoryNotFound { url: String },
+    #[error("{url} redirects to another address: the repository was renamed or moved, use its new name ({detail})")]
+    Moved { url: String, detail: String },
+    #[error("{url} has no commits on a default branch: push a first commit")]
+    NoCommits { url: String },
+    /// Worth another try later.
+    #[error("{url} can't be reached: {detail}")]
+    Unreachable { url: String, detail: String },
+    #[error("branch {branch} was changed at {url} by somebody else since it was last seen ({detail})")]
+    StaleRemote { url: String, branch: String, detail: String },
+    #[error("{url} refused the push to branch {branch}: {detail}")]
+    PushRefused { url: String, branch: String, detail: String },
+    #[error("the tree has a git repository inside it, at {path}: it can't be taken in, remove it")]
+    NestedRepository { path: RepoPath },
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge { what: String, limit: usize },
+    #[error("git {command} took longer than {} s and was stopped", deadline.as_secs())]
+    TimedOut { command: &'static str, deadline: Duration },
+    #[error("git {command} was killed by signal {signal}")]
+    Killed { command: &'static str, signal: i32 },
+    #[error("git {command} failed with exit code {code}: {stderr}")]
+    Git { command: &'static str, code: i32, stderr: String },
+    #[error("git {command} gave an answer that can't be understood: {answer:?}")]
+    UnexpectedAnswer { command: &'static str, answer: String },
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    #[error("git could not be run")]
+    Process(#[from] ProcessError),
+    #[error("can't {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+}

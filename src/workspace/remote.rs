@@ -1,0 +1,265 @@
+//! The repository at the forge: its address, its token, and what its refusals mean.
+//!
+//! The token is told to git for the one host of the address, and only over HTTP. The texts are those of git 2.30 and
+//! later in the C locale; what is not recognized stays [`WorkspaceError::Git`].
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::error::WorkspaceError;
+use super::git::Answer;
+use super::object::BranchName;
+
+/// Where a repository is fetched from and pushed to.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// `https://…`, `http://…` or, for a local repository, an absolute path.
+    pub url: String,
+    /// Sent to the address's host alone.
+    pub token: Option<SecretString>,
+}
+
+/// An address that git may be given.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Address<'a> {
+    /// As in `GIT_ALLOW_PROTOCOL`.
+    pub(super) protocol: &'static str,
+    /// Scheme, host and port of an HTTP address.
+    pub(super) origin: Option<&'a str>,
+}
+
+impl Remote {
+    /// Refuses what git would take for an option, a remote helper, or an address with a password in it.
+    pub(super) fn address(&self) -> Result<Address<'_>, WorkspaceError> {
+        parse_address(&self.url).ok_or(WorkspaceError::UnusableAddress)
+    }
+
+    /// The header that GitHub takes a token in over git's protocol.
+    pub(super) fn authorization(&self) -> Option<String> {
+        self.token.as_ref().map(|token| {
+            let credential = STANDARD.encode(format!("x-access-token:{}", token.expose_secret()));
+            format!("Authorization: Basic {credential}")
+        })
+    }
+}
+
+fn parse_address(url: &str) -> Option<Address<'_>> {
+    if url.contains(char::is_control) {
+        return None;
+    }
+    if url.starts_with('/') {
+        return Some(Address { protocol: "file", origin: None });
+    }
+    let (protocol, rest) = match url.split_once("://")? {
+        ("https", rest) => ("https", rest),
+        ("http", rest) => ("http", rest),
+        _ => return None,
+    };
+    let authority =
+        rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty() && !authority.contains('@'))?;
+    let origin = url.get(..protocol.len() + "://".len() + authority.len())?;
+    Some(Address { protocol, origin: Some(origin) })
+}
+
+/// What the failure of a command that talked to `remote` means.
+pub(super) fn explain(remote: &Remote, answer: Answer) -> WorkspaceError {
+    let url = remote.url.clone();
+    let detail = answer.complaint();
+    match meaning(&detail) {
+        Some(Meaning::Unauthorized) => WorkspaceError::Unauthorized { url, detail },
+        Some(Meaning::NotFound) => WorkspaceError::RepositoryNotFound { url },
+        Some(Meaning::Moved) => WorkspaceError::Moved { url, detail },
+        Some(Meaning::Unreachable) => WorkspaceError::Unreachable { url, detail },
+        None => answer.into_error(),
+    }
+}
+
+/// What the failure of a push means: its porcelain output tells of the branch, standard error of the rest.
+pub(super) fn explain_push(remote: &Remote, branch: &BranchName, answer: Answer) -> WorkspaceError {
+    let Some(reason) = rejection(&String::from_utf8_lossy(&answer.output)).map(str::to_owned) else {
+        return explain(remote, answer);
+    };
+    let (url, branch) = (remote.url.clone(), branch.to_string());
+    if is_lost_race(&reason) {
+        return WorkspaceError::StaleRemote { url, branch, detail: reason };
+    }
+    // Why a hook or a rule of the forge refused stands in the lines that it sent along.
+    let told: Vec<String> = answer
+        .complaint()
+        .lines()
+        .filter_map(|line| line.strip_prefix("remote:"))
+        .map(|line| line.trim().to_owned())
+        .collect();
+    let detail = std::iter::once(reason).chain(told).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    WorkspaceError::PushRefused { url, branch, detail }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Unauthorized,
+    NotFound,
+    Moved,
+    Unreachable,
+}
+
+fn meaning(stderr: &str) -> Option<Meaning> {
+    let says = |text: &str| stderr.contains(text);
+    match http_status(stderr) {
+        Some(401 | 403) => return Some(Meaning::Unauthorized),
+        Some(404) => return Some(Meaning::NotFound),
+        Some(300..=399) => return Some(Meaning::Moved),
+        Some(408 | 429 | 500..=599) => return Some(Meaning::Unreachable),
+        Some(_) | None => {}
+    }
+    if says("could not read Username") || says("could not read Password") || says("Authentication failed") {
+        Some(Meaning::Unauthorized)
+    } else if says("fatal: repository '") && says("' not found") || says("does not appear to be a git repository") {
+        Some(Meaning::NotFound)
+    } else if [
+        "unable to access '",
+        "RPC failed",
+        "early EOF",
+        "hung up unexpectedly",
+        "unexpected disconnect",
+        "expected flush after",
+        "invalid server response",
+        "remote helper",
+    ]
+    .into_iter()
+    .any(says)
+    {
+        Some(Meaning::Unreachable)
+    } else {
+        None
+    }
+}
+
+/// The status in libcurl's words, as in `The requested URL returned error: 502`, or git's own, as in `RPC failed; HTTP
+/// 502 curl 22`.
+fn http_status(stderr: &str) -> Option<u16> {
+    ["returned error: ", "RPC failed; HTTP "].into_iter().find_map(|before| {
+        let (_, after) = stderr.split_once(before)?;
+        after.get(..3)?.parse().ok()
+    })
+}
+
+/// The reason in a line such as `!<TAB>refs/heads/a:refs/heads/a<TAB>[rejected] (stale info)`.
+fn rejection(porcelain: &str) -> Option<&str> {
+    let line = porcelain.lines().find(|line| line.starts_with("!\t"))?;
+    line.splitn(3, '\t').nth(2)
+}
+
+/// Whether the branch was not what we thought: found out by our git, or by the remote's while it updated the ref.
+fn is_lost_race(reason: &str) -> bool {
+    [
+        "stale info",
+        "fetch first",
+        "non-fast-forward",
+        "already exists",
+        "cannot lock ref",
+        "failed to update ref",
+        "incorrect old value",
+    ]
+    .into_iter()
+    .any(|text| reason.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_https_http_or_a_path() {
+        let origin = |url| parse_address(url).map(|address| (address.protocol, address.origin));
+        assert_eq!(origin("https://github.com/o/r.git"), Some(("https", Some("https://github.com"))));
+        assert_eq!(origin("http://127.0.0.1:8080/o/r.git"), Some(("http", Some("http://127.0.0.1:8080"))));
+        assert_eq!(origin("/srv/git/r.git"), Some(("file", None)));
+        let bad = [
+            "",
+            "-u",
+            "--upload-pack=x",
+            "ext::sh -c x",
+            "git@github.com:o/r",
+            "ssh://github.com/o/r",
+            "file:///x",
+            "https:///o/r",
+            "https://user:secret@github.com/o/r",
+            "https://token@github.com/o/r",
+            "https://github.com/o/r\n",
+            "r.git",
+            "HTTPS://github.com/o/r",
+        ];
+        for bad in bad {
+            assert_eq!(origin(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unusable_address_is_not_repeated() {
+        let remote = Remote { url: "https://user:secret@github.com/o/r".to_owned(), token: None };
+        assert!(!remote.address().unwrap_err().to_string().contains("secret"));
+    }
+
+    #[test]
+    fn the_token_does_not_show_when_a_remote_is_printed() {
+        let remote = Remote { url: "https://github.com/o/r".to_owned(), token: Some("ghp_secret".into()) };
+        assert!(!format!("{remote:?}").contains("ghp_secret"));
+        assert_eq!(
+            remote.authorization().as_deref(),
+            Some("Authorization: Basic eC1hY2Nlc3MtdG9rZW46Z2hwX3NlY3JldA==")
+        );
+    }
+
+    #[test]
+    fn git_s_complaints_have_a_meaning() {
+        let check = |stderr: &str, expected: Option<Meaning>| assert_eq!(meaning(stderr), expected, "{stderr}");
+        let url = "unable to access 'https://github.com/o/r.git/': ";
+        for (status, expected) in [
+            (401, Meaning::Unauthorized),
+            (403, Meaning::Unauthorized),
+            (404, Meaning::NotFound),
+            (301, Meaning::Moved),
+            (429, Meaning::Unreachable),
+            (500, Meaning::Unreachable),
+            (503, Meaning::Unreachable),
+        ] {
+            check(&format!("fatal: {url}The requested URL returned error: {status}"), Some(expected));
+        }
+        check(
+            "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
+            Some(Meaning::Unauthorized),
+        );
+        check(
+            "remote: Repository not found.\nfatal: repository 'https://github.com/o/r.git/' not found",
+            Some(Meaning::NotFound),
+        );
+        check("fatal: '/x' does not appear to be a git repository", Some(Meaning::NotFound));
+        check(&format!("fatal: {url}Could not resolve host: github.com"), Some(Meaning::Unreachable));
+        check(&format!("fatal: {url}Failed to connect to 127.0.0.1 port 9 after 0 ms"), Some(Meaning::Unreachable));
+        check("error: RPC failed; HTTP 502 curl 22 The requested URL returned error: 502", Some(Meaning::Unreachable));
+        check(
+            "fetch-pack: unexpected disconnect while reading sideband packet\nfatal: early EOF",
+            Some(Meaning::Unreachable),
+        );
+        check("fatal: couldn't find remote ref refs/heads/x", None);
+    }
+
+    #[test]
+    fn a_rejected_push_tells_a_lost_race_from_a_refusal() {
+        let line = |reason: &str| format!("To https://h/o/r.git\n!\tabc:refs/heads/b\t{reason}\nDone\n");
+        for reason in [
+            "[rejected] (stale info)",
+            "[rejected] (fetch first)",
+            "[remote rejected] (cannot lock ref 'refs/heads/b')",
+        ] {
+            assert!(is_lost_race(rejection(&line(reason)).unwrap()), "{reason}");
+        }
+        for reason in
+            ["[remote rejected] (pre-receive hook declined)", "[remote rejected] (protected branch hook declined)"]
+        {
+            assert!(!is_lost_race(rejection(&line(reason)).unwrap()), "{reason}");
+        }
+        assert_eq!(rejection("To x\n=\ta:refs/heads/b\t[up to date]\nDone\n"), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! Scenarios with real git, in directories of their own: against a bare repository by path, and against one behind
+//! HTTP.
+
+mod forge;
+mod harvests;
+mod remotes;
+mod trees;
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::process::{self, Ending, Invocation, Streams};
+
+/// A repository at a forge, and a worker's data directory.
+struct World {
+    directory: TempDir,
+    git: Git,
+    caches: Caches,
+}
+
+impl World {
+    /// The upstream repository is empty.
+    async fn new() -> Self {
+        Self::with_deadlines(Deadlines::default()).await
+    }
+
+    async fn with_deadlines(deadlines: Deadlines) -> Self {
+        let directory = TempDir::with_prefix("workspace").unwrap();
+        let home = directory.path().join("home");
+        fs::create_dir(&home).unwrap();
+        let git = Git::new(git_executable(), &search_path(), &home, deadlines);
+        let caches = Caches::new(git.clone(), &directory.path().join("data"));
+        let world = Self { directory, git, caches };
+        run_git(world.path(), ["init", "--quiet", "--bare", "--initial-branch=trunk", "forge/o/r.git"]).await;
+        run_git(&world.upstream(), ["config", "http.receivepack", "true"]).await;
+        run_git(world.path(), ["init", "--quiet", "--initial-branch=trunk", "author"]).await;
+        world
+    }
+
+    /// The upstream repository has one commit with these files.
+    async fn with_files(files: &[(&[u8], &str)]) -> Self {
+        let world = Self::new().await;
+        for (name, content) in files {
+            write(&world.author(), name, content);
+        }
+        world.author_pushes("first").await;
+        world
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn upstream(&self) -> PathBuf {
+        self.path().join("forge/o/r.git")
+    }
+
+    /// Somebody's clone of the upstream repository.
+    fn author(&self) -> PathBuf {
+        self.path().join("author")
+    }
+
+    /// Commits whatever is in the author's tree, ignored or not, and pushes it.
+    async fn author_pushes(&self, message: &str) {
+        run_git(&self.author(), ["add", "--all", "--force"]).await;
+        run_git(&self.author(), ["commit", "--quiet", "--allow-empty", "-m", message]).await;
+        let upstream = self.upstream();
+        run_git(
+            &self.author(),
+            [OsStr::new("push"), OsStr::new("--quiet"), upstream.as_os_str(), OsStr::new("HEAD:trunk")],
+        )
+        .await;
+    }
+
+    /// The upstream repository by its path.
+    fn remote(&self) -> Remote {
+        Remote { url: self.upstream().to_str().unwrap().to_owned(), token: None }
+    }
+
+    async fn cache(&self) -> Cache {
+        self.caches.open(&"o/r".parse().unwrap()).await.unwrap()
+    }
+
+    /// A workspace at the tip of the upstream repository.
+    async fn workspace(&self) -> (Workspace, Base) {
+        let cache = self.cache().await;
+        let base = cache.fetch(&self.remote()).await.unwrap();
+        (cache.prepare(&self.path().join("run"), &base).await.unwrap(), base)
+    }
+}
+
+fn identity() -> Identity {
+    Identity { name: "Coding Worker".to_owned(), email: "worker@example.com".to_owned() }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn write(tree: &Path, name: &[u8], content: &str) {
+    let path = tree.join(OsStr::from_bytes(name));
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// Git as a person runs it, with what the repository at hand configures.
+async fn run_git<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> String {
+    let (ending, output) = try_git(directory, arguments).await;
+    assert_eq!(ending, Ending::Exited(0), "{output}");
+    output
+}
+
+async fn try_git<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> (Ending, String) {
+    let identity = ["AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL"];
+    let mut environment: Vec<(OsString, OsString)> =
+        identity.iter().map(|name| (format!("GIT_{name}").into(), "author".into())).collect();
+    environment.push(("PATH".into(), search_path()));
+    environment.push(("GIT_CONFIG_GLOBAL".into(), "/dev/null".into()));
+    environment.push(("GIT_CONFIG_NOSYSTEM".into(), "1".into()));
+    let invocation = Invocation {
+        program: git_executable(),
+        arguments: arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect(),
+        directory: directory.to_owned(),
+        environment,
+        input: Vec::new(),
+        deadline: Duration::from_secs(60),
+        output_limit: 1 << 20,
+        streams: Streams::Merged,
+        log: None,
+    };
+    let finished = process::run(invocation, &CancellationToken::new()).await.unwrap();
+    (finished.ending, String::from_utf8_lossy(&finished.output).into_owned())
+}
+
+fn git_executable() -> PathBuf {
+    process::find_executable("git", &search_path()).expect("these tests need git on the PATH")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test finds git where its user has it")]
+fn search_path() -> OsString {
+    std::env::var_os("PATH").expect("a PATH to find git on")
+}
