@@ -202,7 +202,8 @@ mod tests {
         }
         symlink("/etc/hostname", tree.join("link")).unwrap();
         symlink("src", tree.join("other")).unwrap();
-        let named = ["src/main.rs", "-x.rs", ".env", "link", "other/main.rs", "../scratch", "/etc/hostname", "src", "none"];
+        let named =
+            ["src/main.rs", "-x.rs", ".env", "link", "other/main.rs", "../scratch", "/etc/hostname", "src", "none"];
         let (prompt, log) = (Prompt::fix_up("test", "make", ""), scratch.join("log"));
         let call = Call {
             prompt: &prompt,
@@ -214,7 +215,8 @@ mod tests {
         };
         let room = Room::prepare(&scratch).unwrap();
         let arguments = aider().arguments(&Model::new(model), &call, &room);
-        let lines = arguments.iter().map(|argument| argument.to_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n");
+        let lines =
+            arguments.iter().map(|argument| argument.to_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n");
         lines.replace(place.path().to_str().unwrap(), "PLACE").replace("\n--", "\n    --").replace(" --", "--")
     }
 
@@ -242,7 +244,8 @@ mod tests {
         let room = Room::prepare(scratch.path()).unwrap();
         let tokens = json!({"prompt_tokens": usage.sent, "completion_tokens": usage.received});
         let entry = json!({"event": "message_send", "properties": tokens});
-        room.write(&usage_log(&room), &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n")).unwrap();
+        room.write(&usage_log(&room), &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n"))
+            .unwrap();
         let (output, errors, duration) = (output.into(), vec![], Duration::ZERO);
         let finished = Finished { ending, output, errors, truncated: false, duration };
         let judged = aider().judge(&Model::new("ollama_chat/m"), &finished, &room);

@@ -126,8 +126,10 @@ impl<'a> Names<'a> {
 /// the characters that most paths are of, which also finds a path within Japanese.
 fn candidates(text: &str) -> Vec<&str> {
     let quoted = text.split('`').skip(1).step_by(2);
-    let words = text.split_whitespace().map(|word| word.trim_matches(|c: char| "\"'`*_,.!;:?()[]<>「」、。".contains(c)));
-    let runs = text.split(|c: char| !(c.is_ascii_alphanumeric() || "._-/+@".contains(c))).map(|run| run.trim_end_matches('.'));
+    let words =
+        text.split_whitespace().map(|word| word.trim_matches(|c: char| "\"'`*_,.!;:?()[]<>「」、。".contains(c)));
+    let runs =
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || "._-/+@".contains(c))).map(|run| run.trim_end_matches('.'));
     let start = text.as_ptr().addr();
     let mut candidates: Vec<&str> = quoted.chain(words).chain(runs).filter(|word| !word.is_empty()).collect();
     candidates.sort_by_key(|word| word.as_ptr().addr() - start);
@@ -153,7 +155,9 @@ mod tests {
     fn a_prompt_is_the_header_the_aim_and_the_issue() {
         let task = task("Add\nFizzBuzz", "Print it from 1 to 100.\n");
         insta::assert_snapshot!(Prompt::tests(&task).as_str(), @"");
-        assert!(Prompt::implement(&task).as_str().ends_with("\n\n# Issue #7: Add FizzBuzz\n\nPrint it from 1 to 100.\n"));
+        assert!(
+            Prompt::implement(&task).as_str().ends_with("\n\n# Issue #7: Add FizzBuzz\n\nPrint it from 1 to 100.\n")
+        );
     }
 
     #[test]
@@ -164,7 +168,15 @@ mod tests {
 
     fn check_mentioned(text: &str, expected: &[&str]) {
         let files = [
-            "src/main.rs", "src/lib.rs", "README.md", "docs/README.md", "Makefile", "my file.txt", "docs/設計.md", "src/foo_bar.rs", "a/run",
+            "src/main.rs",
+            "src/lib.rs",
+            "README.md",
+            "docs/README.md",
+            "Makefile",
+            "my file.txt",
+            "docs/設計.md",
+            "src/foo_bar.rs",
+            "a/run",
             "CONVENTIONS.md",
         ];
         let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
@@ -191,7 +203,10 @@ mod tests {
 
     #[test]
     fn conventions_are_the_file_at_the_root() {
-        assert_eq!(conventions(&["docs/CONVENTIONS.md".into(), "CONVENTIONS.md".into()]), Some("CONVENTIONS.md".into()));
+        assert_eq!(
+            conventions(&["docs/CONVENTIONS.md".into(), "CONVENTIONS.md".into()]),
+            Some("CONVENTIONS.md".into())
+        );
         assert_eq!(conventions(&["docs/CONVENTIONS.md".into()]), None);
     }
 
