@@ -1,0 +1,327 @@
+//! The queues themselves: what is in memory, what is on the disk, and who waits for whom.
+//!
+//! Memory is changed under one short lock that is never held across a write. What a caller is told happened has been committed by the store; what was
+//! reserved in memory for a write that failed is put back. Knows nothing of the wire.
+
+mod messages;
+mod moves;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::attributes::{self, Read, Settings};
+use crate::clock::Time;
+use crate::error::{Code, Error};
+use crate::index::Index;
+use crate::store::{self, MoveRow, OpenError, QueueRow, Store, WriteError};
+
+pub(crate) use self::messages::{BatchEntry, Delivered, ReceiveRequest, Sent, selected};
+
+/// How soon after a purge the next is refused (the SQS API Reference, `PurgeQueue`).
+const PURGE_PAUSE_MILLIS: i64 = 60_000;
+const MOST_TAGS: usize = 50;
+
+/// Whose queues these are, and who may reach them.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub region: String,
+    pub account: String,
+    /// What every request must be signed with. Without it the queues are for this machine alone.
+    pub credentials: Option<KeyPair>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { region: "us-east-1".to_owned(), account: "000000000000".to_owned(), credentials: None }
+    }
+}
+
+/// All queues of a data directory. Clones are the same queues.
+#[derive(Clone)]
+pub struct Queues(Arc<Shared>);
+
+struct Shared {
+    options: Options,
+    state: Mutex<State>,
+    store: Store,
+    next_id: AtomicI64,
+}
+
+#[derive(Default)]
+struct State {
+    queues: BTreeMap<String, Queue>,
+    move_tasks: Vec<MoveRow>,
+}
+
+struct Queue {
+    row: QueueRow,
+    index: Index,
+    /// Told whenever a message may have become receivable, or the queue is gone.
+    changed: Arc<Notify>,
+    purged_at: Option<Time>,
+}
+
+impl Queues {
+    /// Opens the queues below `directory`, making it when it is not there.
+    ///
+    /// # Errors
+    /// The directory can't be made, or what is in it can't be read.
+    pub fn open(directory: &Path, options: Options) -> Result<Self, OpenError> {
+        let (store, loaded) = Store::open(directory)?;
+        let now = Time::now();
+        let mut by_id: BTreeMap<i64, Queue> = loaded.queues.into_iter().map(|row| (row.id, Queue::new(row))).collect();
+        let mut newest = 0;
+        for (queue_id, id, entry) in loaded.messages {
+            newest = newest.max(id);
+            if let Some(queue) = by_id.get_mut(&queue_id) {
+                queue.index.insert(id, entry, now);
+            }
+        }
+        let queues = by_id.into_values().map(|queue| (queue.row.name.clone(), queue)).collect();
+        let mut state = State { queues, move_tasks: loaded.move_tasks };
+        Self::fail_interrupted(&mut state);
+        let next_id = AtomicI64::new(newest + 1);
+        Ok(Self(Arc::new(Shared { options, state: Mutex::new(state), store, next_id })))
+    }
+
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The ARN of a queue of this name.
+    #[must_use]
+    pub fn arn(&self, name: &str) -> String {
+        format!("arn:aws:sqs:{}:{}:{name}", self.0.options.region, self.0.options.account)
+    }
+
+    /// Makes a queue; one that is there with the same attributes is fine.
+    ///
+    /// # Errors
+    /// The name or an attribute can't be, or the queue is there with other attributes.
+    pub async fn create(&self, name: &str, settings: &Settings) -> Result<(), Error> {
+        self.create_queue(name, settings, &Settings::new(), Time::now()).await
+    }
+
+    pub(crate) async fn create_queue(
+        &self,
+        name: &str,
+        settings: &Settings,
+        tags: &Settings,
+        now: Time,
+    ) -> Result<(), Error> {
+        check_name(name)?;
+        let settings = attributes::check(settings)?;
+        check_tags(tags)?;
+        {
+            let state = self.state();
+            if let Some(there) = state.queues.get(name) {
+                let (old, new) = (attributes::shown(&there.row.settings), &settings);
+                return match new.iter().find(|(name, value)| old.get(*name) != Some(value)) {
+                    None => Ok(()),
+                    Some((differs, _)) => Err(Error::new(
+                        Code::QueueNameExists,
+                        format!(
+                            "A queue already exists with the same name and a different value for attribute {differs}"
+                        ),
+                    )),
+                };
+            }
+            self.check_redrive(&state, name, &settings)?;
+        }
+        let mut row =
+            QueueRow { id: 0, name: name.to_owned(), created_at: now, modified_at: now, settings, tags: tags.clone() };
+        let stored = row.clone();
+        row.id = self.0.store.write(move |connection| store::insert_queue(connection, &stored)).await?;
+        self.state().queues.entry(name.to_owned()).or_insert_with(|| Queue::new(row));
+        Ok(())
+    }
+
+    /// The names with this beginning, in their order.
+    pub(crate) fn names(&self, prefix: &str) -> Vec<String> {
+        let state = self.state();
+        state.queues.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> Result<(), Error> {
+        self.state().queue(name).map(drop)
+    }
+
+    pub(crate) async fn delete_queue(&self, name: &str) -> Result<(), Error> {
+        let queue = self.state().queues.remove(name).ok_or_else(Error::no_queue)?;
+        queue.changed.notify_waiters();
+        let id = queue.row.id;
+        Ok(self.0.store.write(move |connection| store::delete_queue(connection, id)).await?)
+    }
+
+    /// Every attribute, as AWS shows them.
+    pub(crate) fn attributes(&self, name: &str, now: Time) -> Result<Settings, Error> {
+        let mut state = self.state();
+        let queue = state.queue_mut(name)?;
+        let mut shown = attributes::shown(&queue.row.settings);
+        let (ready, in_flight, delayed) = queue.index.counts(now);
+        shown.insert("ApproximateNumberOfMessages".to_owned(), ready.to_string());
+        shown.insert("ApproximateNumberOfMessagesNotVisible".to_owned(), in_flight.to_string());
+        shown.insert("ApproximateNumberOfMessagesDelayed".to_owned(), delayed.to_string());
+        shown.insert("CreatedTimestamp".to_owned(), (queue.row.created_at.millis() / 1000).to_string());
+        shown.insert("LastModifiedTimestamp".to_owned(), (queue.row.modified_at.millis() / 1000).to_string());
+        shown.insert("QueueArn".to_owned(), self.arn(name));
+        Ok(shown)
+    }
+
+    pub(crate) async fn set_attributes(&self, name: &str, settings: &Settings, now: Time) -> Result<(), Error> {
+        let settings = attributes::check(settings)?;
+        let row = {
+            let mut state = self.state();
+            self.check_redrive(&state, name, &settings)?;
+            let queue = state.queue_mut(name)?;
+            queue.row.settings.extend(settings);
+            queue.row.settings.retain(|_, value| !value.is_empty());
+            queue.row.modified_at = now;
+            queue.changed.notify_waiters();
+            queue.row.clone()
+        };
+        Ok(self.0.store.write(move |connection| store::update_queue(connection, &row)).await?)
+    }
+
+    pub(crate) fn tags(&self, name: &str) -> Result<Settings, Error> {
+        Ok(self.state().queue(name)?.row.tags.clone())
+    }
+
+    /// Adds and takes off tags.
+    pub(crate) async fn tag(&self, name: &str, add: &Settings, remove: &[String]) -> Result<(), Error> {
+        let row = {
+            let mut state = self.state();
+            let queue = state.queue_mut(name)?;
+            let mut tags = queue.row.tags.clone();
+            tags.extend(add.clone());
+            tags.retain(|key, _| !remove.contains(key));
+            check_tags(&tags)?;
+            queue.row.tags = tags;
+            queue.row.clone()
+        };
+        Ok(self.0.store.write(move |connection| store::update_queue(connection, &row)).await?)
+    }
+
+    pub(crate) async fn purge(&self, name: &str, now: Time) -> Result<(), Error> {
+        let ids = {
+            let mut state = self.state();
+            let queue = state.queue_mut(name)?;
+            if queue.purged_at.is_some_and(|purged| now.millis() - purged.millis() < PURGE_PAUSE_MILLIS) {
+                let message = format!("Only one PurgeQueue operation on {name} is allowed every 60 seconds.");
+                return Err(Error::new(Code::PurgeQueueInProgress, message));
+            }
+            queue.purged_at = Some(now);
+            let ids = queue.index.ids();
+            for id in &ids {
+                queue.index.remove(*id);
+            }
+            ids
+        };
+        Ok(self.0.store.write(move |connection| store::delete(connection, &ids)).await?)
+    }
+
+    /// The queues whose dead-letter queue this is.
+    pub(crate) fn dead_letter_sources(&self, name: &str) -> Result<Vec<String>, Error> {
+        let state = self.state();
+        state.queue(name)?;
+        let arn = self.arn(name);
+        let sources = state
+            .queues
+            .values()
+            .filter(|queue| queue.row.settings.redrive().is_some_and(|redrive| redrive.target_arn == arn));
+        Ok(sources.map(|queue| queue.row.name.clone()).collect())
+    }
+
+    /// A redrive policy names a queue that is there and lets this one redrive to it.
+    fn check_redrive(&self, state: &State, name: &str, settings: &Settings) -> Result<(), Error> {
+        let Some(redrive) = settings.redrive() else { return Ok(()) };
+        let refuse = |reason: &str| {
+            let policy = settings.get("RedrivePolicy").map(String::as_str).unwrap_or_default();
+            Err(Error::value(format!("Value {policy} for parameter RedrivePolicy is invalid. Reason: {reason}")))
+        };
+        let Some(target) = self.name_of(&redrive.target_arn).and_then(|target| state.queues.get(target)) else {
+            return refuse("Dead letter target does not exist.");
+        };
+        if !target.row.settings.allows_redrive_from(&self.arn(name)) {
+            return refuse("The dead letter target's RedriveAllowPolicy does not allow this queue.");
+        }
+        Ok(())
+    }
+
+    /// The name in one of our own ARNs.
+    fn name_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
+        arn.strip_prefix(self.arn("").as_str())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_id(&self) -> i64 {
+        self.0.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Queue {
+    fn new(row: QueueRow) -> Self {
+        Self { row, index: Index::default(), changed: Arc::new(Notify::new()), purged_at: None }
+    }
+}
+
+impl State {
+    fn queue(&self, name: &str) -> Result<&Queue, Error> {
+        self.queues.get(name).ok_or_else(Error::no_queue)
+    }
+
+    fn queue_mut(&mut self, name: &str) -> Result<&mut Queue, Error> {
+        self.queues.get_mut(name).ok_or_else(Error::no_queue)
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
+        Self::new(Code::InternalFailure, error.to_string())
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.strip_suffix(".fifo").is_some() {
+        return Err(Error::new(
+            Code::UnsupportedOperation,
+            "FIFO queues are not supported here: use a standard queue, whose name does not end in .fifo.",
+        ));
+    }
+    if (1..=80).contains(&name.len()) && name.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(Error::value("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"))
+    }
+}
+
+fn check_tags(tags: &Settings) -> Result<(), Error> {
+    if tags.len() > MOST_TAGS {
+        return Err(Error::value(format!("Too many tags added for queue: at most {MOST_TAGS} are allowed.")));
+    }
+    let good = |(key, value): (&String, &String)| {
+        (1..=128).contains(&key.chars().count())
+            && value.chars().count() <= 256
+            && !key.to_ascii_lowercase().starts_with("aws:")
+    };
+    if tags.iter().all(good) {
+        Ok(())
+    } else {
+        Err(Error::value("Tag keys have 1 to 128 characters and don't begin with aws:, values have at most 256."))
+    }
+}

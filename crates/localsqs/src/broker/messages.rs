@@ -1,0 +1,347 @@
+//! Messages through a queue: send, receive, delete, change visibility.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use super::{Queue, Queues, State};
+use crate::attributes::Read;
+use crate::clock::Time;
+use crate::error::{Code, Error};
+use crate::index::{Entry, Id};
+use crate::message::{self, Attributes, Content};
+use crate::store::{self, Received, Row, WriteError};
+
+/// SQS holds at most this many messages in flight in a standard queue (the SQS Developer Guide, "Message quotas").
+const MOST_IN_FLIGHT: usize = 120_000;
+/// And no lease for longer than this after the receive ("Amazon SQS visibility timeout").
+const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
+
+/// A message of a batch to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchEntry {
+    pub content: Content,
+    pub delay: Option<Duration>,
+}
+
+/// What a sender is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub message_id: String,
+    pub md5_of_body: String,
+    pub md5_of_attributes: Option<String>,
+    pub md5_of_system_attributes: Option<String>,
+}
+
+/// What a receiver asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReceiveRequest {
+    pub most: usize,
+    /// The queue's own when absent.
+    pub visibility: Option<Duration>,
+    pub wait: Option<Duration>,
+}
+
+/// A message as it is delivered.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivered {
+    pub message_id: String,
+    pub receipt_handle: String,
+    pub content: Content,
+    pub entry: Entry,
+    /// The queue whose dead letter this is.
+    pub source_arn: Option<String>,
+}
+
+/// Says which receive of which message it is; a later receive makes it stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Receipt {
+    queue_id: i64,
+    id: Id,
+    receive_count: u32,
+}
+
+/// What a receive reserved in memory, and its write that is under way.
+struct Taken {
+    queue_id: i64,
+    received: Vec<(Id, Entry, Entry)>,
+    /// What was received too often: message, entry, and the name of the queue it goes to.
+    dead: Vec<(Id, Entry, String)>,
+    written: Pin<Box<dyn Future<Output = Result<Contents, WriteError>> + Send>>,
+}
+
+/// The contents of what was received, in its order; one that is gone from the disk has none.
+type Contents = Vec<Option<Received>>;
+
+impl Queues {
+    /// Sends messages together; each is refused or stored by itself.
+    pub(crate) async fn send(
+        &self,
+        name: &str,
+        batch: Vec<BatchEntry>,
+        now: Time,
+    ) -> Result<Vec<Result<Sent, Error>>, Error> {
+        let (queue_id, largest, delay) = {
+            let state = self.state();
+            let queue = state.queue(name)?;
+            let largest = usize::try_from(queue.row.settings.number("MaximumMessageSize")).unwrap_or(message::LARGEST);
+            (queue.row.id, largest, queue.row.settings.seconds("DelaySeconds"))
+        };
+        let mut answers = Vec::new();
+        let mut rows = Vec::new();
+        for BatchEntry { content, delay: own } in batch {
+            if let Err(refused) = content.check(largest) {
+                answers.push(Err(refused));
+                continue;
+            }
+            let visible_at = now.plus(own.unwrap_or(delay));
+            let entry =
+                Entry { sent_at: now, visible_at, receive_count: 0, first_received_at: None, received_at: None };
+            let message_id = Uuid::new_v4().to_string();
+            answers.push(Ok(Sent {
+                message_id: message_id.clone(),
+                md5_of_body: message::md5_of_body(&content.body),
+                md5_of_attributes: message::md5_of_attributes(&content.attributes),
+                md5_of_system_attributes: message::md5_of_attributes(&content.system_attributes),
+            }));
+            rows.push(Row { id: self.next_id(), queue_id, message_id, content, entry, source_arn: None });
+        }
+        let entries: Vec<(Id, Entry)> = rows.iter().map(|row| (row.id, row.entry)).collect();
+        self.0.store.write(move |connection| rows.iter().try_for_each(|row| row.insert(connection))).await?;
+        self.admit(name, &entries);
+        Ok(answers)
+    }
+
+    /// Receives up to `most` messages, waiting for the first.
+    pub(crate) async fn receive(&self, name: &str, request: ReceiveRequest) -> Result<Vec<Delivered>, Error> {
+        let began = Time::now();
+        let (changed, deadline) = {
+            let state = self.state();
+            let queue = state.queue(name)?;
+            let wait = request.wait.unwrap_or_else(|| queue.row.settings.seconds("ReceiveMessageWaitTimeSeconds"));
+            (std::sync::Arc::clone(&queue.changed), began.plus(wait))
+        };
+        loop {
+            let notified = changed.notified();
+            tokio::pin!(notified);
+            // Listens from here on: a message that is sent after the look below wakes it.
+            notified.as_mut().enable();
+            let now = Time::now();
+            let (taken, next_due) = self.take(name, request, deadline, now)?;
+            let delivered = match taken {
+                Some(taken) => self.deliver(name, taken).await?,
+                None => Vec::new(),
+            };
+            if !delivered.is_empty() || now >= deadline {
+                return Ok(delivered);
+            }
+            let wake = next_due.map_or(deadline, |due| due.min(deadline));
+            tokio::select! {
+                () = notified => {}
+                () = tokio::time::sleep(now.until(wake).max(Duration::from_millis(1))) => {}
+            }
+        }
+    }
+
+    /// Reserves in memory what a receive gets, finds what is over its time or its receive count, and hands all of it in to be written.
+    fn take(
+        &self,
+        name: &str,
+        request: ReceiveRequest,
+        deadline: Time,
+        now: Time,
+    ) -> Result<(Option<Taken>, Option<Time>), Error> {
+        let mut state = self.state();
+        let target = self.redrive_target(&state, name)?;
+        let source = self.arn(name);
+        let queue = state.queue_mut(name)?;
+        let expired = queue.expire(now);
+        let until = now.plus(request.visibility.unwrap_or_else(|| queue.row.settings.seconds("VisibilityTimeout")));
+        let (mut received, mut dead) = (Vec::new(), Vec::new());
+        let full = queue.index.counts(now).1 >= MOST_IN_FLIGHT;
+        if full && deadline <= now && expired.is_empty() {
+            let message = format!("Too many messages in flight: at most {MOST_IN_FLIGHT} are allowed.");
+            return Err(Error::new(Code::OverLimit, message));
+        }
+        while !full && received.len() < request.most {
+            let Some(id) = queue.index.first_ready(now) else { break };
+            let Some(before) = queue.index.remove(id) else { break };
+            match &target {
+                Some((target, dead_letter_id, most)) if before.receive_count >= *most => {
+                    dead.push((id, before, target.clone(), *dead_letter_id));
+                }
+                _ => received.push((id, before, before.received(until, now))),
+            }
+        }
+        // Only now, since one without any visibility is ready again at once.
+        received.iter().for_each(|(id, _, after)| queue.index.insert(*id, *after, now));
+        let next_due = queue.index.next_due();
+        if received.is_empty() && dead.is_empty() && expired.is_empty() {
+            return Ok((None, next_due));
+        }
+        let (write_received, write_dead) = (received.clone(), dead.clone());
+        let written = self.0.store.write(move |connection| {
+            store::delete(connection, &expired)?;
+            for (id, entry, _, dead_letter_id) in &write_dead {
+                store::change_queue(connection, *id, *dead_letter_id, entry, Some(&source), None)?;
+            }
+            write_received.iter().map(|(id, _, after)| store::receive(connection, *id, after)).collect()
+        });
+        let dead = dead.into_iter().map(|(id, entry, target, _)| (id, entry, target)).collect();
+        Ok((Some(Taken { queue_id: queue.row.id, received, dead, written: Box::pin(written) }), next_due))
+    }
+
+    /// Waits for the write of what was taken, and gives it out; what could not be written is put back.
+    async fn deliver(&self, name: &str, taken: Taken) -> Result<Vec<Delivered>, Error> {
+        let Taken { queue_id, received, dead, written } = taken;
+        let contents = match written.await {
+            Ok(contents) => contents,
+            Err(error) => {
+                let received = received.iter().map(|(id, before, _)| (*id, *before));
+                let dead = dead.iter().map(|(id, before, _)| (*id, *before));
+                self.admit(name, &received.chain(dead).collect::<Vec<_>>());
+                return Err(error.into());
+            }
+        };
+        for (id, entry, target) in dead {
+            self.admit(&target, &[(id, entry)]);
+        }
+        let delivered = received.into_iter().zip(contents).filter_map(|((id, _, entry), content)| {
+            let Received { message_id, content, source_arn } = content?;
+            let receipt_handle = Receipt { queue_id, id, receive_count: entry.receive_count }.encode(&message_id);
+            Some(Delivered { message_id, receipt_handle, content, entry, source_arn })
+        });
+        Ok(delivered.collect())
+    }
+
+    /// Deletes a message; one that was received again meanwhile stays, and one that is gone is fine.
+    pub(crate) async fn delete(&self, name: &str, handle: &str) -> Result<(), Error> {
+        let (id, entry, deleted) = {
+            let mut state = self.state();
+            let queue = state.queue_mut(name)?;
+            let receipt = Receipt::decode(handle, queue.row.id)?;
+            let current =
+                queue.index.entry(receipt.id).is_some_and(|entry| entry.receive_count == receipt.receive_count);
+            let removed = if current { queue.index.remove(receipt.id) } else { None };
+            let Some(entry) = removed else { return Ok(()) };
+            let id = receipt.id;
+            (id, entry, self.0.store.write(move |connection| store::delete(connection, &[id])))
+        };
+        if let Err(error) = deleted.await {
+            self.admit(name, &[(id, entry)]);
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// Gives a message in flight another visibility timeout from now on.
+    pub(crate) async fn change_visibility(
+        &self,
+        name: &str,
+        handle: &str,
+        visibility: Duration,
+        now: Time,
+    ) -> Result<(), Error> {
+        let written = {
+            let mut state = self.state();
+            let queue = state.queue_mut(name)?;
+            let receipt = Receipt::decode(handle, queue.row.id)?;
+            let gone = || {
+                Error::value(format!(
+                    "Value {handle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change."
+                ))
+            };
+            let entry = *queue.index.entry(receipt.id).ok_or_else(gone)?;
+            if entry.receive_count != receipt.receive_count {
+                return Err(gone());
+            }
+            let until = now.plus(visibility);
+            if entry.received_at.is_some_and(|received| until > received.plus(LONGEST_VISIBILITY)) {
+                return Err(Error::value(format!(
+                    "Value {} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond the limit [43200 seconds].",
+                    visibility.as_secs()
+                )));
+            }
+            if queue.index.change_visibility(receipt.id, until, now).is_none() {
+                return Err(Error::new(Code::MessageNotInflight, "The specified message isn't in flight."));
+            }
+            queue.changed.notify_waiters();
+            let id = receipt.id;
+            self.0.store.write(move |connection| store::set_visible_at(connection, id, until))
+        };
+        Ok(written.await?)
+    }
+
+    /// Makes messages that are on the disk receivable, and wakes whoever waits for them.
+    pub(super) fn admit(&self, name: &str, entries: &[(Id, Entry)]) {
+        let mut state = self.state();
+        let Ok(queue) = state.queue_mut(name) else { return };
+        let now = Time::now();
+        entries.iter().for_each(|(id, entry)| queue.index.insert(*id, *entry, now));
+        queue.changed.notify_waiters();
+    }
+
+    /// Where messages go that were received too often: name and number of the queue, and how often is too often.
+    fn redrive_target(&self, state: &State, name: &str) -> Result<Option<(String, i64, u32)>, Error> {
+        let Some(redrive) = state.queue(name)?.row.settings.redrive() else { return Ok(None) };
+        let target = self.name_of(&redrive.target_arn).and_then(|target| state.queues.get_key_value(target));
+        Ok(target.map(|(target, queue)| (target.clone(), queue.row.id, redrive.max_receive_count)))
+    }
+}
+
+impl Queue {
+    /// Takes out what is older than the queue keeps messages.
+    fn expire(&mut self, now: Time) -> Vec<Id> {
+        let retention = self.row.settings.seconds("MessageRetentionPeriod");
+        let oldest =
+            Time::from_millis(now.millis().saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX)));
+        let expired = self.index.older_than(oldest);
+        for id in &expired {
+            self.index.remove(*id);
+        }
+        expired
+    }
+}
+
+impl Receipt {
+    fn encode(self, message_id: &str) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{}:{}:{}:{message_id}", self.queue_id, self.id, self.receive_count))
+    }
+
+    fn decode(handle: &str, queue_id: i64) -> Result<Self, Error> {
+        let parse = || {
+            let text = String::from_utf8(URL_SAFE_NO_PAD.decode(handle).ok()?).ok()?;
+            let mut parts = text.splitn(4, ':');
+            let receipt = Self {
+                queue_id: parts.next()?.parse().ok()?,
+                id: parts.next()?.parse().ok()?,
+                receive_count: parts.next()?.parse().ok()?,
+            };
+            parts.next().filter(|_| receipt.queue_id == queue_id).map(|_| receipt)
+        };
+        parse().ok_or_else(|| {
+            Error::new(
+                Code::ReceiptHandleIsInvalid,
+                format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
+            )
+        })
+    }
+}
+
+/// Attributes by name, for a receiver that asked for some.
+pub(crate) fn selected<'a>(
+    attributes: &'a Attributes,
+    wanted: &[String],
+) -> BTreeMap<&'a String, &'a message::Attribute> {
+    let asked = |name: &str| {
+        wanted.iter().any(|pattern| match pattern.strip_suffix(".*") {
+            Some(prefix) => name.starts_with(prefix),
+            None => pattern == "All" || pattern == ".*" || pattern == name,
+        })
+    };
+    attributes.iter().filter(|(name, _)| asked(name)).collect()
+}

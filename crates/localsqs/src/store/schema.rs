@@ -1,0 +1,41 @@
+//! The tables, as numbered migrations: one that was released is never edited.
+
+use rusqlite_migration::{M, Migrations};
+
+const STEPS: &[M<'_>] = &[M::up(
+    "CREATE TABLE queues (
+         id INTEGER PRIMARY KEY AUTOINCREMENT,
+         name TEXT NOT NULL UNIQUE,
+         created_at INTEGER NOT NULL,
+         modified_at INTEGER NOT NULL,
+         settings TEXT NOT NULL,
+         tags TEXT NOT NULL
+     ) STRICT;
+     CREATE TABLE messages (
+         id INTEGER PRIMARY KEY,
+         queue_id INTEGER NOT NULL,
+         message_id TEXT NOT NULL,
+         body TEXT NOT NULL,
+         attributes TEXT NOT NULL,
+         system_attributes TEXT NOT NULL,
+         sent_at INTEGER NOT NULL,
+         visible_at INTEGER NOT NULL,
+         receive_count INTEGER NOT NULL,
+         first_received_at INTEGER,
+         received_at INTEGER,
+         source_arn TEXT
+     ) STRICT;
+     CREATE TABLE move_tasks (
+         handle TEXT PRIMARY KEY,
+         source_arn TEXT NOT NULL,
+         destination_arn TEXT,
+         status TEXT NOT NULL,
+         per_second INTEGER,
+         moved INTEGER NOT NULL,
+         to_move INTEGER NOT NULL,
+         started_at INTEGER NOT NULL,
+         failure TEXT
+     ) STRICT;",
+)];
+
+pub(super) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);

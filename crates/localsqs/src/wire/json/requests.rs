@@ -1,0 +1,211 @@
+//! The shapes of requests, as serde reads them. A field that AWS requires is required here.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{RawAttributes, parse_attributes};
+use crate::attributes::Settings;
+use crate::error::Error;
+use crate::message::{self, Attribute, Content};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CreateQueue {
+    pub(super) queue_name: String,
+    #[serde(default)]
+    pub(super) attributes: Settings,
+    #[serde(default, rename = "tags", alias = "Tags")]
+    pub(super) tags: Settings,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ByName {
+    pub(super) queue_name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListQueues {
+    #[serde(default)]
+    pub(super) queue_name_prefix: String,
+    pub(super) max_results: Option<usize>,
+    pub(super) next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ByQueue {
+    pub(super) queue_url: String,
+    #[serde(default)]
+    pub(super) attribute_names: Vec<String>,
+    pub(super) max_results: Option<usize>,
+    pub(super) next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SetAttributes {
+    pub(super) queue_url: String,
+    pub(super) attributes: Settings,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ByTags {
+    pub(super) queue_url: String,
+    #[serde(default)]
+    pub(super) tags: Settings,
+    #[serde(default)]
+    pub(super) tag_keys: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SendMessage {
+    pub(super) queue_url: String,
+    #[serde(flatten)]
+    pub(super) entry: SendEntry,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SendEntry {
+    message_body: String,
+    pub(super) delay_seconds: Option<i64>,
+    #[serde(default)]
+    message_attributes: RawAttributes,
+    #[serde(default)]
+    message_system_attributes: RawAttributes,
+    message_deduplication_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct BatchSendEntry {
+    pub(super) id: String,
+    #[serde(flatten)]
+    pub(super) entry: SendEntry,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HandleEntry {
+    pub(super) id: String,
+    pub(super) receipt_handle: String,
+    pub(super) visibility_timeout: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Entries<E> {
+    pub(super) queue_url: String,
+    pub(super) entries: Vec<E>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ByHandle {
+    pub(super) queue_url: String,
+    pub(super) receipt_handle: String,
+    pub(super) visibility_timeout: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Receive {
+    pub(super) queue_url: String,
+    pub(super) max_number_of_messages: Option<i64>,
+    pub(super) visibility_timeout: Option<i64>,
+    pub(super) wait_time_seconds: Option<i64>,
+    #[serde(default)]
+    pub(super) attribute_names: Vec<String>,
+    #[serde(default)]
+    pub(super) message_system_attribute_names: Vec<String>,
+    #[serde(default)]
+    pub(super) message_attribute_names: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct StartMove {
+    pub(super) source_arn: String,
+    pub(super) destination_arn: Option<String>,
+    pub(super) max_number_of_messages_per_second: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ByMove {
+    #[serde(default)]
+    pub(super) source_arn: String,
+    #[serde(default)]
+    pub(super) task_handle: String,
+    pub(super) max_results: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RawAttribute {
+    data_type: String,
+    string_value: Option<String>,
+    binary_value: Option<String>,
+}
+
+impl super::Entry for BatchSendEntry {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl super::Entry for HandleEntry {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl SendEntry {
+    pub(super) fn content(self) -> Result<Content, Error> {
+        if self.message_deduplication_id.is_some() {
+            let reason =
+                "The request includes a parameter that is not valid for this queue type: MessageDeduplicationId.";
+            return Err(Error::value(reason));
+        }
+        Ok(Content {
+            body: self.message_body,
+            attributes: parse_attributes(self.message_attributes)?,
+            system_attributes: parse_attributes(self.message_system_attributes)?,
+        })
+    }
+}
+
+impl RawAttribute {
+    pub(super) fn parse(self, name: &str) -> Result<Attribute, Error> {
+        let value = match (self.string_value, self.binary_value) {
+            (Some(text), None) => message::Value::Text(text),
+            (None, Some(encoded)) => match STANDARD.decode(encoded) {
+                Ok(bytes) => message::Value::Binary(bytes),
+                Err(_) => {
+                    return Err(Error::value(format!("The binary value of message attribute '{name}' is not base64.")));
+                }
+            },
+            _ => {
+                let reason =
+                    format!("The message attribute '{name}' must contain a non-empty message attribute value.");
+                return Err(Error::value(reason));
+            }
+        };
+        Ok(Attribute { data_type: self.data_type, value })
+    }
+}
+
+pub(super) fn show(attribute: &Attribute) -> Value {
+    match &attribute.value {
+        message::Value::Text(text) => json!({ "DataType": attribute.data_type, "StringValue": text }),
+        message::Value::Binary(bytes) => {
+            json!({ "DataType": attribute.data_type, "BinaryValue": STANDARD.encode(bytes) })
+        }
+    }
+}
