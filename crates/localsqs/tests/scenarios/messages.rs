@@ -1,0 +1,166 @@
+//! What is in a message: bodies, characters, sizes, attributes and their digests.
+
+use serde_json::{Value, json};
+
+use crate::server::{Refusal, Server, text};
+
+const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
+const CONTENTS: Refusal = ("InvalidMessageContents", "InvalidMessageContents", 400);
+const MIB: usize = 1 << 20;
+
+#[tokio::test]
+async fn a_message_comes_back_as_it_was_sent_with_awss_digests() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({})).await;
+    let body = "漢字 \u{1F980} \t\r\n \"quotes\" \u{10ffff}";
+    let request = json!({
+        "QueueUrl": queue, "MessageBody": body,
+        "MessageAttributes": {
+            "timestamp": { "DataType": "Number", "StringValue": "1493147359900" },
+        },
+        "MessageSystemAttributes": { "AWSTraceHeader": { "DataType": "String", "StringValue": "Root=1-5759e988" } },
+    });
+    let sent = server.ok("SendMessage", request).await;
+    assert_eq!(sent["MD5OfMessageAttributes"], "235c5c510d26fb653d073faed50ae77c");
+    assert_eq!(text(&sent, "MD5OfMessageSystemAttributes").len(), 32);
+    let received = server.receive(&queue, json!({})).await;
+    let message = &received[0];
+    assert_eq!(message["Body"], body);
+    for (received, sent_as) in [("MessageId", "MessageId"), ("MD5OfBody", "MD5OfMessageBody")] {
+        assert_eq!(message[received], sent[sent_as]);
+    }
+    assert_eq!(message["MD5OfMessageAttributes"], sent["MD5OfMessageAttributes"]);
+    assert_eq!(
+        message["MessageAttributes"]["timestamp"],
+        json!({ "DataType": "Number", "StringValue": "1493147359900" })
+    );
+    let system = &message["Attributes"];
+    assert_eq!(system["SenderId"], "000000000000");
+    assert_eq!(system["ApproximateReceiveCount"], "1");
+    assert_eq!(system["AWSTraceHeader"], "Root=1-5759e988");
+    assert_eq!((text(system, "SentTimestamp").len(), text(system, "ApproximateFirstReceiveTimestamp").len()), (13, 13));
+    assert!(system.get("DeadLetterQueueSourceArn").is_none());
+}
+
+#[tokio::test]
+async fn a_receiver_gets_the_attributes_it_names() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({ "VisibilityTimeout": "0" })).await;
+    let string = |value: &str| json!({ "DataType": "String.custom", "StringValue": value });
+    let attributes = json!({
+        "trace.id": string("1"), "trace.span": string("2"), "other": string("3"),
+        "bytes": { "DataType": "Binary", "BinaryValue": "AAH/" },
+    });
+    let request = json!({ "QueueUrl": queue, "MessageBody": "x", "MessageAttributes": attributes });
+    let sent = server.ok("SendMessage", request).await;
+    for (wanted, expected) in [
+        (json!([]), vec![]),
+        (json!(["absent"]), vec![]),
+        (json!(["other"]), vec!["other"]),
+        (json!(["trace.*"]), vec!["trace.id", "trace.span"]),
+        (json!(["bytes", "trace.id"]), vec!["bytes", "trace.id"]),
+        (json!(["All"]), vec!["bytes", "other", "trace.id", "trace.span"]),
+        (json!([".*"]), vec!["bytes", "other", "trace.id", "trace.span"]),
+    ] {
+        let received = server.receive(&queue, json!({ "MessageAttributeNames": wanted })).await;
+        let message = &received[0];
+        let names = message.get("MessageAttributes").map(|all| all.as_object().unwrap().keys().cloned().collect());
+        assert_eq!(names.unwrap_or_else(Vec::new), expected, "{wanted}");
+        let digest = message.get("MD5OfMessageAttributes");
+        assert_eq!(digest.is_some(), !expected.is_empty(), "{wanted}");
+        // The digest is of what is given out.
+        assert_eq!(digest == Some(&sent["MD5OfMessageAttributes"]), expected.len() == 4, "{wanted}");
+    }
+    let received = server.receive(&queue, json!({})).await;
+    assert_eq!(received[0]["MessageAttributes"]["bytes"], json!({ "DataType": "Binary", "BinaryValue": "AAH/" }));
+}
+
+#[tokio::test]
+async fn system_attributes_are_given_to_those_who_ask_by_the_new_name_or_the_old() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({ "VisibilityTimeout": "0" })).await;
+    server.send(&queue, "x").await;
+    for (field, wanted, expected) in [
+        ("MessageSystemAttributeNames", json!(["SentTimestamp"]), vec!["SentTimestamp"]),
+        ("AttributeNames", json!(["SenderId", "ApproximateReceiveCount"]), vec!["ApproximateReceiveCount", "SenderId"]),
+        ("AttributeNames", json!([]), vec![]),
+    ] {
+        let mut request = json!({ "MessageSystemAttributeNames": [] });
+        request[field] = wanted;
+        let received = server.receive(&queue, request).await;
+        let names = received[0].get("Attributes").map(|all| all.as_object().unwrap().keys().cloned().collect());
+        assert_eq!(names.unwrap_or_else(Vec::new), expected, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_mebibyte_is_accepted_and_a_byte_more_is_refused() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({})).await;
+    server.send(&queue, &"x".repeat(MIB)).await;
+    let sent = server.ok("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "é".repeat(MIB / 2) })).await;
+    assert_eq!(text(&sent, "MD5OfMessageBody").len(), 32);
+    for body in ["x".repeat(MIB + 1), "é".repeat(MIB / 2 + 1), "x".repeat(9 * MIB)] {
+        server.refused("SendMessage", json!({ "QueueUrl": queue, "MessageBody": body }), VALUE).await;
+    }
+    let attributes = json!({ "a": { "DataType": "String", "StringValue": "b" } });
+    let over = json!({ "QueueUrl": queue, "MessageBody": "x".repeat(MIB - 7), "MessageAttributes": attributes });
+    server.refused("SendMessage", over, VALUE).await;
+    let within = json!({ "QueueUrl": queue, "MessageBody": "x".repeat(MIB - 8), "MessageAttributes": attributes });
+    server.ok("SendMessage", within).await;
+    let received = server.receive(&queue, json!({})).await;
+    assert_eq!(received.iter().map(|message| text(message, "Body").len()).collect::<Vec<_>>(), [MIB, MIB, MIB - 8]);
+    let small = server.queue("small", json!({ "MaximumMessageSize": "1024" })).await;
+    server.send(&small, &"x".repeat(1024)).await;
+    server.refused("SendMessage", json!({ "QueueUrl": small, "MessageBody": "x".repeat(1025) }), VALUE).await;
+}
+
+#[tokio::test]
+async fn the_largest_message_may_come_with_every_character_escaped() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({})).await;
+    let body = format!(r#"{{"QueueUrl":"{queue}","MessageBody":"{}"}}"#, r"\u0041".repeat(MIB));
+    let answer = server.post("AmazonSQS.SendMessage", body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test]
+async fn characters_that_xml_has_not_are_refused() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({})).await;
+    for bad in ["\0", "\u{8}", "\u{b}", "\u{1f}", "\u{fffe}", "\u{ffff}"] {
+        server.refused("SendMessage", json!({ "QueueUrl": queue, "MessageBody": bad }), CONTENTS).await;
+    }
+    for good in ["\t", "\n", "\r", " ", "\u{7f}", "\u{d7ff}", "\u{e000}", "\u{fffd}", "\u{10000}", "\u{10ffff}"] {
+        server.send(&queue, good).await;
+    }
+}
+
+#[tokio::test]
+async fn attributes_that_cannot_be_are_refused() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({})).await;
+    let send = |field: &str, attributes: Value| {
+        let mut request = json!({ "QueueUrl": queue, "MessageBody": "x" });
+        request[field] = attributes;
+        request
+    };
+    let good = json!({ "DataType": "String", "StringValue": "x" });
+    let eleven: serde_json::Map<String, Value> = (0..11).map(|n| (format!("a{n}"), good.clone())).collect();
+    for bad in [
+        Value::Object(eleven),
+        json!({ "AWS.x": good }),
+        json!({ "a b": good }),
+        json!({ "a": { "DataType": "String" } }),
+        json!({ "a": { "DataType": "String", "StringValue": "" } }),
+        json!({ "a": { "DataType": "String", "StringValue": "\u{1}" } }),
+        json!({ "a": { "DataType": "Number", "StringValue": "one" } }),
+        json!({ "a": { "DataType": "Binary", "BinaryValue": "not base64!" } }),
+        json!({ "a": { "DataType": "Binary", "StringValue": "x" } }),
+        json!({ "a": { "DataType": "Text", "StringValue": "x" } }),
+    ] {
+        server.refused("SendMessage", send("MessageAttributes", bad), VALUE).await;
+    }
+    server.refused("SendMessage", send("MessageSystemAttributes", json!({ "Other": good })), VALUE).await;
+    server.refused("SendMessage", send("MessageDeduplicationId", json!("x")), VALUE).await;
+}

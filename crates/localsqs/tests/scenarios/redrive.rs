@@ -1,0 +1,87 @@
+//! Dead-letter queues: what goes there, with what, and who may send there.
+
+use serde_json::json;
+
+use crate::server::{Refusal, Server, arn, bodies};
+
+const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
+
+#[tokio::test]
+async fn a_message_that_was_received_too_often_is_found_in_the_dead_letter_queue() {
+    let server = Server::start().await;
+    let (queue, dead) = server.queue_with_dead_letters("q", 3).await;
+    let sent = server.send(&queue, "x").await;
+    for count in ["1", "2", "3"] {
+        let received = server.receive(&queue, json!({ "VisibilityTimeout": 0 })).await;
+        assert_eq!(received[0]["Attributes"]["ApproximateReceiveCount"], count);
+        assert!(received[0]["Attributes"].get("DeadLetterQueueSourceArn").is_none());
+    }
+    assert_eq!(server.counts(&dead).await, (0, 0, 0), "it moves at the receive that is one too many");
+    assert!(server.receive(&queue, json!({})).await.is_empty());
+    assert_eq!(server.counts(&queue).await, (0, 0, 0));
+    let died = server.receive(&dead, json!({})).await;
+    assert_eq!(died[0]["MessageId"], sent["MessageId"]);
+    assert_eq!(died[0]["Attributes"]["DeadLetterQueueSourceArn"], arn("q"));
+}
+
+#[tokio::test]
+async fn a_dead_letter_does_not_stand_in_the_way_of_the_living() {
+    let server = Server::start().await;
+    let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
+    for body in ["poison", "more poison"] {
+        server.send(&queue, body).await;
+    }
+    server.receive(&queue, json!({ "VisibilityTimeout": 0 })).await;
+    server.send(&queue, "good").await;
+    let received = server.receive(&queue, json!({ "MaxNumberOfMessages": 1 })).await;
+    assert_eq!(bodies(&received), ["good"]);
+    assert_eq!(bodies(&server.receive(&dead, json!({ "WaitTimeSeconds": 20 })).await), ["poison", "more poison"]);
+}
+
+#[tokio::test]
+async fn a_dead_letter_wakes_who_waits_at_the_dead_letter_queue() {
+    let server = Server::start().await;
+    let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
+    server.send(&queue, "x").await;
+    server.receive(&queue, json!({ "VisibilityTimeout": 0 })).await;
+    let dying = async {
+        server.counts(&dead).await;
+        server.receive(&queue, json!({})).await
+    };
+    let (died, nothing) = tokio::join!(server.receive(&dead, json!({ "WaitTimeSeconds": 20 })), dying);
+    assert_eq!(bodies(&died), ["x"]);
+    assert!(nothing.is_empty());
+}
+
+#[tokio::test]
+async fn an_old_handle_has_no_power_over_a_dead_letter() {
+    let server = Server::start().await;
+    let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
+    server.send(&queue, "x").await;
+    let received = server.receive(&queue, json!({ "VisibilityTimeout": 0 })).await;
+    server.receive(&queue, json!({})).await;
+    let handle = &received[0]["ReceiptHandle"];
+    server.ok("DeleteMessage", json!({ "QueueUrl": queue, "ReceiptHandle": handle })).await;
+    assert_eq!(server.counts(&dead).await, (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_has_to_be_there_and_to_allow_it() {
+    let server = Server::start().await;
+    let policy = |target: &str| json!({ "deadLetterTargetArn": arn(target), "maxReceiveCount": 1 }).to_string();
+    let make =
+        |name: &str, target: &str| json!({ "QueueName": name, "Attributes": { "RedrivePolicy": policy(target) } });
+    let by_queue = json!({ "redrivePermission": "byQueue", "sourceQueueArns": [arn("friend")] }).to_string();
+    server.queue("closed", json!({ "RedriveAllowPolicy": r#"{"redrivePermission":"denyAll"}"# })).await;
+    server.queue("choosy", json!({ "RedriveAllowPolicy": by_queue })).await;
+    server.queue("open", json!({ "RedriveAllowPolicy": r#"{"redrivePermission":"allowAll"}"# })).await;
+    for (name, target) in [("q", "nowhere"), ("q", "closed"), ("q", "choosy"), ("q", "q")] {
+        server.refused("CreateQueue", make(name, target), VALUE).await;
+    }
+    server.ok("CreateQueue", make("friend", "choosy")).await;
+    let queue = server.ok("CreateQueue", make("q", "open")).await["QueueUrl"].clone();
+    for target in ["closed", "q"] {
+        let set = json!({ "QueueUrl": queue, "Attributes": { "RedrivePolicy": policy(target) } });
+        server.refused("SetQueueAttributes", set, VALUE).await;
+    }
+}
