@@ -386,3 +386,6 @@ fn check_tags(tags: &Settings) -> Result<(), Error> {
         Err(Error::value("Tag keys have 1 to 128 characters and don't begin with aws:, values have at most 256."))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,7 @@ struct Receipt {
 }
 
 /// What a receive reserved in memory, and its write that is under way.
-struct Taken {
+pub(super) struct Taken {
     queue_id: i64,
     received: Vec<(Id, Entry, Entry)>,
     /// What was received too often, and the queue it goes to.
@@ -77,7 +77,7 @@ struct Taken {
 }
 
 /// What comes of a look for messages.
-enum Taking {
+pub(super) enum Taking {
     Taken(Taken),
     /// As many are in flight as may be.
     Full,
@@ -176,7 +176,7 @@ impl Queues {
 
     /// Reserves in memory what a receive gets, finds what was received too often, and hands all of it in to be written. Also says when the next
     /// message becomes due.
-    fn take(
+    pub(super) fn take(
         &self,
         name: &str,
         most: usize,
@@ -224,7 +224,7 @@ impl Queues {
     }
 
     /// Waits for the write of what was taken, and gives it out; what could not be written is put back.
-    async fn deliver(self, name: String, taken: Taken, now: Time) -> Result<Vec<Delivered>, Error> {
+    pub(super) async fn deliver(self, name: String, taken: Taken, now: Time) -> Result<Vec<Delivered>, Error> {
         let Taken { queue_id, received, dead, target, written } = taken;
         let contents = match written.await {
             Ok(contents) => contents,

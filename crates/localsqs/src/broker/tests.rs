@@ -1,0 +1,177 @@
+//! Rules of time and number, with the time as an argument: nothing here sleeps.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::messages::Taking;
+use super::*;
+use crate::message::{Attributes, Content};
+
+const DAY: u64 = 86_400;
+
+fn after(seconds: u64) -> Time {
+    Time::from_millis(1_000_000_000_000).plus(Duration::from_secs(seconds))
+}
+
+/// A queue named `q` with these attributes, made at the beginning of time.
+async fn queue(attributes: &[(&str, &str)]) -> (TempDir, Queues) {
+    let directory = tempfile::tempdir().unwrap();
+    let queues = Queues::open(directory.path(), Options::default()).unwrap();
+    create(&queues, "q", attributes, after(0)).await.unwrap();
+    (directory, queues)
+}
+
+async fn create(queues: &Queues, name: &str, attributes: &[(&str, &str)], now: Time) -> Result<(), Error> {
+    let settings = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    queues.create_queue(name, &settings, &Settings::new(), now).await
+}
+
+async fn send(queues: &Queues, many: usize, delay: Option<u64>, now: Time) {
+    let content = Content { body: "x".to_owned(), attributes: Attributes::new(), system_attributes: Attributes::new() };
+    let entry = BatchEntry { content, delay: delay.map(Duration::from_secs) };
+    let sent = queues.send("q", vec![entry; many], now).await.unwrap();
+    assert!(sent.iter().all(Result::is_ok));
+}
+
+/// What a receive gets at once; nothing when as many are in flight as may be.
+async fn receive(queues: &Queues, name: &str, most: usize, now: Time) -> Option<Vec<Delivered>> {
+    match queues.take(name, most, None, now).unwrap().0 {
+        Some(Taking::Taken(taken)) => Some(queues.clone().deliver(name.to_owned(), taken, now).await.unwrap()),
+        Some(Taking::Full) => None,
+        None => Some(Vec::new()),
+    }
+}
+
+async fn received(queues: &Queues, name: &str, now: Time) -> usize {
+    receive(queues, name, 10, now).await.unwrap().len()
+}
+
+fn count(queues: &Queues, name: &str, now: Time) -> String {
+    queues.attributes("q", now).unwrap()[&format!("ApproximateNumberOfMessages{name}")].clone()
+}
+
+async fn on_the_disk(queues: &Queues) -> i64 {
+    let count =
+        |connection: &rusqlite::Connection| connection.query_row("SELECT count(*) FROM messages", [], |row| row.get(0));
+    queues.0.store.write(count).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_delay_and_a_visibility_timeout_end_on_time() {
+    let (_directory, queues) = queue(&[("DelaySeconds", "60"), ("VisibilityTimeout", "30")]).await;
+    send(&queues, 1, None, after(0)).await;
+    send(&queues, 1, Some(0), after(0)).await;
+    assert_eq!(received(&queues, "q", after(59)).await, 1, "the one without a delay");
+    assert_eq!(received(&queues, "q", after(60)).await, 1, "the one with the queue's");
+    assert_eq!(received(&queues, "q", after(88)).await, 0);
+    assert_eq!(received(&queues, "q", after(89)).await, 1);
+    assert_eq!(received(&queues, "q", after(90)).await, 1);
+}
+
+#[tokio::test]
+async fn no_lease_is_longer_than_twelve_hours_from_its_receive() {
+    let (_directory, queues) = queue(&[("VisibilityTimeout", "43200")]).await;
+    send(&queues, 1, None, after(0)).await;
+    let held = receive(&queues, "q", 1, after(0)).await.unwrap();
+    let handle = &held[0].receipt_handle;
+    let change =
+        |seconds: u64, now: u64| queues.change_visibility("q", handle, Duration::from_secs(seconds), after(now));
+    change(43_200, 0).await.unwrap();
+    change(43_200 - 3_600, 3_600).await.unwrap();
+    let error = change(43_200 - 3_599, 3_600).await.unwrap_err();
+    assert_eq!(error.code, Code::InvalidParameterValue);
+    assert!(error.message.contains("43200 seconds"), "{error}");
+    assert_eq!(received(&queues, "q", after(43_199)).await, 0);
+    assert_eq!(change(0, 43_200).await.unwrap_err().code, Code::MessageNotInflight, "it has run out");
+    assert_eq!(received(&queues, "q", after(43_200)).await, 1);
+}
+
+#[tokio::test]
+async fn a_message_that_was_kept_for_its_time_is_neither_counted_nor_received_nor_on_the_disk() {
+    let (_directory, queues) = queue(&[("MessageRetentionPeriod", "60")]).await;
+    send(&queues, 3, None, after(0)).await;
+    receive(&queues, "q", 1, after(0)).await.unwrap();
+    assert_eq!((count(&queues, "", after(60)), count(&queues, "NotVisible", after(29))), ("3".into(), "0".into()));
+    send(&queues, 1, None, after(30)).await;
+    assert_eq!(on_the_disk(&queues).await, 4);
+    assert_eq!(count(&queues, "", after(61)), "1");
+    assert_eq!(on_the_disk(&queues).await, 1, "nobody had to receive for it");
+    assert_eq!(received(&queues, "q", after(62)).await, 1);
+    queues.expire(after(91));
+    assert_eq!(on_the_disk(&queues).await, 0);
+    assert_eq!(count(&queues, "NotVisible", after(91)), "0");
+}
+
+#[tokio::test]
+async fn retention_counts_from_the_first_send_in_the_dead_letter_queue_too() {
+    let (_directory, queues) = queue(&[]).await;
+    let policy = format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":1}}"#, queues.arn("q-dlq"));
+    create(&queues, "q-dlq", &[("MessageRetentionPeriod", "86400")], after(0)).await.unwrap();
+    let redrive = Settings::from([("RedrivePolicy".to_owned(), policy)]);
+    queues.set_attributes("q", &redrive, after(0)).await.unwrap();
+    send(&queues, 1, None, after(0)).await;
+    assert_eq!(received(&queues, "q", after(0)).await, 1);
+    assert_eq!(received(&queues, "q", after(DAY - 10)).await, 0, "it died");
+    assert_eq!(received(&queues, "q-dlq", after(DAY - 9)).await, 1);
+    assert_eq!(received(&queues, "q-dlq", after(DAY + 30)).await, 0);
+    assert_eq!(on_the_disk(&queues).await, 0);
+}
+
+#[tokio::test]
+async fn no_more_than_120_000_messages_are_in_flight() {
+    let (_directory, queues) = queue(&[]).await;
+    for _ in 0..13 {
+        send(&queues, 10_000, None, after(0)).await;
+    }
+    let first = receive(&queues, "q", 119_995, after(1)).await.unwrap();
+    assert_eq!(first.len(), 119_995);
+    assert_eq!(receive(&queues, "q", 10, after(1)).await.unwrap().len(), 5, "as many as may be");
+    assert!(receive(&queues, "q", 1, after(1)).await.is_none());
+    assert_eq!(received(&queues, "q", after(31)).await, 10, "the leases have run out");
+}
+
+#[tokio::test]
+async fn a_receive_that_does_not_wait_is_told_of_the_limit_and_one_that_does_is_not() {
+    let (_directory, queues) = queue(&[("VisibilityTimeout", "43200")]).await;
+    let now = Time::now();
+    for _ in 0..13 {
+        send(&queues, 10_000, None, now).await;
+    }
+    let held = receive(&queues, "q", 120_000, now).await.unwrap();
+    let request = |wait| ReceiveRequest { most: 1, visibility: None, wait: Some(wait) };
+    assert_eq!(queues.receive("q", request(Duration::ZERO)).await.unwrap_err().code, Code::OverLimit);
+    assert!(queues.receive("q", request(Duration::from_millis(20))).await.unwrap().is_empty());
+    queues.delete("q", &held[0].receipt_handle, now).await.unwrap();
+    assert_eq!(queues.receive("q", request(Duration::ZERO)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_rests_for_a_minute_after_a_deletion_and_a_queue_after_a_purge() {
+    let (_directory, queues) = queue(&[]).await;
+    queues.purge("q", after(0)).await.unwrap();
+    assert_eq!(queues.purge("q", after(59)).await.unwrap_err().code, Code::PurgeQueueInProgress);
+    queues.purge("q", after(60)).await.unwrap();
+    queues.delete_queue("q", after(100)).await.unwrap();
+    assert_eq!(create(&queues, "q", &[], after(159)).await.unwrap_err().code, Code::QueueDeletedRecently);
+    create(&queues, "q", &[], after(160)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_told_and_taken_back() {
+    let (_directory, queues) = queue(&[("VisibilityTimeout", "0")]).await;
+    send(&queues, 2, None, after(0)).await;
+    let held = receive(&queues, "q", 1, after(0)).await.unwrap();
+    let break_it = |connection: &rusqlite::Connection| connection.execute_batch("ALTER TABLE messages RENAME TO gone");
+    queues.0.store.write(break_it).await.unwrap();
+    let deleted = queues.delete("q", &held[0].receipt_handle, after(1)).await;
+    assert_eq!(deleted.unwrap_err().code, Code::InternalFailure);
+    let Some(Taking::Taken(taken)) = queues.take("q", 10, None, after(1)).unwrap().0 else { panic!("both are ready") };
+    assert!(queues.clone().deliver("q".to_owned(), taken, after(1)).await.is_err());
+    assert_eq!(queues.purge("q", after(1)).await.unwrap_err().code, Code::InternalFailure);
+    assert_eq!(count(&queues, "", after(2)), "2");
+    let mend = |connection: &rusqlite::Connection| connection.execute_batch("ALTER TABLE gone RENAME TO messages");
+    queues.0.store.write(mend).await.unwrap();
+    let again = receive(&queues, "q", 10, after(2)).await.unwrap();
+    assert_eq!(again.iter().map(|message| message.entry.receive_count).collect::<Vec<_>>(), [2, 1]);
+}
