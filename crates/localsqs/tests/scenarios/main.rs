@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod access;
 mod batches;
 mod durability;
 mod errors;
 mod messages;
 mod moves;
+mod peers;
 mod queues;
 mod receiving;
 mod redrive;

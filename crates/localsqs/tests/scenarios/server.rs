@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use localsqs::{Options, Queues};
+use localsqs::{KeyPair, Options, Queues};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -30,9 +30,19 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
+pub(crate) fn keys() -> KeyPair {
+    KeyPair { access_key_id: "AKIDEXAMPLE".to_owned(), secret_access_key: "a secret of a test".to_owned() }
+}
+
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), Options::default()).await
+    }
+
+    /// One that answers only requests signed with [`keys`].
+    pub(crate) async fn start_with_keys() -> Self {
+        let options = Options { credentials: Some(keys()), ..Options::default() };
+        Self::start_in(tempfile::tempdir().unwrap(), options).await
     }
 
     async fn start_in(directory: TempDir, options: Options) -> Self {
