@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::attributes::{self, Read, Settings};
 use crate::clock::Time;
@@ -50,8 +51,8 @@ impl Default for Options {
 
 /// All queues of a data directory. Clones are the same queues.
 ///
-/// What is handed in to be written is done even when the future is dropped, but memory then misses the outcome: run futures to their end, save
-/// that of a receive, which may be dropped.
+/// What was handed in to be written is done even when its future is dropped, but memory then misses the outcome: see futures through, save that of
+/// a receive, which may be dropped.
 #[derive(Clone)]
 pub struct Queues(Arc<Shared>);
 
@@ -61,6 +62,7 @@ struct Shared {
     /// Held by whoever changes which queues there are, and what they are like.
     catalog: tokio::sync::Mutex<()>,
     closing: CancellationToken,
+    under_way: TaskTracker,
     store: Store,
     next_id: AtomicI64,
 }
@@ -102,7 +104,8 @@ impl Queues {
         let next_id = AtomicI64::new(newest + 1);
         let catalog = tokio::sync::Mutex::new(());
         let closing = CancellationToken::new();
-        Ok(Self(Arc::new(Shared { options, state: Mutex::new(state), catalog, closing, store, next_id })))
+        let under_way = TaskTracker::new();
+        Ok(Self(Arc::new(Shared { options, state: Mutex::new(state), catalog, closing, under_way, store, next_id })))
     }
 
     #[must_use]
@@ -272,9 +275,24 @@ impl Queues {
         }
     }
 
+    /// Runs work to its end even when whoever waits for it goes away.
+    pub(crate) async fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = self.0.under_way.spawn(work).await;
+        done.unwrap_or_else(|died| Err(Error::new(Code::InternalFailure, died.to_string())))
+    }
+
     /// Lets waiting receives end with what there is, and move tasks stop.
     pub(crate) fn close(&self) {
         self.0.closing.cancel();
+        self.0.under_way.close();
+    }
+
+    /// Waits until nothing is under way any more, once [`close`](Self::close) was called.
+    pub(crate) async fn closed(&self) {
+        self.0.under_way.wait().await;
     }
 
     /// The queues whose dead-letter queue this is.

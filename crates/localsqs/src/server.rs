@@ -50,10 +50,13 @@ pub async fn serve(
         shutdown.await;
         closed.close();
     });
-    tokio::select! {
+    let served = tokio::select! {
         served = serving.into_future() => served,
         () = expire_now_and_then(&queues) => Ok(()),
-    }
+    };
+    queues.close();
+    queues.closed().await;
+    served
 }
 
 async fn expire_now_and_then(queues: &Queues) {

@@ -26,6 +26,9 @@ const FILE_NAME: &str = "queue.sqlite3";
 /// How much is done in one transaction: enough to share a sync, few enough that nobody waits long.
 const LARGEST_GROUP: usize = 512;
 
+/// How long a program that is ending has to leave the data to the next.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Prepared statements kept; there are fewer in all.
 const STATEMENTS: usize = 64;
 
@@ -72,7 +75,7 @@ impl Store {
         };
         let mut connection = Connection::open(&path).map_err(open)?;
         // What is in memory is the truth, so only one program may have it.
-        connection.busy_timeout(Duration::ZERO).map_err(open)?;
+        connection.busy_timeout(PATIENCE).map_err(open)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(open)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;

@@ -30,9 +30,8 @@ pub(crate) async fn answer(queues: &Queues, host: &str, headers: &HeaderMap, bod
         // Ends with its caller: messages are not for one who has gone away.
         json::act(queues, host, action, &body).await
     } else {
-        let (queues, host, action) = (queues.clone(), host.to_owned(), action.to_owned());
-        let acted = tokio::spawn(async move { json::act(&queues, &host, &action, &body).await }).await;
-        acted.unwrap_or_else(|died| Err(Error::new(Code::InternalFailure, died.to_string())))
+        let (own, host, action) = (queues.clone(), host.to_owned(), action.to_owned());
+        queues.see_through(async move { json::act(&own, &host, &action, &body).await }).await
     };
     match answer {
         Ok(answer) => respond(StatusCode::OK, answer),

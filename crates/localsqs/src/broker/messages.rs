@@ -152,8 +152,7 @@ impl Queues {
             let delivered = match taken {
                 // Apart from this future: memory has to hear how the write went even when the receiver has gone away.
                 Some(Taking::Taken(taken)) => {
-                    let delivered = tokio::spawn(self.clone().deliver(name.to_owned(), taken, now)).await;
-                    delivered.unwrap_or_else(|died| Err(Error::new(Code::InternalFailure, died.to_string())))?
+                    self.see_through(self.clone().deliver(name.to_owned(), taken, now)).await?
                 }
                 // Whoever waits is not told (the SQS API Reference, `ReceiveMessage`).
                 Some(Taking::Full) if wait.is_zero() => {

@@ -84,7 +84,7 @@ impl Queues {
             self.state().move_tasks.retain(|other| other.handle != task.handle);
             return Err(error.into());
         }
-        tokio::spawn(self.clone().move_all(task.handle.clone()));
+        self.0.under_way.spawn(self.clone().move_all(task.handle.clone()));
         Ok(task.handle)
     }
 
