@@ -5,6 +5,7 @@
 
 mod messages;
 mod moves;
+mod naming;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -22,11 +23,12 @@ use crate::error::{Code, Error};
 use crate::index::Index;
 use crate::store::{self, MoveRow, OpenError, QueueRow, Store, WriteError};
 
+use self::naming::{check_name, check_tags};
+
 pub(crate) use self::messages::{BatchEntry, Delivered, ReceiveRequest, Sent, selected};
 
 /// How soon after a purge the next is refused, and after a deletion a queue of the same name (the SQS API Reference, `PurgeQueue` and `CreateQueue`).
 const PAUSE: Duration = Duration::from_secs(60);
-const MOST_TAGS: usize = 50;
 
 /// Whose queues these are, and who may reach them.
 #[derive(Debug, Clone)]
@@ -371,37 +373,6 @@ impl State {
 impl From<WriteError> for Error {
     fn from(error: WriteError) -> Self {
         Self::new(Code::InternalFailure, error.to_string())
-    }
-}
-
-fn check_name(name: &str) -> Result<(), Error> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if name.strip_suffix(".fifo").is_some() {
-        return Err(Error::new(
-            Code::UnsupportedOperation,
-            "FIFO queues are not supported here: use a standard queue, whose name does not end in .fifo.",
-        ));
-    }
-    if (1..=80).contains(&name.len()) && name.bytes().all(allowed) {
-        Ok(())
-    } else {
-        Err(Error::value("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"))
-    }
-}
-
-fn check_tags(tags: &Settings) -> Result<(), Error> {
-    if tags.len() > MOST_TAGS {
-        return Err(Error::value(format!("Too many tags added for queue: at most {MOST_TAGS} are allowed.")));
-    }
-    let good = |(key, value): (&String, &String)| {
-        (1..=128).contains(&key.chars().count())
-            && value.chars().count() <= 256
-            && !key.to_ascii_lowercase().starts_with("aws:")
-    };
-    if tags.iter().all(good) {
-        Ok(())
-    } else {
-        Err(Error::value("Tag keys have 1 to 128 characters and don't begin with aws:, values have at most 256."))
     }
 }
 
