@@ -23,11 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::aider::Aider;
 use self::aside::Aside;
+pub use self::aside::put_back;
 use self::command::CommandAgent;
 use self::model::{Model, ModelProblem};
 use self::prompt::Prompt;
 use self::room::Room;
-pub use self::aside::put_back;
 pub use self::transcript::Usage;
 use crate::config::{AgentKind, AgentSettings};
 use crate::process::{self, Invocation, ProcessError, Streams};
@@ -214,7 +214,8 @@ impl Agent {
                 (finished, judged)
             }
             Cli::Command(command) => {
-                let mut invocation = self.invocation(&room, call.tree, vec![], command.arguments(model, call, &room))?;
+                let mut invocation =
+                    self.invocation(&room, call.tree, vec![], command.arguments(model, call, &room))?;
                 invocation.log = Some(call.log.to_owned());
                 let finished = process::run(invocation, stop).await?;
                 let judged = (command::judge(&finished), None);

@@ -41,7 +41,9 @@ fn fill(template: &str, values: &[(&str, &OsStr)]) -> OsString {
     while let Some(next) = rest.chars().next() {
         let (bytes, length) = match values.iter().find(|(name, _)| rest.starts_with(name)) {
             Some((name, value)) => (value.as_bytes(), name.len()),
-            None => rest.as_bytes().split_at_checked(next.len_utf8()).map_or((&[][..], 1), |(head, _)| (head, head.len())),
+            None => {
+                rest.as_bytes().split_at_checked(next.len_utf8()).map_or((&[][..], 1), |(head, _)| (head, head.len()))
+            }
         };
         filled.extend_from_slice(bytes);
         rest = rest.get(length..).unwrap_or_default();

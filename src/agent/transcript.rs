@@ -75,8 +75,12 @@ fn endpoint_error(class: &str, message: &str) -> Outcome {
         "NotFoundError" => Outcome::ModelMissing,
         _ if message.contains("model") && message.contains("not found") => Outcome::ModelMissing,
         "ContextWindowExceededError" => Outcome::TokenLimit,
-        "AuthenticationError" | "PermissionDeniedError" | "BadRequestError" | "UnprocessableEntityError"
-        | "ContentPolicyViolationError" | "BudgetExceededError" => Outcome::Failed { detail },
+        "AuthenticationError"
+        | "PermissionDeniedError"
+        | "BadRequestError"
+        | "UnprocessableEntityError"
+        | "ContentPolicyViolationError"
+        | "BudgetExceededError" => Outcome::Failed { detail },
         _ => Outcome::ModelUnreachable { detail },
     }
 }

@@ -77,7 +77,10 @@ fn other_providers_errors_have_classes_of_their_own() {
     check(&line("litellm.InternalServerError: AnthropicException - Overloaded"), unreachable("Overloaded"));
     check(&line("litellm.NotFoundError: OpenAIException - The model `x` does not exist"), Some(Outcome::ModelMissing));
     let key = Outcome::Failed { detail: "Incorrect API key provided".to_owned() };
-    check("litellm.AuthenticationError: AuthenticationError: OpenAIException - Incorrect API key provided\n", Some(key));
+    check(
+        "litellm.AuthenticationError: AuthenticationError: OpenAIException - Incorrect API key provided\n",
+        Some(key),
+    );
 }
 
 #[test]

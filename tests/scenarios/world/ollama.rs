@@ -13,13 +13,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use axum::Json;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Json;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -124,8 +124,10 @@ impl Ollama {
 }
 
 impl Shared {
+    /// A name without a tag means `latest`.
     fn has(&self, model: &Value) -> bool {
-        self.models.iter().any(|name| model == name.as_str())
+        let tagged = |name: &str| if name.contains(':') { name.to_owned() } else { format!("{name}:latest") };
+        model.as_str().is_some_and(|model| self.models.iter().any(|name| tagged(name) == tagged(model)))
     }
 
     fn next(&self) -> Answer {
@@ -140,11 +142,13 @@ impl Shared {
 
 async fn tags(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let models = shared.models.iter();
-    let models = models.map(|name| json!({"name": name, "model": name, "size": 1_000_000, "details": {"family": "qwen2"}}));
+    let models =
+        models.map(|name| json!({"name": name, "model": name, "size": 1_000_000, "details": {"family": "qwen2"}}));
     Json(json!({"models": models.collect::<Vec<_>>()}))
 }
 
-async fn show(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+async fn show(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    let request = read(&body);
     let model = request.get("model").or(request.get("name")).unwrap_or(&Value::Null);
     if !shared.has(model) {
         return missing(model);
@@ -154,7 +158,8 @@ async fn show(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
         .into_response()
 }
 
-async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    let request = read(&body);
     shared.chats.lock().unwrap().push(request.clone());
     if !shared.has(&request["model"]) {
         return missing(&request["model"]);
@@ -170,6 +175,11 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
         }
         Answer::Hang => std::future::pending().await,
     }
+}
+
+/// As JSON, whatever the content type: Ollama does not look at it, and litellm does not send it.
+fn read(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap()
 }
 
 fn missing(model: &Value) -> Response {
