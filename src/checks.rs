@@ -103,7 +103,7 @@ impl ProjectType {
 }
 
 /// The checks of one repository, in the order in which they run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     pub checks: Vec<Check>,
     /// Whether the agent is asked for tests in a pass of its own.

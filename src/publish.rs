@@ -168,6 +168,17 @@ impl Publisher {
     }
 }
 
+/// The message of the commit that a task ends in.
+#[must_use]
+pub fn commit_message(task: &Task, agent: &str) -> String {
+    format!(
+        "{}\n\nMade for issue {} by CodingWorker with {}.\n",
+        text::line(&task.title),
+        task.issue_number,
+        text::line(agent)
+    )
+}
+
 impl PullRequest {
     fn of(answer: &crate::github::PullRequest) -> Self {
         Self { number: answer.number, url: answer.html_url.clone(), draft: answer.draft }

@@ -1,1 +1,148 @@
-//! (being built)
+//! The worker: polls the queue, holds the lease of what it took, lets a run work on it, and does to the delivery what the run ended in.
+//!
+//! Owns the loop, its patience with a queue or a model that does not answer, and the end of a delivery. Leaves the work itself to
+//! [`run`](crate::run). Invariant: a message is deleted only when its run was settled and the lease on it still held.
+
+mod lease;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::BackoffBuilder;
+use tokio_util::sync::CancellationToken;
+
+use self::lease::Lease;
+use crate::agent::model::ModelProblem;
+use crate::queue::{Delivery, LONGEST_WAIT, Policy, Queue, QueueError};
+use crate::run::{Attempt, Disposition, Rooms};
+
+/// How long the worker waits after a failed call to the queue: doubled from one second to a minute, and jittered.
+const PATIENCE: backon::ExponentialBuilder = backon::ExponentialBuilder::new()
+    .with_min_delay(Duration::from_secs(1))
+    .with_max_delay(Duration::from_secs(60))
+    .with_jitter()
+    .without_max_times();
+
+/// How long until a model that did not answer is asked again.
+const MODEL_RETRY: Duration = Duration::from_secs(15);
+
+/// How long until a delivery that was given back may be received again when the worker stops in the midst of it.
+const AT_ONCE: Duration = Duration::ZERO;
+
+pub struct Worker {
+    queue: Arc<Queue>,
+    policy: Policy,
+    lease: Duration,
+    rooms: Rooms,
+}
+
+/// What one turn of the loop did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The queue had no message.
+    Idle,
+    /// A delivery was worked on, and this became of it.
+    Worked(Disposition),
+}
+
+/// Why a turn could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error("no task is taken while the model can't work: {0}")]
+    Model(#[from] ModelProblem),
+}
+
+impl Worker {
+    /// A worker on `queue`; a lease is as long as `lease` says, else as the queue's own visibility timeout.
+    ///
+    /// # Errors
+    /// The queue can't be asked how it is set up.
+    pub async fn new(queue: Queue, lease: Option<Duration>, rooms: Rooms) -> Result<Self, QueueError> {
+        let policy = queue.policy().await?;
+        Ok(Self { queue: Arc::new(queue), policy, lease: lease.unwrap_or(policy.visibility_timeout), rooms })
+    }
+
+    #[must_use]
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// Takes and works on tasks until it is told to stop; what goes wrong on the way is logged and waited out.
+    pub async fn run(&self, stop: &CancellationToken) {
+        let mut patience = PATIENCE.build();
+        tracing::info!(queue = self.queue.url(), "waiting for tasks");
+        while !stop.is_cancelled() {
+            let pause = match self.turn(LONGEST_WAIT, stop).await {
+                Ok(_) => {
+                    patience = PATIENCE.build();
+                    continue;
+                }
+                Err(WorkerError::Model(problem)) => {
+                    tracing::warn!(%problem, "waiting for the model");
+                    MODEL_RETRY
+                }
+                Err(WorkerError::Queue(error)) => {
+                    tracing::warn!(%error, "the queue failed");
+                    patience.next().unwrap_or(MODEL_RETRY)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        tracing::info!("stopped");
+    }
+
+    /// Takes one message, waiting up to `wait` for it, and works on it to its end.
+    ///
+    /// # Errors
+    /// The model can't work, so that nothing was taken; or the queue failed.
+    pub async fn turn(&self, wait: Duration, stop: &CancellationToken) -> Result<Turn, WorkerError> {
+        self.rooms.agent.check_model().await?;
+        let received = tokio::select! {
+            () = stop.cancelled() => return Ok(Turn::Idle),
+            received = self.queue.receive(wait) => received?,
+        };
+        let Some(delivery) = received else { return Ok(Turn::Idle) };
+        if self.lease != self.policy.visibility_timeout {
+            self.queue.change_visibility(&delivery, self.lease).await?;
+        }
+        Ok(Turn::Worked(self.work(delivery, stop).await))
+    }
+
+    async fn work(&self, delivery: Delivery, stop: &CancellationToken) -> Disposition {
+        let lease = Lease::hold(Arc::clone(&self.queue), delivery.clone(), self.lease);
+        let attempt =
+            Attempt { receive_count: delivery.receive_count, max_receive_count: self.policy.max_receive_count };
+        let ended = CancellationToken::new();
+        let watching = tokio::spawn(either(stop.clone(), lease.lost().clone(), ended.clone()));
+        let disposition = self.rooms.run(&delivery, attempt, &ended).await;
+        watching.abort();
+        let disposition = if lease.release().await { disposition } else { Disposition::Abandon };
+        if let Err(error) = self.end(&delivery, disposition).await {
+            tracing::error!(message_id = delivery.message_id, ?disposition, %error, "the delivery could not be ended: it comes again");
+        }
+        disposition
+    }
+
+    async fn end(&self, delivery: &Delivery, disposition: Disposition) -> Result<(), QueueError> {
+        match disposition {
+            Disposition::Complete | Disposition::Cancel => self.queue.delete(delivery).await,
+            Disposition::RetryAfter(rest) => self.queue.change_visibility(delivery, rest).await,
+            Disposition::DeadLetter => self.queue.change_visibility(delivery, AT_ONCE).await,
+            Disposition::Abandon => Ok(()),
+        }
+    }
+}
+
+/// Cancels `ended` when one of the two is.
+async fn either(one: CancellationToken, other: CancellationToken, ended: CancellationToken) {
+    tokio::select! {
+        () = one.cancelled() => {}
+        () = other.cancelled() => {}
+    }
+    ended.cancel();
+}

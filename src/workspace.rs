@@ -287,7 +287,11 @@ impl Workspace {
     }
 }
 
-async fn remove_tree(directory: &Path) -> Result<(), WorkspaceError> {
+/// Removes a directory and all in it, whatever an agent or a build did to the permissions in there.
+///
+/// # Errors
+/// When something in it can't be removed; that it is not there is fine.
+pub async fn remove_tree(directory: &Path) -> Result<(), WorkspaceError> {
     let doomed = directory.to_owned();
     let removed = tokio::task::spawn_blocking(move || remove_whatever_its_modes(&doomed))
         .await

@@ -191,7 +191,7 @@ mod proc {
         let name_end = stat.iter().rposition(|byte| *byte == b')')?;
         let mut fields = str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
         let state = fields.next()?;
-        let mut id = || fields.next()?.parse().ok().map(Pid::from_raw);
+        let mut id = || fields.next()?.parse().ok().map(|raw: i32| Pid::from_raw(raw.max(0)));
         Some(Process { pid, parent: id()?, group: id()?, session: id()?, dead: matches!(state, "Z" | "X") })
     }
 

@@ -51,6 +51,8 @@ pub enum CheckOutcome {
     NotRun {
         tool: String,
     },
+    /// It needs the network, and there was none.
+    Offline,
 }
 
 impl CheckOutcome {

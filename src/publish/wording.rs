@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::marker::{self, Standing};
-use super::report::{CheckLine, CheckOutcome, Note, Report, Stage, Status};
+use super::report::{CheckLine, Note, Report, Stage, Status};
 use super::text::{self, LONGEST_BODY};
 use crate::config::Language;
 use crate::task::IssueNumber;
@@ -52,7 +52,7 @@ pub(super) fn pull_request(language: Language, report: &Report<'_>, standing: St
     push(&mut body, changed_files(&words, report));
     push(&mut body, format!("### {}\n", words.run));
     push(&mut body, run_table(&words, report));
-    push(&mut body, words.responsibility.to_owned());
+    push(&mut body, words.responsibility);
     let marker = marker::pull_request(&report.task.key(), standing);
     format!("{}\n\n{marker}", fit(language, body.trim_end(), marker.chars().count() + 2))
 }

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use crate::agent::{ModelProblem, Verdict};
+use crate::agent::{AgentError, Verdict};
 use crate::gate::Refusal;
 use crate::github::GitHubError;
 use crate::journal::JournalError;
 use crate::process::ProcessError;
 use crate::task::{InvalidTask, RepoName};
-use crate::workspace::WorkspaceError;
+use crate::workspace::{InvalidName, WorkspaceError};
 
 /// How long a failed task rests before its next delivery, by the number of deliveries so far.
 const RETRY_DELAYS: [Duration; 3] = [Duration::from_secs(30), Duration::from_secs(60), Duration::from_secs(120)];
@@ -39,14 +39,16 @@ pub enum Disposition {
 pub enum Failure {
     #[error("the message is not a task: {0}")]
     InvalidMessage(#[from] InvalidTask),
-    #[error("{0} is not on the list of repositories that this worker works on: add it to `repositories` in the configuration")]
+    #[error(
+        "{0} is not on the list of repositories that this worker works on: add it to `repositories` in the configuration"
+    )]
     RepositoryNotAllowed(RepoName),
     #[error("the issue was closed")]
     IssueClosed,
     #[error("the label `{0}` was taken off")]
     LabelRemoved(&'static str),
-    #[error("{0}")]
-    Model(#[from] ModelProblem),
+    #[error("the message was reported as failed before, and waits for the dead-letter queue")]
+    AlreadyReported,
     #[error("the agent did not change the repository: {0}")]
     Agent(Verdict),
     #[error("checks failed that passed before: {}", .0.join(", "))]
@@ -55,10 +57,10 @@ pub enum Failure {
     RepositoryFile(String),
     #[error("the change was refused: {0}")]
     GateRefused(Refusal),
-    #[error("the pull request #{number} for the branch {branch} is {state}: reopen the issue's work by a new branch or a new issue")]
+    #[error(
+        "the pull request #{number} of the branch {branch} was {state} by somebody: delete the branch or open a new issue to have it done anew"
+    )]
     PullRequestEnded { number: u64, branch: String, state: &'static str },
-    #[error("the lease on the message was lost")]
-    LeaseLost,
     #[error("the worker was told to stop")]
     Stopped,
     #[error(transparent)]
@@ -68,7 +70,191 @@ pub enum Failure {
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]
+    AgentCall(#[from] AgentError),
+    #[error("the branch's name can't be: {0}; see `publish.branch_prefix`")]
+    BranchName(#[from] InvalidName),
+    #[error(transparent)]
     Journal(#[from] JournalError),
     #[error("{what}: {source}")]
     Local { what: String, source: std::io::Error },
+}
+
+/// Where a delivery stands on its way to the dead-letter queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// How often the message was received, this time included.
+    pub receive_count: u32,
+    /// After this many receives SQS moves it to the dead-letter queue; `None` when there is none.
+    pub max_receive_count: Option<u32>,
+}
+
+impl Attempt {
+    /// Whether another delivery follows when this one fails.
+    #[must_use]
+    pub fn is_last(self) -> bool {
+        self.max_receive_count.is_some_and(|most| self.receive_count >= most)
+    }
+
+    fn rest(self) -> Duration {
+        let index = usize::try_from(self.receive_count.saturating_sub(1)).unwrap_or(usize::MAX);
+        let [.., longest] = RETRY_DELAYS;
+        RETRY_DELAYS.get(index).copied().unwrap_or(longest)
+    }
+}
+
+/// What becomes of a delivery whose run failed.
+#[must_use]
+pub(super) fn disposition(failure: &Failure, attempt: Attempt) -> Disposition {
+    match remedy(failure) {
+        Remedy::Another if attempt.is_last() => Disposition::DeadLetter,
+        Remedy::Another => Disposition::RetryAfter(attempt.rest()),
+        Remedy::Later(delay) => Disposition::RetryAfter(delay.clamp(attempt.rest(), LONGEST_DELAY)),
+        Remedy::None => Disposition::DeadLetter,
+        Remedy::Unwanted => Disposition::Cancel,
+        Remedy::AtOnce => Disposition::RetryAfter(Duration::ZERO),
+    }
+}
+
+fn remedy(failure: &Failure) -> Remedy {
+    match failure {
+        Failure::IssueClosed | Failure::LabelRemoved(_) => Remedy::Unwanted,
+        Failure::Stopped => Remedy::AtOnce,
+        Failure::InvalidMessage(_)
+        | Failure::AlreadyReported
+        | Failure::RepositoryNotAllowed(_)
+        | Failure::RepositoryFile(_)
+        | Failure::GateRefused(_)
+        | Failure::PullRequestEnded { .. }
+        | Failure::BranchName(_) => Remedy::None,
+        Failure::Agent(verdict) => match verdict {
+            Verdict::TokenLimit => Remedy::None,
+            Verdict::Stopped => Remedy::AtOnce,
+            Verdict::Edited
+            | Verdict::NoChange
+            | Verdict::MalformedEdits
+            | Verdict::ModelUnreachable { .. }
+            | Verdict::ModelMissing
+            | Verdict::TimedOut
+            | Verdict::Failed { .. } => Remedy::Another,
+        },
+        Failure::GitHub(error) => match error {
+            GitHubError::RateLimited { retry_after } => Remedy::Later(*retry_after),
+            GitHubError::NotFound { .. } | GitHubError::Invalid { .. } => Remedy::None,
+            GitHubError::UnusableToken
+            | GitHubError::Unauthorized { .. }
+            | GitHubError::Forbidden { .. }
+            | GitHubError::Unavailable { .. }
+            | GitHubError::TimedOut { .. }
+            | GitHubError::Unreachable { .. }
+            | GitHubError::Unexpected { .. } => Remedy::Another,
+        },
+        Failure::Workspace(error) => match error {
+            WorkspaceError::NoCommits { .. }
+            | WorkspaceError::RepositoryNotFound { .. }
+            | WorkspaceError::Moved { .. }
+            | WorkspaceError::UnusableAddress
+            | WorkspaceError::InvalidName(_)
+            | WorkspaceError::PushRefused { .. } => Remedy::None,
+            WorkspaceError::Unauthorized { .. }
+            | WorkspaceError::Unreachable { .. }
+            | WorkspaceError::StaleRemote { .. }
+            | WorkspaceError::NestedRepository { .. }
+            | WorkspaceError::TooLarge { .. }
+            | WorkspaceError::TimedOut { .. }
+            | WorkspaceError::Killed { .. }
+            | WorkspaceError::Git { .. }
+            | WorkspaceError::UnexpectedAnswer { .. }
+            | WorkspaceError::Process(_)
+            | WorkspaceError::Io { .. } => Remedy::Another,
+        },
+        Failure::ChecksRed(_)
+        | Failure::Process(_)
+        | Failure::AgentCall(_)
+        | Failure::Journal(_)
+        | Failure::Local { .. } => Remedy::Another,
+    }
+}
+
+/// What may mend a failure.
+enum Remedy {
+    /// Another try, by the same rules.
+    Another,
+    /// Another try, not before this long.
+    Later(Duration),
+    /// Nothing that a worker does.
+    None,
+    /// Nothing need be mended: the user took the task back.
+    Unwanted,
+    /// Nothing went wrong: any worker may go on with it.
+    AtOnce,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(failure: &Failure, receive_count: u32, expected: Disposition) {
+        let attempt = Attempt { receive_count, max_receive_count: Some(3) };
+        assert_eq!(disposition(failure, attempt), expected, "{failure} at delivery {receive_count}");
+    }
+
+    fn retry(seconds: u64) -> Disposition {
+        Disposition::RetryAfter(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn what_another_try_may_mend_is_retried_until_the_last_delivery() {
+        for failure in [
+            Failure::Agent(Verdict::NoChange),
+            Failure::Agent(Verdict::MalformedEdits),
+            Failure::Agent(Verdict::TimedOut),
+            Failure::Agent(Verdict::ModelMissing),
+            Failure::ChecksRed(vec!["make test".to_owned()]),
+            Failure::GitHub(GitHubError::Unavailable { url: "u".to_owned(), status: 502 }),
+            Failure::GitHub(GitHubError::Unauthorized { url: "u".to_owned(), message: "m".to_owned() }),
+        ] {
+            check(&failure, 1, retry(30));
+            check(&failure, 2, retry(60));
+            check(&failure, 3, Disposition::DeadLetter);
+        }
+    }
+
+    #[test]
+    fn what_no_try_mends_is_reported_at_once() {
+        for failure in [
+            Failure::InvalidMessage(crate::task::Task::decode(b"{}").unwrap_err()),
+            Failure::RepositoryNotAllowed("o/r".parse().unwrap()),
+            Failure::Agent(Verdict::TokenLimit),
+            Failure::Workspace(WorkspaceError::NoCommits { url: "u".to_owned() }),
+            Failure::GitHub(GitHubError::NotFound { url: "u".to_owned() }),
+        ] {
+            check(&failure, 1, Disposition::DeadLetter);
+        }
+    }
+
+    #[test]
+    fn what_the_user_took_back_is_cancelled() {
+        check(&Failure::IssueClosed, 1, Disposition::Cancel);
+        check(&Failure::LabelRemoved("ai-task"), 3, Disposition::Cancel);
+    }
+
+    #[test]
+    fn githubs_limit_is_obeyed_even_on_the_last_delivery() {
+        let limited = |seconds| Failure::GitHub(GitHubError::RateLimited { retry_after: Duration::from_secs(seconds) });
+        check(&limited(600), 1, retry(600));
+        check(&limited(5), 2, retry(60));
+        check(&limited(600), 3, retry(600));
+        check(&limited(1 << 40), 1, retry(11 * 3600));
+    }
+
+    #[test]
+    fn a_worker_that_was_told_to_stop_gives_the_message_back_at_once() {
+        check(&Failure::Stopped, 1, retry(0));
+    }
+
+    #[test]
+    fn without_a_dead_letter_queue_there_is_always_another_delivery() {
+        let attempt = Attempt { receive_count: 9, max_receive_count: None };
+        assert_eq!(disposition(&Failure::Agent(Verdict::NoChange), attempt), retry(120));
+    }
 }

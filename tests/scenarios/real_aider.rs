@@ -185,7 +185,8 @@ async fn the_repositorys_own_settings_have_no_say() {
     ollama.script([Answer::file("src/lib.rs", "pub fn answer() -> u32 { 42 }\n")]);
 
     // Aider as any other command shows that the settings bite where they are in sight.
-    let argv = ["{aider}", "--message-file", "{prompt_file}", "--yes-always", "--analytics-disable", "--no-check-update"];
+    let argv =
+        ["{aider}", "--message-file", "{prompt_file}", "--yes-always", "--analytics-disable", "--no-check-update"];
     let argv = argv.map(|argument| argument.replace("{aider}", aider.to_str().unwrap())).to_vec();
     let kind = AgentKind::Command(CommandSettings { argv });
     let exposed = agent(&AgentSettings { kind, ..settings(&aider, ollama.endpoint()) });

@@ -1,4 +1,5 @@
 use super::*;
+use crate::publish::report::CheckOutcome;
 use crate::publish::report::FileLine;
 use crate::task::Task;
 

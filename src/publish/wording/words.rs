@@ -82,6 +82,8 @@ impl Words {
             CheckOutcome::FailedBefore => "⚠️ failed before this change too, in no new way".to_owned(),
             CheckOutcome::TimedOut if japanese => "❌ 時間切れ".to_owned(),
             CheckOutcome::TimedOut => "❌ took too long".to_owned(),
+            CheckOutcome::Offline if japanese => "➖ 実行できません: ネットワークに接続できません".to_owned(),
+            CheckOutcome::Offline => "➖ could not be run: there is no network".to_owned(),
             CheckOutcome::NotRun { tool } if japanese => {
                 format!("➖ 実行できません: {} がありません", text::inline_code(tool))
             }

@@ -1,0 +1,57 @@
+//! What a run did, as the data that its pull request is written from.
+
+use super::{Approved, Checked, Prepared, Rooms};
+use crate::checks::{CheckResult, Standing};
+use crate::publish::{CheckLine, CheckOutcome, FileLine, Report};
+use crate::workspace::Change;
+
+/// How much of a failed check's output a pull request shows, in bytes.
+const SHOWN_OUTPUT: usize = 8_000;
+
+pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved, branch: &'a str) -> Report<'a> {
+    let Approved { checked: Checked { prepared, progress, results, .. }, changes } = approved;
+    let Prepared { claimed, base, .. } = prepared;
+    let mut models: Vec<String> = progress.reports.iter().map(|report| report.model.clone()).collect();
+    models.dedup();
+    let usage = progress.reports.iter().filter_map(|report| report.usage);
+    Report {
+        task: &claimed.task,
+        base: base.branch.as_str(),
+        branch,
+        commit: progress.commit.as_str(),
+        agent: rooms.agent_version.clone(),
+        models,
+        tokens: usage.fold(None, |sum, usage| {
+            let (sent, received) = sum.unwrap_or_default();
+            Some((sent + usage.sent, received + usage.received))
+        }),
+        duration: claimed.clock.elapsed(),
+        attempt: claimed.attempt.receive_count,
+        calls: progress.reports.iter().map(|report| report.calls).sum(),
+        fix_ups: progress.fix_ups,
+        checks: results.iter().map(check_line).collect(),
+        files: changes.iter().map(file_line).collect(),
+        notes: progress.notes.clone(),
+    }
+}
+
+fn check_line(CheckResult { ran, standing, .. }: &CheckResult) -> CheckLine {
+    CheckLine {
+        kind: ran.kind.name(),
+        command: ran.command.clone(),
+        result: match standing {
+            Standing::Passed => CheckOutcome::Passed,
+            Standing::New { failures } => CheckOutcome::Failed { failures: failures.iter().cloned().collect() },
+            Standing::FailedBefore => CheckOutcome::FailedBefore,
+            Standing::TimedOut => CheckOutcome::TimedOut,
+            Standing::NotRun { tool } => CheckOutcome::NotRun { tool: tool.clone() },
+            Standing::Offline => CheckOutcome::Offline,
+        },
+        duration: ran.duration,
+        output: ran.excerpt(SHOWN_OUTPUT),
+    }
+}
+
+fn file_line(change: &Change) -> FileLine {
+    FileLine { path: change.path.to_string(), lines: change.lines.as_ref().map(|lines| (lines.added, lines.deleted)) }
+}
