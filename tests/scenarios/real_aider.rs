@@ -194,7 +194,7 @@ async fn the_repositorys_own_settings_have_no_say() {
     assert!(traces.exists(), "the attack would work");
     fs::remove_file(&traces).unwrap();
     place.git(&["reset", "--quiet", "--hard", "HEAD"]);
-    place.git(&["clean", "--quiet", "--force", "-d"]);
+    place.git(&["clean", "--quiet", "--force", "-d", "-x"]);
 
     let agent = agent(&settings(&aider, ollama.endpoint()));
     let (report, verdict) =

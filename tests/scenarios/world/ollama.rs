@@ -213,3 +213,18 @@ fn say(request: &Value, text: &str, reason: &str, sent: u64) -> Response {
 fn tokens(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap() / 4 + 1
 }
+
+#[tokio::test]
+async fn a_stream_is_lines_of_json_that_add_up_to_the_answer() {
+    let ollama = Ollama::start(["m"]).await;
+    ollama.script([Answer::CutOff("one two three".to_owned())]);
+    let request = json!({"model": "m:latest", "messages": [], "options": {"num_ctx": 64}}).to_string();
+    let response = reqwest::Client::new().post(format!("{}/api/chat", ollama.endpoint())).body(request).send().await;
+    let lines = response.unwrap().text().await.unwrap();
+    let parts: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let text: String = parts.iter().map(|part| part["message"]["content"].as_str().unwrap()).collect();
+    let last = parts.last().unwrap();
+    assert_eq!((parts.len(), text.as_str()), (4, "one two three"));
+    assert_eq!((&last["done"], &last["done_reason"]), (&json!(true), &json!("length")));
+    assert_eq!(last["prompt_eval_count"].as_u64().unwrap() + last["eval_count"].as_u64().unwrap(), 64);
+}
