@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it passes over"
+    unreachable_pub,
+    reason = "a test fails by panicking, says what it passes over, and has nobody outside to reach it"
 )]
 
 mod real_aider;
