@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::task::{IssueNumber, RepoName, Task, TaskKey};
 
@@ -129,8 +129,19 @@ pub struct RunRecord {
     pub detail: Option<String>,
     pub branch: Option<String>,
     pub commit: Option<String>,
+    pub checks: Vec<CheckRecord>,
     pub pull_request_number: Option<u64>,
     pub pull_request_url: Option<String>,
+}
+
+/// The measured result of one check of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckRecord {
+    pub kind: String,
+    pub command: String,
+    /// `passed`, `failed`, `failed_before`, `timed_out`, `not_run` or `offline`.
+    pub result: String,
+    pub seconds: f64,
 }
 
 /// Something that happened in a run, for people and for progress displays.
@@ -216,6 +227,16 @@ impl Journal {
     /// Records something that happened within the stage a run is in.
     pub fn note(&self, run: RunId, text: &str, now: Timestamp) -> Result<(), JournalError> {
         Ok(add_event(&self.connection(), run, text, now)?)
+    }
+
+    /// Records the results of the checks that a run ended with.
+    pub fn observe_checks(&self, run: RunId, checks: &[CheckRecord]) -> Result<(), JournalError> {
+        let checks = serde_json::to_string(checks).unwrap_or_else(|_| "[]".to_owned());
+        self.connection().execute(
+            "UPDATE runs SET checks = :checks WHERE id = :run",
+            named_params! { ":checks": checks, ":run": run.0 },
+        )?;
+        Ok(())
     }
 
     /// Records the commit and the branch it is to be published as, before it is pushed.
@@ -314,6 +335,7 @@ impl Journal {
                 detail: row.get("detail")?,
                 branch: row.get("branch")?,
                 commit: row.get("commit_id")?,
+                checks: serde_json::from_str(&row.get::<_, String>("checks")?).map_err(|_| malformed(row, "checks"))?,
                 pull_request_number: row.get::<_, Option<i64>>("pull_request_number")?.map(i64::unsigned_abs),
                 pull_request_url: row.get("pull_request_url")?,
             })

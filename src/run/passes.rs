@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Changed, Checked, Claimed, Failure, Prepared, Rooms, SCRATCH};
+use super::{Changed, Checked, Claimed, Failure, Prepared, Rooms, SCRATCH, report};
 use crate::agent::prompt::Prompt;
 use crate::agent::{self, Call, Report, Verdict};
 use crate::checks::{Check, CheckError, CheckResult, Kind, Ran, Standing as CheckStanding};
@@ -66,6 +66,7 @@ impl Rooms {
             self.widen_plan(&mut prepared, &progress).await?;
         }
         let results = self.meet(&mut prepared, &mut progress, |_| true).await?;
+        self.journal.observe_checks(prepared.claimed.id, &report::check_records(&results))?;
         if results.is_empty() {
             progress.notes.push(Note::NothingToCheck);
         }

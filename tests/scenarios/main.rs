@@ -4,9 +4,16 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::disallowed_methods,
     unreachable_pub,
     reason = "a test fails by panicking, says what it passes over, and has nobody outside to reach it"
 )]
 
+mod agent_fails;
+mod checks_decide;
+mod demo_and_tools;
+mod forge_fails;
+mod issue_becomes_pull_request;
+mod message_is_refused;
 mod real_aider;
 mod world;
