@@ -46,7 +46,7 @@ pub enum Failure {
     LabelRemoved(&'static str),
     #[error("the message was reported as failed before, and waits for the dead-letter queue")]
     AlreadyReported,
-    #[error("the agent did not change the repository: {0}")]
+    #[error("{0}")]
     Agent(Verdict),
     #[error("checks failed that passed before: {}", .0.join(", "))]
     ChecksRed(Vec<String>),

@@ -25,7 +25,7 @@ async fn an_agent_that_changes_nothing_is_tried_again() {
     let mut world = World::new().await;
     world.agent("echo I looked at it and all is well");
     let issue = world.task("Add a greeting", "").await;
-    check_retried(world, issue, "did not change the repository").await;
+    check_retried(world, issue, "the agent changed nothing").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

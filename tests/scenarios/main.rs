@@ -10,6 +10,7 @@
 )]
 
 mod agent_fails;
+mod aider_end_to_end;
 mod checks_decide;
 mod demo_and_tools;
 mod forge_fails;
