@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 
 use scenarios::world::{TOKEN, World};
 
-const NO_CHECKS: &str = "[checks]\ntests = false\nsetup = \"\"\nbuild = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n";
+const NO_CHECKS: &str =
+    "[checks]\ntests = false\nsetup = \"\"\nbuild = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n";
 const DEADLINE: Duration = Duration::from_secs(300);
 
 fn main() {
@@ -76,17 +77,8 @@ async fn measure(tasks: u32) {
 }
 
 fn start_worker(world: &World) -> tokio::process::Child {
-    let settings = world.path().join("codingworker.toml");
-    std::fs::write(&settings, toml::to_string(&world.settings).unwrap()).unwrap();
-    tokio::process::Command::new(env!("CARGO_BIN_EXE_codingworker"))
-        .args(["--config", settings.to_str().unwrap(), "worker"])
-        .env("GITHUB_TOKEN", TOKEN)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+    let mut worker = world.command(&["worker"]);
+    worker.env("GITHUB_TOKEN", TOKEN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 async fn wait_until_empty(world: &World) {

@@ -52,16 +52,25 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let worker = Arc::new(worker::start(config).await?);
     let shown = CancellationToken::new();
     let following = worker::follow(Arc::clone(&worker), shown.clone())?;
-    output::line(format!("queue  {}\nforge  {}", embedded.queue_url(), embedded.forge_url()))?;
-    output::line(format!(
-        "from another terminal: codingworker --config {} submit --repository me/project --title ...",
-        file.display()
-    ))?;
+    output::line(guide(&embedded, &token_file, &file, &worker.rooms().config.repositories))?;
     worker.run(&stop).await;
     shown.cancel();
     following.await??;
     embedded.stop().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a person does next, in commands that can be copied.
+fn guide(embedded: &Embedded, token_file: &Path, file: &Path, repositories: &[RepoName]) -> String {
+    let repository = repositories.first().map(ToString::to_string).unwrap_or_default();
+    let (forge, token_file) = (embedded.forge, token_file.display());
+    format!(
+        "queue   {}\nforge   {}, token in {token_file}\nclone   git clone \"http://{OWNER}:$(cat {token_file})@{forge}/{repository}.git\"\n\
+         submit  codingworker --config {} submit --repository {repository} --title \"...\" --body \"...\"",
+        embedded.queue_url(),
+        embedded.forge_url(),
+        file.display()
+    )
 }
 
 /// Writes the settings by which other commands find these servers.

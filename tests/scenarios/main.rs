@@ -13,6 +13,7 @@ mod agent_fails;
 mod aider_end_to_end;
 mod checks_decide;
 mod demo_and_tools;
+mod everything_on_one_laptop;
 mod forge_fails;
 mod issue_becomes_pull_request;
 mod message_is_refused;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::process::Command;
 
 pub use self::forge::{Forge, TOKEN, run_git};
 pub use self::queue::Queue;
@@ -114,25 +115,30 @@ impl World {
     }
 
     pub async fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
-        let settings = self.directory.path().join("codingworker.toml");
-        std::fs::write(&settings, toml::to_string(&self.settings).unwrap()).unwrap();
-        let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_codingworker"))
-            .arg("--config")
-            .arg(&settings)
-            .args(arguments)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", self.directory.path())
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
+        let child = self.command(arguments).envs(environment.iter().copied()).output();
         let output = tokio::time::timeout(DEADLINE, child).await.expect("the program hangs").unwrap();
         Ran {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// The program with the world's settings, and without a token.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let settings = self.directory.path().join("codingworker.toml");
+        std::fs::write(&settings, toml::to_string(&self.settings).unwrap()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_codingworker"));
+        command
+            .arg("--config")
+            .arg(&settings)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.directory.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
     }
 
     pub async fn pull_requests(&self) -> Vec<Value> {
