@@ -1,7 +1,8 @@
 //! The REST wire: who calls, what they say, and GitHub's JSON for what the forge holds.
 //!
 //! Owns routes, shapes, paging and headers; the rules are `forge`'s. Each file below has one family of GitHub's reference:
-//! its routes, then its shapes. Invariant: every answer is one that GitHub's OpenAPI description allows.
+//! its routes, then its shapes. Invariant: every answer is one that GitHub's OpenAPI description allows. As on
+//! GitHub, POST does where PATCH would, for the clients (octocrab in one place) that send it.
 
 mod comments;
 mod errors;

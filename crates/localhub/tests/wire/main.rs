@@ -3,9 +3,12 @@
 
 mod api;
 mod comments;
+mod durability;
+mod faults;
 mod git;
 mod inspector;
 mod issues;
+mod octocrab;
 mod openapi;
 mod pulls;
 mod server;
