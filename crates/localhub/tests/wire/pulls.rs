@@ -201,6 +201,22 @@ async fn a_conflict_can_t_be_merged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_became_an_unrelated_history_can_t_be_merged() {
+    let server = start().await;
+    let tree = server.pushed(&["one"]).await;
+    let api = server.api(OWNER_TOKEN);
+    api.post(PULLS, new("one")).await.expect(201);
+    git_ok(&tree, None, &["checkout", "--quiet", "--orphan", "island"]).await;
+    commit(&tree, "island.txt", "x\n").await;
+    git_ok(&tree, Some(OWNER_TOKEN), &["push", "--quiet", "--force", "origin", "island:one"]).await;
+    let pull = api.get(&format!("{PULLS}/1")).await.expect(200).json;
+    assert_eq!((&pull["mergeable"], &pull["changed_files"]), (&json!(false), &json!(1)));
+    api.get(&format!("{PULLS}/1/files")).await.expect(200);
+    api.get_as(&format!("{PULLS}/1"), "application/vnd.github.diff").await.expect(200);
+    api.put(&format!("{PULLS}/1/merge"), json!({})).await.expect(405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn repositories_refs_and_permissions_are_told() {
     let server = start().await;
     let api = server.api(OWNER_TOKEN);
