@@ -159,8 +159,11 @@ impl Git {
         line.parse().map_err(|_| GitError::Unreadable { command: "rev-list".to_owned(), output: line })
     }
 
-    /// The tree of a merge without conflicts; `None` when it has some.
+    /// The tree of a merge without conflicts; `None` when it has some, or when the two share no history.
     pub(crate) fn merge_tree(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, GitError> {
+        if self.merge_base(repository, base, head)?.is_none() {
+            return Ok(None);
+        }
         let finished =
             self.run_with(repository, &["merge-tree", "--write-tree", "--no-messages", base, head], &[], b"")?;
         match finished.output.status.code() {

@@ -25,6 +25,6 @@ pub use git::GitError;
 pub use hub::{Hub, HubError};
 pub use names::{NameError, RepositoryName};
 pub use permission::Permission;
-pub use request_log::{Entry, RequestLog};
+pub use request_log::{LoggedRequest, RequestLog};
 pub use server::serve;
 pub use store::StoreError;

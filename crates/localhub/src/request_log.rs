@@ -10,7 +10,7 @@ const CAPACITY: usize = 10_000;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct LoggedRequest {
     /// Counts from 1, in order of arrival.
     pub sequence: u64,
     pub time: Timestamp,
@@ -27,13 +27,13 @@ pub struct RequestLog(Arc<Mutex<Log>>);
 
 #[derive(Debug, Default)]
 struct Log {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LoggedRequest>,
     arrived: u64,
 }
 
 impl RequestLog {
     /// Everything that is remembered, oldest first.
-    pub fn entries(&self) -> Vec<Entry> {
+    pub fn entries(&self) -> Vec<LoggedRequest> {
         self.with(|log| log.entries.iter().cloned().collect())
     }
 
@@ -54,7 +54,7 @@ impl RequestLog {
                 log.entries.pop_front();
             }
             let sequence = log.arrived;
-            log.entries.push_back(Entry {
+            log.entries.push_back(LoggedRequest {
                 sequence,
                 time,
                 method: method.to_owned(),

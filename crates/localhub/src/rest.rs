@@ -1,10 +1,11 @@
 //! The REST wire: who calls, what they say, and GitHub's JSON for what the forge holds.
 //!
 //! Owns routes, shapes, paging and headers; the rules are `forge`'s. Each file below has one family of GitHub's reference:
-//! its routes, then its shapes. Invariant: every answer is one that GitHub's OpenAPI description allows.
+//! its routes, then its shapes. Invariant: every answer is one that GitHub's OpenAPI description allows. As on
+//! GitHub, POST does where PATCH would, for the clients (octocrab in one place) that send it.
 
 mod comments;
-pub(crate) mod errors;
+mod errors;
 mod events;
 mod input;
 mod issues;
@@ -32,7 +33,7 @@ use crate::store::users::User;
 use errors::ApiError;
 use urls::Urls;
 
-/// All of the API, every route behind a token.
+/// All of the API, every route behind a token, and so is what is no route.
 pub(crate) fn routes(hub: &Hub) -> Router<Hub> {
     Router::new()
         .merge(users::routes())
@@ -42,7 +43,9 @@ pub(crate) fn routes(hub: &Hub) -> Router<Hub> {
         .merge(labels::routes())
         .merge(comments::routes())
         .merge(pulls::routes())
-        .route_layer(axum::middleware::from_fn_with_state(hub.clone(), authenticated))
+        .fallback(errors::no_route)
+        .method_not_allowed_fallback(errors::no_route)
+        .layer(axum::middleware::from_fn_with_state(hub.clone(), authenticated))
 }
 
 /// The forge, and the user who is asking it by a name of theirs.

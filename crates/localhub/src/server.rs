@@ -104,8 +104,6 @@ async fn connection(stream: TcpStream, router: Router, closing: CancellationToke
 fn router(hub: Hub) -> Router {
     rest::routes(&hub)
         .merge(git_http::routes())
-        .fallback(rest::errors::no_route)
-        .method_not_allowed_fallback(rest::errors::no_route)
         .layer(axum::middleware::from_fn_with_state(hub.clone(), answer))
         .with_state(hub)
 }

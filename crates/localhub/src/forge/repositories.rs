@@ -58,7 +58,7 @@ impl Forge {
         now: Timestamp,
     ) -> Result<(Repository, Permission), Refusal> {
         self.store.write(|tx| {
-            let (mut repository, held) = admit(tx, actor, name, Permission::Admin)?;
+            let (mut repository, _) = admit(tx, actor, name, Permission::Admin)?;
             if let Some(branch) = &change.default_branch {
                 let exists = is_branch(branch) && self.git.branch(&self.path(name), branch)?.is_some();
                 let message = format!(
@@ -75,12 +75,11 @@ impl Forge {
             }
             repository.private = change.private.unwrap_or(repository.private);
             repositories::update(tx, &repository, now)?;
-            repository.updated_at = now;
-            Ok((repository, held))
+            admit(tx, actor, name, Permission::Read)
         })
     }
 
-    /// What a user may do to a repository, for one who may write to it.
+    /// What a user may do to a repository, for one who may see it; `None` is nothing.
     pub(crate) fn permission_of(
         &self,
         actor: &User,

@@ -20,15 +20,19 @@ pub(crate) struct ChangedFile {
     pub(crate) patch: Option<String>,
 }
 
-/// Both sides by object name, so that nothing of a request reaches the command line.
-fn range(base: &str, head: &str) -> String {
-    format!("{base}...{head}")
-}
+/// What a diff looks like, whatever the repository's attributes ask for.
+const DIFF: [&str; 5] = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "-M"];
 
 impl Git {
     /// The diff as `application/vnd.github.diff` has it.
     pub(crate) fn diff(&self, repository: &Path, base: &str, head: &str) -> Result<Vec<u8>, GitError> {
-        self.run(repository, &["diff", "--no-ext-diff", "--no-textconv", "--no-color", "-M", &range(base, head)])
+        let base = self.common(repository, base, head)?;
+        self.run(repository, &[DIFF.as_slice(), &[&base, head]].concat())
+    }
+
+    /// Where a three-dot diff begins; for a head that was replaced by an unrelated history, the base itself.
+    fn common(&self, repository: &Path, base: &str, head: &str) -> Result<String, GitError> {
+        Ok(self.merge_base(repository, base, head)?.unwrap_or_else(|| base.to_owned()))
     }
 
     /// One mail a commit, as `application/vnd.github.patch` has it.
@@ -54,12 +58,11 @@ impl Git {
         head: &str,
         with_patches: bool,
     ) -> Result<Vec<ChangedFile>, GitError> {
-        let common = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "-M"];
-        let range = range(base, head);
-        let summary = [common.as_slice(), &["--raw", "--numstat", "--no-abbrev", "-z", range.as_str()]].concat();
+        let base = self.common(repository, base, head)?;
+        let summary = [DIFF.as_slice(), &["--raw", "--numstat", "--no-abbrev", "-z", &base, head]].concat();
         let mut files = read_summary(&self.run(repository, &summary)?);
         if with_patches {
-            let text = self.run(repository, &[common.as_slice(), &[range.as_str()]].concat())?;
+            let text = self.diff(repository, &base, head)?;
             for (file, patch) in files.iter_mut().zip(hunks_by_file(&String::from_utf8_lossy(&text))) {
                 file.patch = patch;
             }

@@ -23,7 +23,7 @@ use crate::store::repositories::Repository;
 pub(super) fn routes() -> Router<Hub> {
     Router::new()
         .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
-        .route("/repos/{owner}/{repo}/issues/comments/{number}", get(read).patch(edit).delete(remove))
+        .route("/repos/{owner}/{repo}/issues/comments/{number}", get(read).patch(edit).post(edit).delete(remove))
 }
 
 #[derive(Deserialize)]

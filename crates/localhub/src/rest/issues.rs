@@ -25,7 +25,7 @@ use crate::store::users::User;
 pub(super) fn routes() -> Router<Hub> {
     Router::new()
         .route("/repos/{owner}/{repo}/issues", get(list).post(create))
-        .route("/repos/{owner}/{repo}/issues/{number}", get(read).patch(change))
+        .route("/repos/{owner}/{repo}/issues/{number}", get(read).patch(change).post(change))
 }
 
 /// The query of "List repository issues".

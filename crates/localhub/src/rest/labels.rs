@@ -20,7 +20,7 @@ use crate::store::labels::Label;
 pub(super) fn routes() -> Router<Hub> {
     Router::new()
         .route("/repos/{owner}/{repo}/labels", get(list).post(create))
-        .route("/repos/{owner}/{repo}/labels/{name}", get(read).patch(change).delete(remove))
+        .route("/repos/{owner}/{repo}/labels/{name}", get(read).patch(change).post(change).delete(remove))
         .route("/repos/{owner}/{repo}/issues/{number}/labels", get(of_issue).post(add).put(set).delete(clear))
         .route("/repos/{owner}/{repo}/issues/{number}/labels/{name}", delete(take_off))
 }

@@ -29,7 +29,7 @@ use crate::store::issues::{Filter, Kind, Sort, State};
 pub(super) fn routes() -> Router<Hub> {
     Router::new()
         .route("/repos/{owner}/{repo}/pulls", get(list).post(create))
-        .route("/repos/{owner}/{repo}/pulls/{number}", get(read).patch(change))
+        .route("/repos/{owner}/{repo}/pulls/{number}", get(read).patch(change).post(change))
         .route("/repos/{owner}/{repo}/pulls/{number}/files", get(files))
         .route("/repos/{owner}/{repo}/pulls/{number}/merge", put(merge))
 }

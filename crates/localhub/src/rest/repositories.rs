@@ -21,7 +21,7 @@ use crate::store::repositories::Repository;
 pub(super) fn routes() -> Router<Hub> {
     Router::new()
         .route("/user/repos", post(create))
-        .route("/repos/{owner}/{repo}", get(read).patch(change))
+        .route("/repos/{owner}/{repo}", get(read).patch(change).post(change))
         .route("/repos/{owner}/{repo}/branches/{*name}", get(branch))
         .route("/repos/{owner}/{repo}/git/ref/{*name}", get(reference))
         .route("/repos/{owner}/{repo}/collaborators/{name}/permission", get(permission))

@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 
 use localhub::{Hub, Permission};
 use tempfile::TempDir;
+
+use crate::inspector::Inspector;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -18,7 +20,9 @@ pub(crate) const STRANGER_TOKEN: &str = "stranger-token";
 
 pub(crate) struct Server {
     pub(crate) hub: Hub,
+    /// Where the forge answers; through `inspected` its answers are also held to GitHub's description.
     pub(crate) url: String,
+    pub(crate) inspected: Inspector,
     pub(crate) directory: TempDir,
     _stop: DropGuard,
 }
@@ -43,7 +47,8 @@ pub(crate) async fn start_in(directory: TempDir) -> Server {
     let stopped = stop.clone();
     let served = hub.clone();
     tokio::spawn(async move { localhub::serve(listener, served, stopped.cancelled_owned()).await.unwrap() });
-    Server { hub, url, directory, _stop: stop.drop_guard() }
+    let inspected = Inspector::start(&url).await;
+    Server { hub, url, inspected, directory, _stop: stop.drop_guard() }
 }
 
 pub(crate) fn git_executable() -> PathBuf {
