@@ -248,6 +248,19 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether a run of this journal meant to push this commit to this branch.
+    pub fn knows_push(&self, repository: &RepoName, branch: &str, commit: &str) -> Result<bool, JournalError> {
+        let known = self
+            .connection()
+            .query_row(
+                "SELECT 1 FROM runs WHERE repository = :repository AND branch = :branch AND commit_id = :commit LIMIT 1",
+                named_params! { ":repository": repository.to_string(), ":branch": branch, ":commit": commit },
+                |_| Ok(()),
+            )
+            .optional()?;
+        Ok(known.is_some())
+    }
+
     /// Records the pull request that was found or opened.
     pub fn observe_pull_request(&self, run: RunId, number: u64, url: &str) -> Result<(), JournalError> {
         self.connection().execute(

@@ -298,9 +298,14 @@ impl Rooms {
         let branch = self.branch(&claimed.task)?;
         self.enter(claimed, Stage::Publish, &format!("pushing {branch}")).await?;
         let commit = &checked.progress.commit;
-        self.journal.intend_push(claimed.id, branch.as_str(), commit.as_str())?;
         let remote = self.remote(&claimed.task);
         let expected = workspace.cache().remote_branch(&remote, &branch).await?;
+        if let Some(there) = &expected
+            && !self.journal.knows_push(&claimed.task.repository, branch.as_str(), there.as_str())?
+        {
+            return Err(Failure::BranchTaken(branch));
+        }
+        self.journal.intend_push(claimed.id, branch.as_str(), commit.as_str())?;
         workspace.cache().push(&remote, commit, &branch, expected.as_ref()).await?;
         let red = checked.red();
         let report = report::report(self, &approved, branch.as_str());

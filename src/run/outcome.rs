@@ -11,7 +11,7 @@ use crate::github::GitHubError;
 use crate::journal::JournalError;
 use crate::process::ProcessError;
 use crate::task::{InvalidTask, RepoName};
-use crate::workspace::{InvalidName, WorkspaceError};
+use crate::workspace::{BranchName, InvalidName, WorkspaceError};
 
 /// The longest a delivery is put off, whatever GitHub asks for: SQS allows no visibility timeout above 12 hours.
 const LONGEST_DELAY: Duration = Duration::from_secs(11 * 3600);
@@ -58,6 +58,10 @@ pub enum Failure {
         "the pull request #{number} of the branch {branch} was {state} by somebody: delete the branch or open a new issue to have it done anew"
     )]
     PullRequestEnded { number: u64, branch: String, state: &'static str },
+    #[error(
+        "the branch {0} holds commits that this worker did not make: they are left as they are; delete or rename the branch to have the task done anew"
+    )]
+    BranchTaken(BranchName),
     #[error("the worker was told to stop")]
     Stopped,
     #[error(transparent)]
@@ -118,6 +122,7 @@ fn remedy(failure: &Failure) -> Remedy {
         | Failure::RepositoryFile(_)
         | Failure::GateRefused(_)
         | Failure::PullRequestEnded { .. }
+        | Failure::BranchTaken(_)
         | Failure::BranchName(_) => Remedy::None,
         Failure::Agent(verdict) => match verdict {
             Verdict::TokenLimit => Remedy::None,

@@ -139,3 +139,27 @@ async fn a_label_put_on_again_works_on_the_same_pull_request() {
     assert_eq!(world.file(&format!("codingworker/issue-{issue}"), "bye.txt").as_deref(), Some("bye\n"));
     world.finish();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_of_a_person_on_the_branch_are_never_overwritten() {
+    let mut world = World::new().await;
+    let issue = world.task("Add a greeting", "").await;
+    assert_eq!(world.work().await.code, Some(0));
+    let branch = format!("codingworker/issue-{issue}");
+    let bare = world.forge.hub.repository_path("owner/repo").unwrap();
+    let tree = world.path().join("person");
+    crate::world::run_git(world.path(), &["clone", "--quiet", "--branch", &branch, bare.to_str().unwrap(), "person"]);
+    std::fs::write(tree.join("by-hand.txt"), "mine\n").unwrap();
+    crate::world::run_git(&tree, &["add", "--all"]);
+    crate::world::run_git(&tree, &["commit", "--quiet", "--message", "by hand"]);
+    crate::world::run_git(&tree, &["push", "--quiet"]);
+
+    world.agent("echo bye > bye.txt");
+    let again = world.run(&["submit", "--issue", &format!("owner/repo#{issue}")]).await;
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.file(&branch, "by-hand.txt").as_deref(), Some("mine\n"));
+    assert_eq!(world.file(&branch, "bye.txt"), None);
+    assert!(world.comments(issue).await[0].contains("did not make"), "{:?}", world.comments(issue).await);
+    world.finish();
+}
