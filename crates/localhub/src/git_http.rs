@@ -119,7 +119,7 @@ async fn run(
     verb: &str,
     request: Request,
 ) -> Result<Response, GitRefusal> {
-    let user = caller(&hub, request.headers())?;
+    let user = caller(&hub, request.headers()).await?;
     let repository = repository.strip_suffix(".git").unwrap_or(&repository);
     let not_found = || GitRefusal::Refused(Refusal::NOT_FOUND);
     let name = RepositoryName::new(&owner, repository).map_err(|_| not_found())?;
@@ -174,10 +174,10 @@ async fn run(
 }
 
 /// Basic with the token as the password, as git sends it, or the schemes of the REST API.
-fn caller(hub: &Hub, headers: &HeaderMap) -> Result<User, GitRefusal> {
+async fn caller(hub: &Hub, headers: &HeaderMap) -> Result<User, GitRefusal> {
     let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(token);
     let token = token.ok_or(GitRefusal::Unauthorized)?;
-    let user = hub.authenticate(&token).map_err(|error| GitRefusal::Refused(error.into()))?;
+    let user = hub.authenticate(&token).await.map_err(GitRefusal::Refused)?;
     user.ok_or(GitRefusal::Unauthorized)
 }
 

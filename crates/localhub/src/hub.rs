@@ -198,15 +198,19 @@ impl Hub {
     }
 
     /// The user whose token this is. Compares with every token in constant time, so that timing tells nothing about them.
-    pub(crate) fn authenticate(&self, token: &str) -> Result<Option<User>, StoreError> {
-        let known = self.forge().store.read(users::with_tokens)?;
-        let mut found = None;
-        for (user, secret) in known {
-            if bool::from(secret.as_bytes().ct_eq(token.as_bytes())) {
-                found = Some(user);
+    pub(crate) async fn authenticate(&self, token: &str) -> Result<Option<User>, Refusal> {
+        let token = token.to_owned();
+        self.run(move |forge| {
+            let known = forge.store.read(users::with_tokens)?;
+            let mut found = None;
+            for (user, secret) in known {
+                if bool::from(secret.as_bytes().ct_eq(token.as_bytes())) {
+                    found = Some(user);
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
+        .await
     }
 
     fn user(&self, login: &str) -> Result<User, HubError> {

@@ -60,10 +60,12 @@ pub(crate) struct Caller {
 /// Tells who calls, and the rate limit in every answer.
 async fn authenticated(State(hub): State<Hub>, mut request: Request, next: Next) -> Response {
     let now = Timestamp::now();
-    let user = match bearer(request.headers()).map(|token| hub.authenticate(token)) {
-        Some(Ok(user)) => user,
-        Some(Err(error)) => return ApiError::from(error).into_response(),
+    let user = match bearer(request.headers()) {
         None => None,
+        Some(token) => match hub.authenticate(token).await {
+            Ok(user) => user,
+            Err(refusal) => return ApiError::from(refusal).into_response(),
+        },
     };
     let rate = hub.rates().count(user.as_ref().map_or(0, |user| user.id), now);
     let mut response = match user {

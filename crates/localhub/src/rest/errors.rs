@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::extend;
 use crate::forge::{FieldError, Refusal};
-use crate::store::StoreError;
 
 const DOCUMENTATION: &str = "https://docs.github.com/rest";
 
@@ -25,12 +24,6 @@ pub(crate) enum ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
-    }
-}
-
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(Refusal::Store(error))
     }
 }
 
