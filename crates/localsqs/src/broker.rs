@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::attributes::{self, Read, Settings};
 use crate::clock::Time;
@@ -55,6 +56,8 @@ struct Shared {
     state: Mutex<State>,
     store: Store,
     next_id: AtomicI64,
+    /// Cancelled when the server stops: nobody waits for messages any more.
+    closing: CancellationToken,
 }
 
 #[derive(Default)]
@@ -91,7 +94,18 @@ impl Queues {
         let mut state = State { queues, move_tasks: loaded.move_tasks };
         Self::fail_interrupted(&mut state);
         let next_id = AtomicI64::new(newest + 1);
-        Ok(Self(Arc::new(Shared { options, state: Mutex::new(state), store, next_id })))
+        Ok(Self(Arc::new(Shared {
+            options,
+            state: Mutex::new(state),
+            store,
+            next_id,
+            closing: CancellationToken::new(),
+        })))
+    }
+
+    /// Ends every long poll with what there is, now and from now on.
+    pub(crate) fn close(&self) {
+        self.0.closing.cancel();
     }
 
     #[must_use]

@@ -40,6 +40,11 @@ pub async fn serve(
             ),
         ));
     }
+    let closing = queues.clone();
+    let shutdown = async move {
+        shutdown.await;
+        closing.close();
+    };
     let router =
         Router::new().fallback(handle).layer(DefaultBodyLimit::max(LARGEST_REQUEST)).with_state(Arc::new(queues));
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await

@@ -136,12 +136,13 @@ impl Queues {
                 Some(taken) => self.deliver(name, taken).await?,
                 None => Vec::new(),
             };
-            if !delivered.is_empty() || now >= deadline {
+            if !delivered.is_empty() || now >= deadline || self.0.closing.is_cancelled() {
                 return Ok(delivered);
             }
             let wake = next_due.map_or(deadline, |due| due.min(deadline));
             tokio::select! {
                 () = notified => {}
+                () = self.0.closing.cancelled() => {}
                 () = tokio::time::sleep(now.until(wake).max(Duration::from_millis(1))) => {}
             }
         }
