@@ -50,6 +50,8 @@ async fn measure(directory: &Path, waiting: u64, time: Duration) {
     let began = Instant::now();
     fill(address, "deep", waiting).await;
     println!("filled   {waiting:>9} messages in {:.0} s", began.elapsed().as_secs_f64());
+    // Writing that much may have used up what the disk gives in bursts.
+    println!("disk     {:>9.0} commits/s of one row", one_row_a_commit(&directory.join("after.sqlite3")));
     let (deep_sends, deep_pairs) = both(address, "deep", time).await;
     println!("deep     {deep_sends:>9.0} sends/s {deep_pairs:>9.0} receive+delete/s");
     println!("deep/empty    {:>4.2} sends   {:>9.2} receive+delete", deep_sends / sends, deep_pairs / pairs);

@@ -37,6 +37,13 @@ pub(crate) struct Redrive {
 /// # Errors
 /// The first attribute that is not known or can't be what it is.
 pub(crate) fn check(settings: &Settings) -> Result<Settings, Error> {
+    let by = |name: &str| settings.get(name).map(String::as_str).unwrap_or_default();
+    if by("SqsManagedSseEnabled") == "true" && !by("KmsMasterKeyId").is_empty() {
+        return Err(Error::new(
+            Code::InvalidAttributeValue,
+            "You can use one type of server-side encryption (SSE) at one time: either KMS SSE or SQS SSE.",
+        ));
+    }
     settings.iter().map(|(name, value)| Ok((name.clone(), check_one(name, value)?))).collect()
 }
 
@@ -111,6 +118,21 @@ fn check_redrive_allow(text: &str) -> Result<String, Error> {
         ("allowAll" | "denyAll", Some(_)) => Err(refuse("sourceQueueArns goes with byQueue alone.")),
         _ => Err(refuse("redrivePermission is allowAll, denyAll or byQueue.")),
     }
+}
+
+/// Settings after a change. An empty value takes an attribute away, and one way of encryption takes the place of the other.
+#[must_use]
+pub(crate) fn changed(mut settings: Settings, change: Settings) -> Settings {
+    if change.get("KmsMasterKeyId").is_some_and(|key| !key.is_empty()) {
+        settings.remove("SqsManagedSseEnabled");
+    }
+    if change.get("SqsManagedSseEnabled").is_some_and(|on| on == "true") {
+        settings.remove("KmsMasterKeyId");
+        settings.remove("KmsDataKeyReusePeriodSeconds");
+    }
+    settings.extend(change);
+    settings.retain(|_, value| !value.is_empty());
+    settings
 }
 
 /// Whether a caller may ask for an attribute of this name.
@@ -204,6 +226,7 @@ mod tests {
         assert!(set("VisibilityTimeout", "43200").is_ok());
         for (name, value) in [
             ("VisibilityTimeout", "43201"),
+            ("VisibilityTimeout", ""),
             ("MessageRetentionPeriod", "59"),
             ("DelaySeconds", "x"),
             ("MaximumMessageSize", "1048577"),

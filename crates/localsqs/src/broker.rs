@@ -6,10 +6,11 @@
 mod messages;
 mod moves;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +23,8 @@ use crate::store::{self, MoveRow, OpenError, QueueRow, Store, WriteError};
 
 pub(crate) use self::messages::{BatchEntry, Delivered, ReceiveRequest, Sent, selected};
 
-/// How soon after a purge the next is refused (the SQS API Reference, `PurgeQueue`).
-const PURGE_PAUSE_MILLIS: i64 = 60_000;
+/// How soon after a purge the next is refused, and after a deletion a queue of the same name (the SQS API Reference, `PurgeQueue` and `CreateQueue`).
+const PAUSE: Duration = Duration::from_secs(60);
 const MOST_TAGS: usize = 50;
 
 /// Whose queues these are, and who may reach them.
@@ -48,22 +49,27 @@ impl Default for Options {
 }
 
 /// All queues of a data directory. Clones are the same queues.
+///
+/// What is handed in to be written is done even when the future is dropped, but memory then misses the outcome: run futures to their end, save
+/// that of a receive, which may be dropped.
 #[derive(Clone)]
 pub struct Queues(Arc<Shared>);
 
 struct Shared {
     options: Options,
     state: Mutex<State>,
+    /// Held by whoever changes which queues there are, and what they are like.
+    catalog: tokio::sync::Mutex<()>,
+    closing: CancellationToken,
     store: Store,
     next_id: AtomicI64,
-    /// Cancelled when the server stops: nobody waits for messages any more.
-    closing: CancellationToken,
 }
 
 #[derive(Default)]
 struct State {
     queues: BTreeMap<String, Queue>,
     move_tasks: Vec<MoveRow>,
+    deleted: HashMap<String, Time>,
 }
 
 struct Queue {
@@ -91,21 +97,12 @@ impl Queues {
             }
         }
         let queues = by_id.into_values().map(|queue| (queue.row.name.clone(), queue)).collect();
-        let mut state = State { queues, move_tasks: loaded.move_tasks };
+        let mut state = State { queues, move_tasks: loaded.move_tasks, deleted: HashMap::new() };
         Self::fail_interrupted(&mut state);
         let next_id = AtomicI64::new(newest + 1);
-        Ok(Self(Arc::new(Shared {
-            options,
-            state: Mutex::new(state),
-            store,
-            next_id,
-            closing: CancellationToken::new(),
-        })))
-    }
-
-    /// Ends every long poll with what there is, now and from now on.
-    pub(crate) fn close(&self) {
-        self.0.closing.cancel();
+        let catalog = tokio::sync::Mutex::new(());
+        let closing = CancellationToken::new();
+        Ok(Self(Arc::new(Shared { options, state: Mutex::new(state), catalog, closing, store, next_id })))
     }
 
     #[must_use]
@@ -137,19 +134,18 @@ impl Queues {
         check_name(name)?;
         let settings = attributes::check(settings)?;
         check_tags(tags)?;
+        let _catalog = self.0.catalog.lock().await;
         {
-            let state = self.state();
+            let mut state = self.state();
             if let Some(there) = state.queues.get(name) {
-                let (old, new) = (attributes::shown(&there.row.settings), &settings);
-                return match new.iter().find(|(name, value)| old.get(*name) != Some(value)) {
-                    None => Ok(()),
-                    Some((differs, _)) => Err(Error::new(
-                        Code::QueueNameExists,
-                        format!(
-                            "A queue already exists with the same name and a different value for attribute {differs}"
-                        ),
-                    )),
-                };
+                return there.check_same(&settings);
+            }
+            state.deleted.retain(|_, deleted_at| now < deleted_at.plus(PAUSE));
+            if state.deleted.contains_key(name) {
+                return Err(Error::new(
+                    Code::QueueDeletedRecently,
+                    "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
+                ));
             }
             self.check_redrive(&state, name, &settings)?;
         }
@@ -157,7 +153,7 @@ impl Queues {
             QueueRow { id: 0, name: name.to_owned(), created_at: now, modified_at: now, settings, tags: tags.clone() };
         let stored = row.clone();
         row.id = self.0.store.write(move |connection| store::insert_queue(connection, &stored)).await?;
-        self.state().queues.entry(name.to_owned()).or_insert_with(|| Queue::new(row));
+        self.state().queues.insert(name.to_owned(), Queue::new(row));
         Ok(())
     }
 
@@ -171,17 +167,29 @@ impl Queues {
         self.state().queue(name).map(drop)
     }
 
-    pub(crate) async fn delete_queue(&self, name: &str) -> Result<(), Error> {
-        let queue = self.state().queues.remove(name).ok_or_else(Error::no_queue)?;
+    pub(crate) async fn delete_queue(&self, name: &str, now: Time) -> Result<(), Error> {
+        let _catalog = self.0.catalog.lock().await;
+        let (queue, written) = {
+            let mut state = self.state();
+            let queue = state.queues.remove(name).ok_or_else(Error::no_queue)?;
+            let id = queue.row.id;
+            (queue, self.0.store.write(move |connection| store::delete_queue(connection, id)))
+        };
         queue.changed.notify_waiters();
-        let id = queue.row.id;
-        Ok(self.0.store.write(move |connection| store::delete_queue(connection, id)).await?)
+        let written = written.await;
+        let mut state = self.state();
+        match written {
+            Ok(()) => drop(state.deleted.insert(name.to_owned(), now)),
+            Err(_) => drop(state.queues.insert(name.to_owned(), queue)),
+        }
+        Ok(written?)
     }
 
     /// Every attribute, as AWS shows them.
     pub(crate) fn attributes(&self, name: &str, now: Time) -> Result<Settings, Error> {
         let mut state = self.state();
         let queue = state.queue_mut(name)?;
+        self.expire_in(queue, now);
         let mut shown = attributes::shown(&queue.row.settings);
         let (ready, in_flight, delayed) = queue.index.counts(now);
         shown.insert("ApproximateNumberOfMessages".to_owned(), ready.to_string());
@@ -195,17 +203,14 @@ impl Queues {
 
     pub(crate) async fn set_attributes(&self, name: &str, settings: &Settings, now: Time) -> Result<(), Error> {
         let settings = attributes::check(settings)?;
+        let _catalog = self.0.catalog.lock().await;
         let row = {
-            let mut state = self.state();
+            let state = self.state();
+            let row = state.queue(name)?.row.clone();
             self.check_redrive(&state, name, &settings)?;
-            let queue = state.queue_mut(name)?;
-            queue.row.settings.extend(settings);
-            queue.row.settings.retain(|_, value| !value.is_empty());
-            queue.row.modified_at = now;
-            queue.changed.notify_waiters();
-            queue.row.clone()
+            QueueRow { settings: attributes::changed(row.settings, settings), modified_at: now, ..row }
         };
-        Ok(self.0.store.write(move |connection| store::update_queue(connection, &row)).await?)
+        self.update(name, row).await
     }
 
     pub(crate) fn tags(&self, name: &str) -> Result<Settings, Error> {
@@ -214,35 +219,62 @@ impl Queues {
 
     /// Adds and takes off tags.
     pub(crate) async fn tag(&self, name: &str, add: &Settings, remove: &[String]) -> Result<(), Error> {
-        let row = {
-            let mut state = self.state();
-            let queue = state.queue_mut(name)?;
-            let mut tags = queue.row.tags.clone();
-            tags.extend(add.clone());
-            tags.retain(|key, _| !remove.contains(key));
-            check_tags(&tags)?;
-            queue.row.tags = tags;
-            queue.row.clone()
-        };
-        Ok(self.0.store.write(move |connection| store::update_queue(connection, &row)).await?)
+        let _catalog = self.0.catalog.lock().await;
+        let mut row = self.state().queue(name)?.row.clone();
+        row.tags.extend(add.clone());
+        row.tags.retain(|key, _| !remove.contains(key));
+        check_tags(&row.tags)?;
+        self.update(name, row).await
+    }
+
+    /// Writes what a queue is like from now on; the caller holds the catalog.
+    async fn update(&self, name: &str, row: QueueRow) -> Result<(), Error> {
+        let written = row.clone();
+        self.0.store.write(move |connection| store::update_queue(connection, &written)).await?;
+        let mut state = self.state();
+        let queue = state.queue_mut(name)?;
+        queue.row = row;
+        queue.changed.notify_waiters();
+        Ok(())
     }
 
     pub(crate) async fn purge(&self, name: &str, now: Time) -> Result<(), Error> {
-        let ids = {
+        let (queue_id, purged, written) = {
             let mut state = self.state();
             let queue = state.queue_mut(name)?;
-            if queue.purged_at.is_some_and(|purged| now.millis() - purged.millis() < PURGE_PAUSE_MILLIS) {
+            if queue.purged_at.is_some_and(|purged| now < purged.plus(PAUSE)) {
                 let message = format!("Only one PurgeQueue operation on {name} is allowed every 60 seconds.");
                 return Err(Error::new(Code::PurgeQueueInProgress, message));
             }
             queue.purged_at = Some(now);
-            let ids = queue.index.ids();
-            for id in &ids {
-                queue.index.remove(*id);
-            }
-            ids
+            let purged = std::mem::take(&mut queue.index);
+            let ids = purged.ids();
+            (queue.row.id, purged, self.0.store.write(move |connection| store::delete(connection, &ids)))
         };
-        Ok(self.0.store.write(move |connection| store::delete(connection, &ids)).await?)
+        if let Err(error) = written.await {
+            let entries: Vec<_> = purged.entries().collect();
+            self.admit(name, queue_id, &entries, now);
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// Takes out of every queue what it has kept for its time. The server does so now and then, for queues that nobody asks.
+    pub(crate) fn expire(&self, now: Time) {
+        self.state().queues.values_mut().for_each(|queue| self.expire_in(queue, now));
+    }
+
+    /// Takes out of a queue what it has kept for its time. Nobody waits for the write: what it misses is taken out after the next start.
+    fn expire_in(&self, queue: &mut Queue, now: Time) {
+        let expired = queue.expire(now);
+        if !expired.is_empty() {
+            drop(self.0.store.write(move |connection| store::delete(connection, &expired)));
+        }
+    }
+
+    /// Lets waiting receives end with what there is, and move tasks stop.
+    pub(crate) fn close(&self) {
+        self.0.closing.cancel();
     }
 
     /// The queues whose dead-letter queue this is.
@@ -264,6 +296,9 @@ impl Queues {
             let policy = settings.get("RedrivePolicy").map(String::as_str).unwrap_or_default();
             Err(Error::value(format!("Value {policy} for parameter RedrivePolicy is invalid. Reason: {reason}")))
         };
+        if redrive.target_arn == self.arn(name) {
+            return refuse("A queue can't be its own dead letter target.");
+        }
         let Some(target) = self.name_of(&redrive.target_arn).and_then(|target| state.queues.get(target)) else {
             return refuse("Dead letter target does not exist.");
         };
@@ -290,6 +325,18 @@ impl Queues {
 impl Queue {
     fn new(row: QueueRow) -> Self {
         Self { row, index: Index::default(), changed: Arc::new(Notify::new()), purged_at: None }
+    }
+
+    /// Whether a queue that is to be made is this one.
+    fn check_same(&self, settings: &Settings) -> Result<(), Error> {
+        let there = attributes::shown(&self.row.settings);
+        let differs =
+            |(name, value): &(&String, &String)| there.get(*name).map_or("", String::as_str) != value.as_str();
+        settings.iter().find(differs).map_or(Ok(()), |(name, _)| {
+            let message =
+                format!("A queue already exists with the same name and a different value for attribute {name}");
+            Err(Error::new(Code::QueueNameExists, message))
+        })
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     QueueDoesNotExist,
+    InvalidAddress,
     QueueNameExists,
     QueueDeletedRecently,
     PurgeQueueInProgress,
@@ -48,6 +49,7 @@ impl Code {
     fn facts(self) -> (&'static str, &'static str, u16) {
         match self {
             Self::QueueDoesNotExist => ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", 400),
+            Self::InvalidAddress => ("InvalidAddress", "InvalidAddress", 404),
             Self::QueueNameExists => ("QueueNameExists", "QueueAlreadyExists", 400),
             Self::QueueDeletedRecently => ("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently", 400),
             Self::PurgeQueueInProgress => ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 403),

@@ -20,13 +20,22 @@ pub(crate) struct Entry {
     pub first_received_at: Option<Time>,
     /// When it was received last: no lease is longer than twelve hours from then.
     pub received_at: Option<Time>,
+    /// Says which receive was the last, and is in its receipt handle; nobody can guess it.
+    pub receipt: i64,
 }
 
 impl Entry {
+    /// A message that nobody has received.
+    #[must_use]
+    pub(crate) fn sent(sent_at: Time, visible_at: Time) -> Self {
+        Self { sent_at, visible_at, receive_count: 0, first_received_at: None, received_at: None, receipt: 0 }
+    }
+
     /// What it is once it was received, and is kept from others until `until`.
     #[must_use]
-    pub(crate) fn received(self, until: Time, now: Time) -> Self {
+    pub(crate) fn received(self, until: Time, now: Time, receipt: i64) -> Self {
         Self {
+            receipt,
             visible_at: until,
             receive_count: self.receive_count.saturating_add(1),
             first_received_at: self.first_received_at.or(Some(now)),
@@ -107,6 +116,10 @@ impl Index {
     #[must_use]
     pub(crate) fn ids(&self) -> Vec<Id> {
         self.by_age.iter().map(|(_, id)| *id).collect()
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Id, Entry)> + '_ {
+        self.entries.iter().map(|(id, entry)| (*id, *entry))
     }
 
     fn settle(&mut self, now: Time) {

@@ -5,10 +5,11 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
@@ -19,8 +20,10 @@ use crate::clock::Time;
 use crate::error::{Code, Error};
 use crate::{message, sigv4, wire};
 
-/// A batch of the largest messages, doubled by JSON's escapes, is below this.
-const LARGEST_REQUEST: usize = 4 * message::LARGEST;
+/// A batch of the largest size is below this, even with each of its characters as one of JSON's escapes, which have six.
+const LARGEST_REQUEST: usize = 8 * message::LARGEST;
+/// How often queues that nobody asks are rid of what they have kept for its time.
+const EXPIRY: Duration = Duration::from_secs(60);
 
 /// Serves queues until `shutdown`, and then lets the requests that are under way end.
 ///
@@ -40,30 +43,46 @@ pub async fn serve(
             ),
         ));
     }
-    let closing = queues.clone();
-    let shutdown = async move {
-        shutdown.await;
-        closing.close();
-    };
     let router =
-        Router::new().fallback(handle).layer(DefaultBodyLimit::max(LARGEST_REQUEST)).with_state(Arc::new(queues));
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+        Router::new().fallback(handle).layer(DefaultBodyLimit::max(LARGEST_REQUEST)).with_state(queues.clone());
+    let closed = queues.clone();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        shutdown.await;
+        closed.close();
+    });
+    tokio::select! {
+        served = serving.into_future() => served,
+        () = expire_now_and_then(&queues) => Ok(()),
+    }
+}
+
+async fn expire_now_and_then(queues: &Queues) {
+    let mut turns = tokio::time::interval(EXPIRY);
+    loop {
+        turns.tick().await;
+        queues.expire(Time::now());
+    }
 }
 
 async fn handle(
-    State(queues): State<Arc<Queues>>,
+    State(queues): State<Queues>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let Ok(body) = body else {
+        let most = message::LARGEST;
+        let reason = format!("One or more parameters are invalid. Reason: Message must be shorter than {most} bytes.");
+        return wire::refuse(&Error::value(reason));
+    };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let admitted = match &queues.options().credentials {
         Some(keys) => sigv4::verify(keys, &queues.options().region, &method, &uri, &headers, &body, Time::now()),
         None => check_local(host, &headers),
     };
     match admitted {
-        Ok(()) => wire::answer(&queues, host, &headers, &body).await,
+        Ok(()) => wire::answer(&queues, host, &headers, body).await,
         Err(error) => wire::refuse(&error),
     }
 }

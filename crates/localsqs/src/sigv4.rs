@@ -52,11 +52,15 @@ pub(crate) fn verify(
         return Err(Error::new(Code::RequestExpired, format!("Signature not yet current or expired: {date}.")));
     }
     let expected_scope = format!("{}/{region}/sqs/aws4_request", date.get(..8).unwrap_or_default());
-    if authorization.scope != expected_scope || !authorization.signed_headers.split(';').any(|name| name == "host") {
-        return Err(Error::new(
-            Code::SignatureDoesNotMatch,
-            format!("Credential should be scoped to {expected_scope}, with the host signed."),
-        ));
+    if authorization.scope != expected_scope {
+        let message = format!("Credential should be scoped to {expected_scope}.");
+        return Err(Error::new(Code::SignatureDoesNotMatch, message));
+    }
+    // The action is in a header: one that is not signed could be another's.
+    let signed = |required: &str| authorization.signed_headers.split(';').any(|name| name == required);
+    if let Some(unsigned) = ["host", "x-amz-date", "x-amz-target"].into_iter().find(|name| !signed(name)) {
+        let message = format!("'{unsigned}' must be a 'SignedHeader' in the AWS Authorization.");
+        return Err(Error::new(Code::SignatureDoesNotMatch, message));
     }
     let canonical = canonical_request(method, uri, headers, authorization.signed_headers, body);
     let to_sign = format!("{ALGORITHM}\n{date}\n{expected_scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));

@@ -8,15 +8,17 @@ mod rows;
 mod schema;
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 pub(crate) use self::rows::{
     MoveRow, QueueRow, Received, Row, change_queue, delete, delete_queue, insert_queue, receive, save_move_task,
-    set_visible_at, update_queue,
+    set_visible_at, source_of, update_queue,
 };
 
 const FILE_NAME: &str = "queue.sqlite3";
@@ -31,6 +33,8 @@ const STATEMENTS: usize = 64;
 pub enum OpenError {
     #[error("can't make the queue's directory {}: {source}", path.display())]
     Directory { path: PathBuf, source: std::io::Error },
+    #[error("the queue's data {} is in use by another program: stop that one, or use another directory", path.display())]
+    InUse { path: PathBuf },
     #[error("can't open the queue's data {}: {source}", path.display())]
     Open { path: PathBuf, source: rusqlite::Error },
     #[error("the queue's data {} was written by another version of this program: {source}", path.display())]
@@ -48,6 +52,9 @@ pub(crate) struct WriteError(String);
 type Answer = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
 type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
 
+/// A write that was handed in, and will be told of.
+pub(crate) type Written<T> = Pin<Box<dyn Future<Output = Result<T, WriteError>> + Send>>;
+
 pub(crate) struct Store {
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
@@ -59,8 +66,14 @@ impl Store {
         std::fs::create_dir_all(directory)
             .map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })?;
         let path = directory.join(FILE_NAME);
-        let open = |source| OpenError::Open { path: path.clone(), source };
+        let open = |source: rusqlite::Error| match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy) => OpenError::InUse { path: path.clone() },
+            _ => OpenError::Open { path: path.clone(), source },
+        };
         let mut connection = Connection::open(&path).map_err(open)?;
+        // What is in memory is the truth, so only one program may have it.
+        connection.busy_timeout(Duration::ZERO).map_err(open)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(open)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
         connection.pragma_update(None, "cache_size", -65_536).map_err(open)?;
@@ -91,11 +104,11 @@ impl Store {
                 drop(tell.send(answer));
             })
         });
-        // Without a writer the job is dropped, and with it the sender that the future listens to.
+        // A job that is not done is dropped, and with it the sender that the future listens to.
         if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
             tracing::error!("the queue is closed and can't be written");
         }
-        async move { told.await.map_err(|_| WriteError("the queue is closed".to_owned()))? }
+        async move { told.await.map_err(|_| WriteError("no transaction could be begun".to_owned()))? }
     }
 }
 
@@ -113,11 +126,15 @@ impl Drop for Store {
 
 fn write_until_closed(connection: &Connection, inbox: &mpsc::Receiver<Job>) {
     while let Ok(first) = inbox.recv() {
-        let begun = connection.execute_batch("BEGIN IMMEDIATE");
+        // Whoever handed in what is dropped hears that it was not written.
+        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+            tracing::error!(%error, "a write is lost: no transaction could be begun");
+            continue;
+        }
         let mut answers = Vec::new();
         let group = std::iter::once(first).chain(inbox.try_iter()).take(LARGEST_GROUP);
         answers.extend(group.map(|job| job(connection)));
-        let committed = begun.and_then(|()| connection.execute_batch("COMMIT")).map_err(|error| {
+        let committed = connection.execute_batch("COMMIT").map_err(|error| {
             tracing::error!(%error, "a group of writes is lost");
             if !connection.is_autocommit()
                 && let Err(error) = connection.execute_batch("ROLLBACK")

@@ -18,15 +18,23 @@ const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const SERVICE: &str = "AmazonSQS.";
 
-/// Answers one request; `host` is what the caller called us by, which queue URLs echo.
-pub(crate) async fn answer(queues: &Queues, host: &str, headers: &HeaderMap, body: &Bytes) -> Response {
+/// Answers one request, and sees it to its end even when the caller goes away; `host` is what the caller called us by, which queue URLs echo.
+pub(crate) async fn answer(queues: &Queues, host: &str, headers: &HeaderMap, body: Bytes) -> Response {
     let target = headers.get(&TARGET).and_then(|target| target.to_str().ok());
     let Some(action) = target.and_then(|target| target.strip_prefix(SERVICE)) else {
         let message =
             format!("The action or operation requested is invalid: a request names it in {TARGET} as {SERVICE}ACTION.");
         return refuse(&Error::new(Code::InvalidAction, message));
     };
-    match json::act(queues, host, action, body).await {
+    let answer = if action == "ReceiveMessage" {
+        // Ends with its caller: messages are not for one who has gone away.
+        json::act(queues, host, action, &body).await
+    } else {
+        let (queues, host, action) = (queues.clone(), host.to_owned(), action.to_owned());
+        let acted = tokio::spawn(async move { json::act(&queues, &host, &action, &body).await }).await;
+        acted.unwrap_or_else(|died| Err(Error::new(Code::InternalFailure, died.to_string())))
+    };
+    match answer {
         Ok(answer) => respond(StatusCode::OK, answer),
         Err(error) => refuse(&error),
     }

@@ -1,7 +1,7 @@
 //! Messages through a queue: send, receive, delete, change visibility.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -14,7 +14,7 @@ use crate::clock::Time;
 use crate::error::{Code, Error};
 use crate::index::{Entry, Id};
 use crate::message::{self, Attributes, Content};
-use crate::store::{self, Received, Row, WriteError};
+use crate::store::{self, Received, Row, Written};
 
 /// SQS holds at most this many messages in flight in a standard queue (the SQS Developer Guide, "Message quotas").
 const MOST_IN_FLIGHT: usize = 120_000;
@@ -62,20 +62,29 @@ pub(crate) struct Delivered {
 struct Receipt {
     queue_id: i64,
     id: Id,
-    receive_count: u32,
+    number: i64,
 }
 
 /// What a receive reserved in memory, and its write that is under way.
 struct Taken {
     queue_id: i64,
     received: Vec<(Id, Entry, Entry)>,
-    /// What was received too often: message, entry, and the name of the queue it goes to.
-    dead: Vec<(Id, Entry, String)>,
-    written: Pin<Box<dyn Future<Output = Result<Contents, WriteError>> + Send>>,
+    /// What was received too often, and the queue it goes to.
+    dead: Vec<(Id, Entry)>,
+    target: Option<Place>,
+    /// Gives the contents in the order of what was received; one that is gone from the disk has none.
+    written: Written<Vec<Option<Received>>>,
 }
 
-/// The contents of what was received, in its order; one that is gone from the disk has none.
-type Contents = Vec<Option<Received>>;
+/// What comes of a look for messages.
+enum Taking {
+    Taken(Taken),
+    /// As many are in flight as may be.
+    Full,
+}
+
+/// Name and number of a queue.
+type Place = (String, i64);
 
 impl Queues {
     /// Sends messages together; each is refused or stored by itself.
@@ -99,8 +108,7 @@ impl Queues {
                 continue;
             }
             let visible_at = now.plus(own.unwrap_or(delay));
-            let entry =
-                Entry { sent_at: now, visible_at, receive_count: 0, first_received_at: None, received_at: None };
+            let entry = Entry::sent(now, visible_at);
             let message_id = Uuid::new_v4().to_string();
             answers.push(Ok(Sent {
                 message_id: message_id.clone(),
@@ -111,30 +119,48 @@ impl Queues {
             rows.push(Row { id: self.next_id(), queue_id, message_id, content, entry, source_arn: None });
         }
         let entries: Vec<(Id, Entry)> = rows.iter().map(|row| (row.id, row.entry)).collect();
-        self.0.store.write(move |connection| rows.iter().try_for_each(|row| row.insert(connection))).await?;
-        self.admit(name, &entries);
+        let written = {
+            // Under the lock, so that nothing is written to a queue after its deletion.
+            let state = self.state();
+            if state.queue(name)?.row.id != queue_id {
+                return Err(Error::no_queue());
+            }
+            self.0.store.write(move |connection| rows.iter().try_for_each(|row| row.insert(connection)))
+        };
+        written.await?;
+        self.admit(name, queue_id, &entries, now);
         Ok(answers)
     }
 
     /// Receives up to `most` messages, waiting for the first.
     pub(crate) async fn receive(&self, name: &str, request: ReceiveRequest) -> Result<Vec<Delivered>, Error> {
-        let began = Time::now();
-        let (changed, deadline) = {
+        let (changed, wait) = {
             let state = self.state();
             let queue = state.queue(name)?;
             let wait = request.wait.unwrap_or_else(|| queue.row.settings.seconds("ReceiveMessageWaitTimeSeconds"));
-            (std::sync::Arc::clone(&queue.changed), began.plus(wait))
+            (Arc::clone(&queue.changed), wait)
         };
+        let deadline = Time::now().plus(wait);
         loop {
             let notified = changed.notified();
             tokio::pin!(notified);
             // Listens from here on: a message that is sent after the look below wakes it.
             notified.as_mut().enable();
             let now = Time::now();
-            let (taken, next_due) = self.take(name, request, deadline, now)?;
+            let ReceiveRequest { most, visibility, .. } = request;
+            let (taken, next_due) = self.take(name, most, visibility, now)?;
             let delivered = match taken {
-                Some(taken) => self.deliver(name, taken).await?,
-                None => Vec::new(),
+                // Apart from this future: memory has to hear how the write went even when the receiver has gone away.
+                Some(Taking::Taken(taken)) => {
+                    let delivered = tokio::spawn(self.clone().deliver(name.to_owned(), taken, now)).await;
+                    delivered.unwrap_or_else(|died| Err(Error::new(Code::InternalFailure, died.to_string())))?
+                }
+                // Whoever waits is not told (the SQS API Reference, `ReceiveMessage`).
+                Some(Taking::Full) if wait.is_zero() => {
+                    let message = format!("Too many messages in flight: at most {MOST_IN_FLIGHT} are allowed.");
+                    return Err(Error::new(Code::OverLimit, message));
+                }
+                Some(Taking::Full) | None => Vec::new(),
             };
             if !delivered.is_empty() || now >= deadline || self.0.closing.is_cancelled() {
                 return Ok(delivered);
@@ -148,92 +174,91 @@ impl Queues {
         }
     }
 
-    /// Reserves in memory what a receive gets, finds what is over its time or its receive count, and hands all of it in to be written.
+    /// Reserves in memory what a receive gets, finds what was received too often, and hands all of it in to be written. Also says when the next
+    /// message becomes due.
     fn take(
         &self,
         name: &str,
-        request: ReceiveRequest,
-        deadline: Time,
+        most: usize,
+        visibility: Option<Duration>,
         now: Time,
-    ) -> Result<(Option<Taken>, Option<Time>), Error> {
+    ) -> Result<(Option<Taking>, Option<Time>), Error> {
         let mut state = self.state();
-        let target = self.redrive_target(&state, name)?;
+        let redrive = self.redrive_target(&state, name)?;
         let source = self.arn(name);
         let queue = state.queue_mut(name)?;
-        let expired = queue.expire(now);
-        let until = now.plus(request.visibility.unwrap_or_else(|| queue.row.settings.seconds("VisibilityTimeout")));
-        let (mut received, mut dead) = (Vec::new(), Vec::new());
-        let full = queue.index.counts(now).1 >= MOST_IN_FLIGHT;
-        if full && deadline <= now && expired.is_empty() {
-            let message = format!("Too many messages in flight: at most {MOST_IN_FLIGHT} are allowed.");
-            return Err(Error::new(Code::OverLimit, message));
+        self.expire_in(queue, now);
+        let until = now.plus(visibility.unwrap_or_else(|| queue.row.settings.seconds("VisibilityTimeout")));
+        let room = MOST_IN_FLIGHT.saturating_sub(queue.index.counts(now).1);
+        if room == 0 {
+            return Ok((Some(Taking::Full), queue.index.next_due()));
         }
-        while !full && received.len() < request.most {
+        let too_often = redrive.as_ref().map_or(u32::MAX, |(_, most)| *most);
+        let (mut received, mut dead) = (Vec::new(), Vec::new());
+        while received.len() < most.min(room) {
             let Some(id) = queue.index.first_ready(now) else { break };
             let Some(before) = queue.index.remove(id) else { break };
-            match &target {
-                Some((target, dead_letter_id, most)) if before.receive_count >= *most => {
-                    dead.push((id, before, target.clone(), *dead_letter_id));
-                }
-                _ => received.push((id, before, before.received(until, now))),
+            if before.receive_count >= too_often {
+                dead.push((id, before));
+            } else {
+                received.push((id, before, before.received(until, now, Receipt::number())));
             }
         }
         // Only now, since one without any visibility is ready again at once.
         received.iter().for_each(|(id, _, after)| queue.index.insert(*id, *after, now));
         let next_due = queue.index.next_due();
-        if received.is_empty() && dead.is_empty() && expired.is_empty() {
+        if received.is_empty() && dead.is_empty() {
             return Ok((None, next_due));
         }
+        let target = redrive.map(|(target, _)| target);
+        let dead_letter_id = target.as_ref().map(|(_, id)| *id).unwrap_or_default();
         let (write_received, write_dead) = (received.clone(), dead.clone());
         let written = self.0.store.write(move |connection| {
-            store::delete(connection, &expired)?;
-            for (id, entry, _, dead_letter_id) in &write_dead {
-                store::change_queue(connection, *id, *dead_letter_id, entry, Some(&source), None)?;
+            for (id, entry) in &write_dead {
+                store::change_queue(connection, *id, dead_letter_id, entry, Some(&source), None)?;
             }
             write_received.iter().map(|(id, _, after)| store::receive(connection, *id, after)).collect()
         });
-        let dead = dead.into_iter().map(|(id, entry, target, _)| (id, entry, target)).collect();
-        Ok((Some(Taken { queue_id: queue.row.id, received, dead, written: Box::pin(written) }), next_due))
+        let taken = Taken { queue_id: queue.row.id, received, dead, target, written: Box::pin(written) };
+        Ok((Some(Taking::Taken(taken)), next_due))
     }
 
     /// Waits for the write of what was taken, and gives it out; what could not be written is put back.
-    async fn deliver(&self, name: &str, taken: Taken) -> Result<Vec<Delivered>, Error> {
-        let Taken { queue_id, received, dead, written } = taken;
+    async fn deliver(self, name: String, taken: Taken, now: Time) -> Result<Vec<Delivered>, Error> {
+        let Taken { queue_id, received, dead, target, written } = taken;
         let contents = match written.await {
             Ok(contents) => contents,
             Err(error) => {
                 let received = received.iter().map(|(id, before, _)| (*id, *before));
-                let dead = dead.iter().map(|(id, before, _)| (*id, *before));
-                self.admit(name, &received.chain(dead).collect::<Vec<_>>());
+                self.admit(&name, queue_id, &received.chain(dead).collect::<Vec<_>>(), now);
                 return Err(error.into());
             }
         };
-        for (id, entry, target) in dead {
-            self.admit(&target, &[(id, entry)]);
+        if let Some((target, id)) = target.filter(|_| !dead.is_empty()) {
+            self.admit(&target, id, &dead, now);
         }
         let delivered = received.into_iter().zip(contents).filter_map(|((id, _, entry), content)| {
             let Received { message_id, content, source_arn } = content?;
-            let receipt_handle = Receipt { queue_id, id, receive_count: entry.receive_count }.encode(&message_id);
+            let receipt_handle = Receipt { queue_id, id, number: entry.receipt }.encode();
             Some(Delivered { message_id, receipt_handle, content, entry, source_arn })
         });
         Ok(delivered.collect())
     }
 
     /// Deletes a message; one that was received again meanwhile stays, and one that is gone is fine.
-    pub(crate) async fn delete(&self, name: &str, handle: &str) -> Result<(), Error> {
-        let (id, entry, deleted) = {
+    pub(crate) async fn delete(&self, name: &str, handle: &str, now: Time) -> Result<(), Error> {
+        let (receipt, entry, deleted) = {
             let mut state = self.state();
             let queue = state.queue_mut(name)?;
             let receipt = Receipt::decode(handle, queue.row.id)?;
-            let current =
-                queue.index.entry(receipt.id).is_some_and(|entry| entry.receive_count == receipt.receive_count);
+            let current = queue.index.entry(receipt.id).is_some_and(|entry| receipt.is_of(entry));
             let removed = if current { queue.index.remove(receipt.id) } else { None };
             let Some(entry) = removed else { return Ok(()) };
             let id = receipt.id;
-            (id, entry, self.0.store.write(move |connection| store::delete(connection, &[id])))
+            (receipt, entry, self.0.store.write(move |connection| store::delete(connection, &[id])))
         };
         if let Err(error) = deleted.await {
-            self.admit(name, &[(id, entry)]);
+            self.admit(name, receipt.queue_id, &[(receipt.id, entry)], now);
             return Err(error.into());
         }
         Ok(())
@@ -257,7 +282,7 @@ impl Queues {
                 ))
             };
             let entry = *queue.index.entry(receipt.id).ok_or_else(gone)?;
-            if entry.receive_count != receipt.receive_count {
+            if !receipt.is_of(&entry) {
                 return Err(gone());
             }
             let until = now.plus(visibility);
@@ -278,25 +303,25 @@ impl Queues {
     }
 
     /// Makes messages that are on the disk receivable, and wakes whoever waits for them.
-    pub(super) fn admit(&self, name: &str, entries: &[(Id, Entry)]) {
+    pub(super) fn admit(&self, name: &str, queue_id: i64, entries: &[(Id, Entry)], now: Time) {
         let mut state = self.state();
-        let Ok(queue) = state.queue_mut(name) else { return };
-        let now = Time::now();
+        // Deleted meanwhile, and the messages with it.
+        let Some(queue) = state.queues.get_mut(name).filter(|queue| queue.row.id == queue_id) else { return };
         entries.iter().for_each(|(id, entry)| queue.index.insert(*id, *entry, now));
         queue.changed.notify_waiters();
     }
 
-    /// Where messages go that were received too often: name and number of the queue, and how often is too often.
-    fn redrive_target(&self, state: &State, name: &str) -> Result<Option<(String, i64, u32)>, Error> {
+    /// Where messages go that were received too often, and how often is too often.
+    fn redrive_target(&self, state: &State, name: &str) -> Result<Option<(Place, u32)>, Error> {
         let Some(redrive) = state.queue(name)?.row.settings.redrive() else { return Ok(None) };
         let target = self.name_of(&redrive.target_arn).and_then(|target| state.queues.get_key_value(target));
-        Ok(target.map(|(target, queue)| (target.clone(), queue.row.id, redrive.max_receive_count)))
+        Ok(target.map(|(target, queue)| ((target.clone(), queue.row.id), redrive.max_receive_count)))
     }
 }
 
 impl Queue {
     /// Takes out what is older than the queue keeps messages.
-    fn expire(&mut self, now: Time) -> Vec<Id> {
+    pub(super) fn expire(&mut self, now: Time) -> Vec<Id> {
         let retention = self.row.settings.seconds("MessageRetentionPeriod");
         let oldest =
             Time::from_millis(now.millis().saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX)));
@@ -309,20 +334,31 @@ impl Queue {
 }
 
 impl Receipt {
-    fn encode(self, message_id: &str) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{}:{}:{}:{message_id}", self.queue_id, self.id, self.receive_count))
+    /// A number that no other receive has.
+    fn number() -> i64 {
+        let (random, _) = Uuid::new_v4().as_u64_pair();
+        i64::try_from(random >> 1).unwrap_or(i64::MAX)
+    }
+
+    /// Whether the receive is the last that there was of the message.
+    fn is_of(self, entry: &Entry) -> bool {
+        entry.receive_count > 0 && entry.receipt == self.number
+    }
+
+    fn encode(self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{}:{}:{}", self.queue_id, self.id, self.number))
     }
 
     fn decode(handle: &str, queue_id: i64) -> Result<Self, Error> {
         let parse = || {
             let text = String::from_utf8(URL_SAFE_NO_PAD.decode(handle).ok()?).ok()?;
-            let mut parts = text.splitn(4, ':');
+            let mut parts = text.split(':');
             let receipt = Self {
                 queue_id: parts.next()?.parse().ok()?,
                 id: parts.next()?.parse().ok()?,
-                receive_count: parts.next()?.parse().ok()?,
+                number: parts.next()?.parse().ok()?,
             };
-            parts.next().filter(|_| receipt.queue_id == queue_id).map(|_| receipt)
+            (receipt.queue_id == queue_id && parts.next().is_none()).then_some(receipt)
         };
         parse().ok_or_else(|| {
             Error::new(

@@ -9,13 +9,7 @@ fn at(millis: i64) -> Time {
 }
 
 fn sent(at_millis: i64, visible: i64) -> Entry {
-    Entry {
-        sent_at: at(at_millis),
-        visible_at: at(visible),
-        receive_count: 0,
-        first_received_at: None,
-        received_at: None,
-    }
+    Entry::sent(at(at_millis), at(visible))
 }
 
 #[test]
@@ -25,14 +19,14 @@ fn a_message_goes_from_delayed_to_ready_to_in_flight_and_back() {
     assert_eq!(index.first_ready(at(99)), None);
     assert_eq!(index.next_due(), Some(at(100)));
     assert_eq!(index.first_ready(at(100)), Some(1));
-    index.insert(1, index.entry(1).unwrap().received(at(200), at(100)), at(100));
+    index.insert(1, index.entry(1).unwrap().received(at(200), at(100), 7), at(100));
     assert_eq!(index.entry(1).unwrap().receive_count, 1);
     assert_eq!(index.counts(at(150)), (0, 1, 0));
     assert!(index.change_visibility(1, at(300), at(150)).is_some());
     assert_eq!(index.first_ready(at(299)), None);
     assert_eq!(index.first_ready(at(300)), Some(1));
     assert_eq!(index.change_visibility(1, at(400), at(300)), None, "it is not in flight any more");
-    assert_eq!(index.entry(1).unwrap().received(at(400), at(301)).first_received_at, Some(at(100)));
+    assert_eq!(index.entry(1).unwrap().received(at(400), at(301), 7).first_received_at, Some(at(100)));
     assert!(index.remove(1).is_some());
     assert_eq!(index.counts(at(500)), (0, 0, 0));
 }
@@ -100,7 +94,8 @@ proptest! {
                         entry.receive_count += 1;
                         entry.first_received_at.get_or_insert(at(now));
                         entry.received_at = Some(at(now));
-                        let received = index.entry(id).unwrap().received(at(now + visibility), at(now));
+                        entry.receipt = 7;
+                        let received = index.entry(id).unwrap().received(at(now + visibility), at(now), 7);
                         prop_assert_eq!(received, *entry);
                         index.insert(id, received, at(now));
                     }

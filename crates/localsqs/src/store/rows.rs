@@ -73,7 +73,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
     })?;
     let queues = queues.collect::<Result<_, _>>()?;
     let mut statement = connection.prepare(
-        "SELECT queue_id, id, sent_at, visible_at, receive_count, first_received_at, received_at FROM messages",
+        "SELECT queue_id, id, sent_at, visible_at, receive_count, first_received_at, received_at, receipt FROM messages",
     )?;
     let messages = statement.query_map([], |row| {
         let entry = Entry {
@@ -82,6 +82,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
             receive_count: row.get(4)?,
             first_received_at: row.get::<_, Option<i64>>(5)?.map(Time::from_millis),
             received_at: row.get::<_, Option<i64>>(6)?.map(Time::from_millis),
+            receipt: row.get(7)?,
         };
         Ok((row.get(0)?, row.get(1)?, entry))
     })?;
@@ -109,8 +110,8 @@ impl Row {
         let Self { id, queue_id, message_id, content, entry, source_arn } = self;
         let mut statement = connection.prepare_cached(
             "INSERT INTO messages (id, queue_id, message_id, body, attributes, system_attributes, sent_at, visible_at,
-                 receive_count, first_received_at, received_at, source_arn)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 receive_count, first_received_at, received_at, receipt, source_arn)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?;
         statement.execute(params![
             id,
@@ -124,6 +125,7 @@ impl Row {
             entry.receive_count,
             entry.first_received_at.map(Time::millis),
             entry.received_at.map(Time::millis),
+            entry.receipt,
             source_arn,
         ])?;
         Ok(())
@@ -134,7 +136,7 @@ impl Row {
 pub(crate) fn receive(connection: &Connection, id: Id, entry: &Entry) -> rusqlite::Result<Option<Received>> {
     let mut statement = connection.prepare_cached(
         "UPDATE messages SET visible_at = :visible_at, receive_count = :receive_count,
-             first_received_at = :first_received_at, received_at = :received_at
+             first_received_at = :first_received_at, received_at = :received_at, receipt = :receipt
          WHERE id = :id RETURNING message_id, body, attributes, system_attributes, source_arn",
     )?;
     let parameters = named_params! {
@@ -143,6 +145,7 @@ pub(crate) fn receive(connection: &Connection, id: Id, entry: &Entry) -> rusqlit
         ":receive_count": entry.receive_count,
         ":first_received_at": entry.first_received_at.map(Time::millis),
         ":received_at": entry.received_at.map(Time::millis),
+        ":receipt": entry.receipt,
     };
     let received = statement.query_row(parameters, |row| {
         Ok(Received {
@@ -179,7 +182,7 @@ pub(crate) fn change_queue(
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "UPDATE messages SET queue_id = ?2, sent_at = ?3, visible_at = ?4, receive_count = ?5, first_received_at = ?6,
-             received_at = ?7, source_arn = ?8, message_id = COALESCE(?9, message_id) WHERE id = ?1",
+             received_at = ?7, receipt = ?8, source_arn = ?9, message_id = COALESCE(?10, message_id) WHERE id = ?1",
     )?;
     let parameters = params![
         id,
@@ -189,10 +192,17 @@ pub(crate) fn change_queue(
         entry.receive_count,
         entry.first_received_at.map(Time::millis),
         entry.received_at.map(Time::millis),
+        entry.receipt,
         source_arn,
         new_message_id,
     ];
     statement.execute(parameters).map(drop)
+}
+
+/// The queue whose dead letter a message is.
+pub(crate) fn source_of(connection: &Connection, id: Id) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare_cached("SELECT source_arn FROM messages WHERE id = ?1")?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?.flatten())
 }
 
 pub(crate) fn insert_queue(connection: &Connection, queue: &QueueRow) -> rusqlite::Result<i64> {

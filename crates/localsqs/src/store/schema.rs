@@ -23,6 +23,7 @@ const STEPS: &[M<'_>] = &[M::up(
          receive_count INTEGER NOT NULL,
          first_received_at INTEGER,
          received_at INTEGER,
+         receipt INTEGER NOT NULL,
          source_arn TEXT
      ) STRICT;
      CREATE TABLE move_tasks (

@@ -1,14 +1,16 @@
 //! The shapes of requests, as serde reads them. A field that AWS requires is required here.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{RawAttributes, parse_attributes};
+use super::batch;
 use crate::attributes::Settings;
 use crate::error::Error;
-use crate::message::{self, Attribute, Content};
+use crate::message::{self, Attribute, Attributes, Content};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -31,7 +33,7 @@ pub(super) struct ByName {
 pub(super) struct ListQueues {
     #[serde(default)]
     pub(super) queue_name_prefix: String,
-    pub(super) max_results: Option<usize>,
+    pub(super) max_results: Option<i64>,
     pub(super) next_token: Option<String>,
 }
 
@@ -41,7 +43,7 @@ pub(super) struct ByQueue {
     pub(super) queue_url: String,
     #[serde(default)]
     pub(super) attribute_names: Vec<String>,
-    pub(super) max_results: Option<usize>,
+    pub(super) max_results: Option<i64>,
     pub(super) next_token: Option<String>,
 }
 
@@ -54,11 +56,15 @@ pub(super) struct SetAttributes {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ByTags {
+pub(super) struct Tag {
     pub(super) queue_url: String,
-    #[serde(default)]
     pub(super) tags: Settings,
-    #[serde(default)]
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Untag {
+    pub(super) queue_url: String,
     pub(super) tag_keys: Vec<String>,
 }
 
@@ -133,34 +139,40 @@ pub(super) struct Receive {
 pub(super) struct StartMove {
     pub(super) source_arn: String,
     pub(super) destination_arn: Option<String>,
-    pub(super) max_number_of_messages_per_second: Option<u32>,
+    pub(super) max_number_of_messages_per_second: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListMoves {
+    pub(super) source_arn: String,
+    pub(super) max_results: Option<i64>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ByMove {
-    #[serde(default)]
-    pub(super) source_arn: String,
-    #[serde(default)]
     pub(super) task_handle: String,
-    pub(super) max_results: Option<usize>,
 }
+
+/// The attributes of a message, by name.
+type RawAttributes = BTreeMap<String, RawAttribute>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct RawAttribute {
+struct RawAttribute {
     data_type: String,
     string_value: Option<String>,
     binary_value: Option<String>,
 }
 
-impl super::Entry for BatchSendEntry {
+impl batch::Entry for BatchSendEntry {
     fn id(&self) -> &str {
         &self.id
     }
 }
 
-impl super::Entry for HandleEntry {
+impl batch::Entry for HandleEntry {
     fn id(&self) -> &str {
         &self.id
     }
@@ -181,8 +193,12 @@ impl SendEntry {
     }
 }
 
+fn parse_attributes(raw: RawAttributes) -> Result<Attributes, Error> {
+    raw.into_iter().map(|(name, raw)| Ok((name.clone(), raw.parse(&name)?))).collect()
+}
+
 impl RawAttribute {
-    pub(super) fn parse(self, name: &str) -> Result<Attribute, Error> {
+    fn parse(self, name: &str) -> Result<Attribute, Error> {
         let value = match (self.string_value, self.binary_value) {
             (Some(text), None) => message::Value::Text(text),
             (None, Some(encoded)) => match STANDARD.decode(encoded) {
