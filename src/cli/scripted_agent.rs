@@ -32,11 +32,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let module = arguments.workspace.join("fizzbuzz.py");
     let tests = arguments.workspace.join("test_fizzbuzz.py");
     let (path, text) = if !module.exists() {
-        (&module, MODULE)
+        (&module, MODULE.to_owned())
     } else if tests.exists() {
-        (&module, MENDED_MODULE)
+        (&module, MODULE.replacen(BEFORE, &format!("{FORGOTTEN}{BEFORE}"), 1))
     } else {
-        (&tests, TESTS)
+        (&tests, TESTS.to_owned())
     };
     std::fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
     output::line(format!("wrote {}", path.display()))?;
@@ -61,25 +61,9 @@ if __name__ == "__main__":
     main()
 "#;
 
-const MENDED_MODULE: &str = r#"def fizzbuzz(number):
-    """The word for one number."""
-    if number % 15 == 0:
-        return "FizzBuzz"
-    if number % 3 == 0:
-        return "Fizz"
-    if number % 5 == 0:
-        return "Buzz"
-    return str(number)
-
-
-def main():
-    for number in range(1, 101):
-        print(fizzbuzz(number))
-
-
-if __name__ == "__main__":
-    main()
-"#;
+/// What the first answer forgot, and where it goes.
+const FORGOTTEN: &str = "    if number % 15 == 0:\n        return \"FizzBuzz\"\n";
+const BEFORE: &str = "    if number % 3 == 0:\n";
 
 const TESTS: &str = r#"import unittest
 

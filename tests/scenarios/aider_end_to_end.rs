@@ -54,3 +54,21 @@ async fn what_aider_could_not_do_is_told_on_the_issue() {
         world.finish();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_runs_with_aider_and_a_model_of_the_users() {
+    let ollama = Ollama::start([MODEL]).await;
+    let Some(world) = world(&ollama).await else { return };
+    let module = "def fizzbuzz(number):\n    return \"Fizz\" * (number % 3 == 0) + \"Buzz\" * (number % 5 == 0) or str(number)\n";
+    let tests = "import unittest\n\nfrom fizzbuzz import fizzbuzz\n\n\nclass FizzBuzzTest(unittest.TestCase):\n    def test_fifteen(self):\n        self.assertEqual(fizzbuzz(15), \"FizzBuzz\")\n";
+    ollama.script([Answer::file("fizzbuzz.py", module), Answer::file("test_fizzbuzz.py", tests)]);
+    let ran = world.run(&["demo", "--json", "--agent", "aider", "--model", &format!("ollama_chat/{MODEL}")]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let shown: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(shown["pull_request"]["draft"], false);
+    assert!(!ran.stderr.contains("a script"), "{ran:?}");
+
+    let missing = world.run(&["demo", "--agent", "aider", "--model", "ollama_chat/none:1b"]).await;
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.stderr.contains("ollama pull none:1b"), "{missing:?}");
+}

@@ -17,5 +17,6 @@ mod everything_on_one_laptop;
 mod forge_fails;
 mod issue_becomes_pull_request;
 mod message_is_refused;
+mod queue_is_served;
 mod real_aider;
 mod world;
