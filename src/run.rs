@@ -159,7 +159,8 @@ impl Rooms {
             agent_version: version.unwrap_or_else(|| agent.name().to_owned()),
             agent,
             journal,
-            caches: Caches::new(Git::new(git, search_path, &git_home, Deadlines::default()), &config.data_dir),
+            caches: Caches::new(Git::new(git, search_path, &git_home, Deadlines::default()), &config.data_dir)
+                .excluding(checks::ARTIFACTS),
             publisher: Publisher::new(github.clone(), config.language),
             github,
             checker: Checker::new(&config.checks, check_environment),

@@ -92,3 +92,24 @@ async fn a_repository_file_that_can_not_be_read_is_reported_with_its_place() {
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
     world.finish();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_builds_leave_behind_is_no_part_of_the_change_and_is_there_for_the_next_check() {
+    let mut world = World::without_repository().await;
+    let toml = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\nbuild = \"mkdir -p target && echo built >> target/count\"\ntest = \"test $(wc -l < target/count) -ge 2\"\n";
+    world.forge.repository("owner/repo", "main", &[("README.md", "no .gitignore\n"), (".codingworker.toml", toml)]);
+    world.agent("mkdir -p target node_modules/x && touch target/by-agent node_modules/x/y && echo hello > hello.txt");
+    let issue = world.task("Add a greeting", "").await;
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let bare = world.forge.hub.repository_path("owner/repo").unwrap();
+    let changed =
+        crate::world::run_git(&bare, &["diff", "--name-only", "main", &format!("codingworker/issue-{issue}")]);
+    assert_eq!(changed, "hello.txt\n");
+    let pulls = world.pull_requests().await;
+    assert!(
+        !pulls[0]["body"].as_str().unwrap().contains("failed before"),
+        "each check began without what was built: {pulls:?}"
+    );
+    world.finish();
+}
