@@ -10,7 +10,7 @@ use std::process::ExitStatus;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -138,9 +138,10 @@ async fn run(
         .env("QUERY_STRING", request.uri().query().unwrap_or_default())
         .env("REMOTE_USER", &user.login)
         .env("REMOTE_ADDR", "127.0.0.1");
+    // The length is not told: `git-http-backend` reads to the end of its input then, but spins for ever when it is told a length and the client
+    // leaves before it has sent that much.
     let forwarded = [
         (CONTENT_TYPE, "CONTENT_TYPE"),
-        (CONTENT_LENGTH, "CONTENT_LENGTH"),
         (CONTENT_ENCODING, "HTTP_CONTENT_ENCODING"),
         (HeaderName::from_static("git-protocol"), "GIT_PROTOCOL"),
     ];

@@ -103,3 +103,45 @@ async fn a_rejected_update_leaves_the_branch_alone() {
     let output = git(&tree, Some(OWNER_TOKEN), &["push", lease, "origin", "main"]).await;
     assert!(String::from_utf8_lossy(&output.stderr).contains("stale info"), "{output:?}");
 }
+
+/// Whether git still serves a repository of this server.
+#[cfg(target_os = "linux")]
+fn is_git_running(server: &Server) -> bool {
+    let root = server.directory.path().as_os_str().as_encoded_bytes();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()).map(|entry| entry.path());
+    processes
+        .filter(|path| {
+            std::fs::read(path.join("cmdline")).is_ok_and(|line| line.windows(12).any(|word| word == b"http-backend"))
+        })
+        .any(|path| {
+            std::fs::read(path.join("environ")).is_ok_and(|all| all.windows(root.len()).any(|part| part == root))
+        })
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_in_the_midst_of_a_push_leaves_no_process_behind() {
+    use tokio::io::AsyncWriteExt;
+
+    let server = start().await;
+    server.pushed(&[]).await;
+    let url = reqwest::Url::parse(&server.clone_url()).unwrap();
+    let mut client = tokio::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).await.unwrap();
+    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("x:{OWNER_TOKEN}"));
+    let request = format!(
+        "POST {}/git-receive-pack HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Basic {basic}\r\n\
+         content-type: application/x-git-receive-pack-request\r\ncontent-length: 100000\r\n\r\n00a0",
+        url.path()
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !is_git_running(&server) {
+        assert!(std::time::Instant::now() < until, "git was never started");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    drop(client);
+    while is_git_running(&server) {
+        assert!(std::time::Instant::now() < until, "git goes on");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
