@@ -103,6 +103,7 @@ struct Prepared {
 struct Changed {
     prepared: Prepared,
     progress: Progress,
+    builds: bool,
 }
 
 /// A change whose checks were run.

@@ -117,7 +117,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let Turn::Worked(_) = turn? else { anyhow::bail!("the queue lost the demo's message") };
 
     let record = worker.rooms().journal.attempts(&task.key())?.pop().context("the run left no record")?;
-    let done = record.outcome == Some(Outcome::Done);
+    let done = record.outcome == Some(Outcome::Done) && is_published(&github, &task, &record).await?;
     if arguments.json {
         output::json(&result(&task, &record, began.elapsed())?)?;
     } else {
@@ -128,6 +128,15 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     }
     embedded.stop().await?;
     Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether the forge itself shows an open pull request that is no draft, and every check passed.
+async fn is_published(github: &GitHub, task: &Task, record: &RunRecord) -> anyhow::Result<bool> {
+    let Some(branch) = &record.branch else { return Ok(false) };
+    let pull_requests = github.pull_requests(&task.repository, branch).await?;
+    let open = pull_requests.iter().any(|pull_request| pull_request.is_open() && !pull_request.draft);
+    let passed = !record.checks.is_empty() && record.checks.iter().all(|check| check.result == "passed");
+    Ok(open && passed)
 }
 
 /// A directory may have seen a demo before.

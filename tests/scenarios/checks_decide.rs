@@ -113,3 +113,17 @@ async fn what_builds_leave_behind_is_no_part_of_the_change_and_is_there_for_the_
     );
     world.finish();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_tests_are_asked_for_what_does_not_build() {
+    let mut world = World::without_repository().await;
+    let toml = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\nbuild = \"test ! -e broken\"\n";
+    world.forge.repository("owner/repo", "main", &[(".codingworker.toml", toml)]);
+    let prompts = world.path().join("prompts");
+    world.agent(&format!("cat \"$1\" >> {}; echo x >> broken", prompts.display()));
+    world.task("Break it", "").await;
+    assert_eq!(world.work().await.code, Some(1));
+    let prompts = std::fs::read_to_string(prompts).unwrap();
+    assert!(prompts.contains("Break it") && !prompts.contains("has just been implemented"), "{prompts}");
+    world.finish();
+}
