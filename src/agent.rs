@@ -30,7 +30,7 @@ use self::prompt::Prompt;
 use self::room::Room;
 pub use self::transcript::Usage;
 use crate::config::{AgentKind, AgentSettings};
-use crate::process::{self, Invocation, ProcessError, Streams};
+use crate::process::{self, Finished, Invocation, ProcessError, Streams};
 use crate::sandbox;
 
 /// How long an agent has to tell its version.
@@ -160,11 +160,10 @@ impl Agent {
     /// # Errors
     /// When the agent can't be started.
     pub async fn version(&self, scratch: &Path, stop: &CancellationToken) -> Result<Option<String>, AgentError> {
-        let Cli::Aider(aider) = &self.cli else { return Ok(None) };
+        let Cli::Aider(_) = &self.cli else { return Ok(None) };
         let room = Room::prepare(scratch)?;
-        let mut invocation = self.invocation(&room, scratch, aider.environment(), vec!["--version".into()])?;
-        invocation.deadline = VERSION_DEADLINE;
-        let finished = process::run(invocation, stop).await?;
+        let asked = self.invocation(&room, scratch, vec!["--version".into()])?;
+        let finished = process::run(Invocation { deadline: VERSION_DEADLINE, ..asked }, stop).await?;
         let output = String::from_utf8_lossy(&finished.output);
         Ok(output.lines().map(str::trim).find(|line| line.starts_with("aider ")).map(str::to_owned))
     }
@@ -200,68 +199,80 @@ impl Agent {
     async fn ask(&self, model: &Model, call: &Call<'_>, stop: &CancellationToken) -> Result<Report, AgentError> {
         let room = Room::prepare(call.scratch)?;
         room.write(&room.prompt(), call.prompt.as_str())?;
-        let (finished, judged) = match &self.cli {
+        let (finished, outcome, usage) = match &self.cli {
             Cli::Aider(aider) => {
                 aider.write_settings(model, &room)?;
-                let mut invocation =
-                    self.invocation(&room, call.tree, aider.environment(), aider.arguments(model, call, &room))?;
-                invocation.log = Some(call.log.to_owned());
                 let aside = Aside::take(call.tree, call.scratch)?;
-                let finished = process::run(invocation, stop).await;
+                let finished = self.run(call, &room, aider.arguments(model, call, &room), stop).await;
                 aside.put_back()?;
                 let finished = finished?;
-                let judged = aider.judge(model, &finished, &room);
-                (finished, judged)
+                let (outcome, usage) = aider.judge(model, &finished, &room);
+                (finished, outcome, usage)
             }
             Cli::Command(command) => {
-                let mut invocation =
-                    self.invocation(&room, call.tree, vec![], command.arguments(model, call, &room))?;
-                invocation.log = Some(call.log.to_owned());
-                let finished = process::run(invocation, stop).await?;
-                let judged = (command::judge(&finished), None);
-                (finished, judged)
+                let finished = self.run(call, &room, command.arguments(model, call, &room), stop).await?;
+                let outcome = command::judge(&finished);
+                (finished, outcome, None)
             }
         };
-        let (outcome, usage) = judged;
-        Ok(Report {
-            model: model.name().to_owned(),
-            outcome,
-            usage,
-            duration: finished.duration,
-            calls: 1,
-            tail: transcript::tail(&finished.output),
-        })
+        let (model, tail) = (model.name().to_owned(), transcript::tail(&finished.output));
+        Ok(Report { model, outcome, usage, duration: finished.duration, calls: 1, tail })
     }
 
-    /// What is the same for every agent: where it runs, for how long, and what it sees of the environment.
-    fn invocation(
+    async fn run(
         &self,
+        call: &Call<'_>,
         room: &Room,
-        directory: &Path,
-        environment: Vec<(OsString, OsString)>,
         arguments: Vec<OsString>,
-    ) -> Result<Invocation, ProcessError> {
-        let (executable, hidden) = match &self.cli {
-            Cli::Aider(aider) => (aider.executable(), aider::SETTINGS_PREFIX),
-            Cli::Command(command) => (command.executable(), ""),
-        };
+        stop: &CancellationToken,
+    ) -> Result<Finished, ProcessError> {
+        let invocation = self.invocation(room, call.tree, arguments)?;
+        process::run(Invocation { log: Some(call.log.to_owned()), ..invocation }, stop).await
+    }
+
+    fn invocation(&self, room: &Room, directory: &Path, arguments: Vec<OsString>) -> Result<Invocation, ProcessError> {
+        let executable = self.cli.executable();
         let program = process::find_executable(executable, &self.search_path)
             .ok_or_else(|| ProcessError::NotFound { program: executable.into() })?;
-        let passed = self.settings.pass_environment.iter();
-        let passed = passed.filter(|(name, _)| hidden.is_empty() || !name.starts_with(hidden));
-        let passed = passed.map(|(name, value)| (name.into(), value.expose_secret().into()));
-        let clean = sandbox::clean_environment(&self.search_path, &room.home(), &room.temporary());
+        let mut environment = sandbox::clean_environment(&self.search_path, &room.home(), &room.temporary());
+        let passed = self.settings.pass_environment.iter().filter(|(name, _)| self.cli.lets_through(name));
+        environment.extend(passed.map(|(name, value)| (name.into(), value.expose_secret().into())));
+        environment.extend(self.cli.environment());
         Ok(Invocation {
             program,
             arguments,
             directory: directory.to_owned(),
-            environment: clean.into_iter().chain(passed).chain(environment).collect(),
+            environment,
             input: Vec::new(),
             deadline: self.settings.call_timeout,
             output_limit: self.settings.output_limit,
             streams: Streams::Merged,
             log: None,
         })
+    }
+}
+
+impl Cli {
+    fn executable(&self) -> &str {
+        match self {
+            Self::Aider(aider) => aider.executable(),
+            Self::Command(command) => command.executable(),
+        }
+    }
+
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        match self {
+            Self::Aider(aider) => aider.environment(),
+            Self::Command(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a variable that the user passes on reaches the agent.
+    fn lets_through(&self, name: &str) -> bool {
+        match self {
+            Self::Aider(_) => !name.starts_with(aider::SETTINGS_PREFIX),
+            Self::Command(_) => true,
+        }
     }
 }
 

@@ -1,1 +1,101 @@
-//! (being built)
+//! The command line: one file a command, each with its arguments and its wiring.
+//!
+//! The only room that prints, and the only one that names the embedded queue and forge. An error is told on standard error as a chain of
+//! causes, and the exit code says whether the command did what it was asked to.
+
+mod demo;
+mod embedded;
+mod logs;
+mod output;
+mod progress;
+mod queue;
+mod schema;
+mod scripted_agent;
+mod signals;
+mod status;
+mod submit;
+mod up;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Environment};
+
+/// Turns labelled GitHub issues into pull requests, with a coding agent on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "codingworker", version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file; else codingworker.toml in the platform's configuration directory
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole way on this machine: an issue, the agent, the checks, a pull request
+    Demo(demo::Arguments),
+    /// Run queue, forge and worker together on this machine, without AWS or GitHub
+    Up(up::Arguments),
+    /// Take tasks from the queue and work on them
+    Worker(worker::Arguments),
+    /// Put a task into the queue
+    Submit(submit::Arguments),
+    /// Show the queue and the latest runs
+    Status(status::Arguments),
+    /// Show what a run printed
+    Logs(logs::Arguments),
+    /// The embedded queue
+    #[command(subcommand)]
+    Queue(queue::Command),
+    /// Print the JSON Schema of the task message
+    Schema,
+    /// The demo's stand-in for an agent
+    #[command(hide = true)]
+    ScriptedAgent(scripted_agent::Arguments),
+}
+
+impl Cli {
+    /// Runs the command; a failure is printed.
+    #[must_use]
+    pub fn run(self, environment: &Environment) -> ExitCode {
+        match self.dispatch(environment) {
+            Ok(code) => code,
+            Err(error) => {
+                output::error(&error);
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn dispatch(self, environment: &Environment) -> anyhow::Result<ExitCode> {
+        // These two need no settings, and work where those are broken.
+        if let Command::Schema = self.command {
+            return schema::run();
+        }
+        if let Command::ScriptedAgent(arguments) = &self.command {
+            return scripted_agent::run(arguments);
+        }
+        let config = Config::load(self.config.as_deref(), environment)?;
+        crate::telemetry::start(&config.log)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(async {
+            match self.command {
+                Command::Demo(arguments) => demo::run(arguments, config).await,
+                Command::Up(arguments) => up::run(arguments, config).await,
+                Command::Worker(arguments) => worker::run(arguments, config).await,
+                Command::Submit(arguments) => submit::run(arguments, config).await,
+                Command::Status(arguments) => status::run(arguments, config).await,
+                Command::Logs(arguments) => logs::run(arguments, config).await,
+                Command::Queue(command) => queue::run(command, config).await,
+                Command::Schema => schema::run(),
+                Command::ScriptedAgent(arguments) => scripted_agent::run(&arguments),
+            }
+        })
+    }
+}

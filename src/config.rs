@@ -28,6 +28,8 @@ pub struct Config {
     /// The only repositories that are worked on.
     pub repositories: Vec<RepoName>,
     pub queue: QueueSettings,
+    /// How long a failed task rests before its next delivery, by the number of deliveries so far; the last goes on. Never empty.
+    pub retry_delays: Vec<Duration>,
     pub github: GitHubSettings,
     pub agent: AgentSettings,
     pub checks: CheckSettings,

@@ -3,6 +3,7 @@
 //! Owns all of the worker's SQL. SQLite in WAL mode with `synchronous=FULL`: what a function here returned from survives a power cut. A
 //! call takes a few milliseconds at the most and holds no transaction when it returns, so callers need no thread of their own for it.
 
+mod records;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde::Serialize;
 
-use crate::task::{IssueNumber, RepoName, Task, TaskKey};
+pub use self::records::{CheckRecord, Event, Outcome, RunId, RunRecord, Stage};
+
+use crate::task::{RepoName, Task, TaskKey};
 
 const FILE_NAME: &str = "journal.sqlite3";
 
@@ -22,125 +24,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub struct Journal {
     connection: Mutex<Connection>,
-}
-
-/// The number of a run in its journal, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct RunId(i64);
-
-impl RunId {
-    #[must_use]
-    pub fn new(number: i64) -> Self {
-        Self(number)
-    }
-}
-
-impl std::fmt::Display for RunId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Where a run is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    Admit,
-    Prepare,
-    Implement,
-    Check,
-    Gate,
-    Publish,
-    Settle,
-}
-
-impl Stage {
-    pub const ALL: [Self; 7] =
-        [Self::Admit, Self::Prepare, Self::Implement, Self::Check, Self::Gate, Self::Publish, Self::Settle];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Admit => "admit",
-            Self::Prepare => "prepare",
-            Self::Implement => "implement",
-            Self::Check => "check",
-            Self::Gate => "gate",
-            Self::Publish => "publish",
-            Self::Settle => "settle",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stage| stage.name() == name)
-    }
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// A pull request is open and its checks passed.
-    Done,
-    /// It failed and will be tried again.
-    Retrying,
-    /// It failed for good; the message goes to the dead-letter queue.
-    Failed,
-    /// The user took the task back.
-    Cancelled,
-    /// The worker lost the right to work on it, or was stopped.
-    Abandoned,
-}
-
-impl Outcome {
-    const ALL: [Self; 5] = [Self::Done, Self::Retrying, Self::Failed, Self::Cancelled, Self::Abandoned];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Retrying => "retrying",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Abandoned => "abandoned",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
-    }
-}
-
-/// One run as it stands in the journal.
-#[derive(Debug, Clone, Serialize)]
-pub struct RunRecord {
-    pub run: RunId,
-    pub task_key: String,
-    pub repository: String,
-    pub issue_number: u64,
-    pub title: String,
-    pub attempt: u32,
-    pub stage: Stage,
-    pub started_at: Timestamp,
-    pub ended_at: Option<Timestamp>,
-    pub outcome: Option<Outcome>,
-    /// The failure in words, when there is one.
-    pub detail: Option<String>,
-    pub branch: Option<String>,
-    pub commit: Option<String>,
-    pub pull_request_number: Option<u64>,
-    pub pull_request_url: Option<String>,
-}
-
-/// Something that happened in a run, for people and for progress displays.
-#[derive(Debug, Clone, Serialize)]
-pub struct Event {
-    pub sequence: i64,
-    pub run: RunId,
-    pub at: Timestamp,
-    pub stage: Stage,
-    pub text: String,
 }
 
 /// Why the journal could not be read or written.
@@ -218,6 +101,16 @@ impl Journal {
         Ok(add_event(&self.connection(), run, text, now)?)
     }
 
+    /// Records the results of the checks that a run ended with.
+    pub fn observe_checks(&self, run: RunId, checks: &[CheckRecord]) -> Result<(), JournalError> {
+        let checks = serde_json::to_string(checks).unwrap_or_else(|_| "[]".to_owned());
+        self.connection().execute(
+            "UPDATE runs SET checks = :checks WHERE id = :run",
+            named_params! { ":checks": checks, ":run": run.0 },
+        )?;
+        Ok(())
+    }
+
     /// Records the commit and the branch it is to be published as, before it is pushed.
     pub fn intend_push(&self, run: RunId, branch: &str, commit: &str) -> Result<(), JournalError> {
         self.connection().execute(
@@ -225,6 +118,19 @@ impl Journal {
             named_params! { ":branch": branch, ":commit": commit, ":run": run.0 },
         )?;
         Ok(())
+    }
+
+    /// Whether a run of this journal meant to push this commit to this branch.
+    pub fn knows_push(&self, repository: &RepoName, branch: &str, commit: &str) -> Result<bool, JournalError> {
+        let known = self
+            .connection()
+            .query_row(
+                "SELECT 1 FROM runs WHERE repository = :repository AND branch = :branch AND commit_id = :commit LIMIT 1",
+                named_params! { ":repository": repository.to_string(), ":branch": branch, ":commit": commit },
+                |_| Ok(()),
+            )
+            .optional()?;
+        Ok(known.is_some())
     }
 
     /// Records the pull request that was found or opened.
@@ -314,6 +220,7 @@ impl Journal {
                 detail: row.get("detail")?,
                 branch: row.get("branch")?,
                 commit: row.get("commit_id")?,
+                checks: serde_json::from_str(&row.get::<_, String>("checks")?).map_err(|_| malformed(row, "checks"))?,
                 pull_request_number: row.get::<_, Option<i64>>("pull_request_number")?.map(i64::unsigned_abs),
                 pull_request_url: row.get("pull_request_url")?,
             })
@@ -364,89 +271,5 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The repository and issue of a record, as the values they were.
-impl RunRecord {
-    #[must_use]
-    pub fn issue(&self) -> Option<(RepoName, IssueNumber)> {
-        Some((self.repository.parse().ok()?, IssueNumber::new(self.issue_number)?))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn task() -> Task {
-        Task {
-            issue_number: IssueNumber::new(7).unwrap(),
-            repository: "o/r".parse().unwrap(),
-            title: "Add FizzBuzz".to_owned(),
-            body: String::new(),
-            labels: vec![],
-            created_at: "2025-01-26T00:00:00Z".parse().unwrap(),
-        }
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn a_run_is_found_again_after_the_journal_is_reopened() {
-        let directory = tempfile::tempdir().unwrap();
-        let run = {
-            let journal = Journal::open(directory.path()).unwrap();
-            let run = journal.begin(&task(), "m-1", 1, at(10)).unwrap();
-            journal.enter(run, Stage::Prepare, "fetching", at(11)).unwrap();
-            journal.intend_push(run, "codingworker/issue-7", "abc").unwrap();
-            journal.observe_pull_request(run, 8, "http://x/8").unwrap();
-            journal.end(run, Outcome::Done, None, at(12)).unwrap();
-            run
-        };
-        let journal = Journal::open(directory.path()).unwrap();
-        let record = journal.run(run).unwrap().unwrap();
-        assert_eq!(record.stage, Stage::Prepare);
-        assert_eq!(record.outcome, Some(Outcome::Done));
-        assert_eq!(record.ended_at, Some(at(12)));
-        assert_eq!(record.pull_request_number, Some(8));
-        assert_eq!(journal.attempts(&task().key()).unwrap().len(), 1);
-        assert_eq!(journal.recent(5).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn events_come_in_order_and_can_be_followed() {
-        let directory = tempfile::tempdir().unwrap();
-        let journal = Journal::open(directory.path()).unwrap();
-        let run = journal.begin(&task(), "m-1", 1, at(10)).unwrap();
-        journal.enter(run, Stage::Admit, "one", at(11)).unwrap();
-        let seen = journal.last_sequence().unwrap();
-        journal.enter(run, Stage::Check, "two", at(12)).unwrap();
-        journal.note(run, "three", at(13)).unwrap();
-        let texts: Vec<_> =
-            journal.events_after(seen).unwrap().into_iter().map(|event| (event.stage, event.text)).collect();
-        assert_eq!(texts, [(Stage::Check, "two".to_owned()), (Stage::Check, "three".to_owned())]);
-    }
-
-    #[test]
-    fn an_outcome_belongs_to_the_message_not_to_the_task() {
-        let directory = tempfile::tempdir().unwrap();
-        let journal = Journal::open(directory.path()).unwrap();
-        let run = journal.begin(&task(), "m-1", 1, at(10)).unwrap();
-        assert_eq!(journal.last_outcome("m-1").unwrap(), None);
-        journal.end(run, Outcome::Failed, Some("no"), at(11)).unwrap();
-        assert_eq!(journal.last_outcome("m-1").unwrap(), Some(Outcome::Failed));
-        assert_eq!(journal.last_outcome("m-2").unwrap(), None);
-    }
-
-    #[test]
-    fn a_file_that_is_no_journal_is_an_error_that_names_it() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(
-            directory.path().join(FILE_NAME),
-            "not a database, but long enough to be read as one".repeat(20),
-        )
-        .unwrap();
-        let error = Journal::open(directory.path()).err().expect("it is refused").to_string();
-        assert!(error.contains(FILE_NAME) && error.contains("not a database"), "{error}");
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod capture;
 mod tree;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 const BUSY_RETRIES: u32 = 20;
 
 /// One program to run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Invocation {
     /// An absolute path, as [`find_executable`] gives it.
     pub program: PathBuf,
@@ -49,6 +50,16 @@ pub struct Invocation {
     pub streams: Streams,
     /// A file that all output is appended to as it comes, without a limit.
     pub log: Option<PathBuf>,
+}
+
+/// Without the environment and the input: they may hold secrets.
+impl fmt::Debug for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { program, arguments, directory, deadline, .. } = self;
+        let mut invocation = f.debug_struct("Invocation");
+        invocation.field("program", program).field("arguments", arguments).field("directory", directory);
+        invocation.field("deadline", deadline).finish_non_exhaustive()
+    }
 }
 
 /// Whether standard output and standard error are told apart.

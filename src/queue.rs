@@ -240,6 +240,8 @@ where
         "ReceiptHandleIsInvalid" | "MessageNotInflight" | "AWS.SimpleQueueService.MessageNotInflight" => {
             QueueError::LeaseOver { message }
         }
+        // What AWS says of a message that is gone or was received again; the handle was never the caller's to choose.
+        "InvalidParameterValue" if message.contains("parameter ReceiptHandle") => QueueError::LeaseOver { message },
         "AccessDenied"
         | "AccessDeniedException"
         | "InvalidClientTokenId"

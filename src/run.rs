@@ -103,6 +103,7 @@ struct Prepared {
 struct Changed {
     prepared: Prepared,
     progress: Progress,
+    builds: bool,
 }
 
 /// A change whose checks were run.
@@ -159,7 +160,8 @@ impl Rooms {
             agent_version: version.unwrap_or_else(|| agent.name().to_owned()),
             agent,
             journal,
-            caches: Caches::new(Git::new(git, search_path, &git_home, Deadlines::default()), &config.data_dir),
+            caches: Caches::new(Git::new(git, search_path, &git_home, Deadlines::default()), &config.data_dir)
+                .excluding(checks::ARTIFACTS),
             publisher: Publisher::new(github.clone(), config.language),
             github,
             checker: Checker::new(&config.checks, check_environment),
@@ -298,9 +300,14 @@ impl Rooms {
         let branch = self.branch(&claimed.task)?;
         self.enter(claimed, Stage::Publish, &format!("pushing {branch}")).await?;
         let commit = &checked.progress.commit;
-        self.journal.intend_push(claimed.id, branch.as_str(), commit.as_str())?;
         let remote = self.remote(&claimed.task);
         let expected = workspace.cache().remote_branch(&remote, &branch).await?;
+        if let Some(there) = &expected
+            && !self.journal.knows_push(&claimed.task.repository, branch.as_str(), there.as_str())?
+        {
+            return Err(Failure::BranchTaken(branch));
+        }
+        self.journal.intend_push(claimed.id, branch.as_str(), commit.as_str())?;
         workspace.cache().push(&remote, commit, &branch, expected.as_ref()).await?;
         let red = checked.red();
         let report = report::report(self, &approved, branch.as_str());

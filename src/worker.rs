@@ -115,8 +115,11 @@ impl Worker {
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) -> Disposition {
         let lease = Lease::hold(Arc::clone(&self.queue), delivery.clone(), self.lease);
-        let attempt =
-            Attempt { receive_count: delivery.receive_count, max_receive_count: self.policy.max_receive_count };
+        let attempt = Attempt {
+            receive_count: delivery.receive_count,
+            max_receive_count: self.policy.max_receive_count,
+            rest: self.rest_after(delivery.receive_count),
+        };
         let ended = CancellationToken::new();
         let watching = tokio::spawn(either(stop.clone(), lease.lost().clone(), ended.clone()));
         let disposition = self.rooms.run(&delivery, attempt, &ended).await;
@@ -126,6 +129,13 @@ impl Worker {
             tracing::error!(message_id = delivery.message_id, ?disposition, %error, "the delivery could not be ended: it comes again");
         }
         disposition
+    }
+
+    /// How long a task rests that failed at its nth delivery; the last of the configured delays goes on.
+    fn rest_after(&self, deliveries: u32) -> Duration {
+        let delays = &self.rooms.config.retry_delays;
+        let index = usize::try_from(deliveries.saturating_sub(1)).unwrap_or(usize::MAX);
+        delays.get(index).or(delays.last()).copied().unwrap_or_default()
     }
 
     async fn end(&self, delivery: &Delivery, disposition: Disposition) -> Result<(), QueueError> {

@@ -41,6 +41,9 @@ const UNATTENDED: [&str; 17] = [
     "--no-restore-chat-history",
 ];
 
+/// Ollama stops a few tokens short of a full context window.
+const CONTEXT_SLACK: u64 = 16;
+
 #[derive(Debug, Clone)]
 pub(super) struct Aider {
     settings: AiderSettings,
@@ -146,7 +149,7 @@ impl Aider {
     }
 
     fn fills_context(&self, exchange: Usage) -> bool {
-        exchange.total() >= u64::from(self.settings.num_ctx)
+        exchange.total() + CONTEXT_SLACK >= u64::from(self.settings.num_ctx)
     }
 }
 
@@ -215,14 +218,45 @@ mod tests {
         };
         let room = Room::prepare(&scratch).unwrap();
         let arguments = aider().arguments(&Model::new(model), &call, &room);
-        let lines =
-            arguments.iter().map(|argument| argument.to_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n");
-        lines.replace(place.path().to_str().unwrap(), "PLACE").replace("\n--", "\n    --").replace(" --", "--")
+        let words: Vec<_> = arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
+        words.join(" ").replace(place.path().to_str().unwrap(), "PLACE").replace(" --", "\n--")
     }
 
     #[test]
     fn the_command_line_is_pinned() {
-        insta::assert_snapshot!(arguments("ollama_chat/qwen2.5-coder:7b"), @"");
+        insta::assert_snapshot!(arguments("ollama_chat/qwen2.5-coder:7b"), @r"
+        --model ollama_chat/qwen2.5-coder:7b
+        --message-file PLACE/scratch/agent/prompt.md
+        --yes-always
+        --no-auto-commits
+        --no-dirty-commits
+        --no-stream
+        --no-pretty
+        --no-fancy-input
+        --no-detect-urls
+        --disable-playwright
+        --no-suggest-shell-commands
+        --no-auto-lint
+        --no-auto-test
+        --no-gitignore
+        --no-check-update
+        --no-show-release-notes
+        --no-show-model-warnings
+        --analytics-disable
+        --no-restore-chat-history
+        --edit-format whole
+        --map-tokens 1024
+        --timeout 600
+        --input-history-file PLACE/scratch/agent/input.history
+        --chat-history-file PLACE/scratch/agent/chat.history.md
+        --llm-history-file PLACE/scratch/agent/llm.history
+        --analytics-log PLACE/scratch/agent/usage.jsonl
+        --model-settings-file PLACE/scratch/agent/model.settings.yml
+        --model-metadata-file PLACE/scratch/agent/model.metadata.json
+        --read ./CONVENTIONS.md
+        --file ./src/main.rs
+        --file ./-x.rs
+        ");
     }
 
     #[test]
@@ -235,8 +269,9 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let room = Room::prepare(scratch.path()).unwrap();
         aider().write_settings(&Model::new("ollama_chat/m"), &room).unwrap();
-        insta::assert_snapshot!(fs::read_to_string(model_settings(&room)).unwrap(), @"");
-        insta::assert_snapshot!(fs::read_to_string(model_metadata(&room)).unwrap(), @"");
+        let read = |path| serde_json::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(read(model_settings(&room)), json!([{"name": "ollama_chat/m", "extra_params": {"num_ctx": 8192}}]));
+        assert_eq!(read(model_metadata(&room))["ollama_chat/m"]["max_input_tokens"], 8192);
     }
 
     fn check(ending: Ending, output: &str, usage: Usage, expected: &Outcome) {
@@ -255,7 +290,7 @@ mod tests {
     #[test]
     fn the_ending_and_the_context_window_have_their_say() {
         let few = Usage { sent: 100, received: 20 };
-        let full = Usage { sent: 8000, received: 192 };
+        let full = Usage { sent: 8000, received: 190 };
         let answered = "Tokens: 100 sent, 20 received.\n";
         let refused = "litellm.APIConnectionError: Ollama_chatException - refused\nRetrying in 1.0 seconds...\n";
         let failed = |detail: &str| Outcome::Failed { detail: detail.to_owned() };

@@ -38,6 +38,7 @@ pub(super) struct Queue {
     pub(super) endpoint_url: Option<String>,
     region: Option<String>,
     lease_seconds: Option<u64>,
+    retry_delays_seconds: Option<Vec<u64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -101,7 +102,7 @@ pub(super) struct Log {
 #[cfg(test)]
 pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("", &["language", "data_dir", "repositories"]),
-    ("queue", &["name", "url", "endpoint_url", "region", "lease_seconds"]),
+    ("queue", &["name", "url", "endpoint_url", "region", "lease_seconds", "retry_delays_seconds"]),
     ("github", &["api_url", "git_url", "token_file", "timeout_seconds"]),
     (
         "agent",
@@ -130,11 +131,13 @@ impl File {
         let repositories = self.repositories.iter().map(|name| {
             name.parse().map_err(|_| invalid("repositories", format!("{name:?}"), "repositories as \"owner/name\""))
         });
+        let retry_delays = retry_delays(self.queue.retry_delays_seconds.as_deref())?;
         Ok(Config {
             language: self.language.unwrap_or_default(),
             data_dir: self.data_dir.unwrap_or_else(|| environment.data_directory().join("codingworker")),
             repositories: repositories.collect::<Result<_, _>>()?,
             queue: self.queue.validate(environment)?,
+            retry_delays,
             github: self.github.validate(environment)?,
             agent: self.agent.validate(environment)?,
             checks: CheckSettings {
@@ -302,6 +305,15 @@ fn queue_keys(environment: &Environment) -> Option<KeyPair> {
         access_key_id: environment.value("CODINGWORKER_QUEUE_ACCESS_KEY_ID")?.to_owned(),
         secret_access_key: environment.value("CODINGWORKER_QUEUE_SECRET_ACCESS_KEY")?.into(),
     })
+}
+
+fn retry_delays(delays: Option<&[u64]>) -> Result<Vec<Duration>, InvalidSetting> {
+    let delays = delays.unwrap_or(&[30, 60, 120]);
+    if delays.is_empty() || delays.iter().any(|delay| *delay > LONGEST_LEASE_SECONDS) {
+        let expected = format!("at least one number of seconds from 0 to {LONGEST_LEASE_SECONDS}");
+        return Err(invalid("queue.retry_delays_seconds", format!("{delays:?}"), expected));
+    }
+    Ok(delays.iter().copied().map(Duration::from_secs).collect())
 }
 
 fn invalid(key: &'static str, found: String, expected: impl Into<String>) -> InvalidSetting {

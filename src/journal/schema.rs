@@ -18,6 +18,7 @@ const STEPS: &[M<'_>] = &[M::up(
          detail TEXT,
          branch TEXT,
          commit_id TEXT,
+         checks TEXT NOT NULL DEFAULT '[]',
          pull_request_number INTEGER,
          pull_request_url TEXT
      ) STRICT;

@@ -229,3 +229,17 @@ fn executables_are_found_on_absolute_entries_of_the_search_path() {
     assert_eq!(find_executable(tool.to_str().unwrap(), OsStr::new("")), Some(tool));
     assert_eq!(find_executable(plain.to_str().unwrap(), OsStr::new("")), None);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_zombie_stays() {
+    let script = "sleep 60 & setsid sleep 60 & (sleep 60 &) ; exit 0";
+    assert!(finish(shell(script)).await.ending.is_success());
+    let this = format!(" {} ", std::process::id());
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let left: Vec<String> = processes
+        .filter_map(|process| fs::read_to_string(process.path().join("stat")).ok())
+        .filter(|stat| stat.contains(") Z ") && stat.contains(&this) && stat.contains("(sleep)"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -66,17 +66,15 @@ impl Tree {
     /// Kills all of them and waits until they are gone.
     pub(super) async fn kill(&mut self, child: &mut Child) -> io::Result<()> {
         let give_up = Instant::now() + DISAPPEAR;
-        self.sweep();
-        child.wait().await?;
-        self.dead = true;
-        while self.sweep() {
+        while child.try_wait()?.is_none() || self.sweep() {
             if Instant::now() > give_up {
                 tracing::warn!(leader = self.leader.as_raw_pid(), "killed processes do not disappear");
                 break;
             }
+            self.sweep();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.reap();
+        self.dead = true;
         Ok(())
     }
 
@@ -91,14 +89,20 @@ impl Tree {
         !killed.is_empty()
     }
 
-    /// Signals the processes that were not signaled yet; tells whether there were any.
+    /// Signals the processes that were not signaled yet; tells whether there were any. Adopted ones that are dead are laid to rest.
     #[cfg(target_os = "linux")]
     fn signal(&self, signal: Signal, signaled: &mut HashSet<Pid>) -> bool {
+        use rustix::process::{WaitOptions, kill_process, waitpid};
+
+        let family = proc::look(self.leader, &self.mark);
         let mut found = false;
-        for pid in proc::members(self.leader, &self.mark).into_iter().filter(|pid| signaled.insert(*pid)) {
+        for pid in family.living.into_iter().filter(|pid| signaled.insert(*pid)) {
             found = true;
             // One that is gone by now needs no signal.
-            rustix::process::kill_process(pid, signal).ok();
+            kill_process(pid, signal).ok();
+        }
+        for pid in family.dead_adopted {
+            waitpid(Some(pid), WaitOptions::NOHANG).ok();
         }
         found
     }
@@ -106,14 +110,6 @@ impl Tree {
     #[cfg(not(target_os = "linux"))]
     fn signal(&self, signal: Signal, signaled: &mut HashSet<Pid>) -> bool {
         rustix::process::kill_process_group(self.leader, signal).is_ok() && signaled.insert(self.leader)
-    }
-
-    /// Takes the statuses of adopted processes that are dead, so that no zombie stays.
-    fn reap(&self) {
-        #[cfg(target_os = "linux")]
-        for pid in proc::dead_adopted(self.leader) {
-            rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG).ok();
-        }
     }
 }
 
@@ -131,7 +127,8 @@ mod proc {
     use std::collections::{HashMap, HashSet};
     use std::fs;
 
-    use rustix::process::Pid;
+    use rustix::io::Errno;
+    use rustix::process::{Pid, WaitId, WaitIdOptions, getpgrp, getpid, getsid, waitid};
 
     use super::{MARK_VARIABLE, Mark};
 
@@ -143,39 +140,55 @@ mod proc {
         dead: bool,
     }
 
-    /// The living processes of an invocation.
-    pub(super) fn members(leader: Pid, mark: &Mark) -> Vec<Pid> {
+    /// What is left of an invocation.
+    #[derive(Default)]
+    pub(super) struct Family {
+        pub(super) living: Vec<Pid>,
+        /// Dead children of this process that it did not start, of any invocation: what it starts is in its session, and either in its
+        /// group or the leader of another.
+        pub(super) dead_adopted: Vec<Pid>,
+    }
+
+    pub(super) fn look(leader: Pid, mark: &Mark) -> Family {
+        // Nobody is left to be found below a process without children, and this is cheaper than to look.
+        let any = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if matches!(waitid(WaitId::All, any), Err(Errno::CHILD)) {
+            return Family::default();
+        }
+        let this = getpid();
+        let (session, group) = (getsid(None).ok(), Some(getpgrp()));
         let table = table();
+        let adopted = |process: &&Process| {
+            let member = process.group != group && process.group != Some(process.pid);
+            process.dead && process.parent == Some(this) && (process.session != session || member)
+        };
+        Family {
+            living: living(this, leader, mark, &table),
+            dead_adopted: table.iter().filter(adopted).map(|process| process.pid).collect(),
+        }
+    }
+
+    /// Those below this process that bear the mark, are in the group, or descend from one that is.
+    fn living(this: Pid, leader: Pid, mark: &Mark, table: &[Process]) -> Vec<Pid> {
         let mut children: HashMap<Pid, Vec<&Process>> = HashMap::new();
-        for process in &table {
+        for process in table {
             if let Some(parent) = process.parent {
                 children.entry(parent).or_default().push(process);
             }
         }
-        let mut members = Vec::new();
+        let mut living = Vec::new();
         let mut seen = HashSet::new();
-        let mut open = vec![(rustix::process::getpid(), false)];
+        let mut open = vec![(this, false)];
         while let Some((parent, belongs)) = open.pop() {
             for child in children.get(&parent).into_iter().flatten().filter(|child| seen.insert(child.pid)) {
                 let belongs = belongs || child.group == Some(leader) || bears(child.pid, mark);
                 if belongs && !child.dead {
-                    members.push(child.pid);
+                    living.push(child.pid);
                 }
                 open.push((child.pid, belongs));
             }
         }
-        members
-    }
-
-    /// Dead children of this process that it did not start: those in the group of a leader that is already reaped, and those of another
-    /// session, since what this process starts stays in its own.
-    pub(super) fn dead_adopted(leader: Pid) -> Vec<Pid> {
-        let this = Some(rustix::process::getpid());
-        let session = rustix::process::getsid(None).ok();
-        let adopted = |process: &Process| {
-            process.dead && process.parent == this && (process.group == Some(leader) || process.session != session)
-        };
-        table().iter().filter(|process| adopted(process)).map(|process| process.pid).collect()
+        living
     }
 
     fn table() -> Vec<Process> {

@@ -11,10 +11,7 @@ use crate::github::GitHubError;
 use crate::journal::JournalError;
 use crate::process::ProcessError;
 use crate::task::{InvalidTask, RepoName};
-use crate::workspace::{InvalidName, WorkspaceError};
-
-/// How long a failed task rests before its next delivery, by the number of deliveries so far.
-const RETRY_DELAYS: [Duration; 3] = [Duration::from_secs(30), Duration::from_secs(60), Duration::from_secs(120)];
+use crate::workspace::{BranchName, InvalidName, WorkspaceError};
 
 /// The longest a delivery is put off, whatever GitHub asks for: SQS allows no visibility timeout above 12 hours.
 const LONGEST_DELAY: Duration = Duration::from_secs(11 * 3600);
@@ -49,7 +46,7 @@ pub enum Failure {
     LabelRemoved(&'static str),
     #[error("the message was reported as failed before, and waits for the dead-letter queue")]
     AlreadyReported,
-    #[error("the agent did not change the repository: {0}")]
+    #[error("{0}")]
     Agent(Verdict),
     #[error("checks failed that passed before: {}", .0.join(", "))]
     ChecksRed(Vec<String>),
@@ -61,6 +58,10 @@ pub enum Failure {
         "the pull request #{number} of the branch {branch} was {state} by somebody: delete the branch or open a new issue to have it done anew"
     )]
     PullRequestEnded { number: u64, branch: String, state: &'static str },
+    #[error(
+        "the branch {0} holds commits that this worker did not make: they are left as they are; delete or rename the branch to have the task done anew"
+    )]
+    BranchTaken(BranchName),
     #[error("the worker was told to stop")]
     Stopped,
     #[error(transparent)]
@@ -86,6 +87,8 @@ pub struct Attempt {
     pub receive_count: u32,
     /// After this many receives SQS moves it to the dead-letter queue; `None` when there is none.
     pub max_receive_count: Option<u32>,
+    /// How long the task rests before its next delivery, unless something asks for more.
+    pub rest: Duration,
 }
 
 impl Attempt {
@@ -94,12 +97,6 @@ impl Attempt {
     pub fn is_last(self) -> bool {
         self.max_receive_count.is_some_and(|most| self.receive_count >= most)
     }
-
-    fn rest(self) -> Duration {
-        let index = usize::try_from(self.receive_count.saturating_sub(1)).unwrap_or(usize::MAX);
-        let [.., longest] = RETRY_DELAYS;
-        RETRY_DELAYS.get(index).copied().unwrap_or(longest)
-    }
 }
 
 /// What becomes of a delivery whose run failed.
@@ -107,8 +104,8 @@ impl Attempt {
 pub(super) fn disposition(failure: &Failure, attempt: Attempt) -> Disposition {
     match remedy(failure) {
         Remedy::Another if attempt.is_last() => Disposition::DeadLetter,
-        Remedy::Another => Disposition::RetryAfter(attempt.rest()),
-        Remedy::Later(delay) => Disposition::RetryAfter(delay.clamp(attempt.rest(), LONGEST_DELAY)),
+        Remedy::Another => Disposition::RetryAfter(attempt.rest),
+        Remedy::Later(delay) => Disposition::RetryAfter(delay.max(attempt.rest).min(LONGEST_DELAY)),
         Remedy::None => Disposition::DeadLetter,
         Remedy::Unwanted => Disposition::Cancel,
         Remedy::AtOnce => Disposition::RetryAfter(Duration::ZERO),
@@ -125,6 +122,7 @@ fn remedy(failure: &Failure) -> Remedy {
         | Failure::RepositoryFile(_)
         | Failure::GateRefused(_)
         | Failure::PullRequestEnded { .. }
+        | Failure::BranchTaken(_)
         | Failure::BranchName(_) => Remedy::None,
         Failure::Agent(verdict) => match verdict {
             Verdict::TokenLimit => Remedy::None,
@@ -194,7 +192,8 @@ mod tests {
     use super::*;
 
     fn check(failure: &Failure, receive_count: u32, expected: Disposition) {
-        let attempt = Attempt { receive_count, max_receive_count: Some(3) };
+        let rest = Duration::from_secs(30 * u64::from(receive_count));
+        let attempt = Attempt { receive_count, max_receive_count: Some(3), rest };
         assert_eq!(disposition(failure, attempt), expected, "{failure} at delivery {receive_count}");
     }
 
@@ -254,7 +253,7 @@ mod tests {
 
     #[test]
     fn without_a_dead_letter_queue_there_is_always_another_delivery() {
-        let attempt = Attempt { receive_count: 9, max_receive_count: None };
+        let attempt = Attempt { receive_count: 9, max_receive_count: None, rest: Duration::from_secs(120) };
         assert_eq!(disposition(&Failure::Agent(Verdict::NoChange), attempt), retry(120));
     }
 }

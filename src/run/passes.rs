@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Changed, Checked, Claimed, Failure, Prepared, Rooms, SCRATCH};
+use super::{Changed, Checked, Claimed, Failure, Prepared, Rooms, SCRATCH, report};
 use crate::agent::prompt::Prompt;
 use crate::agent::{self, Call, Report, Verdict};
 use crate::checks::{Check, CheckError, CheckResult, Kind, Ran, Standing as CheckStanding};
@@ -49,15 +49,17 @@ impl Rooms {
             return Err(Failure::Agent(verdict));
         }
         self.widen_plan(&mut prepared, &progress).await?;
-        self.meet(&mut prepared, &mut progress, |kind| matches!(kind, Kind::Setup | Kind::Build)).await?;
-        Ok(Changed { prepared, progress })
+        let results = self.meet(&mut prepared, &mut progress, |kind| matches!(kind, Kind::Setup | Kind::Build)).await?;
+        let builds = !results.iter().any(CheckResult::blocks);
+        Ok(Changed { prepared, progress, builds })
     }
 
     /// Second pass: the agent writes tests; then every check is run, and answered as long as a fix-up is left.
     pub(super) async fn check(&self, changed: Changed) -> Result<Checked, Failure> {
-        let Changed { mut prepared, mut progress } = changed;
+        let Changed { mut prepared, mut progress, builds } = changed;
         self.enter(&prepared.claimed, Stage::Check, "writing tests and running the checks").await?;
-        if prepared.plan.tests_pass {
+        // Tests for what does not build would hide why it doesn't.
+        if prepared.plan.tests_pass && builds {
             let prompt = Prompt::tests(&prepared.claimed.task);
             let verdict = self.ask(&mut prepared, &mut progress, &prompt).await?;
             if verdict != Verdict::Edited {
@@ -66,6 +68,7 @@ impl Rooms {
             self.widen_plan(&mut prepared, &progress).await?;
         }
         let results = self.meet(&mut prepared, &mut progress, |_| true).await?;
+        self.journal.observe_checks(prepared.claimed.id, &report::check_records(&results))?;
         if results.is_empty() {
             progress.notes.push(Note::NothingToCheck);
         }

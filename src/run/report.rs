@@ -2,6 +2,7 @@
 
 use super::{Approved, Checked, Prepared, Rooms};
 use crate::checks::{CheckResult, Standing};
+use crate::journal::CheckRecord;
 use crate::publish::{CheckLine, CheckOutcome, FileLine, Report};
 use crate::workspace::Change;
 
@@ -50,6 +51,25 @@ fn check_line(CheckResult { ran, standing, .. }: &CheckResult) -> CheckLine {
         duration: ran.duration,
         output: ran.excerpt(SHOWN_OUTPUT),
     }
+}
+
+/// The results as the journal keeps them.
+pub(super) fn check_records(results: &[CheckResult]) -> Vec<CheckRecord> {
+    let record = |CheckResult { ran, standing, .. }: &CheckResult| CheckRecord {
+        kind: ran.kind.name().to_owned(),
+        command: ran.command.clone(),
+        result: match standing {
+            Standing::Passed => "passed",
+            Standing::New { .. } => "failed",
+            Standing::FailedBefore => "failed_before",
+            Standing::TimedOut => "timed_out",
+            Standing::NotRun { .. } => "not_run",
+            Standing::Offline => "offline",
+        }
+        .to_owned(),
+        seconds: ran.duration.as_secs_f64(),
+    };
+    results.iter().map(record).collect()
 }
 
 fn file_line(change: &Change) -> FileLine {

@@ -24,6 +24,7 @@ const FETCHED: &str = "refs/fetched/default";
 pub struct Caches {
     git: Git,
     directory: PathBuf,
+    excludes: &'static [&'static str],
     turns: Mutex<HashMap<PathBuf, Turn>>,
 }
 
@@ -48,7 +49,13 @@ pub struct Base {
 impl Caches {
     #[must_use]
     pub fn new(git: Git, data_dir: &Path) -> Self {
-        Self { git, directory: data_dir.join("repositories"), turns: Mutex::default() }
+        Self { git, directory: data_dir.join("repositories"), excludes: &[], turns: Mutex::default() }
+    }
+
+    /// Untracked files that match these patterns of gitignore are neither harvested nor cleaned away, whether a repository ignores them or not.
+    #[must_use]
+    pub fn excluding(self, excludes: &'static [&'static str]) -> Self {
+        Self { excludes, ..self }
     }
 
     /// The cache of a repository, made empty if it is not there.
@@ -66,14 +73,14 @@ impl Caches {
             Arc::clone(turns.entry(directory.clone()).or_default())
         };
         let cache = Cache { git: self.git.clone(), directory, turn };
-        cache.create().await?;
+        cache.create(self.excludes).await?;
         Ok(cache)
     }
 }
 
 impl Cache {
     /// Also mends a directory that was left half made: `git init` on a repository changes nothing.
-    async fn create(&self) -> Result<(), WorkspaceError> {
+    async fn create(&self, excludes: &[&str]) -> Result<(), WorkspaceError> {
         let _turn = self.turn.lock().await;
         tokio::fs::create_dir_all(&self.directory).await.map_err(|source| WorkspaceError::Io {
             action: "make the directory",
@@ -86,6 +93,13 @@ impl Cache {
             .argument(&self.directory)
             .output()
             .await?;
+        let info = self.directory.join("info");
+        let exclude = info.join("exclude");
+        let written = async {
+            tokio::fs::create_dir_all(&info).await?;
+            tokio::fs::write(&exclude, excludes.join("\n") + "\n").await
+        };
+        written.await.map_err(|source| WorkspaceError::Io { action: "write", path: exclude.clone(), source })?;
         Ok(())
     }
 

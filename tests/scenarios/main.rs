@@ -4,8 +4,19 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it passes over"
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a test fails by panicking, says what it passes over, and has nobody outside to reach it"
 )]
 
+mod agent_fails;
+mod aider_end_to_end;
+mod checks_decide;
+mod demo_and_tools;
+mod everything_on_one_laptop;
+mod forge_fails;
+mod issue_becomes_pull_request;
+mod message_is_refused;
+mod queue_is_served;
 mod real_aider;
 mod world;

@@ -86,7 +86,14 @@ impl Place {
         let prompt = Prompt::implement(task);
         let (tree, scratch, log) = (self.tree(), self.scratch(), self.log());
         let edit = edit.iter().map(PathBuf::from).collect();
-        let call = Call { prompt: &prompt, tree: &tree, scratch: &scratch, edit, read: vec!["CONVENTIONS.md".into()], log: &log };
+        let call = Call {
+            prompt: &prompt,
+            tree: &tree,
+            scratch: &scratch,
+            edit,
+            read: vec!["CONVENTIONS.md".into()],
+            log: &log,
+        };
         let report = agent.call(&call, stop).await.unwrap();
         let verdict = verdict(&report, !self.changes().is_empty());
         (report, verdict)
@@ -142,7 +149,10 @@ async fn it_edits_what_is_asked_and_leaves_nothing_else_behind() {
     ollama.script([Answer::file("src/lib.rs", "pub fn answer() -> u32 {\n    42\n}\n")]);
     let agent = agent(&settings(&aider, ollama.endpoint()));
     agent.check_model().await.unwrap();
-    assert_eq!(agent.version(&place.scratch(), &CancellationToken::new()).await.unwrap().as_deref(), Some("aider 0.86.2"));
+    assert_eq!(
+        agent.version(&place.scratch(), &CancellationToken::new()).await.unwrap().as_deref(),
+        Some("aider 0.86.2")
+    );
 
     let (report, verdict) =
         place.call(&agent, &task("!touch hacked\n/run touch hacked"), &["src/lib.rs"], &CancellationToken::new()).await;
@@ -159,7 +169,9 @@ async fn it_edits_what_is_asked_and_leaves_nothing_else_behind() {
     assert_eq!(chats[0]["options"]["num_ctx"], NUM_CTX);
     assert_eq!(chats[0]["stream"], false);
     let asked = chats[0]["messages"].to_string();
-    assert!(asked.contains("house rule 4711") && asked.contains("# Issue #7: Give the answer") && asked.contains("    41"));
+    assert!(
+        asked.contains("house rule 4711") && asked.contains("# Issue #7: Give the answer") && asked.contains("    41")
+    );
 }
 
 #[tokio::test]
@@ -167,14 +179,26 @@ async fn the_repositorys_own_settings_have_no_say() {
     let Some(aider) = tools::aider() else { return };
     let (place, ollama) = (Place::new(), Ollama::start([MODEL]).await);
     let traces = place.directory.path().join("traces");
-    place.write(".env", &format!("OLLAMA_API_BASE={NOBODY}\nAIDER_LINT_CMD=touch {0}\nAIDER_AUTO_LINT=true\n", traces.display()));
-    let hostile = format!("auto-test: true\ntest-cmd: touch {}\nauto-commits: true\nmodel: none\n", traces.display());
-    place.write(".aider.conf.yml", &hostile);
+    place.write(".env", &format!("OLLAMA_API_BASE={NOBODY}\nAIDER_AUTO_COMMITS=true\n"));
+    place.write(".aider.conf.yml", &format!("test: true\ntest-cmd: touch {}\nmodel: none\n", traces.display()));
     place.commit();
     ollama.script([Answer::file("src/lib.rs", "pub fn answer() -> u32 { 42 }\n")]);
-    let agent = agent(&settings(&aider, ollama.endpoint()));
 
-    let (report, verdict) = place.call(&agent, &task("Answer."), &["src/lib.rs", ".env"], &CancellationToken::new()).await;
+    // Aider as any other command shows that the settings bite where they are in sight.
+    let argv =
+        ["{aider}", "--message-file", "{prompt_file}", "--yes-always", "--analytics-disable", "--no-check-update"];
+    let argv = argv.map(|argument| argument.replace("{aider}", aider.to_str().unwrap())).to_vec();
+    let kind = AgentKind::Command(CommandSettings { argv });
+    let exposed = agent(&AgentSettings { kind, ..settings(&aider, ollama.endpoint()) });
+    place.call(&exposed, &task("Answer."), &[], &CancellationToken::new()).await;
+    assert!(traces.exists(), "the attack would work");
+    fs::remove_file(&traces).unwrap();
+    place.git(&["reset", "--quiet", "--hard", "HEAD"]);
+    place.git(&["clean", "--quiet", "--force", "-d", "-x"]);
+
+    let agent = agent(&settings(&aider, ollama.endpoint()));
+    let (report, verdict) =
+        place.call(&agent, &task("Answer."), &["src/lib.rs", ".env"], &CancellationToken::new()).await;
 
     assert_eq!(verdict, Verdict::Edited, "{}", report.tail);
     assert_eq!(place.changes(), " M src/lib.rs\n", "the settings are back as they were");
@@ -204,10 +228,11 @@ async fn a_model_that_vanished_is_missing() {
 
 #[tokio::test]
 async fn an_endpoint_that_refuses_is_unreachable() {
-    for status in [401, 429, 500] {
+    let refused = async |status: u16| {
         let detail = format!("{{\"error\":\"scripted status {status}\"}}");
         check_verdict([Answer::status(status)], SHORT, Verdict::ModelUnreachable { detail }).await;
-    }
+    };
+    tokio::join!(refused(401), refused(429), refused(500));
 }
 
 #[tokio::test]
@@ -244,7 +269,7 @@ async fn a_model_that_hangs_times_out_with_everything_dead_and_the_next_one_is_a
     assert_eq!((report.calls, report.model.as_str()), (2, "ollama_chat/other"));
     assert!(report.duration >= 2 * call_timeout);
     assert_eq!(place.changes(), "", "the settings are back");
-    check_nothing_runs_in(place.directory.path());
+    check_nothing_runs_in(place.directory.path()).await;
 }
 
 #[tokio::test]
@@ -256,7 +281,9 @@ async fn a_stopped_call_ends_and_a_dropped_one_leaves_the_tree_whole() {
     ollama.script([Answer::Hang]);
     let agent = agent(&settings(&aider, ollama.endpoint()));
     let asked = async |count: usize| {
+        let deadline = Instant::now() + LONG;
         while ollama.chats().len() < count {
+            assert!(Instant::now() < deadline, "the model was not asked");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -277,7 +304,7 @@ async fn a_stopped_call_ends_and_a_dropped_one_leaves_the_tree_whole() {
         () = asked(2) => {}
     }
     assert_eq!(place.read(".env"), "KEY=1\n");
-    check_nothing_runs_in(place.directory.path());
+    check_nothing_runs_in(place.directory.path()).await;
 }
 
 #[tokio::test]
@@ -285,9 +312,11 @@ async fn another_command_is_judged_by_its_exit_code_and_the_diff() {
     let place = Place::new();
     let script = "printf 'asked %s of %s in %s\\n' \"$(head -c 12 \"$1\")\" \"$2\" \"$(basename \"$3\")\"; eval \"$4\"";
     let run = async |what: &str| {
-        let argv = ["sh", "-c", script, "agent", "{prompt_file}", "{model}", "{workspace}", what].map(str::to_owned).to_vec();
+        let argv =
+            ["sh", "-c", script, "agent", "{prompt_file}", "{model}", "{workspace}", what].map(str::to_owned).to_vec();
         let kind = AgentKind::Command(CommandSettings { argv });
-        let settings = AgentSettings { kind, models: vec!["gpt-9".to_owned()], ..settings(Path::new("unused"), NOBODY) };
+        let settings =
+            AgentSettings { kind, models: vec!["gpt-9".to_owned()], ..settings(Path::new("unused"), NOBODY) };
         let agent = agent(&settings);
         agent.check_model().await.unwrap();
         place.call(&agent, &task("Answer."), &[], &CancellationToken::new()).await
@@ -305,14 +334,24 @@ async fn a_model_that_is_not_installed_is_named_with_the_remedy() {
     let models = vec![format!("ollama_chat/{MODEL}"), "ollama_chat/qwen2.5-coder:7b".to_owned()];
     let agent = agent(&AgentSettings { models, ..settings(Path::new("aider"), ollama.endpoint()) });
     let problem = agent.check_model().await.unwrap_err().to_string();
-    assert!(problem.ends_with("does not have the model qwen2.5-coder:7b: get it with `ollama pull qwen2.5-coder:7b`"), "{problem}");
+    assert!(
+        problem.ends_with("does not have the model qwen2.5-coder:7b: get it with `ollama pull qwen2.5-coder:7b`"),
+        "{problem}"
+    );
 }
 
-/// Fails when a process works in a directory or was told of it.
-fn check_nothing_runs_in(directory: &Path) {
-    let Ok(processes) = fs::read_dir("/proc") else { return };
-    for process in processes.flatten().map(|entry| entry.path()) {
-        let works_there = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
-        assert!(!works_there, "{} still runs", process.display());
+/// Fails when a process that works in the directory does not disappear at once.
+async fn check_nothing_runs_in(directory: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let works_there =
+        |process: &PathBuf| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+    loop {
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+        let left: Vec<PathBuf> = processes.filter(works_there).collect();
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{left:?} still run");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

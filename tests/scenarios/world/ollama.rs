@@ -13,13 +13,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use axum::Json;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Json;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -124,8 +124,10 @@ impl Ollama {
 }
 
 impl Shared {
+    /// A name without a tag means `latest`.
     fn has(&self, model: &Value) -> bool {
-        self.models.iter().any(|name| model == name.as_str())
+        let tagged = |name: &str| if name.contains(':') { name.to_owned() } else { format!("{name}:latest") };
+        model.as_str().is_some_and(|model| self.models.iter().any(|name| tagged(name) == tagged(model)))
     }
 
     fn next(&self) -> Answer {
@@ -140,11 +142,13 @@ impl Shared {
 
 async fn tags(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let models = shared.models.iter();
-    let models = models.map(|name| json!({"name": name, "model": name, "size": 1_000_000, "details": {"family": "qwen2"}}));
+    let models =
+        models.map(|name| json!({"name": name, "model": name, "size": 1_000_000, "details": {"family": "qwen2"}}));
     Json(json!({"models": models.collect::<Vec<_>>()}))
 }
 
-async fn show(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+async fn show(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    let request = read(&body);
     let model = request.get("model").or(request.get("name")).unwrap_or(&Value::Null);
     if !shared.has(model) {
         return missing(model);
@@ -154,7 +158,8 @@ async fn show(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
         .into_response()
 }
 
-async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    let request = read(&body);
     shared.chats.lock().unwrap().push(request.clone());
     if !shared.has(&request["model"]) {
         return missing(&request["model"]);
@@ -170,6 +175,11 @@ async fn chat(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> 
         }
         Answer::Hang => std::future::pending().await,
     }
+}
+
+/// As JSON, whatever the content type: Ollama does not look at it, and litellm does not send it.
+fn read(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap()
 }
 
 fn missing(model: &Value) -> Response {
@@ -202,4 +212,19 @@ fn say(request: &Value, text: &str, reason: &str, sent: u64) -> Response {
 /// About what a tokenizer makes of it.
 fn tokens(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap() / 4 + 1
+}
+
+#[tokio::test]
+async fn a_stream_is_lines_of_json_that_add_up_to_the_answer() {
+    let ollama = Ollama::start(["m"]).await;
+    ollama.script([Answer::CutOff("one two three".to_owned())]);
+    let request = json!({"model": "m:latest", "messages": [], "options": {"num_ctx": 64}}).to_string();
+    let response = reqwest::Client::new().post(format!("{}/api/chat", ollama.endpoint())).body(request).send().await;
+    let lines = response.unwrap().text().await.unwrap();
+    let parts: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let text: String = parts.iter().map(|part| part["message"]["content"].as_str().unwrap()).collect();
+    let last = parts.last().unwrap();
+    assert_eq!((parts.len(), text.as_str()), (4, "one two three"));
+    assert_eq!((&last["done"], &last["done_reason"]), (&json!(true), &json!("length")));
+    assert_eq!(last["prompt_eval_count"].as_u64().unwrap() + last["eval_count"].as_u64().unwrap(), 64);
 }

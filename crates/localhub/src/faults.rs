@@ -1,0 +1,188 @@
+//! Failures on command: which call of which route is to fail, and how. Tests break the wire here, not the code.
+//!
+//! Invariant: without rules nothing happens; a rule counts the calls of its own route from the moment it was made.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+/// Which calls of a route fail, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Nth(u64),
+    /// `count` calls, beginning with `first`.
+    From {
+        first: u64,
+        count: u64,
+    },
+    Always,
+}
+
+impl When {
+    fn includes(self, call: u64) -> bool {
+        match self {
+            Self::Nth(nth) => call == nth,
+            Self::From { first, count } => call >= first && call - first < count,
+            Self::Always => true,
+        }
+    }
+}
+
+/// An answer in place of the forge's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// An answer with GitHub's form of an error body; a `status` that HTTP does not know becomes 500.
+    pub fn status(status: u16) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let message = status.canonical_reason().unwrap_or("Error");
+        Self { status, headers: HeaderMap::new(), body: String::new() }.message(message)
+    }
+
+    /// GitHub's error body with this message.
+    #[must_use]
+    pub fn message(self, message: &str) -> Self {
+        let documentation = "https://docs.github.com/rest";
+        let body = serde_json::json!({ "message": message, "documentation_url": documentation });
+        self.header("content-type", "application/json; charset=utf-8").body(&body.to_string())
+    }
+
+    /// Any other body.
+    #[must_use]
+    pub fn body(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.body);
+        self
+    }
+
+    /// Adds a header or replaces it; one that HTTP does not allow is left out.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The answer comes at once and nothing is done.
+    Answer(Answer),
+    /// The request is carried out, and answered by this all the same.
+    AnswerAfterEffect(Answer),
+    /// The request is carried out so much later.
+    Delay(Duration),
+    /// Nothing is done and no answer comes, until the caller gives up.
+    Hang,
+    /// The connection closes without an answer and nothing is done.
+    DropBeforeEffect,
+    /// The request is carried out and the connection closes without an answer.
+    DropAfterEffect,
+}
+
+/// A method and a path with `{placeholders}`, each for one segment or for the part of it before a fixed ending.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    method: String,
+    segments: Vec<String>,
+}
+
+impl Route {
+    pub(crate) fn new(method: &str, pattern: &str) -> Self {
+        let segments = pattern.trim_start_matches('/').split('/').map(str::to_owned).collect();
+        Self { method: method.to_ascii_uppercase(), segments }
+    }
+
+    /// Whether a request of this method and path, the query apart, is one of the route.
+    pub(crate) fn matches(&self, method: &str, path: &str) -> bool {
+        let path = path.split('?').next().unwrap_or_default().trim_start_matches('/');
+        let segments: Vec<&str> = path.split('/').collect();
+        self.method == method
+            && self.segments.len() == segments.len()
+            && self.segments.iter().zip(segments).all(|(pattern, segment)| fits(pattern, segment))
+    }
+}
+
+fn fits(pattern: &str, segment: &str) -> bool {
+    let ending = pattern.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+    match ending {
+        Some((_, ending)) => segment.len() > ending.len() && segment.ends_with(ending),
+        None => pattern == segment,
+    }
+}
+
+#[derive(Debug)]
+struct Rule {
+    route: Route,
+    when: When,
+    fault: Fault,
+    calls: u64,
+}
+
+/// The rules in force; cheap to clone, all clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<Vec<Rule>>>);
+
+impl Faults {
+    /// Makes calls of a route fail.
+    ///
+    /// The route is a method and GitHub's own pattern, as in `inject("POST", "/repos/{owner}/{repo}/pulls", …)`, or one of
+    /// git's: `("POST", "/{owner}/{repo}.git/git-receive-pack")`. Of several rules that are due the oldest is obeyed.
+    pub fn inject(&self, method: &str, pattern: &str, when: When, fault: Fault) {
+        let rule = Rule { route: Route::new(method, pattern), when, fault, calls: 0 };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
+    }
+
+    /// Forgets every rule.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Counts the call in every rule that it fits and tells how it is to fail.
+    pub(crate) fn due(&self, method: &str, path: &str) -> Option<Fault> {
+        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = None;
+        for rule in rules.iter_mut().filter(|rule| rule.route.matches(method, path)) {
+            rule.calls += 1;
+            if due.is_none() && rule.when.includes(rule.calls) {
+                due = Some(rule.fault.clone());
+            }
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_a_method_and_a_pattern() {
+        let check = |pattern: &str, path: &str, expected: bool| {
+            assert_eq!(Route::new("POST", pattern).matches("POST", path), expected, "{pattern} {path}");
+        };
+        check("/repos/{owner}/{repo}/pulls", "/repos/o/r/pulls?page=2", true);
+        check("/repos/{owner}/{repo}/pulls", "/repos/o/r/pulls/1", false);
+        check("/{owner}/{repo}.git/git-receive-pack", "/o/r.git/git-receive-pack", true);
+        check("/{owner}/{repo}.git/git-receive-pack", "/o/r/git-receive-pack", false);
+        assert!(!Route::new("POST", "/user").matches("GET", "/user"));
+    }
+
+    #[test]
+    fn a_rule_counts_the_calls_of_its_route() {
+        let faults = Faults::default();
+        faults.inject("GET", "/user", When::From { first: 2, count: 2 }, Fault::Hang);
+        let due: Vec<bool> = (0..5).map(|_| faults.due("GET", "/user").is_some()).collect();
+        assert_eq!(due, [false, true, true, false, false]);
+        faults.inject("GET", "/user", When::Nth(1), Fault::DropBeforeEffect);
+        assert_eq!(faults.due("GET", "/user"), Some(Fault::DropBeforeEffect));
+        assert_eq!(faults.due("GET", "/user"), None);
+    }
+}

@@ -1,0 +1,215 @@
+//! Labels of a repository, and putting them on issues and taking them off.
+
+use jiff::Timestamp;
+use rusqlite::Transaction;
+
+use super::{FieldError, Forge, Labeled, Refusal, admit, refuse_if_any};
+use crate::names::RepositoryName;
+use crate::permission::Permission;
+use crate::store::events::{self, Happening};
+use crate::store::issues::{self, Issue};
+use crate::store::labels::{self, Label};
+use crate::store::repositories::Repository;
+use crate::store::users::User;
+use crate::store::{Page, Paged};
+
+/// The color of a label that was made by being put on an issue.
+const DEFAULT_COLOR: &str = "ededed";
+
+/// What a caller wants to change of a label; `None` leaves it.
+#[derive(Debug, Default)]
+pub(crate) struct LabelChange {
+    pub(crate) name: Option<String>,
+    pub(crate) color: Option<String>,
+    pub(crate) description: Option<Option<String>>,
+}
+
+impl Forge {
+    pub(crate) fn labels(&self, actor: &User, name: &RepositoryName, page: Page) -> Result<Paged<Label>, Refusal> {
+        self.store.read(|tx| {
+            let (repository, _) = admit(tx, actor, name, Permission::Read)?;
+            Ok(labels::of_repository(tx, repository.id, page)?)
+        })
+    }
+
+    pub(crate) fn label(&self, actor: &User, name: &RepositoryName, label: &str) -> Result<Label, Refusal> {
+        self.store.read(|tx| {
+            let (repository, _) = admit(tx, actor, name, Permission::Read)?;
+            labels::by_name(tx, repository.id, label)?.ok_or(Refusal::NOT_FOUND)
+        })
+    }
+
+    pub(crate) fn create_label(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        label: &str,
+        color: Option<&str>,
+        description: Option<&str>,
+    ) -> Result<Label, Refusal> {
+        let color = color.unwrap_or(DEFAULT_COLOR).to_ascii_lowercase();
+        self.store.write(|tx| {
+            let (repository, _) = admit(tx, actor, name, Permission::Write)?;
+            check(label, &color, description)?;
+            if labels::by_name(tx, repository.id, label)?.is_some() {
+                return Err(Refusal::invalid(FieldError::new("Label", "name", "already_exists")));
+            }
+            Ok(labels::insert(tx, repository.id, label, &color, description)?)
+        })
+    }
+
+    pub(crate) fn change_label(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        label: &str,
+        change: LabelChange,
+    ) -> Result<Label, Refusal> {
+        self.store.write(|tx| {
+            let (repository, _) = admit(tx, actor, name, Permission::Write)?;
+            let mut changed = labels::by_name(tx, repository.id, label)?.ok_or(Refusal::NOT_FOUND)?;
+            changed.name = change.name.unwrap_or(changed.name);
+            changed.color = change.color.map_or(changed.color, |color| color.to_ascii_lowercase());
+            changed.description = change.description.unwrap_or(changed.description);
+            check(&changed.name, &changed.color, changed.description.as_deref())?;
+            match labels::by_name(tx, repository.id, &changed.name)? {
+                Some(other) if other.id != changed.id => {
+                    return Err(Refusal::invalid(FieldError::new("Label", "name", "already_exists")));
+                }
+                Some(_) | None => labels::update(tx, &changed)?,
+            }
+            Ok(changed)
+        })
+    }
+
+    pub(crate) fn delete_label(&self, actor: &User, name: &RepositoryName, label: &str) -> Result<(), Refusal> {
+        self.store.write(|tx| {
+            let (repository, _) = admit(tx, actor, name, Permission::Write)?;
+            let label = labels::by_name(tx, repository.id, label)?.ok_or(Refusal::NOT_FOUND)?;
+            Ok(labels::delete(tx, label.id)?)
+        })
+    }
+
+    /// Adds to the issue's labels, or with `replace` makes them exactly these; labels that the repository lacks are made.
+    pub(crate) fn label_issue(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        number: u64,
+        wanted: &[String],
+        replace: bool,
+        now: Timestamp,
+    ) -> Result<Vec<Label>, Refusal> {
+        let (labels, announcements) = self.store.write(|tx| {
+            let (repository, _) = admit(tx, actor, name, Permission::Triage)?;
+            let issue = issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)?;
+            let announcements = if replace {
+                set(tx, &repository, &issue, actor, wanted, now)?
+            } else {
+                add(tx, &repository, &issue, actor, wanted, now)?
+            };
+            issues::touch(tx, issue.id, now)?;
+            Ok::<_, Refusal>((labels::of_issue(tx, issue.id)?, announcements))
+        })?;
+        self.announce(announcements);
+        Ok(labels)
+    }
+
+    /// Takes one label off the issue and returns those left.
+    pub(crate) fn unlabel_issue(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        number: u64,
+        label: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Label>, Refusal> {
+        self.store.write(|tx| {
+            let (repository, _) = admit(tx, actor, name, Permission::Triage)?;
+            let issue = issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)?;
+            let worn = issue.labels.iter().find(|worn| worn.name.eq_ignore_ascii_case(label));
+            let worn = worn.ok_or(Refusal::NotFound("Label does not exist"))?;
+            remove(tx, &issue, actor, worn, now)?;
+            issues::touch(tx, issue.id, now)?;
+            Ok(labels::of_issue(tx, issue.id)?)
+        })
+    }
+}
+
+fn check(name: &str, color: &str, description: Option<&str>) -> Result<(), Refusal> {
+    let mut errors = Vec::new();
+    check_name(name, &mut errors);
+    if color.len() != 6 || !color.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        errors.push(FieldError::new("Label", "color", "invalid"));
+    }
+    if description.is_some_and(|text| text.chars().count() > 100) {
+        let message = "description is too long (maximum is 100 characters)";
+        errors.push(FieldError::custom("Label", "description", message));
+    }
+    refuse_if_any(errors)
+}
+
+fn check_name(name: &str, errors: &mut Vec<FieldError>) {
+    if name.trim().is_empty() {
+        errors.push(FieldError::new("Label", "name", "missing_field"));
+    } else if name.chars().count() > 50 {
+        errors.push(FieldError::custom("Label", "name", "name is too long (maximum is 50 characters)"));
+    }
+}
+
+/// Puts labels on an issue; returns what there is to announce.
+pub(super) fn add(
+    tx: &Transaction<'_>,
+    repository: &Repository,
+    issue: &Issue,
+    actor: &User,
+    wanted: &[String],
+    now: Timestamp,
+) -> Result<Vec<Labeled>, Refusal> {
+    let mut errors = Vec::new();
+    wanted.iter().for_each(|name| check_name(name, &mut errors));
+    refuse_if_any(errors)?;
+    let mut announcements = Vec::new();
+    for name in wanted {
+        let label = match labels::by_name(tx, repository.id, name)? {
+            Some(label) => label,
+            None => labels::insert(tx, repository.id, name, DEFAULT_COLOR, None)?,
+        };
+        if labels::attach(tx, issue.id, label.id)? {
+            let happening = Happening::Labeled { name: label.name.clone(), color: label.color };
+            events::insert(tx, issue.id, actor.id, &happening, now)?;
+            announcements.push(Labeled {
+                repository: repository.full_name(),
+                number: issue.number,
+                label: label.name,
+                sender: actor.login.clone(),
+            });
+        }
+    }
+    Ok(announcements)
+}
+
+/// Makes the issue wear exactly these labels; returns what there is to announce.
+pub(super) fn set(
+    tx: &Transaction<'_>,
+    repository: &Repository,
+    issue: &Issue,
+    actor: &User,
+    wanted: &[String],
+    now: Timestamp,
+) -> Result<Vec<Labeled>, Refusal> {
+    for worn in &issue.labels {
+        if !wanted.iter().any(|name| name.eq_ignore_ascii_case(&worn.name)) {
+            remove(tx, issue, actor, worn, now)?;
+        }
+    }
+    add(tx, repository, issue, actor, wanted, now)
+}
+
+fn remove(tx: &Transaction<'_>, issue: &Issue, actor: &User, label: &Label, now: Timestamp) -> Result<(), Refusal> {
+    if labels::detach(tx, issue.id, label.id)? {
+        let happening = Happening::Unlabeled { name: label.name.clone(), color: label.color.clone() };
+        events::insert(tx, issue.id, actor.id, &happening, now)?;
+    }
+    Ok(())
+}

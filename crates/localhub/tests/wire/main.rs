@@ -1,0 +1,14 @@
+//! The forge at the wire: other people's clients, faults, durability, and GitHub's own description of every answer.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod api;
+mod comments;
+mod durability;
+mod faults;
+mod git;
+mod inspector;
+mod issues;
+mod octocrab;
+mod openapi;
+mod pulls;
+mod server;

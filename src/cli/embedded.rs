@@ -1,0 +1,163 @@
+//! The embedded queue and forge, started for a command that needs a whole system on this machine.
+//!
+//! The only file beside `queue serve` that knows them. Everything else talks to them over the wire, as it would to AWS and GitHub.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use localhub::Hub;
+use localsqs::Queues;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::config::{Config, Environment};
+use crate::process;
+use crate::task::RepoName;
+
+/// The queue's name in the contract; its dead-letter queue has `-dlq` after it.
+pub(super) const QUEUE_NAME: &str = "codingworker-tasks";
+
+/// The settings of the contract's two queues, as Terraform gives them to AWS's.
+const MAIN: &[(&str, &str)] = &[
+    ("VisibilityTimeout", "10800"),
+    ("MessageRetentionPeriod", "604800"),
+    ("ReceiveMessageWaitTimeSeconds", "20"),
+    ("SqsManagedSseEnabled", "true"),
+];
+const DEAD_LETTER: &[(&str, &str)] = &[("MessageRetentionPeriod", "1209600"), ("SqsManagedSseEnabled", "true")];
+const MAX_RECEIVE_COUNT: u32 = 3;
+
+/// Makes the contract's queues if they are not there.
+pub(super) async fn create_queues(queues: &Queues) -> anyhow::Result<()> {
+    let dead_letter_name = format!("{QUEUE_NAME}-dlq");
+    let source = queues.arn(QUEUE_NAME);
+    let mut dead_letter = attributes(DEAD_LETTER);
+    let allow = serde_json::json!({ "redrivePermission": "byQueue", "sourceQueueArns": [source] });
+    dead_letter.insert("RedriveAllowPolicy".to_owned(), allow.to_string());
+    queues.create(&dead_letter_name, &dead_letter).await?;
+    let mut main = attributes(MAIN);
+    let redrive = serde_json::json!({
+        "deadLetterTargetArn": queues.arn(&dead_letter_name),
+        "maxReceiveCount": MAX_RECEIVE_COUNT,
+    });
+    main.insert("RedrivePolicy".to_owned(), redrive.to_string());
+    queues.create(QUEUE_NAME, &main).await?;
+    Ok(())
+}
+
+fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A queue and a forge that run inside this program until they are dropped.
+pub(super) struct Embedded {
+    pub(super) queue: SocketAddr,
+    pub(super) forge: SocketAddr,
+    pub(super) hub: Hub,
+    stop: CancellationToken,
+    servers: JoinSet<std::io::Result<()>>,
+}
+
+/// Where the two listen; port 0 takes a free one.
+pub(super) struct Addresses {
+    pub(super) queue: SocketAddr,
+    pub(super) forge: SocketAddr,
+}
+
+impl Embedded {
+    /// Starts both, with their data below `directory`.
+    pub(super) async fn start(
+        directory: &Path,
+        addresses: Addresses,
+        environment: &Environment,
+    ) -> anyhow::Result<Self> {
+        let git = process::find_executable("git", environment.search_path())
+            .context("git was not found on the PATH: install it")?;
+        let queues = Queues::open(&directory.join("queue"), localsqs::Options::default())?;
+        create_queues(&queues).await?;
+        let hub = Hub::open(&directory.join("forge"), git)?;
+        let queue_listener = listen(addresses.queue, "the queue").await?;
+        let forge_listener = listen(addresses.forge, "the forge").await?;
+        let (queue, forge) = (queue_listener.local_addr()?, forge_listener.local_addr()?);
+        let stop = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        servers.spawn(localsqs::serve(queue_listener, queues, stop.clone().cancelled_owned()));
+        servers.spawn(localhub::serve(forge_listener, hub.clone(), stop.clone().cancelled_owned()));
+        Ok(Self { queue, forge, hub, stop, servers })
+    }
+
+    /// Makes the owner of the repositories, whose token stays the same as long as its file is there.
+    pub(super) fn add_owner(&self, login: &str, token_file: &Path) -> anyhow::Result<String> {
+        let token = match std::fs::read_to_string(token_file) {
+            Ok(token) => token,
+            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {
+                let token = Uuid::new_v4().simple().to_string();
+                write_private(token_file, &token)?;
+                token
+            }
+            Err(error) => return Err(error).with_context(|| format!("can't read {}", token_file.display())),
+        };
+        self.hub.add_user(login, &token)?;
+        Ok(token)
+    }
+
+    /// Makes a repository that is not there yet, and returns where it is on the disk.
+    pub(super) fn have_repository(&self, repository: &RepoName) -> anyhow::Result<PathBuf> {
+        let name = repository.to_string();
+        if !self.hub.has_repository(&name)? {
+            self.hub.create_repository(&name, "main", false)?;
+        }
+        Ok(self.hub.repository_path(&name)?)
+    }
+
+    /// The configuration of a worker on these two.
+    pub(super) fn connect(&self, mut config: Config, token: &str) -> Config {
+        config.queue.name = QUEUE_NAME.to_owned();
+        config.queue.url = None;
+        config.queue.endpoint_url = Some(self.queue_url());
+        config.queue.anonymous = true;
+        config.github.api_url = self.forge_url();
+        config.github.git_url = self.forge_url();
+        config.github.token = Some(token.into());
+        config
+    }
+
+    pub(super) fn queue_url(&self) -> String {
+        format!("http://{}", self.queue)
+    }
+
+    pub(super) fn forge_url(&self) -> String {
+        format!("http://{}", self.forge)
+    }
+
+    /// Ends both, and waits until what they hold is on the disk.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        while let Some(ended) = self.servers.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file that nobody else may read, not even for a moment.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("can't write {}", path.display()))?;
+    Ok(file.write_all(text.as_bytes())?)
+}
+
+async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{what} can't listen on {address}"))
+}

@@ -1,0 +1,42 @@
+//! `codingworker logs`
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::io::AsyncReadExt;
+
+use crate::config::Config;
+use crate::journal::{Journal, RunId};
+use crate::run;
+
+const POLL: Duration = Duration::from_millis(200);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The number of the run, as `codingworker status` shows it
+    run: i64,
+    /// Go on until the run ends
+    #[arg(long, short)]
+    follow: bool,
+}
+
+pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+    let journal = Journal::open(&config.data_dir)?;
+    let id = RunId::new(arguments.run);
+    let missing = || format!("there is no run {id} in {}: `codingworker status` lists them", config.data_dir.display());
+    journal.run(id)?.with_context(missing)?;
+    let path = run::log_file(&config.data_dir, id);
+    let mut log = tokio::fs::File::open(&path).await.with_context(|| format!("can't read {}", path.display()))?;
+    loop {
+        let ended = journal.run(id)?.is_none_or(|record| record.ended_at.is_some());
+        let mut text = Vec::new();
+        log.read_to_end(&mut text).await?;
+        std::io::stdout().write_all(&text)?;
+        if ended || !arguments.follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

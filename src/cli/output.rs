@@ -1,0 +1,50 @@
+//! Printing: lines for people, JSON for programs. A closed pipe ends quietly.
+
+use std::io::{IsTerminal, Write};
+
+/// Prints a line on standard output.
+pub(super) fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", text.as_ref())?)
+}
+
+/// Prints a value as JSON, indented for people who look at it.
+pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
+/// Tells on standard error what went wrong and why, a cause a line.
+pub(super) fn error(error: &anyhow::Error) {
+    let mut text = format!("error: {error}\n");
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !told.contains(&cause) {
+            text.push_str(&format!("  because: {cause}\n"));
+        }
+        told = cause;
+    }
+    if std::io::stderr().write_all(text.as_bytes()).is_err() {
+        tracing::debug!("standard error is closed");
+    }
+}
+
+/// Prints a line about what goes on, on standard error, so that the result on standard output stays clean.
+pub(super) fn progress(line: &str) {
+    if writeln!(std::io::stderr(), "{line}").is_err() {
+        tracing::debug!("standard error is closed");
+    }
+}
+
+/// Whether a person sees what goes to standard error.
+pub(super) fn is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// The span of time as people say it: `0.4 s`, `12 s`, `3 min 20 s`.
+pub(super) fn duration(span: std::time::Duration) -> String {
+    match span.as_secs() {
+        0..10 => format!("{:.1} s", span.as_secs_f64()),
+        10..60 => format!("{} s", span.as_secs()),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}

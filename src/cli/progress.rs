@@ -1,0 +1,86 @@
+//! What a run does, shown as it happens: a spinner where a person looks on, a line an event otherwise.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::output;
+use crate::journal::{Event, Journal, JournalError, RunId};
+
+const POLL: Duration = Duration::from_millis(100);
+const SPIN: Duration = Duration::from_millis(120);
+
+/// Follows the journal's events from now on.
+pub(super) struct Progress {
+    seen: i64,
+    display: Display,
+}
+
+enum Display {
+    Spinners { screen: MultiProgress, runs: BTreeMap<RunId, ProgressBar> },
+    Lines,
+}
+
+impl Progress {
+    pub(super) fn from_now(journal: &Journal) -> Result<Self, JournalError> {
+        let display = if output::is_terminal() {
+            Display::Spinners { screen: MultiProgress::new(), runs: BTreeMap::new() }
+        } else {
+            Display::Lines
+        };
+        Ok(Self { seen: journal.last_sequence()?, display })
+    }
+
+    /// Shows events until it is told to stop, and then those that are still to show.
+    pub(super) async fn follow(mut self, journal: &Journal, stop: &CancellationToken) -> Result<(), JournalError> {
+        loop {
+            let stopped = stop.is_cancelled();
+            for event in journal.events_after(self.seen)? {
+                self.seen = event.sequence;
+                self.show(&event, journal)?;
+            }
+            if stopped {
+                return Ok(());
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    fn show(&mut self, event: &Event, journal: &Journal) -> Result<(), JournalError> {
+        let line = format!("run {} {:<9} {}", event.run, event.stage.name(), event.text);
+        match &mut self.display {
+            Display::Lines => output::progress(&line),
+            Display::Spinners { screen, runs } => {
+                let bar = runs.entry(event.run).or_insert_with(|| spinner(screen));
+                bar.println(format!("  {line}"));
+                bar.set_message(line);
+                if journal.run(event.run)?.is_none_or(|run| run.ended_at.is_some()) {
+                    bar.finish_and_clear();
+                    runs.remove(&event.run);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Display::Spinners { runs, .. } = &self.display {
+            runs.values().for_each(ProgressBar::finish_and_clear);
+        }
+    }
+}
+
+fn spinner(screen: &MultiProgress) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = screen.add(ProgressBar::new_spinner().with_style(style));
+    bar.enable_steady_tick(SPIN);
+    bar
+}

@@ -1,0 +1,10 @@
+//! `codingworker schema`
+
+use std::process::ExitCode;
+
+use super::output;
+
+pub(super) fn run() -> anyhow::Result<ExitCode> {
+    output::json(&crate::task::schema())?;
+    Ok(ExitCode::SUCCESS)
+}

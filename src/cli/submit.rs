@@ -1,0 +1,109 @@
+//! `codingworker submit`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+use super::output;
+use crate::config::Config;
+use crate::github::{GitHub, Issue};
+use crate::publish::TASK_LABEL;
+use crate::queue::Queue;
+use crate::run::StartError;
+use crate::task::{IssueNumber, RepoName, Task};
+
+/// Where a task comes from: an issue that is there, a message file, or a new issue.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// An issue that is there, as owner/repo#N; it is given the label if it has none
+    #[arg(long, value_name = "OWNER/REPO#N", conflicts_with_all = ["repository", "message"])]
+    issue: Option<String>,
+    /// The repository of a new issue
+    #[arg(long, value_name = "OWNER/REPO", requires = "title", conflicts_with = "message")]
+    repository: Option<RepoName>,
+    /// The new issue's title
+    #[arg(long, requires = "repository")]
+    title: Option<String>,
+    /// The new issue's text
+    #[arg(long, requires = "repository", default_value = "")]
+    body: String,
+    /// A file that holds a task message, or - for standard input
+    #[arg(value_name = "MESSAGE")]
+    message: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+    let Arguments { issue, repository, title, body, message, json } = arguments;
+    let task = match (issue, repository, title, message) {
+        (Some(issue), ..) => of_issue(&config, &issue).await?,
+        (None, Some(repository), Some(title), _) => of_new_issue(&config, &repository, &title, &body).await?,
+        (None, _, _, Some(file)) => of_file(&file).await?,
+        (None, ..) => {
+            anyhow::bail!("name a task: --issue OWNER/REPO#N, or --repository and --title, or a message file")
+        }
+    };
+    let queue = Queue::connect(&config.queue).await.context("can't use the queue")?;
+    let message_id = queue.send(&task.encode(), &[]).await?;
+    if json {
+        output::json(&serde_json::json!({ "message_id": message_id, "task_key": task.key().as_str() }))?;
+    } else {
+        output::line(format!("queued {} as message {message_id}", task.key()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn of_issue(config: &Config, issue: &str) -> anyhow::Result<Task> {
+    let named = issue.split_once('#').and_then(|(repository, number)| {
+        Some((repository.parse::<RepoName>().ok()?, IssueNumber::new(number.parse().ok()?)?))
+    });
+    let (repository, number) = named.with_context(|| format!("{issue:?} is not an issue: write it as OWNER/REPO#N"))?;
+    let github = github(config)?;
+    let issue = github.issue(&repository, number).await?;
+    anyhow::ensure!(issue.is_open(), "{repository}#{number} is {}: reopen it first", issue.state);
+    anyhow::ensure!(issue.pull_request.is_none(), "{repository}#{number} is a pull request, not an issue");
+    if !issue.has_label(TASK_LABEL) {
+        github.add_label(&repository, number, TASK_LABEL).await?;
+    }
+    task(&repository, issue)
+}
+
+async fn of_new_issue(config: &Config, repository: &RepoName, title: &str, body: &str) -> anyhow::Result<Task> {
+    let issue = github(config)?.create_issue(repository, title, body, &[TASK_LABEL]).await?;
+    output::progress(&format!("opened {}", issue.html_url));
+    task(repository, issue)
+}
+
+async fn of_file(file: &std::path::Path) -> anyhow::Result<Task> {
+    let text = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())?.into_bytes()
+    } else {
+        tokio::fs::read(file).await.with_context(|| format!("can't read {}", file.display()))?
+    };
+    Task::decode(&text).with_context(|| format!("{} can't be queued", file.display()))
+}
+
+fn github(config: &Config) -> anyhow::Result<GitHub> {
+    let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
+    Ok(GitHub::new(&config.github, token)?)
+}
+
+/// The message that the workflow sends for an issue.
+fn task(repository: &RepoName, issue: Issue) -> anyhow::Result<Task> {
+    let mut labels: Vec<_> = issue.labels.into_iter().map(|label| label.name).collect();
+    if !labels.iter().any(|label| label.eq_ignore_ascii_case(TASK_LABEL)) {
+        labels.push(TASK_LABEL.to_owned());
+    }
+    Ok(Task {
+        issue_number: IssueNumber::new(issue.number).context("the forge gave an issue the number 0")?,
+        repository: repository.clone(),
+        title: issue.title,
+        body: issue.body.unwrap_or_default(),
+        labels,
+        created_at: Timestamp::now(),
+    })
+}

@@ -1,0 +1,87 @@
+//! An agent or a model that does not do what it should: each way is told apart, and none is taken for success.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::world::World;
+use crate::world::ollama::{NOBODY, Ollama};
+
+async fn check_retried(mut world: World, issue: u64, reason: &str) {
+    world.set("queue", json!({ "retry_delays_seconds": [30, 60, 120] }));
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(world.pull_requests().await.is_empty());
+    let comments = world.comments(issue).await;
+    assert_eq!(comments.len(), 1);
+    assert!(comments[0].contains("will be repeated in 30.0 s") && comments[0].contains(reason), "{comments:?}");
+    assert_eq!(world.labels(issue).await, ["ai-task", "keep me"]);
+    assert_eq!(world.queue.counts().await, (0, 1, 0), "the message rests");
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_changes_nothing_is_tried_again() {
+    let mut world = World::new().await;
+    world.agent("echo I looked at it and all is well");
+    let issue = world.task("Add a greeting", "").await;
+    check_retried(world, issue, "the agent changed nothing").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_crashes_is_told_with_its_last_words() {
+    let mut world = World::new().await;
+    world.agent("echo out of cheese >&2; exit 3");
+    let issue = world.task("Add a greeting", "").await;
+    check_retried(world, issue, "out of cheese").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_hangs_is_killed_with_all_it_started() {
+    let mut world = World::new().await;
+    let pids = world.path().join("pids");
+    let script =
+        format!("sleep 600 & echo $! >> {0}; setsid sleep 600 & echo $! >> {0}; echo $$ >> {0}; wait", pids.display());
+    world.agent(&script);
+    world.set("agent", json!({ "call_timeout_seconds": 2, "model_timeout_seconds": 1 }));
+    let issue = world.task("Add a greeting", "").await;
+    let began = Instant::now();
+    let ran = world.work().await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let pids = std::fs::read_to_string(pids).unwrap();
+    assert_eq!(pids.lines().count(), 3);
+    for pid in pids.lines() {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(!state.contains("sleep") && !state.contains("agent.sh"), "{pid} is alive: {state}");
+    }
+    assert!(world.comments(issue).await[0].contains("time"), "{:?}", world.comments(issue).await);
+    world.finish();
+}
+
+/// The worker asks before it takes a message, so a model that is down costs no delivery.
+async fn check_not_taken(world: World, issue: u64, said: &str) {
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains(said), "{ran:?}");
+    assert_eq!(world.queue.counts().await, (1, 0, 0));
+    assert!(world.comments(issue).await.is_empty());
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_model_is_down_no_message_is_taken() {
+    let mut world = World::new().await;
+    let issue = world.task("Add a greeting", "").await;
+    world.set("agent", json!({ "models": ["ollama_chat/qwen2.5-coder:1.5b"], "model_endpoint": NOBODY }));
+    check_not_taken(world, issue, NOBODY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_model_is_missing_no_message_is_taken() {
+    let ollama = Ollama::start(["another:1b"]).await;
+    let mut world = World::new().await;
+    let issue = world.task("Add a greeting", "").await;
+    world.set("agent", json!({ "models": ["ollama_chat/qwen2.5-coder:1.5b"], "model_endpoint": ollama.endpoint() }));
+    check_not_taken(world, issue, "ollama pull qwen2.5-coder:1.5b").await;
+}

@@ -1,0 +1,88 @@
+//! `codingworker queue serve` as a program of its own, used by the product's own client with AWS's own signatures.
+
+use std::process::Stdio;
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+
+use crate::world::World;
+
+const KEYS: [(&str, &str); 2] =
+    [("CODINGWORKER_QUEUE_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("CODINGWORKER_QUEUE_SECRET_ACCESS_KEY", "the right secret")];
+
+/// Starts the queue with these variables, and returns it with its address.
+async fn serve(world: &World, variables: &[(&str, &str)]) -> (Child, String) {
+    let data = world.path().join("served");
+    let arguments = ["queue", "serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let served = world.command(&arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).spawn();
+    let mut served = served.unwrap();
+    let mut lines = BufReader::new(served.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    (served, line.strip_prefix("queue codingworker-tasks at ").unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_queues_have_the_settings_of_the_contract() {
+    let world = World::new().await;
+    let (mut served, url) = serve(&world, &[]).await;
+    let main = "arn:aws:sqs:us-east-1:000000000000:codingworker-tasks";
+    let redrive = format!(r#"{{"deadLetterTargetArn":"{main}-dlq","maxReceiveCount":3}}"#);
+    let allow = format!(r#"{{"redrivePermission":"byQueue","sourceQueueArns":["{main}"]}}"#);
+    for (queue, name, value) in [
+        ("codingworker-tasks", "VisibilityTimeout", "10800"),
+        ("codingworker-tasks", "MessageRetentionPeriod", "604800"),
+        ("codingworker-tasks", "ReceiveMessageWaitTimeSeconds", "20"),
+        ("codingworker-tasks", "SqsManagedSseEnabled", "true"),
+        ("codingworker-tasks", "RedrivePolicy", &redrive),
+        ("codingworker-tasks-dlq", "MessageRetentionPeriod", "1209600"),
+        ("codingworker-tasks-dlq", "SqsManagedSseEnabled", "true"),
+        ("codingworker-tasks-dlq", "RedriveAllowPolicy", &allow),
+    ] {
+        let request = json!({ "QueueUrl": format!("{url}/000000000000/{queue}"), "AttributeNames": [name] });
+        let answer = reqwest::Client::new()
+            .post(&url)
+            .header("x-amz-target", "AmazonSQS.GetQueueAttributes")
+            .body(request.to_string())
+            .send()
+            .await
+            .unwrap();
+        let answer: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(answer["Attributes"][name], value, "{queue} {name}");
+    }
+    served.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_pair_makes_it_check_every_signature() {
+    let mut world = World::new().await;
+    let (mut served, url) = serve(&world, &KEYS).await;
+    world.set("queue", json!({ "endpoint_url": url, "region": "us-east-1" }));
+    let message = world.path().join("message.json");
+    let task = json!({
+        "issue_number": 1, "repository": "owner/repo", "title": "t", "body": "", "labels": [], "created_at": "2026-01-01T00:00:00Z",
+    });
+    std::fs::write(&message, task.to_string()).unwrap();
+    let submit = ["submit", message.to_str().unwrap()];
+    let signed = |secret| [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", secret)];
+
+    let sent = world.run_with(&submit, &signed("the right secret")).await;
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    let refused = world.run_with(&submit, &signed("another secret")).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("the queue refused the credentials"), "{refused:?}");
+
+    let status = world.run_with(&["status", "--json"], &signed("the right secret")).await;
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["queue"]["depth"], json!({ "waiting": 1, "in_flight": 0, "delayed": 0 }));
+    served.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_others_reach_is_refused_without_a_key_pair() {
+    let world = World::new().await;
+    let data = world.path().join("served");
+    let ran = world.run(&["queue", "serve", "--data", data.to_str().unwrap(), "--listen", "0.0.0.0:0"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("a key pair is needed"), "{ran:?}");
+}
