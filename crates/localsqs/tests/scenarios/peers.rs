@@ -32,7 +32,9 @@ async fn run(server: &Server, python: &Path, script: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/peers").join(script);
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(python);
-    command.arg(script).arg(&server.endpoint).args(arguments).env("HOME", home.path()).kill_on_drop(true);
+    command.arg(script).arg(&server.endpoint).args(arguments).kill_on_drop(true);
+    // Without the profile and the keys of whoever runs the test.
+    command.env_clear().env("HOME", home.path()).env("PATH", "/usr/bin:/bin");
     let output = tokio::time::timeout(std::time::Duration::from_secs(240), command.output()).await;
     let output = output.expect("the script ends in time").unwrap();
     let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -81,6 +81,17 @@ async fn the_end_of_a_delay_wakes_a_waiting_receive() {
 }
 
 #[tokio::test]
+async fn a_receive_that_nothing_wakes_ends_when_its_time_is_up() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({})).await;
+    server.ok("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "x", "DelaySeconds": 900 })).await;
+    let began = Instant::now();
+    assert!(server.receive(&queue, json!({ "WaitTimeSeconds": 1 })).await.is_empty());
+    let took = began.elapsed();
+    assert!((Duration::from_secs(1)..AT_ONCE).contains(&took), "{took:?}");
+}
+
+#[tokio::test]
 async fn a_queue_that_is_deleted_ends_a_waiting_receive() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
