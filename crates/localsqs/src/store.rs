@@ -79,6 +79,8 @@ impl Store {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(open)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
+        // What a savepoint would undo is kept in memory: each job has one, and a file for it costs more than the job.
+        connection.pragma_update(None, "temp_store", "MEMORY").map_err(open)?;
         connection.pragma_update(None, "cache_size", -65_536).map_err(open)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         schema::MIGRATIONS
