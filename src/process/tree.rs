@@ -128,10 +128,12 @@ mod proc {
     use std::fs;
 
     use rustix::io::Errno;
-    use rustix::process::{Pid, WaitId, WaitIdOptions, getpgrp, getpid, getsid, waitid};
+    use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
     use super::{MARK_VARIABLE, Mark};
 
+    /// Its parent, group and session are `None` where they lie outside this PID namespace, which shows them as 0: for instance those of
+    /// what `docker exec` starts.
     struct Process {
         pid: Pid,
         parent: Option<Pid>,
@@ -156,16 +158,18 @@ mod proc {
             return Family::default();
         }
         let this = getpid();
-        let (session, group) = (getsid(None).ok(), Some(getpgrp()));
         let table = table();
+        Family { living: living(this, leader, mark, &table), dead_adopted: dead_adopted(this, &table) }
+    }
+
+    /// This process' own group and session are read where those of the others are, since `getsid(2)` has no word for 0.
+    fn dead_adopted(this: Pid, table: &[Process]) -> Vec<Pid> {
+        let Some(own) = table.iter().find(|process| process.pid == this) else { return Vec::new() };
         let adopted = |process: &&Process| {
-            let member = process.group != group && process.group != Some(process.pid);
-            process.dead && process.parent == Some(this) && (process.session != session || member)
+            let member = process.group != own.group && process.group != Some(process.pid);
+            process.dead && process.parent == Some(this) && (process.session != own.session || member)
         };
-        Family {
-            living: living(this, leader, mark, &table),
-            dead_adopted: table.iter().filter(adopted).map(|process| process.pid).collect(),
-        }
+        table.iter().filter(adopted).map(|process| process.pid).collect()
     }
 
     /// Those below this process that bear the mark, are in the group, or descend from one that is.
@@ -227,6 +231,33 @@ mod proc {
             assert_eq!(process.session, Pid::from_raw(4));
             assert!(!process.dead);
             assert!(parse(pid, b"7 (a").is_none());
+        }
+
+        fn check(stats: &[(i32, &str)], adopted: &[i32]) {
+            let table: Vec<Process> = stats
+                .iter()
+                .map(|(id, stat)| parse(pid(*id), format!("{id} (x) {stat}").as_bytes()).unwrap())
+                .collect();
+            let found: Vec<i32> = dead_adopted(pid(1), &table).into_iter().map(Pid::as_raw_pid).collect();
+            assert_eq!(found, adopted);
+        }
+
+        fn pid(raw: i32) -> Pid {
+            Pid::from_raw(raw).unwrap()
+        }
+
+        #[test]
+        fn only_dead_children_that_others_started_are_laid_to_rest() {
+            check(
+                &[(1, "S 0 1 1"), (2, "Z 1 1 1"), (3, "Z 1 3 1"), (4, "Z 1 3 1"), (5, "S 1 3 1"), (6, "Z 1 6 6")],
+                &[4, 6],
+            );
+            check(&[(2, "Z 1 3 1")], &[]);
+        }
+
+        #[test]
+        fn a_session_outside_the_pid_namespace_is_one_like_another() {
+            check(&[(1, "S 0 0 0"), (2, "Z 1 0 0"), (3, "Z 1 3 0"), (4, "Z 1 3 0"), (5, "Z 1 5 5")], &[4, 5]);
         }
     }
 }
