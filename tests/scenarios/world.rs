@@ -3,7 +3,9 @@
 //! A scenario sets the stage, runs the worker on one delivery, and asks the forge and the queue what became of it. [`World::finish`] fails
 //! when something is left behind.
 
+pub mod actions;
 pub mod forge;
+pub mod moto;
 pub mod ollama;
 pub mod queue;
 pub mod tools;

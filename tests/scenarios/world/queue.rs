@@ -1,4 +1,4 @@
-//! The world's queue: localsqs in this process, asked over its wire.
+//! The world's queue: localsqs in this process, or another server that is there, asked over its wire.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,6 +13,7 @@ const DEAD_LETTER: &str = "codingworker-tasks-dlq";
 
 pub struct Queue {
     pub url: String,
+    account: &'static str,
     stop: CancellationToken,
 }
 
@@ -22,14 +23,36 @@ impl Queue {
         let queues = Queues::open(&directory.join("queue"), Options::default()).unwrap();
         queues.create(DEAD_LETTER, &BTreeMap::new()).await.unwrap();
         let redrive = json!({ "deadLetterTargetArn": queues.arn(DEAD_LETTER), "maxReceiveCount": 3 });
-        let attributes = [("VisibilityTimeout", "60".to_owned()), ("RedrivePolicy", redrive.to_string())];
+        let attributes = [
+            ("MaximumMessageSize", "262144".to_owned()),
+            ("RedrivePolicy", redrive.to_string()),
+            ("VisibilityTimeout", "60".to_owned()),
+        ];
         let attributes = attributes.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
         queues.create(MAIN, &attributes).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         tokio::spawn(localsqs::serve(listener, queues, stop.clone().cancelled_owned()));
-        Self { url, stop }
+        Self { url, account: "000000000000", stop }
+    }
+
+    /// The main queue, made at a moto.
+    pub async fn at_moto(url: &str) -> Self {
+        let queue = Self { url: url.to_owned(), account: "123456789012", stop: CancellationToken::new() };
+        let attributes = json!({ "MaximumMessageSize": "262144", "VisibilityTimeout": "60" });
+        queue.call("CreateQueue", json!({ "QueueName": MAIN, "Attributes": attributes })).await;
+        queue
+    }
+
+    /// Takes the next message out of the main queue, with all that it carries.
+    pub async fn take(&self) -> Option<Value> {
+        let request =
+            json!({ "QueueUrl": self.queue_url(MAIN), "MessageAttributeNames": ["All"], "WaitTimeSeconds": 0 });
+        let message = self.call("ReceiveMessage", request).await["Messages"].get_mut(0).map(Value::take)?;
+        let delete = json!({ "QueueUrl": self.queue_url(MAIN), "ReceiptHandle": message["ReceiptHandle"] });
+        self.call("DeleteMessage", delete).await;
+        Some(message)
     }
 
     pub async fn send(&self, body: &str) {
@@ -57,13 +80,15 @@ impl Queue {
     }
 
     fn queue_url(&self, name: &str) -> String {
-        format!("{}/000000000000/{name}", self.url)
+        format!("{}/{}/{name}", self.url, self.account)
     }
 
     async fn call(&self, action: &str, body: Value) -> Value {
         let answer = reqwest::Client::new()
             .post(&self.url)
             .header("content-type", "application/x-amz-json-1.0")
+            // moto reads the region here, and nobody verifies the rest.
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/il-central-1/sqs/aws4_request")
             .header("x-amz-target", format!("AmazonSQS.{action}"))
             .body(body.to_string())
             .send()

@@ -24,8 +24,28 @@ pub fn tool(name: &str, needs: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    let skipped = format!("SKIPPED: needs {needs} ({} is not there; scripts/test installs it)", path.display());
-    assert!(env::var_os("CODINGWORKER_CI").is_none_or(|value| value != "1"), "{skipped}");
-    println!("{skipped}");
+    passed_over(&format!("needs {needs} ({} is not there; scripts/test installs it)", path.display()))
+}
+
+/// An executable of the search path.
+pub fn on_the_path(name: &str) -> Option<PathBuf> {
+    let search_path = env::var_os("PATH").unwrap_or_default();
+    let mut found = env::split_paths(&search_path).map(|entry| entry.join(name));
+    found.find(|path| path.is_file()).or_else(|| passed_over(&format!("needs {name} on the PATH")))
+}
+
+/// The directory of an npm package that the project's manifest names.
+pub fn node_package(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("node_modules").join(name);
+    if path.is_dir() {
+        return Some(path);
+    }
+    passed_over(&format!("needs npm's {name} (scripts/test installs it)"))
+}
+
+/// Says why the test is passed over.
+pub fn passed_over<T>(reason: &str) -> Option<T> {
+    assert!(env::var_os("CODINGWORKER_CI").is_none_or(|value| value != "1"), "SKIPPED: {reason}");
+    println!("SKIPPED: {reason}");
     None
 }

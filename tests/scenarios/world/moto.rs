@@ -1,0 +1,42 @@
+//! An AWS that answers: moto's server, as a process of its own.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::tools;
+
+pub struct Moto {
+    pub url: String,
+    /// Killed when it is dropped.
+    _server: Child,
+}
+
+impl Moto {
+    /// `None` when the test is to be passed over.
+    pub async fn start() -> Option<Self> {
+        let program = tools::tool("moto_server", "moto[server]")?;
+        let mut server = Command::new(program)
+            .args(["-H", "127.0.0.1", "-p", "0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+        let address = async {
+            loop {
+                let line = lines.next_line().await.unwrap().expect("moto ended");
+                if let Some((_, address)) = line.split_once("Running on ") {
+                    return address.trim().to_owned();
+                }
+            }
+        };
+        let url = tokio::time::timeout(Duration::from_secs(60), address).await.expect("moto does not start");
+        // Its log goes on, and a full pipe would stop it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Some(Self { url, _server: server })
+    }
+}
