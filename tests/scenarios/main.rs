@@ -20,4 +20,5 @@ mod issue_is_queued;
 mod message_is_refused;
 mod queue_is_served;
 mod real_aider;
+mod state_has_a_place;
 mod world;

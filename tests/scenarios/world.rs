@@ -4,6 +4,7 @@
 //! when something is left behind.
 
 pub mod actions;
+pub mod aws_cli;
 pub mod forge;
 pub mod moto;
 pub mod ollama;
