@@ -4,8 +4,8 @@
 # missing data, that is keeps its state, and the command that its description names wakes the queue.
 
 locals {
-  alarms_wanted = var.alarm_email == null ? 0 : 1
-  alarm_actions = aws_sns_topic.alarms[*].arn
+  alarms_wanted     = var.alarm_email == null ? 0 : 1
+  alarms_topic_arns = aws_sns_topic.alarms[*].arn
 }
 
 resource "aws_cloudwatch_metric_alarm" "dlq_not_empty" {
@@ -28,8 +28,8 @@ resource "aws_cloudwatch_metric_alarm" "dlq_not_empty" {
   threshold           = 0
   treat_missing_data  = "ignore"
 
-  alarm_actions = local.alarm_actions
-  ok_actions    = local.alarm_actions
+  alarm_actions = local.alarms_topic_arns
+  ok_actions    = local.alarms_topic_arns
 }
 
 # A worker with its hands full doesn't poll, but what it holds is in flight; an idle one polls. Nobody
@@ -79,8 +79,8 @@ resource "aws_cloudwatch_metric_alarm" "nobody_working" {
     }
   }
 
-  alarm_actions = local.alarm_actions
-  ok_actions    = local.alarm_actions
+  alarm_actions = local.alarms_topic_arns
+  ok_actions    = local.alarms_topic_arns
 }
 
 # The metric counts from the move into the DLQ (AWS, "Available CloudWatch metrics for Amazon SQS"), the
@@ -129,8 +129,8 @@ resource "aws_cloudwatch_metric_alarm" "dlq_expiring" {
     }
   }
 
-  alarm_actions = local.alarm_actions
-  ok_actions    = local.alarm_actions
+  alarm_actions = local.alarms_topic_arns
+  ok_actions    = local.alarms_topic_arns
 }
 
 resource "aws_sns_topic" "alarms" {
@@ -144,7 +144,7 @@ resource "aws_sns_topic" "alarms" {
 resource "aws_sns_topic_subscription" "alarms" {
   count = local.alarms_wanted
 
-  topic_arn = one(aws_sns_topic.alarms[*].arn)
+  topic_arn = one(local.alarms_topic_arns)
   protocol  = "email"
   endpoint  = var.alarm_email
 }
@@ -152,7 +152,7 @@ resource "aws_sns_topic_subscription" "alarms" {
 resource "aws_sns_topic_policy" "alarms" {
   count = local.alarms_wanted
 
-  arn    = one(aws_sns_topic.alarms[*].arn)
+  arn    = one(local.alarms_topic_arns)
   policy = one(data.aws_iam_policy_document.alarms_topic[*].json)
 }
 
@@ -162,7 +162,7 @@ data "aws_iam_policy_document" "alarms_topic" {
   statement {
     sid       = "PublishFromAlarmsOfThisAccount"
     actions   = ["sns:Publish"]
-    resources = aws_sns_topic.alarms[*].arn
+    resources = local.alarms_topic_arns
 
     principals {
       type        = "Service"
@@ -181,7 +181,7 @@ data "aws_iam_policy_document" "alarms_topic" {
     sid       = "DenyNonSSLAccess"
     effect    = "Deny"
     actions   = ["sns:Publish"]
-    resources = aws_sns_topic.alarms[*].arn
+    resources = local.alarms_topic_arns
 
     principals {
       type        = "*"

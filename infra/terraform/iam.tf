@@ -14,7 +14,7 @@ resource "aws_iam_role_policy" "github_actions" {
 data "aws_iam_policy_document" "github_actions" {
   statement {
     sid       = "SendTasks"
-    resources = [aws_sqs_queue.tasks.arn]
+    resources = [local.tasks_queue_arn]
 
     actions = [
       "sqs:SendMessage",
@@ -45,7 +45,7 @@ resource "aws_iam_user_policy" "worker" {
 data "aws_iam_policy_document" "worker" {
   statement {
     sid       = "WorkOnTasks"
-    resources = [aws_sqs_queue.tasks.arn]
+    resources = [local.tasks_queue_arn]
 
     actions = [
       "sqs:ReceiveMessage",

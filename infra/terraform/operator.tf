@@ -9,13 +9,13 @@ resource "aws_iam_policy" "operator" {
 }
 
 # A move task acts with the caller's permissions: it receives and deletes on the DLQ and sends to the main
-# queue (AWS, "Configuring queue permissions for dead-letter queue redrive").
+# queue (AWS, "Learn how to configure a dead-letter queue redrive in Amazon SQS").
 data "aws_iam_policy_document" "operator" {
   count = var.create_operator_policy ? 1 : 0
 
   statement {
     sid       = "LookIntoAndRedriveTheDlq"
-    resources = [aws_sqs_queue.dlq.arn]
+    resources = [local.dlq_arn]
 
     actions = [
       "sqs:ReceiveMessage",
@@ -32,7 +32,7 @@ data "aws_iam_policy_document" "operator" {
 
   statement {
     sid       = "PutTasksBack"
-    resources = [aws_sqs_queue.tasks.arn]
+    resources = [local.tasks_queue_arn]
 
     actions = [
       "sqs:SendMessage",

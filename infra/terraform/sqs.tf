@@ -2,6 +2,11 @@ locals {
   # Fourteen days, SQS's maximum. A message keeps its first enqueue time when it moves to the DLQ
   # (AWS, "Setting-up dead-letter queue retention in Amazon SQS"), so it has what is left of these.
   dlq_message_retention = 1209600
+
+  # Policies name the queues through these. A policy document that named the resource itself would be
+  # "known after apply" whenever the queue changes at all, and a plan must show what it lets in.
+  tasks_queue_arn = aws_sqs_queue.tasks.arn
+  dlq_arn         = aws_sqs_queue.dlq.arn
 }
 
 resource "aws_sqs_queue" "tasks" {
@@ -14,7 +19,7 @@ resource "aws_sqs_queue" "tasks" {
   sqs_managed_sse_enabled    = true
 
   redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.dlq.arn
+    deadLetterTargetArn = local.dlq_arn
     maxReceiveCount     = var.sqs_max_receive_count
   })
 }
@@ -33,7 +38,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "dlq" {
 
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.tasks.arn]
+    sourceQueueArns   = [local.tasks_queue_arn]
   })
 }
 
@@ -54,7 +59,7 @@ data "aws_iam_policy_document" "tasks_queue" {
     sid       = "DenyNonSSLAccess"
     effect    = "Deny"
     actions   = ["sqs:*"]
-    resources = [aws_sqs_queue.tasks.arn]
+    resources = [local.tasks_queue_arn]
 
     principals {
       type        = "*"
@@ -74,7 +79,7 @@ data "aws_iam_policy_document" "dlq_queue" {
     sid       = "DenyNonSSLAccess"
     effect    = "Deny"
     actions   = ["sqs:*"]
-    resources = [aws_sqs_queue.dlq.arn]
+    resources = [local.dlq_arn]
 
     principals {
       type        = "*"
