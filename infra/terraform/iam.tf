@@ -25,14 +25,11 @@ data "aws_iam_policy_document" "github_actions" {
 }
 
 # Who takes tasks out: a worker on a machine outside AWS. Its access key is made by hand with the AWS
-# CLI, for a key made here would lie readable in the state.
+# CLI, for a key made here would lie readable in the state. It is deleted by hand too,
+# before `terraform destroy`: IAM refuses to delete a user that has one.
 resource "aws_iam_user" "worker" {
   #checkov:skip=CKV_AWS_273:The worker runs unattended on a person's own machine, where nobody is there to sign in.
   name = "codingworker-worker"
-
-  # The key isn't Terraform's, so without this `terraform destroy` would stop at it. Whoever takes the
-  # user away means to take its access away.
-  force_destroy = true
 }
 
 resource "aws_iam_user_policy" "worker" {

@@ -85,11 +85,11 @@ run "the_worker_may_work_on_the_main_queue_alone" {
   }
 }
 
-run "the_worker_can_be_taken_away_together_with_its_key" {
+run "the_worker_is_not_taken_away_while_it_has_a_key" {
   command = plan
 
   assert {
-    condition     = aws_iam_user.worker.force_destroy
-    error_message = "A destroy must not stop at the key that was made by hand."
+    condition     = !aws_iam_user.worker.force_destroy
+    error_message = "A destroy must stop at the key that was made by hand."
   }
 }
