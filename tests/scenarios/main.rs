@@ -16,6 +16,7 @@ mod demo_and_tools;
 mod everything_on_one_laptop;
 mod forge_fails;
 mod issue_becomes_pull_request;
+mod it_is_set_up;
 mod message_is_refused;
 mod queue_is_served;
 mod real_aider;
