@@ -140,7 +140,7 @@ async fn identified(values: Values, github: &GitHub) -> anyhow::Result<Values> {
 
 fn write(places: &[Place], force: bool) -> anyhow::Result<()> {
     let differing: Vec<_> =
-        places.iter().filter(|place| place.differs()).map(|place| place.target.display().to_string()).collect();
+        places.iter().filter(|place| place.differs()).map(|place| place.path().to_string()).collect();
     anyhow::ensure!(
         force || differing.is_empty(),
         "{} is there and differs; nothing was written (--dry-run shows what would be, --force replaces it)",
@@ -153,14 +153,14 @@ fn write(places: &[Place], force: bool) -> anyhow::Result<()> {
             Present::TheSame => "unchanged",
             Present::Another { .. } => "replaced",
         };
-        output::line(format!("{done} {}", place.target.display()))?;
+        output::line(format!("{done} {}", place.path()))?;
     }
     Ok(())
 }
 
 fn show(places: &[Place], force: bool) -> anyhow::Result<()> {
     for place in places {
-        let path = place.target.display();
+        let path = place.path();
         match place.present {
             Present::Nothing => output::line(format!("would write {path}:\n\n{}", place.file.text))?,
             Present::TheSame => output::line(format!("unchanged {path}\n"))?,

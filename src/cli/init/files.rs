@@ -22,7 +22,7 @@ pub(super) struct File {
 pub(super) struct Place {
     pub(super) file: File,
     pub(super) present: Present,
-    pub(super) target: PathBuf,
+    target: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,11 @@ impl Place {
             Some(_) => return Err(FileError::NotAFile(target)),
         };
         Ok(Self { file, present, target })
+    }
+
+    /// The file's path for people, from where they are.
+    pub(super) fn path(&self) -> std::path::Display<'_> {
+        self.target.strip_prefix(".").unwrap_or(&self.target).display()
     }
 
     /// Whether a file with other content is there.

@@ -1,7 +1,7 @@
 //! A target repository: the workflow that queues its issues, and a `.codingworker.toml` that says how it is checked as things are.
 //!
-//! Owns both texts. Invariant: the `.codingworker.toml` means the same as none, and each line that is taken out of its comment means what
-//! is done without it.
+//! Owns both texts. Invariant: the `.codingworker.toml` means the same as none, and a detected check that is taken out of its comment means
+//! what is done without it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -88,19 +88,13 @@ fn is_artifact(name: &str) -> bool {
 fn checks_file(plan: &Plan) -> String {
     let mut text = String::from(
         "# How CodingWorker checks a change to this repository. Only the base branch's copy of this file is read.\n\
-         # It changes nothing as it stands: a line that begins with \"#: \" shows what is done without it. Take the \"#: \" off and change the rest.\n\
+         # It changes nothing as it stands: a line that begins with \"#: \" shows a key with what is done without it, or an example.\n\
          # A command is a line for /bin/sh, a list of lines, or a table { command = \"make test\", timeout_seconds = 1800 }; \"\" turns the check off.\n\
          \n[checks]\n",
     );
     for kind in Kind::ALL {
-        let commands: Vec<&str> = plan.of(kind).map(|check| check.command.as_str()).collect();
-        text.push_str(&format!(
-            "# {}{}\n#: {} = {}\n",
-            purpose(kind),
-            found(plan, kind),
-            kind.name(),
-            value(&commands)
-        ));
+        let (found, commands) = shown(plan, kind);
+        text.push_str(&format!("# {} {found}\n#: {} = {commands}\n", purpose(kind), kind.name()));
     }
     text.push_str(&format!(
         "# How long a check may take that names no time of its own, 1 to 86400. Else as the worker's settings say.\n\
@@ -122,26 +116,27 @@ fn purpose(kind: Kind) -> &'static str {
     }
 }
 
-fn found(plan: &Plan, kind: Kind) -> String {
-    let mut projects: Vec<&str> = plan
-        .of(kind)
-        .filter_map(|check| match check.origin {
-            Origin::Detected(project) => Some(project.name()),
-            Origin::RepositoryFile => None,
-        })
-        .collect();
+/// What was detected of a kind, in words and in TOML. An empty command for a kind of which nothing was would turn it off for good, also
+/// for the change that brings the first of it: there an example stands.
+fn shown(plan: &Plan, kind: Kind) -> (String, String) {
+    let (mut projects, mut commands) = (Vec::new(), Vec::new());
+    for check in plan.of(kind) {
+        if let Origin::Detected(project) = check.origin {
+            projects.push(project.name());
+        }
+        commands.push(check.command.as_str());
+    }
     projects.dedup();
-    if projects.is_empty() {
-        " Nothing was detected.".to_owned()
+    if commands.is_empty() {
+        ("Nothing was detected; for example:".to_owned(), quoted(&format!("make {}", kind.name())))
     } else {
-        format!(" Detected: {}.", projects.join(", "))
+        (format!("Detected: {}.", projects.join(", ")), value(&commands))
     }
 }
 
 /// A command, or a list of them, in TOML.
 fn value(commands: &[&str]) -> String {
     match commands {
-        [] => quoted(""),
         [command] => quoted(command),
         several => format!("[{}]", several.iter().map(|command| quoted(command)).collect::<Vec<_>>().join(", ")),
     }
@@ -175,8 +170,10 @@ mod tests {
             text.lines().map(|line| format!("{}\n", line.strip_prefix("#: ").unwrap_or(line))).collect();
         let said = RepositoryFile::parse(uncommented.as_bytes()).unwrap();
         let said = Plan::detect(&[], &BTreeMap::new(), &said, Duration::from_secs(1));
-        let told = |plan: &Plan| -> Vec<_> {
-            plan.checks.iter().map(|check| (check.kind, check.command.clone(), check.timeout)).collect()
+        // An example stands only where nothing was detected.
+        let told = |told: &Plan| -> Vec<_> {
+            let detected = told.checks.iter().filter(|check| plan.of(check.kind).next().is_some());
+            detected.map(|check| (check.kind, check.command.clone(), check.timeout)).collect()
         };
         assert_eq!(told(&said), told(&plan));
         assert_eq!(said.tests_pass, plan.tests_pass);
@@ -184,7 +181,14 @@ mod tests {
 
     #[test]
     fn the_detected_checks_are_shown_and_mean_what_is_done_without_them() {
-        check(&[], &["#: setup = \"\"", "# Runs the tests, the new ones too. Nothing was detected.", "#: test = \"\""]);
+        check(
+            &[],
+            &["# Runs the tests, the new ones too. Nothing was detected; for example:", "#: test = \"make test\""],
+        );
+        check(
+            &[("Makefile", "test:\n\ttrue\n")],
+            &["# Runs the tests, the new ones too. Detected: Make.", "#: test = \"make test\""],
+        );
         check(
             &[
                 ("Cargo.toml", "[package]\nname = \"shop\"\n"),

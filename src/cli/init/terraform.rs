@@ -127,7 +127,11 @@ pub(super) fn owner(text: &str) -> Result<String, String> {
     static OWNER: LazyLock<Regex> =
         LazyLock::new(|| Regex::new("^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$").expect("the pattern is fixed"));
     let valid = format!("{text}/repository").parse::<RepoName>().is_ok() && OWNER.is_match(text);
-    accept(text, valid, "at most 39 letters, digits and single hyphens, with no hyphen at either end")
+    accept(
+        text,
+        valid,
+        "an owner on GitHub: at most 39 letters, digits and single hyphens, with no hyphen at either end",
+    )
 }
 
 /// A repository's name without its owner.
