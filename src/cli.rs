@@ -5,6 +5,7 @@
 
 mod demo;
 mod embedded;
+mod init;
 mod logs;
 mod output;
 mod progress;
@@ -42,6 +43,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run queue, forge and worker together on this machine, without AWS or GitHub
     Up(up::Arguments),
+    /// Set up a repository, or the Terraform folder of the AWS side
+    Init(init::Arguments),
     /// Take tasks from the queue and work on them
     Worker(worker::Arguments),
     /// Put a task into the queue
@@ -81,12 +84,17 @@ impl Cli {
         if let Command::ScriptedAgent(arguments) = &self.command {
             return scripted_agent::run(arguments);
         }
-        let config = Config::load(self.config.as_deref(), environment)?;
-        crate::telemetry::start(&config.log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let config = Config::load(self.config.as_deref(), environment);
+        if let Command::Init(arguments) = self.command {
+            return runtime.block_on(init::run(arguments, config));
+        }
+        let config = config?;
+        crate::telemetry::start(&config.log)?;
         runtime.block_on(async {
             match self.command {
                 Command::Demo(arguments) => demo::run(arguments, config).await,
+                Command::Init(arguments) => init::run(arguments, Ok(config)).await,
                 Command::Up(arguments) => up::run(arguments, config).await,
                 Command::Worker(arguments) => worker::run(arguments, config).await,
                 Command::Submit(arguments) => submit::run(arguments, config).await,

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 pub use self::error::GitHubError;
-pub use self::models::{Comment, Issue, PullRequest, User};
+pub use self::models::{Comment, Issue, Owner, PullRequest, Repository, User};
 use crate::config::GitHubSettings;
 use crate::task::{IssueNumber, RepoName};
 
@@ -65,6 +65,11 @@ impl GitHub {
     /// Whom the token speaks for.
     pub async fn user(&self) -> Result<User, GitHubError> {
         self.read("/user").await
+    }
+
+    /// The repository as GitHub spells it, with its number and its owner's.
+    pub async fn repository(&self, repository: &RepoName) -> Result<Repository, GitHubError> {
+        self.read(&format!("/repos/{repository}")).await
     }
 
     pub async fn issue(&self, repository: &RepoName, number: IssueNumber) -> Result<Issue, GitHubError> {

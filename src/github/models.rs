@@ -7,6 +7,20 @@ pub struct User {
     pub login: String,
 }
 
+/// A repository, with the numbers that outlive its name.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Repository {
+    pub id: u64,
+    pub name: String,
+    pub owner: Owner,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Owner {
+    pub id: u64,
+    pub login: String,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub struct Issue {
     pub number: u64,

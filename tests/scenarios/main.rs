@@ -17,6 +17,7 @@ mod everything_on_one_laptop;
 mod forge_fails;
 mod issue_becomes_pull_request;
 mod issue_is_queued;
+mod it_is_set_up;
 mod message_is_refused;
 mod queue_is_served;
 mod real_aider;

@@ -1,0 +1,179 @@
+//! `codingworker init`
+
+mod answers;
+mod files;
+mod repository;
+mod terraform;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use self::files::{Place, Present};
+use self::terraform::{Numbers, Values};
+use super::output;
+use crate::config::{Config, ConfigError};
+use crate::github::GitHub;
+use crate::task::RepoName;
+
+/// What is set up: a repository whose issues become tasks, or the folder of Terraform that holds the AWS side.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The repository, which gets the workflow and a .codingworker.toml, or the Terraform folder, which gets a terraform.tfvars
+    #[arg(value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+    /// Replace files that are there and differ
+    #[arg(long)]
+    force: bool,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    terraform: TerraformArguments,
+}
+
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "In a Terraform folder (what is missing is asked for on a terminal)")]
+struct TerraformArguments {
+    /// The organization or user that owns the repositories
+    #[arg(long, value_parser = terraform::owner)]
+    owner: Option<String>,
+    /// A repository whose issues may become tasks, without its owner; may be given several times
+    #[arg(long = "repo", value_name = "NAME", value_parser = terraform::repository)]
+    repositories: Vec<String>,
+    /// The AWS region of the queues [default: ap-northeast-1]
+    #[arg(long, value_parser = terraform::region)]
+    region: Option<String>,
+    /// The value of the tag Environment [default: dev]
+    #[arg(long, value_parser = terraform::environment)]
+    environment: Option<String>,
+    /// Where alarms go; without it there are none
+    #[arg(long, value_name = "ADDRESS", value_parser = terraform::alarm_email)]
+    alarm_email: Option<String>,
+    /// Do not ask GitHub for the numbers of owner and repositories, though there is a token
+    #[arg(long)]
+    no_lookup: bool,
+}
+
+impl TerraformArguments {
+    fn is_empty(&self) -> bool {
+        let Self { owner, repositories, region, environment, alarm_email, no_lookup } = self;
+        let texts = [owner, region, environment, alarm_email];
+        repositories.is_empty() && texts.iter().all(|text| text.is_none()) && !no_lookup
+    }
+}
+
+/// Sets a directory up. Settings are only wanted for the token, so what needs none works where they are broken.
+pub(super) async fn run(arguments: Arguments, config: Result<Config, ConfigError>) -> anyhow::Result<ExitCode> {
+    let Arguments { directory, force, dry_run, terraform } = arguments;
+    let here = directory.as_deref().unwrap_or(Path::new("."));
+    let (files, next) = if terraform::is_folder(here) {
+        let values = values(terraform, config).await?;
+        (vec![values.file()], terraform::next(&values))
+    } else {
+        anyhow::ensure!(
+            terraform.is_empty(),
+            "--owner, --repo and the like are for the Terraform folder; {} has no variables.tf that declares github_org",
+            here.display()
+        );
+        anyhow::ensure!(here.is_dir(), "{} is not a directory", here.display());
+        anyhow::ensure!(
+            directory.is_some() || here.join(".git").exists(),
+            "this is not the root of a repository: go there, or name the directory to set up"
+        );
+        (repository::files(here), repository::next())
+    };
+    let places = files.into_iter().map(|file| Place::look(here, file)).collect::<Result<Vec<_>, _>>()?;
+    if dry_run {
+        show(&places, force)?;
+    } else {
+        write(&places, force)?;
+        output::line(format!("\n{next}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn values(flags: TerraformArguments, config: Result<Config, ConfigError>) -> anyhow::Result<Values> {
+    let no_lookup = flags.no_lookup;
+    let stdin = std::io::stdin();
+    let mut values = if stdin.is_terminal() {
+        answers::asked_for(flags, &mut stdin.lock(), &mut std::io::stderr())?
+    } else {
+        answers::from_flags(flags)?
+    };
+    if !no_lookup {
+        let config = config.context("can't tell whether there is a token (--no-lookup does without)")?;
+        if let Some(token) = &config.github.token {
+            let github = GitHub::new(&config.github, token)?;
+            values = identified(values, &github).await?;
+        }
+    }
+    Ok(values)
+}
+
+/// The values with GitHub's numbers, and with names as GitHub spells them: IAM compares letter by letter.
+async fn identified(values: Values, github: &GitHub) -> anyhow::Result<Values> {
+    let mut owner = None;
+    let mut repositories = Vec::new();
+    for name in &values.repositories {
+        let asked: RepoName = format!("{}/{name}", values.owner).parse()?;
+        let found = github.repository(&asked).await.with_context(|| {
+            format!("can't look up the numbers of {asked}; nothing was written (--no-lookup does without them)")
+        })?;
+        let spelled = format!("{}/{}", found.owner.login, found.name);
+        if spelled != asked.to_string() {
+            output::progress(&format!("GitHub spells {asked} as {spelled}, and so does the file"));
+        }
+        repositories.push((terraform::repository(&found.name).map_err(anyhow::Error::msg)?, found.id));
+        owner = Some(found.owner);
+    }
+    let owner = owner.context("no repository is named")?;
+    Ok(Values {
+        owner: terraform::owner(&owner.login).map_err(anyhow::Error::msg)?,
+        repositories: repositories.iter().map(|(name, _)| name.clone()).collect(),
+        numbers: Some(Numbers { owner: owner.id, repositories }),
+        ..values
+    })
+}
+
+fn write(places: &[Place], force: bool) -> anyhow::Result<()> {
+    let differing: Vec<_> =
+        places.iter().filter(|place| place.differs()).map(|place| place.path().to_string()).collect();
+    anyhow::ensure!(
+        force || differing.is_empty(),
+        "{} is there and differs; nothing was written (--dry-run shows what would be, --force replaces it)",
+        differing.join(" and ")
+    );
+    for place in places {
+        place.write()?;
+        let done = match place.present {
+            Present::Nothing => "wrote",
+            Present::TheSame => "unchanged",
+            Present::Another { .. } => "replaced",
+        };
+        output::line(format!("{done} {}", place.path()))?;
+    }
+    Ok(())
+}
+
+fn show(places: &[Place], force: bool) -> anyhow::Result<()> {
+    for place in places {
+        let path = place.path();
+        match place.present {
+            Present::Nothing => output::line(format!("would write {path}:\n\n{}", place.file.text))?,
+            Present::TheSame => output::line(format!("unchanged {path}\n"))?,
+            Present::Another { .. } if force => {
+                output::line(format!("would replace {path}:\n\n{}", place.file.text))?;
+            }
+            Present::Another { .. } => {
+                output::line(format!(
+                    "would refuse {path}, which differs; with --force it becomes:\n\n{}",
+                    place.file.text
+                ))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! A target repository: the workflow that queues its issues, and a `.codingworker.toml` that says how it is checked as things are.
+//!
+//! Owns both texts. Invariant: the `.codingworker.toml` means the same as none, and a detected check that is taken out of its comment means
+//! what is done without it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::files::File;
+use crate::checks::{ARTIFACTS, Kind, Origin, Plan, REPOSITORY_FILE, RepositoryFile};
+use crate::publish::TASK_LABEL;
+
+const WORKFLOW: &str = include_str!("../../../.github/workflows/send-to-sqs.yml");
+
+/// The worker's own `checks.timeout_seconds`, unless it is told another.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// A manifest larger than this is not one that somebody wrote, as for the worker.
+const LARGEST_MANIFEST: u64 = 1 << 20;
+
+/// Past this many files no more are looked at: detection goes by the root, which is listed first.
+const MOST_FILES: usize = 20_000;
+
+/// What a repository is set up with.
+pub(super) fn files(directory: &Path) -> Vec<File> {
+    vec![
+        File { path: ".github/workflows/send-to-sqs.yml", text: WORKFLOW.to_owned() },
+        File { path: REPOSITORY_FILE, text: checks_file(&detected(directory)) },
+    ]
+}
+
+/// What is left to do once the files are there.
+pub(super) fn next() -> String {
+    format!(
+        "Next: commit both and push them to main, the only branch whose workflow AWS lets in. Then, in the repository:\n\
+         \n  gh label create {TASK_LABEL}\
+         \n  gh secret set AWS_ROLE_ARN   # the Terraform output github_actions_role_arn\
+         \n  gh variable set ENABLE_SQS_WORKFLOW --body true"
+    )
+}
+
+/// The checks that the worker would find; what can't be read is passed over, since all this ends in comments.
+fn detected(directory: &Path) -> Plan {
+    let files = files_below(directory);
+    let paths: Vec<&str> = files.iter().map(String::as_str).collect();
+    let mut contents = BTreeMap::new();
+    for manifest in Plan::manifests(&paths) {
+        let path = directory.join(manifest);
+        if path.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST_MANIFEST)
+            && let Ok(text) = std::fs::read(&path)
+        {
+            contents.insert(manifest.to_owned(), String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+    Plan::detect(&paths, &contents, &RepositoryFile::default(), CHECK_TIMEOUT)
+}
+
+/// The files' paths, each level before those below it, without git's own and what builds leave behind.
+fn files_below(directory: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut level = vec![String::new()];
+    while !level.is_empty() && files.len() < MOST_FILES {
+        let mut below = Vec::new();
+        for parent in level {
+            let mut entries: Vec<_> =
+                std::fs::read_dir(directory.join(&parent)).into_iter().flatten().filter_map(Result::ok).collect();
+            entries.sort_by_key(std::fs::DirEntry::file_name);
+            for entry in entries {
+                let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
+                let path = format!("{parent}{name}");
+                if kind.is_file() {
+                    files.push(path);
+                } else if kind.is_dir() && name != ".git" && !is_artifact(&name) {
+                    below.push(format!("{path}/"));
+                }
+            }
+        }
+        level = below;
+    }
+    files
+}
+
+fn is_artifact(name: &str) -> bool {
+    ARTIFACTS.iter().any(|pattern| pattern.trim_matches('/') == name)
+}
+
+fn checks_file(plan: &Plan) -> String {
+    let mut text = String::from(
+        "# How CodingWorker checks a change to this repository. Only the base branch's copy of this file is read.\n\
+         # It changes nothing as it stands: a line that begins with \"#: \" shows a key with what is done without it, or an example.\n\
+         # A command is a line for /bin/sh, a list of lines, or a table { command = \"make test\", timeout_seconds = 1800 }; \"\" turns the check off.\n\
+         \n[checks]\n",
+    );
+    for kind in Kind::ALL {
+        let (found, commands) = shown(plan, kind);
+        text.push_str(&format!("# {} {found}\n#: {} = {commands}\n", purpose(kind), kind.name()));
+    }
+    text.push_str(&format!(
+        "# How long a check may take that names no time of its own, 1 to 86400. Else as the worker's settings say.\n\
+         #: timeout_seconds = {}\n\
+         # Whether the agent is asked for tests in a pass of its own; the test check runs either way.\n\
+         #: tests = true\n",
+        CHECK_TIMEOUT.as_secs()
+    ));
+    text
+}
+
+fn purpose(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Setup => "Fetches dependencies, before all others; failing for lack of a network does not block.",
+        Kind::Format => "Formats in place; what it changes becomes part of the change.",
+        Kind::Build => "Must pass before the agent is asked for tests.",
+        Kind::Lint => "Finds what compiles and is wrong all the same.",
+        Kind::Test => "Runs the tests, the new ones too.",
+    }
+}
+
+/// What was detected of a kind, in words and in TOML. An empty command for a kind of which nothing was would turn it off for good, also
+/// for the change that brings the first of it: there an example stands.
+fn shown(plan: &Plan, kind: Kind) -> (String, String) {
+    let (mut projects, mut commands) = (Vec::new(), Vec::new());
+    for check in plan.of(kind) {
+        if let Origin::Detected(project) = check.origin {
+            projects.push(project.name());
+        }
+        commands.push(check.command.as_str());
+    }
+    projects.dedup();
+    if commands.is_empty() {
+        ("Nothing was detected; for example:".to_owned(), quoted(&format!("make {}", kind.name())))
+    } else {
+        (format!("Detected: {}.", projects.join(", ")), value(&commands))
+    }
+}
+
+/// A command, or a list of them, in TOML.
+fn value(commands: &[&str]) -> String {
+    match commands {
+        [command] => quoted(command),
+        several => format!("[{}]", several.iter().map(|command| quoted(command)).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// A basic string of TOML, on one line whatever it holds: TOML knows all of JSON's escapes, and wants DEL escaped too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\x7f', "\\u007f")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::{Check, ProjectType};
+    use crate::config::{Config, Environment};
+
+    fn check(files: &[(&str, &str)], expected: &[&str]) {
+        let directory = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let plan = detected(directory.path());
+        let text = checks_file(&plan);
+        for line in expected {
+            assert!(text.lines().any(|other| other == *line), "{line:?} is not in:\n{text}");
+        }
+        assert_eq!(RepositoryFile::parse(text.as_bytes()).unwrap(), RepositoryFile::default());
+        let uncommented: String =
+            text.lines().map(|line| format!("{}\n", line.strip_prefix("#: ").unwrap_or(line))).collect();
+        let said = RepositoryFile::parse(uncommented.as_bytes()).unwrap();
+        let said = Plan::detect(&[], &BTreeMap::new(), &said, Duration::from_secs(1));
+        // An example stands only where nothing was detected.
+        let told = |told: &Plan| -> Vec<_> {
+            let detected = told.checks.iter().filter(|check| plan.of(check.kind).next().is_some());
+            detected.map(|check| (check.kind, check.command.clone(), check.timeout)).collect()
+        };
+        assert_eq!(told(&said), told(&plan));
+        assert_eq!(said.tests_pass, plan.tests_pass);
+    }
+
+    #[test]
+    fn the_detected_checks_are_shown_and_mean_what_is_done_without_them() {
+        check(
+            &[],
+            &["# Runs the tests, the new ones too. Nothing was detected; for example:", "#: test = \"make test\""],
+        );
+        check(
+            &[("Makefile", "test:\n\ttrue\n")],
+            &["# Runs the tests, the new ones too. Detected: Make.", "#: test = \"make test\""],
+        );
+        check(
+            &[
+                ("Cargo.toml", "[package]\nname = \"shop\"\n"),
+                ("go.mod", "module shop\n"),
+                ("target/setup.py", ""),
+                ("node_modules/x/test_x.py", ""),
+            ],
+            &[
+                "#: build = [\"cargo build\", \"go build ./...\"]",
+                "# Formats in place; what it changes becomes part of the change. Detected: Rust, Go.",
+                "#: test = [\"cargo test --no-fail-fast\", \"go test ./...\"]",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_command_stays_on_its_line_whatever_it_holds() {
+        let command = "echo \"a\\b\"\nfoo = 'bar'\t\u{7f}\u{1}日本".to_owned();
+        let origin = Origin::Detected(ProjectType::Make);
+        let check = Check { kind: Kind::Lint, command: command.clone(), timeout: CHECK_TIMEOUT, origin };
+        let text = checks_file(&Plan { checks: vec![check], tests_pass: true });
+        assert_eq!(RepositoryFile::parse(text.as_bytes()).unwrap(), RepositoryFile::default());
+        let parsed: toml::Table = toml::from_str(&format!("lint = {}", value(&[&command]))).unwrap();
+        assert_eq!(parsed.get("lint").and_then(toml::Value::as_str), Some(command.as_str()));
+    }
+
+    #[test]
+    fn the_timeout_shown_is_the_workers_default() {
+        let environment = Environment::from_variables([("HOME".to_owned(), "/home/user".to_owned())]);
+        let config = Config::parse("", Path::new("codingworker.toml"), &environment).unwrap();
+        assert_eq!(config.checks.timeout, CHECK_TIMEOUT);
+    }
+}

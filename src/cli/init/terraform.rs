@@ -1,0 +1,198 @@
+//! A Terraform folder: how it is known, and the `terraform.tfvars` that says whom it lets in.
+//!
+//! Owns the text of that file and the rules for its values, which are those of `infra/terraform/variables.tf`: what is refused there with a
+//! plan under way is refused here before anything is written.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::files::File;
+use crate::task::RepoName;
+
+/// The file that declares the variables, by which a folder is known.
+const VARIABLES: &str = "variables.tf";
+
+pub(super) const DEFAULT_REGION: &str = "ap-northeast-1";
+pub(super) const DEFAULT_ENVIRONMENT: &str = "dev";
+
+/// Where a repository's number and its owner's come from when they are not looked up.
+const LOOKUP: &str = "--jq '.id, .owner.id'";
+
+/// Whether the directory is one of Terraform's that asks for our `github_org`.
+pub(super) fn is_folder(directory: &Path) -> bool {
+    std::fs::read_to_string(directory.join(VARIABLES)).is_ok_and(|text| declares_organization(&text))
+}
+
+fn declares_organization(text: &str) -> bool {
+    static DECLARATION: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"(?m)^[ \t]*variable[ \t]+"github_org"[ \t]*\{"#).expect("the pattern is fixed"));
+    DECLARATION.is_match(text)
+}
+
+/// What `terraform.tfvars` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Values {
+    pub(super) owner: String,
+    /// In the order in which they were named.
+    pub(super) repositories: Vec<String>,
+    pub(super) region: String,
+    pub(super) environment: String,
+    pub(super) alarm_email: Option<String>,
+    pub(super) numbers: Option<Numbers>,
+}
+
+/// GitHub's numbers, which stay when a name is given up and taken by somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) owner: u64,
+    pub(super) repositories: Vec<(String, u64)>,
+}
+
+impl Values {
+    /// The file, laid out as `terraform fmt` does it.
+    pub(super) fn file(&self) -> File {
+        let repositories: Vec<String> = self.repositories.iter().map(|name| quoted(name)).collect();
+        let mut text = format!(
+            "# Whom the queue takes tasks from. Names are exact, spelled as GitHub spells them; {VARIABLES} tells of every variable.\n\
+             \ngithub_org   = {}\ngithub_repos = [{}]\n\n",
+            quoted(&self.owner),
+            repositories.join(", ")
+        );
+        text.push_str(
+            "# Numbers keep the trust with your repositories even if a name is given up and taken by somebody else.\n\
+             # Repositories created, renamed or transferred after 15 July 2026 present them, and need them here.\n",
+        );
+        match &self.numbers {
+            Some(numbers) => {
+                let of_repositories: Vec<String> =
+                    numbers.repositories.iter().map(|(name, id)| format!("{} = \"{id}\"", quoted(name))).collect();
+                text.push_str(&format!(
+                    "github_owner_id = \"{}\"\ngithub_repo_ids = {{ {} }}\n",
+                    numbers.owner,
+                    of_repositories.join(", ")
+                ));
+            }
+            None => text.push_str(&self.numbers_to_come()),
+        }
+        text.push_str(&format!(
+            "\n# With numbers, whether the names alone are trusted as well: for repositories that still present those.\n\
+             accept_legacy_subject = false\n\
+             \naws_region  = {}\nenvironment = {}\n\n\
+             # Alarms by e-mail when the dead-letter queue holds a task or nobody works; SNS sends a link to confirm first.\n",
+            quoted(&self.region),
+            quoted(&self.environment)
+        ));
+        match &self.alarm_email {
+            Some(address) => text.push_str(&format!("alarm_email = {}\n", quoted(address))),
+            None => text.push_str("# alarm_email = \"you@example.com\"\n"),
+        }
+        File { path: "terraform.tfvars", text }
+    }
+
+    fn numbers_to_come(&self) -> String {
+        let commands: String =
+            self.repositories.iter().map(|name| format!("#   gh api repos/{}/{name} {LOOKUP}\n", self.owner)).collect();
+        let unset: Vec<String> =
+            self.repositories.iter().map(|name| format!("{} = \"NUMBER\"", quoted(name))).collect();
+        format!(
+            "# Each command prints the repository's number, then the owner's:\n{commands}\
+             # github_owner_id = \"NUMBER\"\n# github_repo_ids = {{ {} }}\n",
+            unset.join(", ")
+        )
+    }
+}
+
+/// What is left to do once the file is there.
+pub(super) fn next(values: &Values) -> String {
+    let mut text = String::from(
+        "Next, in the same folder:\n\
+         \n  ../bootstrap-backend.sh   # once: the bucket and the table for Terraform's state\
+         \n  terraform init\
+         \n  terraform plan\
+         \n  terraform apply",
+    );
+    if values.numbers.is_none() {
+        text.push_str(
+            "\n\nThe file holds no numbers of GitHub's: a repository that was created, renamed or transferred after 15 July 2026 is not let\n\
+             in without them. Set GITHUB_TOKEN and run this again with --force, or fill them in as the file says.",
+        );
+    }
+    text
+}
+
+/// An organization or user in GitHub's character set, as Terraform takes it: an exact name, no wildcard.
+pub(super) fn owner(text: &str) -> Result<String, String> {
+    static OWNER: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$").expect("the pattern is fixed"));
+    let valid = format!("{text}/repository").parse::<RepoName>().is_ok() && OWNER.is_match(text);
+    accept(
+        text,
+        valid,
+        "an owner on GitHub: at most 39 letters, digits and single hyphens, with no hyphen at either end",
+    )
+}
+
+/// A repository's name without its owner.
+pub(super) fn repository(text: &str) -> Result<String, String> {
+    let named = format!("owner/{text}").parse::<RepoName>().is_ok_and(|parsed| parsed.name() == text);
+    let valid = named && !text.to_ascii_lowercase().ends_with(".git");
+    accept(
+        text,
+        valid,
+        "a repository's name without the owner: at most 100 letters, digits, dots, hyphens and underscores, and no .git at the end",
+    )
+}
+
+/// A region of AWS.
+pub(super) fn region(text: &str) -> Result<String, String> {
+    static REGION: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$").expect("the pattern is fixed"));
+    accept(text, REGION.is_match(text), "a region's code, such as ap-northeast-1")
+}
+
+/// The value of the tag `Environment`.
+pub(super) fn environment(text: &str) -> Result<String, String> {
+    static ENVIRONMENT: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$").expect("the pattern is fixed"));
+    accept(
+        text,
+        ENVIRONMENT.is_match(text),
+        "1 to 32 lowercase letters, digits and hyphens, with no hyphen at either end",
+    )
+}
+
+/// An e-mail address.
+pub(super) fn alarm_email(text: &str) -> Result<String, String> {
+    static ADDRESS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^[^@\s\p{Cc}]+@[^@\s\p{Cc}]+[.][^@\s\p{Cc}.]+$").expect("the pattern is fixed"));
+    accept(text, ADDRESS.is_match(text), "one e-mail address")
+}
+
+fn accept(text: &str, valid: bool, expected: &str) -> Result<String, String> {
+    if valid { Ok(text.to_owned()) } else { Err(format!("{text:?} is not {expected}")) }
+}
+
+/// A quoted template of HCL that is just this text (Terraform's "Strings and Templates").
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '$' | '%' if rest.peek() == Some(&'{') => quoted.extend([character, character]),
+            control if control.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(control))),
+            plain => quoted.push(plain),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests;
