@@ -40,7 +40,7 @@ git -C "$bare" rev-parse "$base^{tree}" >/dev/null
 say implementing
 git -C "$bare" ls-tree -r -z --name-only "$base" >/dev/null
 (cd "$trees/agent" && echo "$issue" >hello.txt)
-export GIT_INDEX_FILE=$trees/agent.index
+export GIT_INDEX_FILE="$trees/agent.index"
 git --git-dir="$bare" --work-tree="$trees/agent" add --all -- . ':!.git'
 tree=$(git --git-dir="$bare" --work-tree="$trees/agent" write-tree)
 unset GIT_INDEX_FILE

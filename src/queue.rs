@@ -14,6 +14,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, Queu
 use jiff::Timestamp;
 
 use crate::config::QueueSettings;
+use crate::task::cut::{self, CutBody};
 
 /// The longest SQS lets a receive wait for a message (the SQS API Reference, `ReceiveMessage`).
 pub const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -36,6 +37,8 @@ pub struct Delivery {
     /// How often the message was received, this time included.
     pub receive_count: u32,
     pub body: String,
+    /// What the producer said of a body that it cut.
+    pub cut: Option<CutBody>,
     pub received_at: Timestamp,
 }
 
@@ -114,6 +117,8 @@ impl Queue {
             .queue_url(&self.url)
             .max_number_of_messages(1)
             .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
+            .message_attribute_names(cut::TRUNCATED)
+            .message_attribute_names(cut::SHA256)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let answer = self.call(RECEIVE_TIMEOUT, request.send()).await?;
         let Some(message) = answer.messages.unwrap_or_default().into_iter().next() else { return Ok(None) };
@@ -123,7 +128,10 @@ impl Queue {
             .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
             .and_then(|count| count.parse().ok())
             .unwrap_or(1);
+        let attribute = |name: &str| message.message_attributes.as_ref()?.get(name)?.string_value();
+        let cut = CutBody::from_attributes(attribute(cut::TRUNCATED), attribute(cut::SHA256));
         Ok(Some(Delivery {
+            cut,
             message_id: message.message_id.unwrap_or_default(),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             receive_count,

@@ -33,6 +33,7 @@ use crate::publish::{self, Existing, Note, Publisher, PullRequest, Status, TASK_
 use crate::queue::Delivery;
 use crate::sandbox;
 use crate::task::Task;
+use crate::task::cut::CutBody;
 use crate::workspace::{
     Base, BranchName, Cache, Caches, Change, CommitId, Deadlines, Git, Identity, Remote, RepoPath, Workspace,
 };
@@ -81,6 +82,8 @@ pub enum StartError {
 #[derive(Clone)]
 struct Claimed {
     task: Task,
+    /// The task's body is only the beginning of the issue's.
+    cut: Option<CutBody>,
     id: RunId,
     attempt: Attempt,
     directory: PathBuf,
@@ -128,7 +131,7 @@ struct Published {
 
 /// What admission found.
 enum Admission {
-    Granted(Claimed),
+    Granted(Box<Claimed>),
     /// An earlier run of this very task opened the pull request, and only the settling is left to do.
     AlreadyPublished(Published),
 }
@@ -189,7 +192,7 @@ impl Rooms {
     /// The whole way of a task.
     async fn pursue(&self, claimed: Claimed) -> Result<Published, Failure> {
         let claimed = match self.admit(claimed).await? {
-            Admission::Granted(claimed) => claimed,
+            Admission::Granted(claimed) => *claimed,
             Admission::AlreadyPublished(published) => return Ok(published),
         };
         let prepared = self.prepare(claimed).await?;
@@ -211,7 +214,8 @@ impl Rooms {
         let began = Timestamp::now();
         let id = self.journal.begin(&task, &delivery.message_id, attempt.receive_count, began)?;
         let directory = journal::run_directory(&self.config.data_dir, id);
-        let claimed = Claimed { task, id, attempt, directory, stop: stop.clone(), began, clock: Instant::now() };
+        let cut = delivery.cut.clone();
+        let claimed = Claimed { task, cut, id, attempt, directory, stop: stop.clone(), began, clock: Instant::now() };
         std::fs::create_dir_all(claimed.directory.join(SCRATCH)).map_err(|source| Failure::Local {
             what: format!("can't make the run's directory {}", claimed.directory.display()),
             source,
@@ -220,7 +224,7 @@ impl Rooms {
     }
 
     /// Asks the forge whether the task is still wanted, and says on the issue that it is being worked on.
-    async fn admit(&self, claimed: Claimed) -> Result<Admission, Failure> {
+    async fn admit(&self, mut claimed: Claimed) -> Result<Admission, Failure> {
         let task = &claimed.task;
         self.note(&claimed, &format!("{}: {}", task.key(), task.title))?;
         let branch = self.branch(task)?;
@@ -241,8 +245,15 @@ impl Rooms {
         if !issue.has_label(TASK_LABEL) {
             return Err(Failure::LabelRemoved(TASK_LABEL));
         }
+        if let Some(cut) = &claimed.cut {
+            let body = issue.body.unwrap_or_default();
+            if !cut.is_of(&body) {
+                return Err(Failure::EditedSinceLabeled);
+            }
+            claimed.task.body = body;
+        }
         self.enter(&claimed, Stage::Admit, "the issue is open and labelled").await?;
-        Ok(Admission::Granted(claimed))
+        Ok(Admission::Granted(Box::new(claimed)))
     }
 
     /// Brings the repository here and sees how its checks stand.

@@ -3,6 +3,8 @@
 //! Owns the contract of the message body (six required fields, unknown ones ignored), its JSON Schema and the task key. Does no I/O.
 //! A [`Task`] that exists is valid; a message that is not one yields an [`InvalidTask`] that names the field, what was expected and what came.
 
+pub mod cut;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;

@@ -44,6 +44,10 @@ pub enum Failure {
     IssueClosed,
     #[error("the label `{0}` was taken off")]
     LabelRemoved(&'static str),
+    #[error(
+        "the issue's text is longer than a message holds, and was changed after the issue was labelled: take the label off and set it again to have the new text done"
+    )]
+    EditedSinceLabeled,
     #[error("the message was reported as failed before, and waits for the dead-letter queue")]
     AlreadyReported,
     #[error("{0}")]
@@ -118,6 +122,7 @@ fn remedy(failure: &Failure) -> Remedy {
         Failure::Stopped => Remedy::AtOnce,
         Failure::InvalidMessage(_)
         | Failure::AlreadyReported
+        | Failure::EditedSinceLabeled
         | Failure::RepositoryNotAllowed(_)
         | Failure::RepositoryFile(_)
         | Failure::GateRefused(_)

@@ -1,6 +1,7 @@
 //! The happy path, and what of it must hold for any text, any file name and any default branch.
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::world::{FILES, World};
 
@@ -62,6 +63,46 @@ async fn a_japanese_body_of_65536_characters_reaches_the_agent_whole() {
     let length: usize = world.file(&branch, "length").unwrap().trim().parse().unwrap();
     assert!(length > 65_536, "the prompt has {length} characters");
     world.finish();
+}
+
+/// Queues an issue as the workflow does when its text is too long, with the digest of what `labelled` says it was.
+async fn queue_cut(world: &World, body: &str, labelled: &str) -> u64 {
+    let number = world.issue("A long story", body).await;
+    let message = json!({
+        "issue_number": number,
+        "repository": "owner/repo",
+        "title": "A long story",
+        "body": &body[..body.len() / 2],
+        "labels": ["ai-task"],
+        "created_at": jiff::Timestamp::now().to_string(),
+    });
+    let sha256: String = Sha256::digest(labelled).iter().map(|byte| format!("{byte:02x}")).collect();
+    world.queue.send_with(&message.to_string(), &[("BodyTruncated", "true"), ("BodySha256", &sha256)]).await;
+    number
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_a_text_that_was_cut_is_read_from_the_issue() {
+    let mut world = World::new().await;
+    world.agent("test -e length || wc -c < \"$1\" > length");
+    let body = "x".repeat(60_000);
+    let issue = queue_cut(&world, &body, &body).await;
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let length = world.file(&format!("codingworker/issue-{issue}"), "length").unwrap();
+    assert!(length.trim().parse::<usize>().unwrap() > body.len(), "the prompt has {length} bytes");
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_was_cut_and_edited_since_is_not_worked_on() {
+    let world = World::new().await;
+    let issue = queue_cut(&world, &"y".repeat(60_000), "what it said when it was labelled").await;
+    world.work().await;
+    assert_eq!(world.pull_requests().await.len(), 0);
+    let comments = world.comments(issue).await;
+    assert!(comments[0].contains("was changed after the issue was labelled"), "{comments:?}");
+    assert!(world.labels(issue).await.contains(&"ai-task-failed".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,8 @@
 
 mod agent_fails;
 mod aider_end_to_end;
+mod aws_side_is_applied;
+mod aws_side_is_planned;
 mod checks_decide;
 mod demo_and_tools;
 mod everything_on_one_laptop;
@@ -18,6 +20,7 @@ mod forge_fails;
 mod issue_becomes_pull_request;
 mod issue_is_queued;
 mod it_is_set_up;
+mod linters_find_nothing;
 mod message_is_refused;
 mod queue_is_served;
 mod real_aider;

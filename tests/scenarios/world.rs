@@ -9,6 +9,8 @@ pub mod forge;
 pub mod moto;
 pub mod ollama;
 pub mod queue;
+pub mod recorder;
+pub mod terraform;
 pub mod tools;
 
 use std::os::unix::fs::PermissionsExt;

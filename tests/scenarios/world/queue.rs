@@ -56,7 +56,17 @@ impl Queue {
     }
 
     pub async fn send(&self, body: &str) {
-        self.call("SendMessage", json!({ "QueueUrl": self.queue_url(MAIN), "MessageBody": body })).await;
+        self.send_with(body, &[]).await;
+    }
+
+    /// Sends a message with string attributes.
+    pub async fn send_with(&self, body: &str, attributes: &[(&str, &str)]) {
+        let attributes = attributes
+            .iter()
+            .map(|(name, value)| (name.to_string(), json!({ "DataType": "String", "StringValue": value })));
+        let attributes: serde_json::Map<String, Value> = attributes.collect();
+        let request = json!({ "QueueUrl": self.queue_url(MAIN), "MessageBody": body, "MessageAttributes": attributes });
+        self.call("SendMessage", request).await;
     }
 
     /// How many messages wait, are in flight, and lie in the dead-letter queue.

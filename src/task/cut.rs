@@ -1,0 +1,54 @@
+//! The body of an issue that did not fit into a message.
+//!
+//! SQS takes 262,144 bytes a message, attributes included. A longer body is cut by the producer, which says so in the message attributes
+//! [`TRUNCATED`] and [`SHA256`]; the rest is read from GitHub, and counts only while it is what was labelled.
+
+use sha2::{Digest, Sha256};
+
+/// The message attribute that is `true` when the body was cut.
+pub const TRUNCATED: &str = "BodyTruncated";
+/// The message attribute with the SHA-256 of the whole body, as UTF-8, in hexadecimal digits.
+pub const SHA256: &str = "BodySha256";
+
+/// What is known of a body that was cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutBody {
+    sha256: String,
+}
+
+impl CutBody {
+    /// Reads the two attributes; `None` when the body is whole.
+    #[must_use]
+    pub fn from_attributes(truncated: Option<&str>, sha256: Option<&str>) -> Option<Self> {
+        (truncated == Some("true")).then(|| Self { sha256: sha256.unwrap_or_default().to_ascii_lowercase() })
+    }
+
+    /// Whether this is the text that was cut. Nothing is, when the producer gave no digest.
+    #[must_use]
+    pub fn is_of(&self, body: &str) -> bool {
+        let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.sha256 == digest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn only_the_text_that_was_cut_is_it() {
+        let cut = CutBody::from_attributes(Some("true"), Some(&OF_ABC.to_uppercase())).unwrap();
+        assert!(cut.is_of("abc"));
+        assert!(!cut.is_of("abcd"));
+        assert!(!CutBody::from_attributes(Some("true"), None).unwrap().is_of(""));
+    }
+
+    #[test]
+    fn a_body_is_whole_unless_it_is_said_to_be_cut() {
+        for truncated in [None, Some("false"), Some("")] {
+            assert_eq!(CutBody::from_attributes(truncated, Some(OF_ABC)), None);
+        }
+    }
+}
