@@ -12,6 +12,7 @@ use aws_sdk_sqs::config::Credentials;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use jiff::Timestamp;
+use md5::{Digest, Md5};
 
 use crate::config::QueueSettings;
 use crate::task::cut::{self, CutBody};
@@ -69,6 +70,8 @@ pub enum QueueError {
     LeaseOver { message: String },
     #[error("the queue did not answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    #[error("message {message_id} arrived damaged: its body is not the one that was sent; it was given back")]
+    Damaged { message_id: String },
     #[error("the queue could not be asked: {message}")]
     Failed { message: String },
 }
@@ -109,7 +112,7 @@ impl Queue {
         &self.url
     }
 
-    /// Waits up to `wait` for a message.
+    /// Waits up to `wait` for a message; one that arrives damaged is given back.
     pub async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
         let request = self
             .client
@@ -130,14 +133,20 @@ impl Queue {
             .unwrap_or(1);
         let attribute = |name: &str| message.message_attributes.as_ref()?.get(name)?.string_value();
         let cut = CutBody::from_attributes(attribute(cut::TRUNCATED), attribute(cut::SHA256));
-        Ok(Some(Delivery {
+        let delivery = Delivery {
             cut,
             message_id: message.message_id.unwrap_or_default(),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             receive_count,
             body: message.body.unwrap_or_default(),
             received_at: Timestamp::now(),
-        }))
+        };
+        // The SDK leaves this check to its caller (the SQS API Reference, `Message`, `MD5OfBody`).
+        if message.md5_of_body.is_some_and(|expected| expected != md5(&delivery.body)) {
+            self.change_visibility(&delivery, Duration::ZERO).await?;
+            return Err(QueueError::Damaged { message_id: delivery.message_id });
+        }
+        Ok(Some(delivery))
     }
 
     /// Makes the delivery ours for `visibility` from now; zero gives it back at once.
@@ -267,6 +276,10 @@ fn max_receive_count(policy: &str) -> Option<u32> {
     let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
     let count = policy.get("maxReceiveCount")?;
     count.as_u64().map_or_else(|| count.as_str()?.parse().ok(), |count| u32::try_from(count).ok())
+}
+
+fn md5(body: &str) -> String {
+    Md5::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn seconds(duration: Duration) -> i32 {

@@ -131,11 +131,13 @@ impl Worker {
         disposition
     }
 
-    /// How long a task rests that failed at its nth delivery; the last of the configured delays goes on.
+    /// How long a task rests that failed at its nth delivery; the last of the configured delays goes on. Up to a quarter is added by chance,
+    /// so that tasks which failed together do not come back together.
     fn rest_after(&self, deliveries: u32) -> Duration {
         let delays = &self.rooms.config.retry_delays;
         let index = usize::try_from(deliveries.saturating_sub(1)).unwrap_or(usize::MAX);
-        delays.get(index).or(delays.last()).copied().unwrap_or_default()
+        let delay = delays.get(index).or(delays.last()).copied().unwrap_or_default();
+        delay.mul_f64(1.0 + fastrand::f64() / 4.0)
     }
 
     async fn end(&self, delivery: &Delivery, disposition: Disposition) -> Result<(), QueueError> {
