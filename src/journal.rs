@@ -5,6 +5,7 @@
 
 mod records;
 mod schema;
+mod tenancy;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 pub use self::records::{CheckRecord, Event, Outcome, RunId, RunRecord, Stage};
+pub use self::tenancy::Tenancy;
 
 use crate::task::{RepoName, Task, TaskKey};
 
@@ -31,6 +33,8 @@ pub struct Journal {
 pub enum JournalError {
     #[error("can't make the journal's directory {}: {source}", path.display())]
     Directory { path: PathBuf, source: std::io::Error },
+    #[error("another worker uses {}: stop it, or give this one a `data_dir` of its own", path.display())]
+    Occupied { path: PathBuf },
     #[error("can't open the journal {}: {source}", path.display())]
     Open { path: PathBuf, source: rusqlite::Error },
     #[error("the journal {} was written by another version of this program: {source}", path.display())]

@@ -27,7 +27,7 @@ use crate::checks::{
 use crate::config::Config;
 use crate::gate;
 use crate::github::{GitHub, GitHubError};
-use crate::journal::{self, Journal, JournalError, Outcome, RunId, Stage};
+use crate::journal::{self, Journal, JournalError, Outcome, RunId, Stage, Tenancy};
 use crate::process;
 use crate::publish::{self, Existing, Note, Publisher, PullRequest, Status, TASK_LABEL};
 use crate::queue::Delivery;
@@ -57,6 +57,7 @@ pub struct Rooms {
     checker: Checker,
     /// What a pull request says the change was made by.
     agent_version: String,
+    _tenancy: Tenancy,
 }
 
 /// Why a worker can't start.
@@ -147,6 +148,7 @@ impl Rooms {
         let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
         let github = GitHub::new(&config.github, token)?;
         let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
+        let tenancy = Tenancy::take(&config.data_dir)?;
         let journal = Journal::open(&config.data_dir)?;
         let (home, temporary) = (config.data_dir.join("home"), config.data_dir.join("tmp"));
         let git_home = config.data_dir.join("git-home");
@@ -163,6 +165,7 @@ impl Rooms {
             agent_version: version.unwrap_or_else(|| agent.name().to_owned()),
             agent,
             journal,
+            _tenancy: tenancy,
             caches: Caches::new(Git::new(git, search_path, &git_home, Deadlines::default()), &config.data_dir)
                 .excluding(checks::ARTIFACTS),
             publisher: Publisher::new(github.clone(), config.language),

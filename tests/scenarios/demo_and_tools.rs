@@ -1,5 +1,7 @@
 //! The commands beside the worker, as a user meets them.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::world::World;
@@ -69,4 +71,20 @@ async fn the_schema_is_printed_as_it_is_kept() {
     let world = World::new().await;
     let ran = world.run(&["schema"]).await;
     assert_eq!(ran.stdout, include_str!("../../docs/task-message.schema.json"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_has_one_worker_and_any_number_of_readers() {
+    let world = World::new().await;
+    let issue = world.task("Add a greeting", "").await;
+    let data_dir = world.settings["data_dir"].as_str().unwrap();
+    let other = codingworker::journal::Tenancy::take(Path::new(data_dir)).unwrap();
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("another worker uses "), "{ran:?}");
+    assert_eq!(world.run(&["status"]).await.code, Some(0));
+    assert_eq!(world.queue.counts().await, (1, 0, 0), "nothing was taken");
+    drop(other);
+    assert_eq!(world.work().await.code, Some(0));
+    assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);
 }
