@@ -5,6 +5,7 @@
 
 mod lease;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use crate::agent::model::ModelProblem;
 use crate::queue::{Delivery, LONGEST_WAIT, Policy, Queue, QueueError};
 use crate::run::{Attempt, Disposition, Rooms};
 
-/// How long the worker waits after a failed call to the queue: doubled from one second to a minute, and jittered.
+/// How long the worker waits after a failed call to the queue: doubled from one second, jittered, and no longer than [`longest_pause`].
 const PATIENCE: backon::ExponentialBuilder = backon::ExponentialBuilder::new()
     .with_min_delay(Duration::from_secs(1))
-    .with_max_delay(Duration::from_secs(60))
+    .with_max_delay(Duration::from_secs(300))
     .with_jitter()
     .without_max_times();
 
@@ -34,6 +35,15 @@ pub struct Worker {
     policy: Policy,
     lease: Duration,
     rooms: Rooms,
+}
+
+/// The wish that the worker ends.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Nothing more is taken, and the task that is being worked on is given back.
+    pub asked: CancellationToken,
+    /// The open poll is not waited for either. A message that it brings stays hidden for the queue's visibility timeout.
+    pub insisted: CancellationToken,
 }
 
 /// What one turn of the loop did.
@@ -70,10 +80,10 @@ impl Worker {
     }
 
     /// Takes and works on tasks until it is told to stop; what goes wrong on the way is logged and waited out.
-    pub async fn run(&self, stop: &CancellationToken) {
+    pub async fn run(&self, stop: &Stop) {
         let mut patience = PATIENCE.build();
         tracing::info!(queue = self.queue.url(), "waiting for tasks");
-        while !stop.is_cancelled() {
+        while !stop.asked.is_cancelled() {
             let pause = match self.turn(LONGEST_WAIT, stop).await {
                 Ok(_) => {
                     patience = PATIENCE.build();
@@ -85,11 +95,12 @@ impl Worker {
                 }
                 Err(WorkerError::Queue(error)) => {
                     tracing::warn!(%error, "the queue failed");
-                    patience.next().unwrap_or(MODEL_RETRY)
+                    let longest = longest_pause(&error);
+                    patience.next().map_or(longest, |pause| pause.min(longest))
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = stop.asked.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -100,17 +111,32 @@ impl Worker {
     ///
     /// # Errors
     /// The model can't work, so that nothing was taken; or the queue failed.
-    pub async fn turn(&self, wait: Duration, stop: &CancellationToken) -> Result<Turn, WorkerError> {
+    pub async fn turn(&self, wait: Duration, stop: &Stop) -> Result<Turn, WorkerError> {
         self.rooms.agent.check_model().await?;
-        let received = tokio::select! {
-            () = stop.cancelled() => return Ok(Turn::Idle),
-            received = self.queue.receive(wait) => received?,
-        };
-        let Some(delivery) = received else { return Ok(Turn::Idle) };
+        let Some(delivery) = self.receive(wait, stop).await? else { return Ok(Turn::Idle) };
         if self.lease != self.policy.visibility_timeout {
             self.queue.change_visibility(&delivery, self.lease).await?;
         }
-        Ok(Turn::Worked(self.work(delivery, stop).await))
+        Ok(Turn::Worked(self.work(delivery, &stop.asked).await))
+    }
+
+    /// Takes one message. A poll that is open when the worker is asked to stop is waited for and what it brings is given back: SQS may have
+    /// answered it already, and a message nobody reads is hidden for hours.
+    async fn receive(&self, wait: Duration, stop: &Stop) -> Result<Option<Delivery>, QueueError> {
+        let mut poll = pin!(self.queue.receive(wait));
+        tokio::select! {
+            received = &mut poll => return received,
+            () = stop.asked.cancelled() => tracing::info!("finishing the open poll; a second signal ends it at once"),
+        }
+        tokio::select! {
+            late = &mut poll => {
+                if let Some(delivery) = late? {
+                    self.queue.change_visibility(&delivery, AT_ONCE).await?;
+                }
+            }
+            () = stop.insisted.cancelled() => {}
+        }
+        Ok(None)
     }
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) -> Disposition {
@@ -147,6 +173,17 @@ impl Worker {
             Disposition::DeadLetter => self.queue.change_visibility(delivery, AT_ONCE).await,
             Disposition::Abandon => Ok(()),
         }
+    }
+}
+
+/// What a person has to mend is not mended within a minute.
+fn longest_pause(error: &QueueError) -> Duration {
+    match error {
+        QueueError::Missing { .. } | QueueError::Refused { .. } => Duration::from_secs(300),
+        QueueError::LeaseOver { .. }
+        | QueueError::TimedOut(_)
+        | QueueError::Damaged { .. }
+        | QueueError::Failed { .. } => Duration::from_secs(60),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::process;
 use crate::publish::TASK_LABEL;
 use crate::queue::Queue;
 use crate::task::{IssueNumber, RepoName, Task};
-use crate::worker::Turn;
+use crate::worker::{Stop, Turn};
 
 const OWNER: &str = "demo";
 const TITLE: &str = "Add a FizzBuzz function";
@@ -111,7 +111,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let worker = Arc::new(worker::start(config).await?);
     let shown = CancellationToken::new();
     let following = worker::follow(Arc::clone(&worker), shown.clone())?;
-    let turn = worker.turn(Duration::from_secs(5), &CancellationToken::new()).await;
+    let turn = worker.turn(Duration::from_secs(5), &Stop::default()).await;
     shown.cancel();
     following.await??;
     let Turn::Worked(_) = turn? else { anyhow::bail!("the queue lost the demo's message") };

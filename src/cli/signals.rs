@@ -1,20 +1,27 @@
 //! The signals that ask the program to stop.
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Cancelled by the first SIGINT or SIGTERM.
-pub(super) fn stop() -> std::io::Result<CancellationToken> {
+use crate::worker::Stop;
+
+/// Asked by the first SIGINT or SIGTERM, insisted on by the second.
+pub(super) fn stop() -> std::io::Result<Stop> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stop = CancellationToken::new();
+    let stop = Stop::default();
     let told = stop.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        either(&mut interrupt, &mut terminate).await;
         tracing::info!("stopping");
-        told.cancel();
+        told.asked.cancel();
+        either(&mut interrupt, &mut terminate).await;
+        told.insisted.cancel();
     });
     Ok(stop)
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }

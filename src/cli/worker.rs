@@ -11,7 +11,7 @@ use super::{output, signals};
 use crate::config::Config;
 use crate::queue::{LONGEST_WAIT, Queue};
 use crate::run::{Disposition, Rooms};
-use crate::worker::{Turn, Worker};
+use crate::worker::{Stop, Turn, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -52,13 +52,13 @@ pub(super) fn follow(
     Ok(tokio::spawn(async move { progress.follow(&worker.rooms().journal, &stop).await }))
 }
 
-async fn until_stopped(worker: &Worker, stop: &CancellationToken) -> anyhow::Result<ExitCode> {
+async fn until_stopped(worker: &Worker, stop: &Stop) -> anyhow::Result<ExitCode> {
     worker.run(stop).await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Succeeds when the task was done, or when there was none.
-async fn once(worker: &Worker, stop: &CancellationToken) -> anyhow::Result<ExitCode> {
+async fn once(worker: &Worker, stop: &Stop) -> anyhow::Result<ExitCode> {
     match worker.turn(LONGEST_WAIT, stop).await? {
         Turn::Idle => {
             output::progress("the queue has no message");

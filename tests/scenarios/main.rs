@@ -26,4 +26,5 @@ mod queue_is_served;
 mod queue_misbehaves;
 mod real_aider;
 mod state_has_a_place;
+mod worker_is_stopped;
 mod world;
