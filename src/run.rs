@@ -4,6 +4,7 @@
 //! published. The rooms below do the work and don't know each other. The delivery itself stays with the worker, which carries out the
 //! [`Disposition`] that a run ends in.
 
+mod hold;
 mod outcome;
 mod passes;
 mod report;
@@ -17,6 +18,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+pub use self::hold::Hold;
 pub use self::outcome::{Attempt, Disposition, Failure};
 
 use self::passes::Progress;
@@ -88,7 +90,7 @@ struct Claimed {
     id: RunId,
     attempt: Attempt,
     directory: PathBuf,
-    stop: CancellationToken,
+    hold: Hold,
     began: Timestamp,
     clock: Instant,
 }
@@ -176,8 +178,8 @@ impl Rooms {
     }
 
     /// Works on one delivery and says what is to become of it.
-    pub async fn run(&self, delivery: &Delivery, attempt: Attempt, stop: &CancellationToken) -> Disposition {
-        let claimed = match self.claim(delivery, attempt, stop) {
+    pub async fn run(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Disposition {
+        let claimed = match self.claim(delivery, attempt, hold) {
             Ok(claimed) => claimed,
             Err(failure) => {
                 tracing::warn!(message_id = delivery.message_id, %failure, "the message was not accepted");
@@ -185,6 +187,7 @@ impl Rooms {
             }
         };
         let disposition = match self.pursue(claimed.clone()).await {
+            _ if claimed.hold.is_lost() => self.report(&claimed, Failure::LeaseLost, None).await,
             Ok(published) => self.settle(&claimed, published).await,
             Err(failure) => self.report(&claimed, failure, None).await,
         };
@@ -206,7 +209,7 @@ impl Rooms {
     }
 
     /// Makes a task of the message, if this worker is to work on it at all, and begins its record.
-    fn claim(&self, delivery: &Delivery, attempt: Attempt, stop: &CancellationToken) -> Result<Claimed, Failure> {
+    fn claim(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Result<Claimed, Failure> {
         if self.journal.last_outcome(&delivery.message_id)? == Some(Outcome::Failed) {
             return Err(Failure::AlreadyReported);
         }
@@ -218,7 +221,7 @@ impl Rooms {
         let id = self.journal.begin(&task, &delivery.message_id, attempt.receive_count, began)?;
         let directory = journal::run_directory(&self.config.data_dir, id);
         let cut = delivery.cut.clone();
-        let claimed = Claimed { task, cut, id, attempt, directory, stop: stop.clone(), began, clock: Instant::now() };
+        let claimed = Claimed { task, cut, id, attempt, directory, hold, began, clock: Instant::now() };
         std::fs::create_dir_all(claimed.directory.join(SCRATCH)).map_err(|source| Failure::Local {
             what: format!("can't make the run's directory {}", claimed.directory.display()),
             source,
@@ -321,10 +324,12 @@ impl Rooms {
         {
             return Err(Failure::BranchTaken(branch));
         }
+        claimed.hold.renew().await?;
         self.journal.intend_push(claimed.id, branch.as_str(), commit.as_str())?;
         workspace.cache().push(&remote, commit, &branch, expected.as_ref()).await?;
         let red = checked.red();
         let report = report::report(self, &approved, branch.as_str());
+        claimed.hold.renew().await?;
         let pull_request = self.publisher.open_pull_request(&report, !red.is_empty()).await?;
         self.journal.observe_pull_request(claimed.id, pull_request.number, &pull_request.url)?;
         self.note(claimed, &format!("pull request #{}: {}", pull_request.number, pull_request.url))?;

@@ -148,7 +148,7 @@ impl Worker {
         };
         let ended = CancellationToken::new();
         let watching = tokio::spawn(either(stop.clone(), lease.lost().clone(), ended.clone()));
-        let disposition = self.rooms.run(&delivery, attempt, &ended).await;
+        let disposition = self.rooms.run(&delivery, attempt, lease.hold_until(ended)).await;
         watching.abort();
         let disposition = if lease.release().await { disposition } else { Disposition::Abandon };
         if let Err(error) = self.end(&delivery, disposition).await {

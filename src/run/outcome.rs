@@ -68,6 +68,8 @@ pub enum Failure {
     BranchTaken(BranchName),
     #[error("the worker was told to stop")]
     Stopped,
+    #[error("the lease on the message was lost: whoever receives it next goes on")]
+    LeaseLost,
     #[error(transparent)]
     GitHub(#[from] GitHubError),
     #[error(transparent)]
@@ -113,6 +115,7 @@ pub(super) fn disposition(failure: &Failure, attempt: Attempt) -> Disposition {
         Remedy::None => Disposition::DeadLetter,
         Remedy::Unwanted => Disposition::Cancel,
         Remedy::AtOnce => Disposition::RetryAfter(Duration::ZERO),
+        Remedy::Elsewhere => Disposition::Abandon,
     }
 }
 
@@ -120,6 +123,7 @@ fn remedy(failure: &Failure) -> Remedy {
     match failure {
         Failure::IssueClosed | Failure::LabelRemoved(_) => Remedy::Unwanted,
         Failure::Stopped => Remedy::AtOnce,
+        Failure::LeaseLost => Remedy::Elsewhere,
         Failure::InvalidMessage(_)
         | Failure::AlreadyReported
         | Failure::EditedSinceLabeled
@@ -190,6 +194,8 @@ enum Remedy {
     Unwanted,
     /// Nothing went wrong: any worker may go on with it.
     AtOnce,
+    /// The task is not ours any more.
+    Elsewhere,
 }
 
 #[cfg(test)]
@@ -239,6 +245,7 @@ mod tests {
     #[test]
     fn what_the_user_took_back_is_cancelled() {
         check(&Failure::IssueClosed, 1, Disposition::Cancel);
+        check(&Failure::LeaseLost, 3, Disposition::Abandon);
         check(&Failure::LabelRemoved("ai-task"), 3, Disposition::Cancel);
     }
 

@@ -167,7 +167,7 @@ impl Rooms {
 
     async fn run_check(&self, claimed: &Claimed, tree: &Path, check: &Check) -> Result<Ran, Failure> {
         claimed.write_log(&format!("$ {}", check.command))?;
-        match self.checker.run(check, tree, &claimed.log(), &claimed.stop).await {
+        match self.checker.run(check, tree, &claimed.log(), claimed.hold.ended()).await {
             Ok(ran) => Ok(ran),
             Err(CheckError::Stopped { .. }) => Err(Failure::Stopped),
             Err(CheckError::Process { source, .. }) => Err(source.into()),
@@ -187,7 +187,7 @@ impl Rooms {
             read: agent::prompt::conventions(&files).into_iter().collect(),
             log: &claimed.log(),
         };
-        let report = self.agent.call(&call, &claimed.stop).await?;
+        let report = self.agent.call(&call, claimed.hold.ended()).await?;
         let harvested = workspace.harvest(Side::Agent).await?;
         let verdict = agent::verdict(&report, harvested != progress.tree);
         self.note(claimed, &format!("{} with {}: {verdict}", self.agent.name(), report.model))?;

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::queue::{Delivery, Queue, QueueError};
+use crate::run::Hold;
 
 /// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS visibility timeout").
 const LONGEST: SignedDuration = SignedDuration::from_hours(12);
@@ -31,6 +33,7 @@ fn margin(length: Duration) -> SignedDuration {
 #[derive(Debug)]
 pub(super) struct Lease {
     lost: CancellationToken,
+    renewals: mpsc::Sender<oneshot::Sender<()>>,
     _renewal: DropGuard,
     renewing: JoinHandle<()>,
 }
@@ -41,8 +44,9 @@ impl Lease {
     pub(super) fn hold(queue: Arc<Queue>, delivery: Delivery, length: Duration) -> Self {
         let lost = CancellationToken::new();
         let released = CancellationToken::new();
-        let renewing = tokio::spawn(renew(queue, delivery, length, lost.clone(), released.clone()));
-        Self { lost, _renewal: released.drop_guard(), renewing }
+        let (renewals, wishes) = mpsc::channel(1);
+        let renewing = tokio::spawn(renew(queue, delivery, length, lost.clone(), released.clone(), wishes));
+        Self { lost, renewals, _renewal: released.drop_guard(), renewing }
     }
 
     /// Cancelled once the lease is lost.
@@ -51,11 +55,17 @@ impl Lease {
         &self.lost
     }
 
+    /// The side of it that a run has, which is to end when `ended` is cancelled.
+    #[must_use]
+    pub(super) fn hold_until(&self, ended: CancellationToken) -> Hold {
+        Hold::new(ended, self.lost.clone(), self.renewals.clone())
+    }
+
     /// Stops renewing, and returns whether the lease is still held. No renewal is under way once this returned, so what is then done to the
     /// delivery is not overtaken by one.
     pub(super) async fn release(self) -> bool {
-        let Self { lost, _renewal, renewing } = self;
-        drop(_renewal);
+        let Self { lost, renewals, _renewal, renewing } = self;
+        drop((renewals, _renewal));
         if renewing.await.is_err() {
             lost.cancel();
         }
@@ -69,7 +79,10 @@ async fn renew(
     length: Duration,
     lost: CancellationToken,
     released: CancellationToken,
+    mut wishes: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
+    // Dropped unanswered when the lease is lost, which tells whoever waits.
+    let mut waiting = Vec::new();
     let last_end = add(delivery.received_at, LONGEST);
     let third = length / 3;
     let mut end = add(delivery.received_at, SignedDuration::try_from(length).unwrap_or(LONGEST)).min(last_end);
@@ -77,6 +90,10 @@ async fn renew(
     loop {
         tokio::select! {
             () = released.cancelled() => return,
+            Some(wish) = wishes.recv() => {
+                waiting.push(wish);
+                next = Timestamp::now();
+            }
             () = tokio::time::sleep(TICK) => {}
         }
         let now = Timestamp::now();
@@ -92,6 +109,10 @@ async fn renew(
             Ok(()) => {
                 end = add(now, SignedDuration::try_from(wished).unwrap_or(LONGEST));
                 next = add(now, SignedDuration::try_from(third).unwrap_or(LONGEST));
+                for wish in waiting.drain(..) {
+                    // A run that ended meanwhile waits no more.
+                    wish.send(()).ok();
+                }
             }
             Err(QueueError::LeaseOver { message }) => {
                 tracing::warn!(message_id = delivery.message_id, message, "the lease is lost: the run stops");

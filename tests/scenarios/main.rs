@@ -20,6 +20,7 @@ mod forge_fails;
 mod issue_becomes_pull_request;
 mod issue_is_queued;
 mod it_is_set_up;
+mod lease_is_lost;
 mod linters_find_nothing;
 mod message_is_refused;
 mod queue_is_served;

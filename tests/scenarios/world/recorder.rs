@@ -1,5 +1,6 @@
 //! A server before the queue that writes down every action and hands it on; it changes an answer, or keeps one back, when it is told to.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::IntoResponse;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+type Answer = (StatusCode, [(&'static str, &'static str); 1], String);
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -22,6 +24,7 @@ struct Seen {
     queue: String,
     actions: watch::Sender<Vec<String>>,
     damage: Mutex<Option<(String, String)>>,
+    leases_are_lost: AtomicBool,
     holds: watch::Sender<bool>,
     held: watch::Sender<usize>,
 }
@@ -34,6 +37,7 @@ impl Recorder {
             queue: queue.to_owned(),
             actions: watch::Sender::default(),
             damage: Mutex::default(),
+            leases_are_lost: AtomicBool::new(false),
             holds: watch::Sender::default(),
             held: watch::Sender::default(),
         });
@@ -61,6 +65,16 @@ impl Recorder {
         *self.seen.damage.lock().unwrap() = Some((from.to_owned(), to.to_owned()));
     }
 
+    /// How often an action was asked for.
+    pub fn count(&self, action: &str) -> usize {
+        self.seen.actions.borrow().iter().filter(|seen| *seen == action).count()
+    }
+
+    /// From now on no visibility can be changed any more, as when the messages had come back to the queue.
+    pub fn lose_leases(&self) {
+        self.seen.leases_are_lost.store(true, Ordering::Relaxed);
+    }
+
     /// From now on the queue does what it is asked, and its answers wait here.
     pub fn hold_answers(&self) {
         self.seen.holds.send_replace(true);
@@ -76,16 +90,21 @@ impl Recorder {
     }
 }
 
-async fn hand_on(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
+async fn hand_on(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> Answer {
     let target = headers.get("x-amz-target").unwrap().clone();
     let action = target.to_str().unwrap().replace("AmazonSQS.", "sqs:");
+    let lost = action == "sqs:ChangeMessageVisibility" && seen.leases_are_lost.load(Ordering::Relaxed);
     seen.actions.send_modify(|actions| actions.push(action));
+    if lost {
+        let error = r#"{"__type":"com.amazonaws.sqs#MessageNotInflight","message":"not in flight"}"#;
+        return (StatusCode::BAD_REQUEST, [("content-type", "application/x-amz-json-1.0")], error.to_owned());
+    }
     // SQS goes on with a request whose sender is gone, and so does a task of its own.
     tokio::spawn(async move { seen.ask(target, body).await }).await.unwrap()
 }
 
 impl Seen {
-    async fn ask(&self, target: HeaderValue, body: Bytes) -> impl IntoResponse + use<> {
+    async fn ask(&self, target: HeaderValue, body: Bytes) -> Answer {
         let request = reqwest::Client::new().post(&self.queue).header("x-amz-target", target).body(body);
         let answer = request.header("content-type", "application/x-amz-json-1.0").send().await.unwrap();
         let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
