@@ -79,6 +79,8 @@ pub struct GitHubSettings {
     pub token: Option<SecretString>,
     /// How long one answer may take.
     pub timeout: Duration,
+    /// How often an issue that is being worked on is looked at: whether it was closed, or its label taken off.
+    pub watch_interval: Duration,
 }
 
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ mod outcome;
 mod passes;
 mod report;
 mod settle;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -31,7 +32,7 @@ use crate::gate;
 use crate::github::{GitHub, GitHubError};
 use crate::journal::{self, Journal, JournalError, Outcome, RunId, Stage, Tenancy};
 use crate::process;
-use crate::publish::{self, Existing, Note, Publisher, PullRequest, Status, TASK_LABEL};
+use crate::publish::{self, Existing, Note, Publisher, PullRequest, Status};
 use crate::queue::Delivery;
 use crate::sandbox;
 use crate::task::Task;
@@ -202,9 +203,11 @@ impl Rooms {
             Admission::AlreadyPublished(published) => return Ok(published),
         };
         let prepared = self.prepare(claimed).await?;
-        let changed = self.implement(prepared).await?;
-        let checked = self.check(changed).await?;
+        let watched = prepared.claimed.clone();
+        let changed = self.while_wanted(&watched, self.implement(prepared)).await?;
+        let checked = self.while_wanted(&watched, self.check(changed)).await?;
         let approved = self.approve(checked).await?;
+        self.wanted(&watched.task).await?;
         self.publish(approved).await
     }
 
@@ -244,13 +247,7 @@ impl Rooms {
             }
             Existing::Open(_) | Existing::None => {}
         }
-        let issue = self.github.issue(&task.repository, task.issue_number).await?;
-        if !issue.is_open() {
-            return Err(Failure::IssueClosed);
-        }
-        if !issue.has_label(TASK_LABEL) {
-            return Err(Failure::LabelRemoved(TASK_LABEL));
-        }
+        let issue = self.wanted(task).await?;
         if let Some(cut) = &claimed.cut {
             let body = issue.body.unwrap_or_default();
             if !cut.is_of(&body) {

@@ -48,6 +48,7 @@ pub(super) struct GitHub {
     pub(super) git_url: Option<String>,
     token_file: Option<PathBuf>,
     timeout_seconds: Option<u64>,
+    watch_seconds: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,7 +104,7 @@ pub(super) struct Log {
 pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("", &["language", "data_dir", "repositories"]),
     ("queue", &["name", "url", "endpoint_url", "region", "lease_seconds", "retry_delays_seconds"]),
-    ("github", &["api_url", "git_url", "token_file", "timeout_seconds"]),
+    ("github", &["api_url", "git_url", "token_file", "timeout_seconds", "watch_seconds"]),
     (
         "agent",
         &[
@@ -192,6 +193,7 @@ impl GitHub {
                 (None, None) => None,
             },
             timeout: seconds("github.timeout_seconds", self.timeout_seconds, 30, 1..=600)?,
+            watch_interval: seconds("github.watch_seconds", self.watch_seconds, 30, 1..=3600)?,
         })
     }
 }

@@ -1,0 +1,54 @@
+//! The user changes their mind while the agent works.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// Calls a task off while the agent works, and returns the world with the issue's number.
+async fn call_off(method: reqwest::Method, path: &str, body: Value) -> (World, u64) {
+    let mut world = World::new().await;
+    world.set("github", json!({ "watch_seconds": 1 }));
+    let signs = tempfile::tempdir().unwrap();
+    let begun = signs.path().join("begun");
+    world.agent(&format!("echo $$ > '{}'; exec sleep 600", begun.display()));
+    let issue = world.task("Add a greeting", "").await;
+    let meanwhile = async {
+        let agent = async {
+            loop {
+                match std::fs::read_to_string(&begun) {
+                    Ok(pid) if pid.ends_with('\n') => return pid.trim().to_owned(),
+                    Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        let agent = tokio::time::timeout(Duration::from_secs(60), agent).await.expect("the agent is not called");
+        world.forge.ask(method, &format!("/repos/owner/repo/issues/{issue}{path}"), body).await;
+        agent
+    };
+    let (ran, agent) = tokio::join!(world.work(), meanwhile);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!std::path::Path::new("/proc").join(&agent).exists(), "the agent lives on as {agent}");
+    assert_eq!(world.pull_requests().await.len(), 0);
+    assert_eq!(world.queue.counts().await, (0, 0, 0), "the message is deleted");
+    (world, issue)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_the_issue_ends_the_run() {
+    let (world, issue) = call_off(reqwest::Method::PATCH, "", json!({ "state": "closed" })).await;
+    let comments = world.comments(issue).await;
+    assert_eq!(comments.len(), 1);
+    assert!(comments[0].contains("the issue was closed"), "{}", comments[0]);
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn taking_the_label_off_ends_the_run() {
+    let (world, issue) = call_off(reqwest::Method::DELETE, "/labels/ai-task", Value::Null).await;
+    let comments = world.comments(issue).await;
+    assert!(comments[0].contains("the label `ai-task` was taken off"), "{}", comments[0]);
+    assert_eq!(world.labels(issue).await, ["keep me"]);
+    world.finish();
+}
