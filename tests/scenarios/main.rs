@@ -23,6 +23,7 @@ mod it_is_set_up;
 mod lease_is_lost;
 mod linters_find_nothing;
 mod message_is_refused;
+mod queue_is_killed;
 mod queue_is_served;
 mod queue_misbehaves;
 mod real_aider;
