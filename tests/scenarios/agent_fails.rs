@@ -14,7 +14,10 @@ async fn check_retried(mut world: World, issue: u64, reason: &str) {
     assert!(world.pull_requests().await.is_empty());
     let comments = world.comments(issue).await;
     assert_eq!(comments.len(), 1);
-    assert!(comments[0].contains("will be repeated in 30.0 s") && comments[0].contains(reason), "{comments:?}");
+    assert!(comments[0].contains(reason), "{comments:?}");
+    let (_, rest) = comments[0].split_once("will be repeated in ").expect("it is not told when");
+    let seconds: f64 = rest.split_once(" s.").unwrap().0.parse().unwrap();
+    assert!((30.0..=37.5).contains(&seconds), "{seconds} s are not 30 and up to a quarter more");
     assert_eq!(world.labels(issue).await, ["ai-task", "keep me"]);
     assert_eq!(world.queue.counts().await, (0, 1, 0), "the message rests");
     world.finish();
