@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use self::aider::Aider;
@@ -68,7 +69,7 @@ pub struct Call<'a> {
 }
 
 /// What a call was, before the diff is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// The model that was asked last.
     pub model: String,
@@ -83,7 +84,7 @@ pub struct Report {
 }
 
 /// How a call went, by its transcript.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The model answered, and what it answered could be read.
     Answered,

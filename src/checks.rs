@@ -58,7 +58,7 @@ impl Kind {
 }
 
 /// One command to run in the repository's root.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Check {
     pub kind: Kind,
     /// A line for `/bin/sh -c`.
@@ -68,7 +68,7 @@ pub struct Check {
 }
 
 /// Why a check is what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Origin {
     /// `.codingworker.toml` names it.
     RepositoryFile,
@@ -77,7 +77,7 @@ pub enum Origin {
 }
 
 /// What the files at a repository's root show it to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum ProjectType {
     Rust,
     Go,
@@ -103,7 +103,7 @@ impl ProjectType {
 }
 
 /// The checks of one repository, in the order in which they run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
     pub checks: Vec<Check>,
     /// Whether the agent is asked for tests in a pass of its own.

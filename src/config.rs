@@ -6,6 +6,7 @@
 mod environment;
 mod file;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +28,12 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The only repositories that are worked on.
     pub repositories: Vec<RepoName>,
+    /// How many tasks are worked on at once; at least 1.
+    pub concurrency: usize,
+    /// How long runs may go on after the worker was told to stop.
+    pub drain: Duration,
+    /// Where the worker tells over HTTP how it is.
+    pub health_listen: Option<SocketAddr>,
     pub queue: QueueSettings,
     /// How long a failed task rests before its next delivery, by the number of deliveries so far; the last goes on. Never empty.
     pub retry_delays: Vec<Duration>,
@@ -278,6 +285,8 @@ mod tests {
         check_refused("[checks]\nfix_ups = \"three\"\n", &["line 2", "invalid type", "three"]);
         check_refused("repositories = [\"codingworker\"]\n", &["`repositories`", "\"codingworker\"", "owner/name"]);
         check_refused("[queue]\nlease_seconds = 10\n", &["`queue.lease_seconds`", "10", "30 to 43200"]);
+        check_refused("[worker]\nconcurrency = 0\n", &["`worker.concurrency`", "1 to 64"]);
+        check_refused("[worker]\nhealth_listen = \"0.0.0.0:80\"\n", &["`worker.health_listen`", "loopback"]);
         check_refused("[agent]\nkind = \"command\"\n", &["`agent.command`", "{prompt_file}"]);
         check_refused("[github]\napi_url = \"http://example.com\"\n", &["`github.api_url`", "https"]);
         check_refused("[publish]\nbranch_prefix = \"a..b\"\n", &["`publish.branch_prefix`", "branch"]);

@@ -7,6 +7,7 @@
 mod error;
 mod models;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -37,6 +38,24 @@ const READ_RETRIES: ExponentialBuilder =
 pub struct GitHub {
     client: reqwest::Client,
     api_url: String,
+    permit: Option<Permit>,
+}
+
+/// Whether a write may be sent now.
+#[derive(Clone)]
+pub struct Permit(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Permit {
+    #[must_use]
+    pub fn new(is_given: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_given))
+    }
+}
+
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Permit").finish_non_exhaustive()
+    }
 }
 
 impl GitHub {
@@ -59,7 +78,13 @@ impl GitHub {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|source| GitHubError::Unreachable { url: settings.api_url.clone(), source })?;
-        Ok(Self { client, api_url: settings.api_url.clone() })
+        Ok(Self { client, api_url: settings.api_url.clone(), permit: None })
+    }
+
+    /// The same client, whose writes are sent only while `permit` says so.
+    #[must_use]
+    pub fn permitted(&self, permit: Permit) -> Self {
+        Self { permit: Some(permit), ..self.clone() }
     }
 
     /// Whom the token speaks for.
@@ -176,6 +201,9 @@ impl GitHub {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, GitHubError> {
+        if self.permit.as_ref().is_some_and(|permit| !(permit.0)()) {
+            return Err(GitHubError::NotPermitted);
+        }
         self.send(method, path, Some(body)).await
     }
 

@@ -3,9 +3,12 @@
 //! Owns all of the worker's SQL. SQLite in WAL mode with `synchronous=FULL`: what a function here returned from survives a power cut. A
 //! call takes a few milliseconds at the most and holds no transaction when it returns, so callers need no thread of their own for it.
 
+mod acts;
+mod delivery;
 mod records;
 mod schema;
 mod tenancy;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,11 +16,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde::Serialize;
 
+pub use self::acts::{Act, Intent, Unobserved};
+pub use self::delivery::{Decision, Unreleased};
 pub use self::records::{CheckRecord, Event, Outcome, RunId, RunRecord, Stage};
 pub use self::tenancy::Tenancy;
 
-use crate::task::{RepoName, Task, TaskKey};
+use crate::task::{RepoName, TaskKey};
 
 const FILE_NAME: &str = "journal.sqlite3";
 
@@ -41,6 +47,8 @@ pub enum JournalError {
     Version { path: PathBuf, source: rusqlite_migration::Error },
     #[error("can't use the journal: {0}")]
     Sql(#[from] rusqlite::Error),
+    #[error("can't write down what a run made: {0}")]
+    Unstorable(serde_json::Error),
 }
 
 impl Journal {
@@ -65,29 +73,10 @@ impl Journal {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
-    /// Records that a delivery of `task` is being worked on.
+    /// Records that a run reached a stage, with a sentence that says what is being done.
     ///
     /// # Errors
     /// The database can't be written; so for every function below.
-    pub fn begin(&self, task: &Task, message_id: &str, attempt: u32, now: Timestamp) -> Result<RunId, JournalError> {
-        let connection = self.connection();
-        connection.execute(
-            "INSERT INTO runs (task_key, repository, issue_number, title, message_id, attempt, stage, started_at)
-             VALUES (:task_key, :repository, :issue_number, :title, :message_id, :attempt, 'admit', :now)",
-            named_params! {
-                ":task_key": task.key().as_str(),
-                ":repository": task.repository.to_string(),
-                ":issue_number": signed(task.issue_number.value()),
-                ":title": task.title,
-                ":message_id": message_id,
-                ":attempt": attempt,
-                ":now": now.to_string(),
-            },
-        )?;
-        Ok(RunId(connection.last_insert_rowid()))
-    }
-
-    /// Records that a run reached a stage, with a sentence that says what is being done.
     pub fn enter(&self, run: RunId, stage: Stage, text: &str, now: Timestamp) -> Result<(), JournalError> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
@@ -107,7 +96,7 @@ impl Journal {
 
     /// Records the results of the checks that a run ended with.
     pub fn observe_checks(&self, run: RunId, checks: &[CheckRecord]) -> Result<(), JournalError> {
-        let checks = serde_json::to_string(checks).unwrap_or_else(|_| "[]".to_owned());
+        let checks = stored(&checks)?;
         self.connection().execute(
             "UPDATE runs SET checks = :checks WHERE id = :run",
             named_params! { ":checks": checks, ":run": run.0 },
@@ -116,7 +105,7 @@ impl Journal {
     }
 
     /// Records the commit and the branch it is to be published as, before it is pushed.
-    pub fn intend_push(&self, run: RunId, branch: &str, commit: &str) -> Result<(), JournalError> {
+    pub fn publishing(&self, run: RunId, branch: &str, commit: &str) -> Result<(), JournalError> {
         self.connection().execute(
             "UPDATE runs SET branch = :branch, commit_id = :commit WHERE id = :run",
             named_params! { ":branch": branch, ":commit": commit, ":run": run.0 },
@@ -144,28 +133,6 @@ impl Journal {
             named_params! { ":number": signed(number), ":url": url, ":run": run.0 },
         )?;
         Ok(())
-    }
-
-    /// Records how a run ended.
-    pub fn end(&self, run: RunId, outcome: Outcome, detail: Option<&str>, now: Timestamp) -> Result<(), JournalError> {
-        self.connection().execute(
-            "UPDATE runs SET outcome = :outcome, detail = :detail, ended_at = :now WHERE id = :run",
-            named_params! { ":outcome": outcome.name(), ":detail": detail, ":now": now.to_string(), ":run": run.0 },
-        )?;
-        Ok(())
-    }
-
-    /// How the last ended run of this very message ended; a redriven message has another id and so begins anew.
-    pub fn last_outcome(&self, message_id: &str) -> Result<Option<Outcome>, JournalError> {
-        let name: Option<String> = self
-            .connection()
-            .query_row(
-                "SELECT outcome FROM runs WHERE message_id = :message_id AND outcome IS NOT NULL ORDER BY id DESC LIMIT 1",
-                named_params! { ":message_id": message_id },
-                |row| row.get(0),
-            )
-            .optional()?;
-        Ok(name.as_deref().and_then(Outcome::from_name))
     }
 
     /// What earlier runs of a task ended with, oldest first: what was tried.
@@ -240,7 +207,13 @@ impl Journal {
 /// Where a run keeps its trees, its log and its scratch files.
 #[must_use]
 pub fn run_directory(data_dir: &Path, run: RunId) -> PathBuf {
-    data_dir.join("runs").join(run.to_string())
+    runs_directory(data_dir).join(run.to_string())
+}
+
+/// The directories of all runs.
+#[must_use]
+pub fn runs_directory(data_dir: &Path) -> PathBuf {
+    data_dir.join("runs")
 }
 
 fn add_event(connection: &Connection, run: RunId, text: &str, now: Timestamp) -> rusqlite::Result<()> {
@@ -268,6 +241,11 @@ fn optional_timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Ti
 fn malformed(row: &Row<'_>, column: &str) -> rusqlite::Error {
     let index = row.as_ref().column_index(column).unwrap_or_default();
     rusqlite::Error::InvalidColumnType(index, column.to_owned(), rusqlite::types::Type::Text)
+}
+
+/// A value as the journal keeps it, for its owner to read again.
+fn stored(value: &impl Serialize) -> Result<String, JournalError> {
+    serde_json::to_string(value).map_err(JournalError::Unstorable)
 }
 
 /// SQLite's integers are signed; GitHub's numbers stay far below the limit.

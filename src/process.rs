@@ -5,6 +5,9 @@
 //! pipe open nor, on Linux, one that left the process group. (One that also wiped its environment gets away; a PID namespace holds that.)
 
 mod capture;
+#[cfg(target_os = "linux")]
+mod proc;
+mod register;
 mod tree;
 
 use std::ffi::{OsStr, OsString};
@@ -22,6 +25,7 @@ use tokio::process::{Child, ChildStdin};
 use tokio_util::sync::CancellationToken;
 
 use self::capture::Capture;
+pub use self::register::take_over;
 use self::tree::Tree;
 
 /// How long a program has between the polite signal and the one it can't refuse.

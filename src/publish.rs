@@ -8,23 +8,28 @@ mod report;
 mod text;
 mod wording;
 
+use std::sync::Arc;
+
 use tokio::sync::OnceCell;
 
 use self::marker::Standing;
 pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
 use crate::config::Language;
-use crate::github::{GitHub, GitHubError, NewPullRequest};
+use crate::github::{GitHub, GitHubError, NewPullRequest, Permit};
 use crate::task::{IssueNumber, RepoName, Task};
 
 /// The label that makes an issue a task.
 pub const TASK_LABEL: &str = "ai-task";
 const DONE_LABEL: &str = "ai-task-done";
 const FAILED_LABEL: &str = "ai-task-failed";
+/// By this a commit tells every worker which task it was made for (git-interpret-trailers).
+const TRAILER: &str = "CodingWorker-Task: ";
 
+#[derive(Clone)]
 pub struct Publisher {
     github: GitHub,
     language: Language,
-    login: OnceCell<String>,
+    login: Arc<OnceCell<String>>,
 }
 
 /// A pull request on the forge.
@@ -41,13 +46,16 @@ pub enum Existing {
     None,
     /// An earlier run of this very task ended in it.
     Published(PullRequest),
+    /// An earlier run of this very task ended in it, and a person merged it.
+    Merged(PullRequest),
+    /// An earlier run of this very task ended in it, and a person closed it.
+    Rejected {
+        number: u64,
+    },
     /// It is open, from an earlier task or an earlier try.
     Open(PullRequest),
-    /// The newest was closed or merged, by a person.
-    Ended {
-        number: u64,
-        merged: bool,
-    },
+    /// Those of earlier tasks were closed or merged.
+    Ended,
 }
 
 /// What an issue's labels say of its task.
@@ -57,10 +65,27 @@ pub enum Labels {
     Failed,
 }
 
+impl Labels {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => DONE_LABEL,
+            Self::Failed => FAILED_LABEL,
+        }
+    }
+}
+
 impl Publisher {
     #[must_use]
     pub fn new(github: GitHub, language: Language) -> Self {
-        Self { github, language, login: OnceCell::new() }
+        Self { github, language, login: Arc::default() }
+    }
+
+    /// The same publisher, which says something only while `permit` allows it.
+    #[must_use]
+    pub fn permitted(&self, permit: Permit) -> Self {
+        let (github, language, login) = (self.github.permitted(permit), self.language, Arc::clone(&self.login));
+        Self { github, language, login }
     }
 
     /// Brings the issue's one status comment to this status.
@@ -95,14 +120,15 @@ impl Publisher {
         let newest = self.github.pull_requests(&task.repository, branch).await?;
         let open = newest.iter().find(|pull_request| pull_request.is_open());
         let done = marker::pull_request(&task.key(), Standing::Done);
+        let of_this_task = |found: &crate::github::PullRequest| {
+            !found.draft && found.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&done))
+        };
         Ok(match (open, newest.first()) {
-            (Some(open), _) => {
-                let pull_request = PullRequest::of(open);
-                let published =
-                    !open.draft && open.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&done));
-                if published { Existing::Published(pull_request) } else { Existing::Open(pull_request) }
-            }
-            (None, Some(ended)) => Existing::Ended { number: ended.number, merged: ended.merged_at.is_some() },
+            (Some(open), _) if of_this_task(open) => Existing::Published(PullRequest::of(open)),
+            (Some(open), _) => Existing::Open(PullRequest::of(open)),
+            (None, Some(ended)) if !of_this_task(ended) => Existing::Ended,
+            (None, Some(ended)) if ended.merged_at.is_some() => Existing::Merged(PullRequest::of(ended)),
+            (None, Some(ended)) => Existing::Rejected { number: ended.number },
             (None, None) => Existing::None,
         })
     }
@@ -172,11 +198,20 @@ impl Publisher {
 #[must_use]
 pub fn commit_message(task: &Task, agent: &str) -> String {
     format!(
-        "{}\n\nMade for issue {} by CodingWorker with {}.\n",
+        "{}\n\nMade for issue {} by CodingWorker with {}.\n\n{TRAILER}{}\n",
         text::line(&task.title),
         task.issue_number,
-        text::line(agent)
+        text::line(agent),
+        task.key()
     )
+}
+
+/// Whether a commit message is one that a worker wrote, for this task or another one of its issue.
+#[must_use]
+pub fn is_made_for(task: &Task, message: &str) -> bool {
+    let issue = format!("{TRAILER}{}#{}@", task.repository, task.issue_number);
+    let signed = |line: &str| line.get(..issue.len()).is_some_and(|start| start.eq_ignore_ascii_case(&issue));
+    message.lines().last().is_some_and(signed)
 }
 
 impl PullRequest {

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use md5::{Digest, Md5};
 
 use crate::config::QueueSettings;
+use crate::task::Delivery;
 use crate::task::cut::{self, CutBody};
 
 /// The longest SQS lets a receive wait for a message (the SQS API Reference, `ReceiveMessage`).
@@ -28,19 +29,6 @@ const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
 pub struct Queue {
     client: Client,
     url: String,
-}
-
-/// One receipt of a message.
-#[derive(Debug, Clone)]
-pub struct Delivery {
-    pub message_id: String,
-    pub receipt_handle: String,
-    /// How often the message was received, this time included.
-    pub receive_count: u32,
-    pub body: String,
-    /// What the producer said of a body that it cut.
-    pub cut: Option<CutBody>,
-    pub received_at: Timestamp,
 }
 
 /// How the queue is set up, as far as the worker must know.

@@ -1,45 +1,42 @@
 //! One run of a task: admit, prepare, implement, check, gate, publish, settle.
 //!
 //! Owns the way and what is said of it; each stage consumes the value that the one before returned, so what was not claimed can't be
-//! published. The rooms below do the work and don't know each other. The delivery itself stays with the worker, which carries out the
-//! [`Disposition`] that a run ends in.
+//! published. A stage leaves what it made in the journal, so that a run which a crash cut off goes on where it was. The rooms below do the
+//! work and don't know each other. The delivery itself stays with the worker, which carries out the [`Disposition`] that a run ends in.
 
+mod branch;
+mod ground;
 mod hold;
 mod outcome;
 mod passes;
+mod record;
 mod report;
+mod rooms;
 mod settle;
+mod turns;
 mod wanted;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
+use jiff::{SignedDuration, Timestamp};
 
-pub use self::hold::Hold;
+pub use self::hold::{Hold, LeaseEnd};
 pub use self::outcome::{Attempt, Disposition, Failure};
+pub use self::rooms::{Rooms, StartError};
 
+use self::ground::{Ground, Past};
 use self::passes::Progress;
-use crate::agent::{Agent, AgentError, Verdict};
-use crate::checks::{
-    self, Baseline, CheckResult, Checker, Plan, RepositoryFile, RepositoryFileError, toolchain_environment,
-};
-use crate::config::Config;
+use crate::agent::Verdict;
+use crate::checks::{self, Baseline, CheckResult, Plan, RepositoryFile, RepositoryFileError};
 use crate::gate;
-use crate::github::{GitHub, GitHubError};
-use crate::journal::{self, Journal, JournalError, Outcome, RunId, Stage, Tenancy};
-use crate::process;
-use crate::publish::{self, Existing, Note, Publisher, PullRequest, Status};
-use crate::queue::Delivery;
-use crate::sandbox;
-use crate::task::Task;
+use crate::github::Permit;
+use crate::journal::{self, Act, Outcome, RunId, Stage, Unreleased};
+use crate::publish::{Existing, Note, Publisher, PullRequest};
 use crate::task::cut::CutBody;
-use crate::workspace::{
-    Base, BranchName, Cache, Caches, Change, CommitId, Deadlines, Git, Identity, Remote, RepoPath, Workspace,
-};
+use crate::task::{Delivery, Task};
+use crate::workspace::{BranchName, Cache, Change, CommitId, RepoPath, Workspace};
 
 /// Where a run keeps the agent's and the checks' trees, in its own directory.
 const TREES: &str = "trees";
@@ -48,39 +45,10 @@ const SCRATCH: &str = "scratch";
 const LOG: &str = "log";
 /// A settings or project file that is larger than this, in bytes, is not one.
 const LARGEST_MANIFEST: usize = 1 << 20;
-
-/// The rooms a run works with; one set serves all runs of a worker.
-pub struct Rooms {
-    pub config: Config,
-    pub journal: Journal,
-    pub agent: Agent,
-    caches: Caches,
-    github: GitHub,
-    publisher: Publisher,
-    checker: Checker,
-    /// What a pull request says the change was made by.
-    agent_version: String,
-    _tenancy: Tenancy,
-}
-
-/// Why a worker can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(
-        "there is no GitHub token: set GITHUB_TOKEN to one that may read and write contents, issues and pull requests"
-    )]
-    NoToken,
-    #[error("git was not found on the PATH: install it")]
-    NoGit,
-    #[error("can't make the directory {}: {source}", path.display())]
-    Directory { path: PathBuf, source: std::io::Error },
-    #[error(transparent)]
-    GitHub(#[from] GitHubError),
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Agent(#[from] AgentError),
-}
+/// SQS ends every lease twelve hours after the receive. A run ends before that, with time left to say so.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(11 * 60 + 30);
+/// How often the clock is looked at for the end of that time.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// A task that is being worked on.
 #[derive(Clone)]
@@ -92,18 +60,26 @@ struct Claimed {
     attempt: Attempt,
     directory: PathBuf,
     hold: Hold,
+    /// Writes to the forge only while the lease is held.
+    publisher: Publisher,
+    received_at: Timestamp,
+    /// When work on the task began, in whichever life of the run. The commit bears this date.
     began: Timestamp,
-    clock: Instant,
+    past: Past,
 }
 
-/// A claimed task with the repository at hand, and the state of its checks before anybody touched it.
+/// A claimed task that the forge still wants, and where it is to be published.
+struct Admitted {
+    claimed: Claimed,
+    branch: BranchName,
+}
+
+/// A task with the repository at hand, and the state of its checks before anybody touched it.
 struct Prepared {
     claimed: Claimed,
-    base: Base,
+    branch: BranchName,
     workspace: Workspace,
-    plan: Plan,
-    baseline: Baseline,
-    notes: Vec<Note>,
+    ground: Ground,
 }
 
 /// The repository as the agent left it.
@@ -135,74 +111,82 @@ struct Published {
 
 /// What admission found.
 enum Admission {
-    Granted(Box<Claimed>),
+    Granted(Box<Admitted>),
     /// An earlier run of this very task opened the pull request, and only the settling is left to do.
     AlreadyPublished(Published),
 }
 
-impl Rooms {
-    /// Furnishes the rooms as the settings say.
-    ///
-    /// # Errors
-    /// The token is missing, git is, or the data directory can't be used.
-    pub async fn open(config: Config) -> Result<Self, StartError> {
-        let environment = &config.environment;
-        let search_path = environment.search_path();
-        let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
-        let github = GitHub::new(&config.github, token)?;
-        let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
-        let tenancy = Tenancy::take(&config.data_dir)?;
-        let journal = Journal::open(&config.data_dir)?;
-        let (home, temporary) = (config.data_dir.join("home"), config.data_dir.join("tmp"));
-        let git_home = config.data_dir.join("git-home");
-        for directory in [&home, &temporary, &git_home] {
-            std::fs::create_dir_all(directory)
-                .map_err(|source| StartError::Directory { path: directory.clone(), source })?;
-        }
-        let mut check_environment = sandbox::clean_environment(search_path, &home, &temporary);
-        check_environment
-            .extend(toolchain_environment(&environment.home(), |name| environment.value(name).map(Into::into)));
-        let agent = Agent::new(&config.agent, search_path);
-        let version = agent.version(&temporary, &CancellationToken::new()).await?;
-        Ok(Self {
-            agent_version: version.unwrap_or_else(|| agent.name().to_owned()),
-            agent,
-            journal,
-            _tenancy: tenancy,
-            caches: Caches::new(Git::new(git, search_path, &git_home, Deadlines::default()), &config.data_dir)
-                .excluding(checks::ARTIFACTS),
-            publisher: Publisher::new(github.clone(), config.language),
-            github,
-            checker: Checker::new(&config.checks, check_environment),
-            config,
-        })
-    }
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// Nothing when the message was no task of this worker's.
+    pub run: Option<RunId>,
+    pub disposition: Disposition,
+}
 
+impl Rooms {
     /// Works on one delivery and says what is to become of it.
-    pub async fn run(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Disposition {
-        let claimed = match self.claim(delivery, attempt, hold) {
-            Ok(claimed) => claimed,
+    pub async fn run(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Ended {
+        match self.claim(delivery, attempt, hold) {
+            Ok(claimed) => self.see_through(claimed).await,
             Err(failure) => {
                 tracing::warn!(message_id = delivery.message_id, %failure, "the message was not accepted");
-                return outcome::disposition(&failure, attempt);
+                Ended { run: None, disposition: outcome::disposition(&failure, attempt) }
+            }
+        }
+    }
+
+    /// Goes on with a run that was cut off, under the lease that it had: where it was, or with how it ended.
+    pub async fn resume(&self, left: &Unreleased, attempt: Attempt, hold: Hold) -> Ended {
+        let claimed = match self.reclaim(left, attempt, hold) {
+            Ok(claimed) => claimed,
+            Err(failure) => {
+                tracing::error!(run = %left.run, %failure, "a run that was cut off can't be gone on with: its message comes again");
+                return Ended { run: Some(left.run), disposition: Disposition::Abandon };
             }
         };
-        let disposition = match self.pursue(claimed.clone()).await {
-            _ if claimed.hold.is_lost() => self.report(&claimed, Failure::LeaseLost, None).await,
-            Ok(published) => self.settle(&claimed, published).await,
-            Err(failure) => self.report(&claimed, failure, None).await,
+        if claimed.hold.renew().await.is_err() {
+            return Ended { run: Some(claimed.id), disposition: self.abandon(&claimed) };
+        }
+        match &left.decided {
+            Some(decision) => match self.conclude(&claimed, decision).await {
+                Some(disposition) => Ended { run: Some(claimed.id), disposition },
+                None => self.see_through(claimed).await,
+            },
+            None => self.see_through(claimed).await,
+        }
+    }
+
+    /// The run, until it ends or the lease does. Whatever it is in the midst of is dropped then, and what it started is killed.
+    async fn see_through(&self, claimed: Claimed) -> Ended {
+        let disposition = tokio::select! {
+            biased;
+            () = claimed.hold.lost().cancelled() => self.abandon(&claimed),
+            disposition = self.to_its_end(&claimed) => disposition,
         };
         self.clear(&claimed).await;
-        disposition
+        Ended { run: Some(claimed.id), disposition }
+    }
+
+    async fn to_its_end(&self, claimed: &Claimed) -> Disposition {
+        let _turn = self.turns.take(&claimed.task).await;
+        let published = tokio::select! {
+            published = self.pursue(claimed.clone()) => published,
+            () = passed(claimed.received_at, LONGEST_RUN) => Err(Failure::OutOfTime),
+        };
+        match published {
+            Ok(published) => self.settle(claimed, published).await,
+            Err(failure) => self.report(claimed, failure, None).await,
+        }
     }
 
     /// The whole way of a task.
     async fn pursue(&self, claimed: Claimed) -> Result<Published, Failure> {
-        let claimed = match self.admit(claimed).await? {
-            Admission::Granted(claimed) => *claimed,
+        let admitted = match self.admit(claimed).await? {
+            Admission::Granted(admitted) => *admitted,
             Admission::AlreadyPublished(published) => return Ok(published),
         };
-        let prepared = self.prepare(claimed).await?;
+        let prepared = self.prepare(admitted).await?;
         let watched = prepared.claimed.clone();
         let changed = self.while_wanted(&watched, self.implement(prepared)).await?;
         let checked = self.while_wanted(&watched, self.check(changed)).await?;
@@ -211,7 +195,8 @@ impl Rooms {
         self.publish(approved).await
     }
 
-    /// Makes a task of the message, if this worker is to work on it at all, and begins its record.
+    /// Makes a task of the message, if this worker is to work on it at all, and begins its record: after a run of it that was broken off,
+    /// where that one was.
     fn claim(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Result<Claimed, Failure> {
         if self.journal.last_outcome(&delivery.message_id)? == Some(Outcome::Failed) {
             return Err(Failure::AlreadyReported);
@@ -220,32 +205,54 @@ impl Rooms {
         if !self.config.allows(&task.repository) {
             return Err(Failure::RepositoryNotAllowed(task.repository));
         }
-        let began = Timestamp::now();
-        let id = self.journal.begin(&task, &delivery.message_id, attempt.receive_count, began)?;
+        let earlier = self.journal.broken_off(&task.key())?;
+        let (id, began) = self.journal.begin(&task, delivery, hold.end(), earlier, Timestamp::now())?;
+        self.furnish(id, task, delivery, began, attempt, hold)
+    }
+
+    fn reclaim(&self, left: &Unreleased, attempt: Attempt, hold: Hold) -> Result<Claimed, Failure> {
+        let task = Task::decode(left.delivery.body.as_bytes())?;
+        let claimed = self.furnish(left.run, task, &left.delivery, left.began, attempt, hold)?;
+        self.note(&claimed, "taken up again: the worker was stopped or died")?;
+        for act in self.journal.unobserved(claimed.id)? {
+            self.note(&claimed, &format!("{} ({}) may have been done: looking", act.act, act.detail))?;
+        }
+        Ok(claimed)
+    }
+
+    fn furnish(
+        &self,
+        id: RunId,
+        task: Task,
+        delivery: &Delivery,
+        began: Timestamp,
+        attempt: Attempt,
+        hold: Hold,
+    ) -> Result<Claimed, Failure> {
         let directory = journal::run_directory(&self.config.data_dir, id);
-        let cut = delivery.cut.clone();
-        let claimed = Claimed { task, cut, id, attempt, directory, hold, began, clock: Instant::now() };
-        std::fs::create_dir_all(claimed.directory.join(SCRATCH)).map_err(|source| Failure::Local {
-            what: format!("can't make the run's directory {}", claimed.directory.display()),
+        std::fs::create_dir_all(directory.join(SCRATCH)).map_err(|source| Failure::Local {
+            what: format!("can't make the run's directory {}", directory.display()),
             source,
         })?;
-        Ok(claimed)
+        let lease = hold.clone();
+        let publisher = self.publisher.permitted(Permit::new(move || lease.is_held(Timestamp::now())));
+        let past = self.past(id)?;
+        let (cut, received_at) = (delivery.cut.clone(), delivery.received_at);
+        Ok(Claimed { task, cut, id, attempt, directory, hold, publisher, received_at, began, past })
     }
 
     /// Asks the forge whether the task is still wanted, and says on the issue that it is being worked on.
     async fn admit(&self, mut claimed: Claimed) -> Result<Admission, Failure> {
         let task = &claimed.task;
         self.note(&claimed, &format!("{}: {}", task.key(), task.title))?;
-        let branch = self.branch(task)?;
-        match self.publisher.existing(task, branch.as_str()).await? {
-            Existing::Published(pull_request) => {
+        self.note_past(&claimed)?;
+        let (branch, existing) = self.find_branch(task).await?;
+        match existing {
+            Existing::Published(pull_request) | Existing::Merged(pull_request) => {
                 return Ok(Admission::AlreadyPublished(Published { pull_request, red: Vec::new() }));
             }
-            Existing::Ended { number, merged } => {
-                let state = if merged { "merged" } else { "closed" };
-                return Err(Failure::PullRequestEnded { number, branch: branch.to_string(), state });
-            }
-            Existing::Open(_) | Existing::None => {}
+            Existing::Rejected { number } => return Err(Failure::PullRequestClosed { number }),
+            Existing::Open(_) | Existing::None | Existing::Ended => {}
         }
         let issue = self.wanted(task).await?;
         if let Some(cut) = &claimed.cut {
@@ -256,19 +263,24 @@ impl Rooms {
             claimed.task.body = body;
         }
         self.enter(&claimed, Stage::Admit, "the issue is open and labelled").await?;
-        Ok(Admission::Granted(Box::new(claimed)))
+        Ok(Admission::Granted(Box::new(Admitted { claimed, branch })))
     }
 
     /// Brings the repository here and sees how its checks stand.
-    async fn prepare(&self, claimed: Claimed) -> Result<Prepared, Failure> {
+    async fn prepare(&self, admitted: Admitted) -> Result<Prepared, Failure> {
+        let Admitted { claimed, branch } = admitted;
         self.enter(&claimed, Stage::Prepare, "fetching the repository").await?;
         let cache = self.caches.open(&claimed.task.repository).await?;
+        if let Some(ground) = claimed.past.ground.clone() {
+            let workspace = cache.prepare(&claimed.directory.join(TREES), &ground.base).await?;
+            return Ok(Prepared { claimed, branch, workspace, ground });
+        }
         let base = cache.fetch(&self.remote(&claimed.task)).await?;
         let plan = self.plan(&cache, &base.commit, &base.commit).await?;
         let workspace = cache.prepare(&claimed.directory.join(TREES), &base).await?;
-        let prepared = Prepared { claimed, base, workspace, plan, baseline: Baseline::default(), notes: Vec::new() };
-        self.note(&prepared.claimed, &format!("{} at {}", prepared.base.branch, prepared.base.commit))?;
-        self.baseline(prepared).await
+        self.note(&claimed, &format!("{} at {}", base.branch, base.commit))?;
+        let ground = Ground { base, plan, baseline: Baseline::default(), notes: Vec::new() };
+        self.baseline(Prepared { claimed, branch, workspace, ground }).await
     }
 
     /// Which checks a repository has: what the base's own file says, else what the files of `commit` show it to be.
@@ -293,9 +305,9 @@ impl Rooms {
 
     /// Holds the change against the policy. A red change goes on only when no other delivery could make it green: as a draft.
     async fn approve(&self, checked: Checked) -> Result<Approved, Failure> {
-        let Prepared { claimed, base, workspace, .. } = &checked.prepared;
+        let Prepared { claimed, ground, workspace, .. } = &checked.prepared;
         self.enter(claimed, Stage::Gate, "holding the change against the policy").await?;
-        let changes = workspace.changes(&base.commit, &checked.progress.commit).await?;
+        let changes = workspace.changes(&ground.base.commit, &checked.progress.commit).await?;
         if changes.is_empty() {
             return Err(Failure::Agent(Verdict::NoChange));
         }
@@ -307,86 +319,38 @@ impl Rooms {
         Ok(Approved { checked, changes })
     }
 
-    /// Pushes the branch and opens the pull request.
-    async fn publish(&self, approved: Approved) -> Result<Published, Failure> {
-        let Approved { checked, .. } = &approved;
-        let Prepared { claimed, workspace, .. } = &checked.prepared;
-        let branch = self.branch(&claimed.task)?;
+    /// Pushes the branch and opens the pull request, each right after the lease was renewed.
+    async fn publish(&self, mut approved: Approved) -> Result<Published, Failure> {
+        let Checked { prepared, progress, .. } = &mut approved.checked;
+        let Prepared { claimed, branch, workspace, ground } = &*prepared;
         self.enter(claimed, Stage::Publish, &format!("pushing {branch}")).await?;
-        let commit = &checked.progress.commit;
-        let remote = self.remote(&claimed.task);
-        let expected = workspace.cache().remote_branch(&remote, &branch).await?;
-        if let Some(there) = &expected
-            && !self.journal.knows_push(&claimed.task.repository, branch.as_str(), there.as_str())?
-        {
-            return Err(Failure::BranchTaken(branch));
+        let (cache, remote) = (workspace.cache(), self.remote(&claimed.task));
+        if cache.announced(&remote).await?.commit != ground.base.commit {
+            progress.notes.push(Note::BaseMoved);
         }
+        let expected = self.expected_at(&claimed.task, cache, &remote, branch).await?;
+        let commit = &progress.commit;
         claimed.hold.renew().await?;
-        self.journal.intend_push(claimed.id, branch.as_str(), commit.as_str())?;
-        workspace.cache().push(&remote, commit, &branch, expected.as_ref()).await?;
-        let red = checked.red();
-        let report = report::report(self, &approved, branch.as_str());
+        self.journal.publishing(claimed.id, branch.as_str(), commit.as_str())?;
+        let pushing = cache.push(&remote, commit, branch, expected.as_ref());
+        self.act(claimed, Act::Push, &format!("{commit} to {branch}"), pushing).await?;
+
+        let red = approved.checked.red();
+        let report = report::report(self, &approved);
+        let claimed = &approved.checked.prepared.claimed;
         claimed.hold.renew().await?;
-        let pull_request = self.publisher.open_pull_request(&report, !red.is_empty()).await?;
+        let opening = claimed.publisher.open_pull_request(&report, !red.is_empty());
+        let pull_request = self.act(claimed, Act::OpenPullRequest, report.branch, opening).await?;
         self.journal.observe_pull_request(claimed.id, pull_request.number, &pull_request.url)?;
         self.note(claimed, &format!("pull request #{}: {}", pull_request.number, pull_request.url))?;
         Ok(Published { pull_request, red })
     }
-
-    /// Records that a stage is reached, and says so on the issue. The issue's not hearing of it stops nothing.
-    async fn enter(&self, claimed: &Claimed, stage: Stage, text: &str) -> Result<(), Failure> {
-        self.journal.enter(claimed.id, stage, text, Timestamp::now())?;
-        let told = match stage {
-            Stage::Admit => publish::Stage::Accepted,
-            Stage::Prepare => publish::Stage::Preparing,
-            Stage::Implement => publish::Stage::Implementing,
-            Stage::Check => publish::Stage::Checking,
-            Stage::Publish => publish::Stage::Publishing,
-            Stage::Gate | Stage::Settle => return Ok(()),
-        };
-        let status = Status::Working { stage: told, attempt: claimed.attempt.receive_count };
-        if let Err(error) = self.publisher.announce(&claimed.task.repository, claimed.task.issue_number, &status).await
-        {
-            tracing::warn!(run = %claimed.id, %error, "the issue could not be told");
-        }
-        Ok(())
-    }
-
-    /// Records something that happened, in the journal and in the run's log.
-    fn note(&self, claimed: &Claimed, text: &str) -> Result<(), Failure> {
-        self.journal.note(claimed.id, text, Timestamp::now())?;
-        claimed.write_log(&format!("# {text}"))
-    }
-
-    fn branch(&self, task: &Task) -> Result<BranchName, Failure> {
-        Ok(format!("{}{}", self.config.publish.branch_prefix, task.issue_number).parse()?)
-    }
-
-    fn remote(&self, task: &Task) -> Remote {
-        let url = format!("{}/{}.git", self.config.github.git_url, task.repository);
-        Remote { url, token: self.config.github.token.clone() }
-    }
-
-    fn identity(&self) -> Identity {
-        let publish = &self.config.publish;
-        Identity { name: publish.author_name.clone(), email: publish.author_email.clone() }
-    }
 }
 
 impl Claimed {
-    fn log(&self) -> PathBuf {
-        self.directory.join(LOG)
-    }
-
-    fn write_log(&self, line: &str) -> Result<(), Failure> {
-        let path = self.log();
-        let written = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|mut log| writeln!(log, "{line}"));
-        written
-            .map_err(|source| Failure::Local { what: format!("can't write the run's log {}", path.display()), source })
+    /// How long the task has been worked on.
+    fn age(&self) -> Duration {
+        Timestamp::now().duration_since(self.began).try_into().unwrap_or_default()
     }
 }
 
@@ -394,6 +358,13 @@ impl Checked {
     /// The commands of the checks that keep the change from being merged.
     fn red(&self) -> Vec<String> {
         self.results.iter().filter(|result| result.blocks()).map(|result| result.ran.command.clone()).collect()
+    }
+}
+
+/// Returns when this long has passed since then, by the wall clock: a machine that slept has less time left.
+async fn passed(since: Timestamp, length: SignedDuration) {
+    while Timestamp::now().duration_since(since) < length {
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -4,6 +4,7 @@
 //! A [`Task`] that exists is valid; a message that is not one yields an [`InvalidTask`] that names the field, what was expected and what came.
 
 pub mod cut;
+mod delivery;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -11,6 +12,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+
+pub use self::delivery::Delivery;
 
 /// The dialect and name of [`schema`], kept as `docs/task-message.schema.json`.
 const SCHEMA_DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";

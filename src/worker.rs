@@ -1,21 +1,30 @@
 //! The worker: polls the queue, holds the lease of what it took, lets a run work on it, and does to the delivery what the run ended in.
 //!
-//! Owns the loop, its patience with a queue or a model that does not answer, and the end of a delivery. Leaves the work itself to
-//! [`run`](crate::run). Invariant: a message is deleted only when its run was settled and the lease on it still held.
+//! Owns the loop with its slots, its patience with a queue or a model that does not answer, and the end of a delivery. Leaves the work itself
+//! to [`run`](crate::run). Invariant: a message is deleted only when its run was settled and the lease on it still held.
 
+pub mod health;
 mod lease;
+mod release;
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::lease::Lease;
+use self::health::{Health, Pulse, State};
+use self::lease::{Lease, Leased};
 use crate::agent::model::ModelProblem;
-use crate::queue::{Delivery, LONGEST_WAIT, Policy, Queue, QueueError};
-use crate::run::{Attempt, Disposition, Rooms};
+use crate::journal::Unreleased;
+use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
+use crate::run::{Attempt, Disposition, Ended, Hold, Rooms};
+use crate::task::Delivery;
 
 /// How long the worker waits after a failed call to the queue: doubled from one second, jittered, and no longer than [`longest_pause`].
 const PATIENCE: backon::ExponentialBuilder = backon::ExponentialBuilder::new()
@@ -27,7 +36,7 @@ const PATIENCE: backon::ExponentialBuilder = backon::ExponentialBuilder::new()
 /// How long until a model that did not answer is asked again.
 const MODEL_RETRY: Duration = Duration::from_secs(15);
 
-/// How long until a delivery that was given back may be received again when the worker stops in the midst of it.
+/// How long until a delivery that was given back may be received again when nothing stands against it.
 const AT_ONCE: Duration = Duration::ZERO;
 
 pub struct Worker {
@@ -35,14 +44,16 @@ pub struct Worker {
     policy: Policy,
     lease: Duration,
     rooms: Rooms,
+    pulse: Pulse,
 }
 
 /// The wish that the worker ends.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    /// Nothing more is taken, and the task that is being worked on is given back.
+    /// Nothing more is taken. What is being worked on has the configured time to end, and is suspended then.
     pub asked: CancellationToken,
-    /// The open poll is not waited for either. A message that it brings stays hidden for the queue's visibility timeout.
+    /// What is being worked on is suspended now, and the open poll is not waited for either: a message that it brings stays hidden for the
+    /// queue's visibility timeout.
     pub insisted: CancellationToken,
 }
 
@@ -53,6 +64,8 @@ pub enum Turn {
     Idle,
     /// A delivery was worked on, and this became of it.
     Worked(Disposition),
+    /// The worker was told to stop: the run goes on when a worker is started again.
+    Suspended,
 }
 
 /// Why a turn could not be taken.
@@ -71,7 +84,8 @@ impl Worker {
     /// The queue can't be asked how it is set up.
     pub async fn new(queue: Queue, lease: Option<Duration>, rooms: Rooms) -> Result<Self, QueueError> {
         let policy = queue.policy().await?;
-        Ok(Self { queue: Arc::new(queue), policy, lease: lease.unwrap_or(policy.visibility_timeout), rooms })
+        let lease = lease.unwrap_or(policy.visibility_timeout);
+        Ok(Self { queue: Arc::new(queue), policy, lease, rooms, pulse: Pulse::new(Timestamp::now()) })
     }
 
     #[must_use]
@@ -79,49 +93,109 @@ impl Worker {
         &self.rooms
     }
 
-    /// Takes and works on tasks until it is told to stop; what goes wrong on the way is logged and waited out.
-    pub async fn run(&self, stop: &Stop) {
+    /// How the worker is, now and whenever that changes.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.pulse.follow()
+    }
+
+    /// Takes and works on tasks until it is told to stop, those first that a worker before it left; what goes wrong on the way is logged and
+    /// waited out.
+    pub async fn run(self: &Arc<Self>, stop: &Stop) {
+        let living = async {
+            let mut runs = JoinSet::new();
+            self.poll(&mut runs, stop).await;
+            self.pulse.is(State::Stopping, None);
+            // Each knows by itself when it must not be waited for any more.
+            while runs.join_next().await.is_some() {}
+        };
+        tokio::select! {
+            () = living => {}
+            () = self.pulse.beat(&self.rooms.config.data_dir) => {}
+        }
+        tracing::info!("stopped");
+    }
+
+    async fn poll(self: &Arc<Self>, runs: &mut JoinSet<Turn>, stop: &Stop) {
+        let mut left = VecDeque::from(self.left_behind());
         let mut patience = PATIENCE.build();
-        tracing::info!(queue = self.queue.url(), "waiting for tasks");
+        tracing::info!(queue = self.queue.url(), slots = self.rooms.config.concurrency, "waiting for tasks");
         while !stop.asked.is_cancelled() {
-            let pause = match self.turn(LONGEST_WAIT, stop).await {
-                Ok(_) => {
+            while runs.try_join_next().is_some() {}
+            if runs.len() >= self.rooms.config.concurrency {
+                tokio::select! {
+                    _ = runs.join_next() => {}
+                    () = stop.asked.cancelled() => {}
+                }
+                continue;
+            }
+            if let Some(left) = left.pop_front() {
+                let (worker, stop) = (Arc::clone(self), stop.clone());
+                runs.spawn(async move { worker.unless_suspended(worker.take_up(left), &stop).await });
+                continue;
+            }
+            let pause = match self.take(LONGEST_WAIT, stop).await {
+                Ok(delivery) => {
                     patience = PATIENCE.build();
+                    if let Some(delivery) = delivery {
+                        let (worker, stop) = (Arc::clone(self), stop.clone());
+                        runs.spawn(async move { worker.unless_suspended(worker.work(delivery), &stop).await });
+                    }
                     continue;
                 }
-                Err(WorkerError::Model(problem)) => {
-                    tracing::warn!(%problem, "waiting for the model");
-                    MODEL_RETRY
-                }
-                Err(WorkerError::Queue(error)) => {
-                    tracing::warn!(%error, "the queue failed");
-                    let longest = longest_pause(&error);
-                    patience.next().map_or(longest, |pause| pause.min(longest))
-                }
+                Err(error) => self.pause_after(&error, &mut patience),
             };
             tokio::select! {
                 () = stop.asked.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        tracing::info!("stopped");
     }
 
-    /// Takes one message, waiting up to `wait` for it, and works on it to its end.
+    fn pause_after(&self, error: &WorkerError, patience: &mut backon::ExponentialBackoff) -> Duration {
+        match error {
+            WorkerError::Model(problem) => {
+                tracing::warn!(%problem, "waiting for the model");
+                self.pulse.is(State::WaitingForModel, Some(problem.to_string()));
+                MODEL_RETRY
+            }
+            WorkerError::Queue(error) => {
+                tracing::warn!(%error, "the queue failed");
+                let (state, longest) = longest_pause(error);
+                self.pulse.is(state, Some(error.to_string()));
+                patience.next().map_or(longest, |pause| pause.min(longest))
+            }
+        }
+    }
+
+    /// Goes on with what a worker before this one left, else takes one message, waiting up to `wait` for it, and works on it to its end.
     ///
     /// # Errors
     /// The model can't work, so that nothing was taken; or the queue failed.
     pub async fn turn(&self, wait: Duration, stop: &Stop) -> Result<Turn, WorkerError> {
+        if let Some(left) = self.left_behind().into_iter().next() {
+            return Ok(self.unless_suspended(self.take_up(left), stop).await);
+        }
+        match self.take(wait, stop).await? {
+            Some(delivery) => Ok(self.unless_suspended(self.work(delivery), stop).await),
+            None => Ok(Turn::Idle),
+        }
+    }
+
+    /// Takes one message, when the model can work on it.
+    async fn take(&self, wait: Duration, stop: &Stop) -> Result<Option<Delivery>, WorkerError> {
         self.rooms.agent.check_model().await?;
-        let Some(delivery) = self.receive(wait, stop).await? else { return Ok(Turn::Idle) };
+        let received = self.receive(wait, stop).await?;
+        self.pulse.polled(Timestamp::now());
+        let Some(delivery) = received else { return Ok(None) };
         if self.lease != self.policy.visibility_timeout {
             self.queue.change_visibility(&delivery, self.lease).await?;
         }
-        Ok(Turn::Worked(self.work(delivery, &stop.asked).await))
+        Ok(Some(delivery))
     }
 
-    /// Takes one message. A poll that is open when the worker is asked to stop is waited for and what it brings is given back: SQS may have
-    /// answered it already, and a message nobody reads is hidden for hours.
+    /// A poll that is open when the worker is asked to stop is waited for and what it brings is given back: SQS may have answered it
+    /// already, and a message nobody reads is hidden for hours.
     async fn receive(&self, wait: Duration, stop: &Stop) -> Result<Option<Delivery>, QueueError> {
         let mut poll = pin!(self.queue.receive(wait));
         tokio::select! {
@@ -139,22 +213,53 @@ impl Worker {
         Ok(None)
     }
 
-    async fn work(&self, delivery: Delivery, stop: &CancellationToken) -> Disposition {
-        let lease = Lease::hold(Arc::clone(&self.queue), delivery.clone(), self.lease);
+    async fn work(&self, delivery: Delivery) -> Disposition {
+        let leased = Leased::received(delivery.clone(), self.lease);
+        self.under_lease(&delivery, leased, async |attempt, hold| self.rooms.run(&delivery, attempt, hold).await).await
+    }
+
+    /// Goes on with a run of a worker before this one, under the lease that it held.
+    async fn take_up(&self, left: Unreleased) -> Disposition {
+        tracing::info!(run = %left.run, lease_end = %left.lease_end, "taking up a run that was cut off");
+        let leased = Leased { delivery: left.delivery.clone(), end: left.lease_end, length: self.lease };
+        let resume = async |attempt, hold| self.rooms.resume(&left, attempt, hold).await;
+        self.under_lease(&left.delivery, leased, resume).await
+    }
+
+    async fn under_lease(
+        &self,
+        delivery: &Delivery,
+        leased: Leased,
+        run: impl AsyncFnOnce(Attempt, Hold) -> Ended,
+    ) -> Disposition {
+        let lease = Lease::hold(Arc::clone(&self.queue), Arc::clone(&self.rooms.journal), leased);
         let attempt = Attempt {
             receive_count: delivery.receive_count,
             max_receive_count: self.policy.max_receive_count,
             rest: self.rest_after(delivery.receive_count),
         };
-        let ended = CancellationToken::new();
-        let watching = tokio::spawn(either(stop.clone(), lease.lost().clone(), ended.clone()));
-        let disposition = self.rooms.run(&delivery, attempt, lease.hold_until(ended)).await;
-        watching.abort();
-        let disposition = if lease.release().await { disposition } else { Disposition::Abandon };
-        if let Err(error) = self.end(&delivery, disposition).await {
-            tracing::error!(message_id = delivery.message_id, ?disposition, %error, "the delivery could not be ended: it comes again");
+        let ended = run(attempt, lease.side()).await;
+        let held_until = lease.release().await;
+        self.release(delivery, ended, held_until).await
+    }
+
+    /// Does `work`, as long as a worker that is told to stop waits for it. Then it is dropped, which kills what it started; the journal
+    /// has what the next worker goes on with.
+    async fn unless_suspended(&self, work: impl Future<Output = Disposition>, stop: &Stop) -> Turn {
+        let over = async {
+            stop.asked.cancelled().await;
+            tokio::select! {
+                () = tokio::time::sleep(self.rooms.config.drain) => {}
+                () = stop.insisted.cancelled() => {}
+            }
+        };
+        tokio::select! {
+            disposition = work => Turn::Worked(disposition),
+            () = over => {
+                tracing::info!("the run is suspended: it goes on when a worker is started again");
+                Turn::Suspended
+            }
         }
-        disposition
     }
 
     /// How long a task rests that failed at its nth delivery; the last of the configured delays goes on. Up to a quarter is added by chance,
@@ -165,33 +270,15 @@ impl Worker {
         let delay = delays.get(index).or(delays.last()).copied().unwrap_or_default();
         delay.mul_f64(1.0 + fastrand::f64() / 4.0)
     }
-
-    async fn end(&self, delivery: &Delivery, disposition: Disposition) -> Result<(), QueueError> {
-        match disposition {
-            Disposition::Complete | Disposition::Cancel => self.queue.delete(delivery).await,
-            Disposition::RetryAfter(rest) => self.queue.change_visibility(delivery, rest).await,
-            Disposition::DeadLetter => self.queue.change_visibility(delivery, AT_ONCE).await,
-            Disposition::Abandon => Ok(()),
-        }
-    }
 }
 
 /// What a person has to mend is not mended within a minute.
-fn longest_pause(error: &QueueError) -> Duration {
+fn longest_pause(error: &QueueError) -> (State, Duration) {
     match error {
-        QueueError::Missing { .. } | QueueError::Refused { .. } => Duration::from_secs(300),
+        QueueError::Missing { .. } | QueueError::Refused { .. } => (State::Unhealthy, Duration::from_secs(300)),
         QueueError::LeaseOver { .. }
         | QueueError::TimedOut(_)
         | QueueError::Damaged { .. }
-        | QueueError::Failed { .. } => Duration::from_secs(60),
+        | QueueError::Failed { .. } => (State::QueueFails, Duration::from_secs(60)),
     }
-}
-
-/// Cancels `ended` when one of the two is.
-async fn either(one: CancellationToken, other: CancellationToken, ended: CancellationToken) {
-    tokio::select! {
-        () = one.cancelled() => {}
-        () = other.cancelled() => {}
-    }
-    ended.cancel();
 }

@@ -6,6 +6,7 @@
 
 mod cache;
 mod changes;
+mod commit;
 mod error;
 mod git;
 mod harvest;
@@ -25,6 +26,7 @@ use self::harvest::Scope;
 
 pub use self::cache::{Base, Cache, Caches};
 pub use self::changes::{Change, Diffstat, Entry, Lines, Mode, Status};
+pub use self::commit::Commit;
 pub use self::error::WorkspaceError;
 pub use self::git::{Deadlines, Git};
 pub use self::object::{BranchName, CommitId, InvalidName, ObjectId, TreeId};

@@ -14,7 +14,7 @@ const TAIL: usize = 2_000;
 const DETAIL: usize = 300;
 
 /// Tokens that went to a model and came from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Usage {
     pub sent: u64,
     pub received: u64,

@@ -3,24 +3,28 @@
 //! Owns the comparison of a check with what it was before the agent came. Invariant: what was green, or was not run before, is never excused;
 //! what was red is excused as long as it fails in no way that it did not fail before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Ending, Kind, Ran};
 
 /// What the checks of a plan said of the base commit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
-    before: BTreeMap<(Kind, String), Before>,
+    before: Vec<Before>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Before {
+    kind: Kind,
+    command: String,
     ending: Ending,
     failures: BTreeSet<String>,
 }
 
 /// A check that ran on the change, judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
     pub ran: Ran,
     pub standing: Standing,
@@ -29,7 +33,7 @@ pub struct CheckResult {
 }
 
 /// What a check means for the change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     Passed,
     /// Red, and not so before; `failures` are those that are new, and may be empty when the output names none.
@@ -61,13 +65,14 @@ impl CheckResult {
 impl Baseline {
     /// Takes note of a check that ran on the base commit.
     pub fn record(&mut self, ran: &Ran) {
-        let before = Before { ending: ran.ending.clone(), failures: ran.failures.clone() };
-        self.before.insert((ran.kind, ran.command.clone()), before);
+        let Ran { kind, ref command, ref ending, ref failures, .. } = *ran;
+        self.before.retain(|before| (before.kind, &before.command) != (kind, command));
+        self.before.push(Before { kind, command: command.clone(), ending: ending.clone(), failures: failures.clone() });
     }
 
     /// Judges a check that ran on the change.
     pub fn judge(&self, ran: Ran) -> CheckResult {
-        let before = self.before.get(&(ran.kind, ran.command.clone()));
+        let before = self.before.iter().find(|before| (before.kind, &before.command) == (ran.kind, &ran.command));
         let red_before = before.is_some_and(|before| before.ending != Ending::Passed);
         let standing = match &ran.ending {
             Ending::Passed => Standing::Passed,
@@ -96,9 +101,9 @@ impl Baseline {
 fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> Standing {
     let nothing = BTreeSet::new();
     let (failed_before, old) = match before {
-        Some(Before { ending: Ending::Failed { .. }, failures }) => (true, failures),
+        Some(Before { ending: Ending::Failed { .. }, failures, .. }) => (true, failures),
         // What a check said before its time was up counts; that it was too slow is no excuse for failing.
-        Some(Before { ending: Ending::TimedOut, failures }) => (false, failures),
+        Some(Before { ending: Ending::TimedOut, failures, .. }) => (false, failures),
         Some(Before { ending: Ending::Passed | Ending::Missing { .. } | Ending::Offline, .. }) | None => {
             (false, &nothing)
         }

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{Check, Kind, failures, missing, output};
@@ -33,7 +34,7 @@ pub struct Checker {
 }
 
 /// What came of running a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ran {
     pub kind: Kind,
     pub command: String,
@@ -46,7 +47,7 @@ pub struct Ran {
 }
 
 /// How a check ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     Passed,
     /// The code is the command's own; a command that a signal ended has 128 and the signal's number, as shells say it.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -11,16 +12,22 @@ use super::{output, signals};
 use crate::config::Config;
 use crate::queue::{LONGEST_WAIT, Queue};
 use crate::run::{Disposition, Rooms};
-use crate::worker::{Stop, Turn, Worker};
+use crate::worker::{Stop, Turn, Worker, health};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Take one message, work on it to its end, and exit
     #[arg(long)]
     once: bool,
+    /// How long a running task may go on after the first signal, before it is suspended; else the configured time
+    #[arg(long, value_name = "SECONDS")]
+    drain_seconds: Option<u64>,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: Arguments, mut config: Config) -> anyhow::Result<ExitCode> {
+    if let Some(seconds) = arguments.drain_seconds {
+        config.drain = Duration::from_secs(seconds);
+    }
     let worker = Arc::new(start(config).await?);
     let stop = signals::stop()?;
     let shown = CancellationToken::new();
@@ -52,9 +59,19 @@ pub(super) fn follow(
     Ok(tokio::spawn(async move { progress.follow(&worker.rooms().journal, &stop).await }))
 }
 
-async fn until_stopped(worker: &Worker, stop: &Stop) -> anyhow::Result<ExitCode> {
-    worker.run(stop).await;
-    Ok(ExitCode::SUCCESS)
+/// A worker that was asked to tell how it is and can't would pass for a dead one, so it does not start.
+async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<ExitCode> {
+    let Some(address) = worker.rooms().config.health_listen else {
+        worker.run(stop).await;
+        return Ok(ExitCode::SUCCESS);
+    };
+    tokio::select! {
+        () = worker.run(stop) => Ok(ExitCode::SUCCESS),
+        ended = health::http::serve(address, worker.health()) => {
+            ended.with_context(|| format!("can't tell on {address} how the worker is"))?;
+            anyhow::bail!("the health probe on {address} ended")
+        }
+    }
 }
 
 /// Succeeds when the task was done, or when there was none.
@@ -65,6 +82,10 @@ async fn once(worker: &Worker, stop: &Stop) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Turn::Worked(Disposition::Complete | Disposition::Cancel) => Ok(ExitCode::SUCCESS),
+        Turn::Suspended => {
+            output::progress("the run is suspended: it goes on when a worker is started again");
+            Ok(ExitCode::FAILURE)
+        }
         Turn::Worked(Disposition::RetryAfter(_) | Disposition::DeadLetter | Disposition::Abandon) => {
             Ok(ExitCode::FAILURE)
         }

@@ -1,5 +1,6 @@
 //! The shape of `codingworker.toml` as it is written, and its validation into a [`Config`].
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use super::{
 const LONGEST_LEASE_SECONDS: u64 = 43_200;
 /// Below this a heartbeat at a third of the lease leaves no room for a slow answer.
 const SHORTEST_LEASE_SECONDS: u64 = 30;
+/// More agents than this at once are a mistyped number.
+const MOST_SLOTS: usize = 64;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,12 +25,21 @@ pub(super) struct File {
     pub(super) language: Option<Language>,
     pub(super) data_dir: Option<PathBuf>,
     pub(super) repositories: Vec<String>,
+    worker: Worker,
     pub(super) queue: Queue,
     pub(super) github: GitHub,
     pub(super) agent: Agent,
     checks: Checks,
     publish: Publish,
     pub(super) log: Log,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Worker {
+    concurrency: Option<usize>,
+    drain_seconds: Option<u64>,
+    health_listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,6 +115,7 @@ pub(super) struct Log {
 #[cfg(test)]
 pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("", &["language", "data_dir", "repositories"]),
+    ("worker", &["concurrency", "drain_seconds", "health_listen"]),
     ("queue", &["name", "url", "endpoint_url", "region", "lease_seconds", "retry_delays_seconds"]),
     ("github", &["api_url", "git_url", "token_file", "timeout_seconds", "watch_seconds"]),
     (
@@ -137,6 +150,9 @@ impl File {
             language: self.language.unwrap_or_default(),
             data_dir: self.data_dir.unwrap_or_else(|| environment.data_directory().join("codingworker")),
             repositories: repositories.collect::<Result<_, _>>()?,
+            concurrency: concurrency(self.worker.concurrency)?,
+            drain: seconds("worker.drain_seconds", self.worker.drain_seconds, 15, 0..=LONGEST_LEASE_SECONDS)?,
+            health_listen: health_listen(self.worker.health_listen)?,
             queue: self.queue.validate(environment)?,
             retry_delays,
             github: self.github.validate(environment)?,
@@ -307,6 +323,27 @@ fn queue_keys(environment: &Environment) -> Option<KeyPair> {
         access_key_id: environment.value("CODINGWORKER_QUEUE_ACCESS_KEY_ID")?.to_owned(),
         secret_access_key: environment.value("CODINGWORKER_QUEUE_SECRET_ACCESS_KEY")?.into(),
     })
+}
+
+fn concurrency(slots: Option<usize>) -> Result<usize, InvalidSetting> {
+    let slots = slots.unwrap_or(1);
+    if (1..=MOST_SLOTS).contains(&slots) {
+        Ok(slots)
+    } else {
+        Err(invalid("worker.concurrency", slots.to_string(), format!("1 to {MOST_SLOTS}")))
+    }
+}
+
+/// What a worker is busy with is nobody's business but this machine's.
+fn health_listen(address: Option<SocketAddr>) -> Result<Option<SocketAddr>, InvalidSetting> {
+    match address {
+        Some(address) if !address.ip().is_loopback() => Err(invalid(
+            "worker.health_listen",
+            format!("\"{address}\""),
+            "an address and port of this machine's loopback, such as \"127.0.0.1:9326\"",
+        )),
+        loopback => Ok(loopback),
+    }
 }
 
 fn retry_delays(delays: Option<&[u64]>) -> Result<Vec<Duration>, InvalidSetting> {

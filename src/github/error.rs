@@ -38,6 +38,9 @@ pub enum GitHubError {
     Unreachable { url: String, source: reqwest::Error },
     #[error("GitHub's answer at {url} can't be understood: {detail}")]
     Unexpected { url: String, detail: String },
+    /// Nothing was sent.
+    #[error("nothing more is written to GitHub: the right to work on the task is over")]
+    NotPermitted,
 }
 
 /// The body of an error (GitHub's "Troubleshooting the REST API").
@@ -82,6 +85,7 @@ impl GitHubError {
             | Self::NotFound { .. }
             | Self::Invalid { .. }
             | Self::RateLimited { .. }
+            | Self::NotPermitted
             | Self::Unexpected { .. } => false,
         }
     }

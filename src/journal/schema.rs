@@ -2,8 +2,9 @@
 
 use rusqlite_migration::{M, Migrations};
 
-const STEPS: &[M<'_>] = &[M::up(
-    "CREATE TABLE runs (
+const STEPS: &[M<'_>] = &[
+    M::up(
+        "CREATE TABLE runs (
          id INTEGER PRIMARY KEY AUTOINCREMENT,
          task_key TEXT NOT NULL,
          repository TEXT NOT NULL,
@@ -32,6 +33,75 @@ const STEPS: &[M<'_>] = &[M::up(
          text TEXT NOT NULL
      ) STRICT;
      CREATE INDEX events_by_run ON events (run_id);",
-)];
+    ),
+    // What a worker must know to go on with the runs of one that died. Runs from before it have nothing to go on with.
+    M::up(
+        "ALTER TABLE runs ADD COLUMN delivery TEXT;
+         ALTER TABLE runs ADD COLUMN receipt_handle TEXT;
+         ALTER TABLE runs ADD COLUMN lease_end TEXT;
+         ALTER TABLE runs ADD COLUMN prepared TEXT;
+         ALTER TABLE runs ADD COLUMN checked TEXT;
+         ALTER TABLE runs ADD COLUMN disposition TEXT;
+         ALTER TABLE runs ADD COLUMN draft INTEGER;
+         ALTER TABLE runs ADD COLUMN released_at TEXT;
+         UPDATE runs SET outcome = 'abandoned' WHERE outcome IS NULL;
+         UPDATE runs SET ended_at = started_at WHERE ended_at IS NULL;
+         UPDATE runs SET released_at = ended_at;
+         CREATE INDEX unreleased_runs ON runs (id) WHERE released_at IS NULL;
+         CREATE TABLE passes (
+             run_id INTEGER NOT NULL REFERENCES runs (id),
+             number INTEGER NOT NULL,
+             commit_id TEXT NOT NULL,
+             progress TEXT NOT NULL,
+             at TEXT NOT NULL,
+             PRIMARY KEY (run_id, number)
+         ) STRICT;
+         CREATE TABLE acts (
+             id INTEGER PRIMARY KEY AUTOINCREMENT,
+             run_id INTEGER NOT NULL REFERENCES runs (id),
+             act TEXT NOT NULL,
+             detail TEXT NOT NULL,
+             intended_at TEXT NOT NULL,
+             observed_at TEXT,
+             observation TEXT
+         ) STRICT;
+         CREATE INDEX acts_by_run ON acts (run_id);",
+    ),
+];
 
 pub(super) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::super::{FILE_NAME, Journal, Outcome, RunId};
+    use super::*;
+
+    #[test]
+    fn a_journal_of_the_first_version_is_brought_up_to_date_and_loses_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut old = Connection::open(directory.path().join(FILE_NAME)).unwrap();
+        MIGRATIONS.to_version(&mut old, 1).unwrap();
+        old.execute_batch(
+            "INSERT INTO runs (task_key, repository, issue_number, title, message_id, attempt, stage, started_at, ended_at, outcome, checks)
+             VALUES ('o/r#7@t', 'o/r', 7, 'done', 'm-1', 1, 'settle', '2026-01-01T00:00:00Z', '2026-01-01T01:00:00Z', 'done', '[]'),
+                    ('o/r#8@t', 'o/r', 8, 'died', 'm-2', 2, 'check', '2026-01-02T00:00:00Z', NULL, NULL, '[]');
+             INSERT INTO events (run_id, at, stage, text) VALUES (1, '2026-01-01T00:00:00Z', 'admit', 'begun');",
+        )
+        .unwrap();
+        drop(old);
+
+        let journal = Journal::open(directory.path()).unwrap();
+        let [done, died] = [1, 2].map(|run| journal.run(RunId::new(run)).unwrap().unwrap());
+        assert_eq!((done.outcome, done.title.as_str()), (Some(Outcome::Done), "done"));
+        assert_eq!((died.outcome, died.ended_at), (Some(Outcome::Abandoned), Some(died.started_at)));
+        assert_eq!(journal.events_after(0).unwrap().len(), 1);
+        assert!(journal.unreleased().unwrap().is_empty(), "nothing is known of how to go on with it");
+    }
+
+    #[test]
+    fn every_step_is_sound() {
+        MIGRATIONS.validate().unwrap();
+    }
+}

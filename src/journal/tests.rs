@@ -1,5 +1,5 @@
 use super::*;
-use crate::task::IssueNumber;
+use crate::task::{Delivery, IssueNumber, Task};
 
 fn task() -> Task {
     Task {
@@ -12,6 +12,21 @@ fn task() -> Task {
     }
 }
 
+fn delivery(message_id: &str) -> Delivery {
+    Delivery {
+        message_id: message_id.to_owned(),
+        receipt_handle: format!("handle of {message_id}"),
+        receive_count: 1,
+        body: task().encode(),
+        cut: None,
+        received_at: at(9),
+    }
+}
+
+fn begin(journal: &Journal, message_id: &str) -> RunId {
+    journal.begin(&task(), &delivery(message_id), at(70), None, at(10)).unwrap().0
+}
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -21,11 +36,12 @@ fn a_run_is_found_again_after_the_journal_is_reopened() {
     let directory = tempfile::tempdir().unwrap();
     let run = {
         let journal = Journal::open(directory.path()).unwrap();
-        let run = journal.begin(&task(), "m-1", 1, at(10)).unwrap();
+        let run = begin(&journal, "m-1");
         journal.enter(run, Stage::Prepare, "fetching", at(11)).unwrap();
-        journal.intend_push(run, "codingworker/issue-7", "abc").unwrap();
+        journal.publishing(run, "codingworker/issue-7", "abc").unwrap();
         journal.observe_pull_request(run, 8, "http://x/8").unwrap();
-        journal.end(run, Outcome::Done, None, at(12)).unwrap();
+        journal.decide(run, Outcome::Done, None, &"complete", None).unwrap();
+        journal.end(run, at(12)).unwrap();
         run
     };
     let journal = Journal::open(directory.path()).unwrap();
@@ -42,7 +58,7 @@ fn a_run_is_found_again_after_the_journal_is_reopened() {
 fn events_come_in_order_and_can_be_followed() {
     let directory = tempfile::tempdir().unwrap();
     let journal = Journal::open(directory.path()).unwrap();
-    let run = journal.begin(&task(), "m-1", 1, at(10)).unwrap();
+    let run = begin(&journal, "m-1");
     journal.enter(run, Stage::Admit, "one", at(11)).unwrap();
     let seen = journal.last_sequence().unwrap();
     journal.enter(run, Stage::Check, "two", at(12)).unwrap();
@@ -56,9 +72,11 @@ fn events_come_in_order_and_can_be_followed() {
 fn an_outcome_belongs_to_the_message_not_to_the_task() {
     let directory = tempfile::tempdir().unwrap();
     let journal = Journal::open(directory.path()).unwrap();
-    let run = journal.begin(&task(), "m-1", 1, at(10)).unwrap();
+    let run = begin(&journal, "m-1");
     assert_eq!(journal.last_outcome("m-1").unwrap(), None);
-    journal.end(run, Outcome::Failed, Some("no"), at(11)).unwrap();
+    journal.decide(run, Outcome::Failed, Some("no"), &"dead letter", None).unwrap();
+    assert_eq!(journal.last_outcome("m-1").unwrap(), None, "the issue was not told yet");
+    journal.end(run, at(11)).unwrap();
     assert_eq!(journal.last_outcome("m-1").unwrap(), Some(Outcome::Failed));
     assert_eq!(journal.last_outcome("m-2").unwrap(), None);
 }
@@ -70,4 +88,94 @@ fn a_file_that_is_no_journal_is_an_error_that_names_it() {
         .unwrap();
     let error = Journal::open(directory.path()).err().expect("it is refused").to_string();
     assert!(error.contains(FILE_NAME) && error.contains("not a database"), "{error}");
+}
+
+#[test]
+fn a_run_is_unreleased_until_the_queue_was_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let run = begin(&journal, "m-1");
+    journal.renewed("handle of m-1", at(100)).unwrap();
+    let unreleased = || journal.unreleased().unwrap().pop();
+
+    let open = unreleased().unwrap();
+    assert_eq!((open.run, open.delivery, open.lease_end, open.began), (run, delivery("m-1"), at(100), at(10)));
+    assert_eq!(open.decided, None);
+
+    journal.decide(run, Outcome::Failed, Some("red"), &"dead letter", Some(8)).unwrap();
+    let decision = Decision {
+        outcome: Outcome::Failed,
+        detail: Some("red".to_owned()),
+        disposition: "\"dead letter\"".to_owned(),
+        draft: Some(8),
+        told: false,
+    };
+    assert_eq!(unreleased().unwrap().decided, Some(decision.clone()));
+    journal.end(run, at(12)).unwrap();
+    assert_eq!(unreleased().unwrap().decided, Some(Decision { told: true, ..decision }));
+    journal.release(run, at(13)).unwrap();
+    assert!(unreleased().is_none());
+}
+
+#[test]
+fn what_a_run_made_is_there_after_the_journal_is_reopened() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = {
+        let journal = Journal::open(directory.path()).unwrap();
+        let run = begin(&journal, "m-1");
+        assert_eq!(journal.last_pass::<u32>(run).unwrap(), None);
+        journal.keep_prepared(run, &"base").unwrap();
+        journal.keep_pass(run, "c1", &1, at(11)).unwrap();
+        journal.keep_pass(run, "c2", &2, at(12)).unwrap();
+        run
+    };
+    let journal = Journal::open(directory.path()).unwrap();
+    assert_eq!(journal.prepared::<String>(run).unwrap().as_deref(), Some("base"));
+    assert_eq!(journal.last_pass(run).unwrap(), Some(2));
+    assert_eq!(journal.passes(run).unwrap(), ["c1", "c2"]);
+    assert_eq!(journal.checked::<String>(run).unwrap(), None);
+    assert_eq!(journal.last_pass::<String>(run).unwrap(), None, "another version's value is none");
+}
+
+#[test]
+fn an_act_is_unobserved_from_its_intent_to_its_observation() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let run = begin(&journal, "m-1");
+    let comment = journal.intend(run, Act::Comment, "accepted", at(11)).unwrap();
+    let _cut_off = journal.intend(run, Act::Push, "codingworker/issue-7", at(12)).unwrap();
+    journal.observe(&comment, "done", at(13)).unwrap();
+    let acts: Vec<_> = journal.unobserved(run).unwrap().into_iter().map(|act| (act.act, act.detail)).collect();
+    assert_eq!(acts, [("push".to_owned(), "codingworker/issue-7".to_owned())]);
+}
+
+#[test]
+fn only_the_newest_run_of_a_task_counts_as_broken_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let key = task().key();
+    let end = |run, outcome| {
+        journal.decide(run, outcome, None, &"", None).unwrap();
+        journal.end(run, at(20)).unwrap();
+        journal.release(run, at(20)).unwrap();
+    };
+    let first = begin(&journal, "m-1");
+    assert_eq!(journal.broken_off(&key).unwrap(), None);
+    end(first, Outcome::Abandoned);
+    assert_eq!(journal.broken_off(&key).unwrap(), Some(first));
+    end(begin(&journal, "m-1"), Outcome::Retrying);
+    assert_eq!(journal.broken_off(&key).unwrap(), None);
+}
+
+#[test]
+fn a_run_takes_over_what_an_earlier_one_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let earlier = begin(&journal, "m-1");
+    journal.keep_prepared(earlier, &"base").unwrap();
+    journal.keep_pass(earlier, "c1", &1, at(11)).unwrap();
+    let (run, began) = journal.begin(&task(), &delivery("m-1"), at(170), Some(earlier), at(110)).unwrap();
+    assert_eq!(began, at(10));
+    assert_eq!(journal.prepared::<String>(run).unwrap().as_deref(), Some("base"));
+    assert_eq!(journal.passes(run).unwrap(), ["c1"]);
 }

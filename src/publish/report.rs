@@ -69,7 +69,7 @@ pub struct FileLine {
 }
 
 /// Something about a run that the reader of its pull request should know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Note {
     /// The second pass was asked for and changed nothing.
     NoTestsWritten,
@@ -77,6 +77,8 @@ pub enum Note {
     FormatSkipped,
     /// Nothing says how this repository is checked.
     NothingToCheck,
+    /// The base branch has moved on since the work began.
+    BaseMoved,
 }
 
 impl Report<'_> {
@@ -99,6 +101,25 @@ pub enum Status<'a> {
     Retrying { reason: &'a str, attempt: u32, rest: Duration },
     Cancelled { reason: &'a str },
     Failed { reason: &'a str, tried: &'a [String], draft: Option<u64> },
+}
+
+impl Status<'_> {
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Working { stage, .. } => match stage {
+                Stage::Accepted => "accepted",
+                Stage::Preparing => "preparing",
+                Stage::Implementing => "implementing",
+                Stage::Checking => "checking",
+                Stage::Publishing => "publishing",
+            },
+            Self::Done { .. } => "done",
+            Self::Retrying { .. } => "retrying",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Failed { .. } => "failed",
+        }
+    }
 }
 
 /// The part of the way that an issue's reader is told of.

@@ -1,5 +1,8 @@
-//! What a run knows of the lease it works under: when to end, whether the lease is lost, and how to have it renewed before an effect.
+//! What a run knows of the lease it works under: whether it is lost, until when it lasts, and how to have it renewed before an effect.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -8,24 +11,51 @@ use super::Failure;
 /// A run's side of a lease. Whoever renews it is at the other end of `renewals`, and answers each wish once a renewal succeeded.
 #[derive(Debug, Clone)]
 pub struct Hold {
-    ended: CancellationToken,
     lost: CancellationToken,
+    end: LeaseEnd,
     renewals: mpsc::Sender<oneshot::Sender<()>>,
 }
 
-impl Hold {
-    /// `ended` is cancelled when the run is to end, for whatever reason; `lost` when the lease is.
+/// Until when a lease lasts, by the wall clock: known to whoever renews it and to all who work under it.
+#[derive(Debug, Clone)]
+pub struct LeaseEnd(Arc<Mutex<Timestamp>>);
+
+impl LeaseEnd {
     #[must_use]
-    pub fn new(ended: CancellationToken, lost: CancellationToken, renewals: mpsc::Sender<oneshot::Sender<()>>) -> Self {
-        Self { ended, lost, renewals }
+    pub fn at(end: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(end)))
     }
 
-    pub(super) fn ended(&self) -> &CancellationToken {
-        &self.ended
+    pub fn set(&self, end: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = end;
     }
 
-    pub(super) fn is_lost(&self) -> bool {
-        self.lost.is_cancelled()
+    #[must_use]
+    pub fn get(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hold {
+    /// `lost` is cancelled when the lease is lost.
+    #[must_use]
+    pub fn new(lost: CancellationToken, end: LeaseEnd, renewals: mpsc::Sender<oneshot::Sender<()>>) -> Self {
+        Self { lost, end, renewals }
+    }
+
+    pub(super) fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.end.get()
+    }
+
+    /// Whether the lease is still ours, asked of the clock too: a machine that was suspended wakes with a lease that nobody has called lost.
+    #[must_use]
+    pub fn is_held(&self, now: Timestamp) -> bool {
+        !self.lost.is_cancelled() && now < self.end.get()
     }
 
     /// Has the lease renewed, and returns when it is: what is done at once is done in the right of it.

@@ -17,7 +17,8 @@ use crate::workspace::{BranchName, InvalidName, WorkspaceError};
 const LONGEST_DELAY: Duration = Duration::from_secs(11 * 3600);
 
 /// What becomes of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Disposition {
     /// The task is done: the message is deleted.
     Complete,
@@ -58,18 +59,18 @@ pub enum Failure {
     RepositoryFile(String),
     #[error("the change was refused: {0}")]
     GateRefused(Refusal),
-    #[error(
-        "the pull request #{number} of the branch {branch} was {state} by somebody: delete the branch or open a new issue to have it done anew"
-    )]
-    PullRequestEnded { number: u64, branch: String, state: &'static str },
+    #[error("its pull request #{number} was closed by somebody: set the label again to have the task done anew")]
+    PullRequestClosed { number: u64 },
+    #[error("too many pull requests of this issue were closed or merged, on {0} and those after it: open a new issue")]
+    TooManyBranches(String),
     #[error(
         "the branch {0} holds commits that this worker did not make: they are left as they are; delete or rename the branch to have the task done anew"
     )]
     BranchTaken(BranchName),
-    #[error("the worker was told to stop")]
-    Stopped,
     #[error("the lease on the message was lost: whoever receives it next goes on")]
     LeaseLost,
+    #[error("the work took longer than SQS lets a message be worked on")]
+    OutOfTime,
     #[error(transparent)]
     GitHub(#[from] GitHubError),
     #[error(transparent)]
@@ -114,15 +115,13 @@ pub(super) fn disposition(failure: &Failure, attempt: Attempt) -> Disposition {
         Remedy::Later(delay) => Disposition::RetryAfter(delay.max(attempt.rest).min(LONGEST_DELAY)),
         Remedy::None => Disposition::DeadLetter,
         Remedy::Unwanted => Disposition::Cancel,
-        Remedy::AtOnce => Disposition::RetryAfter(Duration::ZERO),
         Remedy::Elsewhere => Disposition::Abandon,
     }
 }
 
 fn remedy(failure: &Failure) -> Remedy {
     match failure {
-        Failure::IssueClosed | Failure::LabelRemoved(_) => Remedy::Unwanted,
-        Failure::Stopped => Remedy::AtOnce,
+        Failure::IssueClosed | Failure::LabelRemoved(_) | Failure::PullRequestClosed { .. } => Remedy::Unwanted,
         Failure::LeaseLost => Remedy::Elsewhere,
         Failure::InvalidMessage(_)
         | Failure::AlreadyReported
@@ -130,12 +129,12 @@ fn remedy(failure: &Failure) -> Remedy {
         | Failure::RepositoryNotAllowed(_)
         | Failure::RepositoryFile(_)
         | Failure::GateRefused(_)
-        | Failure::PullRequestEnded { .. }
+        | Failure::TooManyBranches(_)
         | Failure::BranchTaken(_)
         | Failure::BranchName(_) => Remedy::None,
         Failure::Agent(verdict) => match verdict {
             Verdict::TokenLimit => Remedy::None,
-            Verdict::Stopped => Remedy::AtOnce,
+            Verdict::Stopped => Remedy::Elsewhere,
             Verdict::Edited
             | Verdict::NoChange
             | Verdict::MalformedEdits
@@ -147,6 +146,7 @@ fn remedy(failure: &Failure) -> Remedy {
         Failure::GitHub(error) => match error {
             GitHubError::RateLimited { retry_after } => Remedy::Later(*retry_after),
             GitHubError::NotFound { .. } | GitHubError::Invalid { .. } => Remedy::None,
+            GitHubError::NotPermitted => Remedy::Elsewhere,
             GitHubError::UnusableToken
             | GitHubError::Unauthorized { .. }
             | GitHubError::Forbidden { .. }
@@ -175,6 +175,7 @@ fn remedy(failure: &Failure) -> Remedy {
             | WorkspaceError::Io { .. } => Remedy::Another,
         },
         Failure::ChecksRed(_)
+        | Failure::OutOfTime
         | Failure::Process(_)
         | Failure::AgentCall(_)
         | Failure::Journal(_)
@@ -192,8 +193,6 @@ enum Remedy {
     None,
     /// Nothing need be mended: the user took the task back.
     Unwanted,
-    /// Nothing went wrong: any worker may go on with it.
-    AtOnce,
     /// The task is not ours any more.
     Elsewhere,
 }
@@ -256,11 +255,6 @@ mod tests {
         check(&limited(5), 2, retry(60));
         check(&limited(600), 3, retry(600));
         check(&limited(1 << 40), 1, retry(11 * 3600));
-    }
-
-    #[test]
-    fn a_worker_that_was_told_to_stop_gives_the_message_back_at_once() {
-        check(&Failure::Stopped, 1, retry(0));
     }
 
     #[test]

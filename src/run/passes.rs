@@ -5,6 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use super::{Changed, Checked, Claimed, Failure, Prepared, Rooms, SCRATCH, report};
 use crate::agent::prompt::Prompt;
 use crate::agent::{self, Call, Report, Verdict};
@@ -16,23 +19,41 @@ use crate::workspace::{CommitId, Side, TreeId};
 /// How much of a red check's output a fix-up prompt repeats, in bytes: what a small model can still read.
 const EXCERPT: usize = 6_000;
 
-/// What the agent has done so far.
+/// What the agent has done so far. The journal keeps it after each call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Progress {
     /// The agent's tree as it was last harvested.
     tree: TreeId,
     /// That tree as a commit on the base.
     pub(super) commit: CommitId,
     /// How many trees were kept so far.
-    kept: u32,
+    pub(super) kept: u32,
+    /// The pass that was asked for last.
+    pass: Pass,
     pub(super) reports: Vec<Report>,
     pub(super) fix_ups: u32,
+    /// Those of them that answered this pass.
+    fix_ups_of_pass: u32,
     pub(super) notes: Vec<Note>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Pass {
+    None,
+    Implement,
+    /// Asked for when the repository wants it; all checks belong to it.
+    Tests,
 }
 
 impl Progress {
     /// Nothing done yet: the base.
     pub(super) fn from_base(tree: TreeId, commit: CommitId) -> Self {
-        Self { tree, commit, kept: 0, reports: Vec::new(), fix_ups: 0, notes: Vec::new() }
+        let (pass, reports, notes) = (Pass::None, Vec::new(), Vec::new());
+        Self { tree, commit, kept: 0, pass, reports, fix_ups: 0, fix_ups_of_pass: 0, notes }
+    }
+
+    fn begin(&mut self, pass: Pass) {
+        (self.pass, self.fix_ups_of_pass) = (pass, 0);
     }
 }
 
@@ -40,38 +61,60 @@ impl Rooms {
     /// First pass: the agent does the task, until what it made builds.
     pub(super) async fn implement(&self, mut prepared: Prepared) -> Result<Changed, Failure> {
         self.enter(&prepared.claimed, Stage::Implement, &format!("{} works on the task", self.agent.name())).await?;
-        let base_tree = prepared.workspace.cache().tree_at(&prepared.base.commit).await?;
-        let mut progress = Progress::from_base(base_tree, prepared.base.commit.clone());
-        progress.notes.append(&mut prepared.notes);
-        let prompt = Prompt::implement(&prepared.claimed.task);
-        let verdict = self.ask(&mut prepared, &mut progress, &prompt).await?;
-        if verdict != Verdict::Edited {
-            return Err(Failure::Agent(verdict));
+        let mut progress = self.progress(&prepared).await?;
+        if progress.pass < Pass::Implement {
+            progress.begin(Pass::Implement);
+            let prompt = Prompt::implement(&prepared.claimed.task);
+            let verdict = self.ask(&mut prepared, &mut progress, &prompt).await?;
+            if verdict != Verdict::Edited {
+                return Err(Failure::Agent(verdict));
+            }
+            self.record(&prepared, &progress)?;
         }
         self.widen_plan(&mut prepared, &progress).await?;
-        let results = self.meet(&mut prepared, &mut progress, |kind| matches!(kind, Kind::Setup | Kind::Build)).await?;
-        let builds = !results.iter().any(CheckResult::blocks);
+        let builds = progress.pass > Pass::Implement || {
+            let to_build = |kind| matches!(kind, Kind::Setup | Kind::Build);
+            let results = self.meet(&mut prepared, &mut progress, to_build).await?;
+            !results.iter().any(CheckResult::blocks)
+        };
         Ok(Changed { prepared, progress, builds })
+    }
+
+    /// How far the agent is: where it was left, else at the base.
+    async fn progress(&self, prepared: &Prepared) -> Result<Progress, Failure> {
+        let Prepared { claimed, workspace, ground, .. } = prepared;
+        if let Some(progress) = claimed.past.progress.clone() {
+            workspace.show(Side::Agent, &progress.tree).await?;
+            return Ok(progress);
+        }
+        let base_tree = workspace.cache().tree_at(&ground.base.commit).await?;
+        let progress = Progress::from_base(base_tree, ground.base.commit.clone());
+        Ok(Progress { notes: ground.notes.clone(), ..progress })
     }
 
     /// Second pass: the agent writes tests; then every check is run, and answered as long as a fix-up is left.
     pub(super) async fn check(&self, changed: Changed) -> Result<Checked, Failure> {
         let Changed { mut prepared, mut progress, builds } = changed;
         self.enter(&prepared.claimed, Stage::Check, "writing tests and running the checks").await?;
-        // Tests for what does not build would hide why it doesn't.
-        if prepared.plan.tests_pass && builds {
-            let prompt = Prompt::tests(&prepared.claimed.task);
-            let verdict = self.ask(&mut prepared, &mut progress, &prompt).await?;
-            if verdict != Verdict::Edited {
-                progress.notes.push(Note::NoTestsWritten);
+        if let Some(results) = prepared.claimed.past.results.take() {
+            return Ok(Checked { prepared, progress, results });
+        }
+        if progress.pass < Pass::Tests {
+            progress.begin(Pass::Tests);
+            // Tests for what does not build would hide why it doesn't.
+            if prepared.ground.plan.tests_pass && builds {
+                let prompt = Prompt::tests(&prepared.claimed.task);
+                if self.ask(&mut prepared, &mut progress, &prompt).await? != Verdict::Edited {
+                    progress.notes.push(Note::NoTestsWritten);
+                }
+                self.record(&prepared, &progress)?;
+                self.widen_plan(&mut prepared, &progress).await?;
             }
-            self.widen_plan(&mut prepared, &progress).await?;
         }
         let results = self.meet(&mut prepared, &mut progress, |_| true).await?;
-        self.journal.observe_checks(prepared.claimed.id, &report::check_records(&results))?;
-        if results.is_empty() {
-            progress.notes.push(Note::NothingToCheck);
-        }
+        let id = prepared.claimed.id;
+        self.journal.observe_checks(id, &report::check_records(&results))?;
+        self.journal.keep_checked(id, &results)?;
         Ok(Checked { prepared, progress, results })
     }
 
@@ -79,27 +122,26 @@ impl Rooms {
     ///
     /// A formatter that rewrites files at the base would bury the change under what it rewrites, so it is left out of the plan.
     pub(super) async fn baseline(&self, mut prepared: Prepared) -> Result<Prepared, Failure> {
-        let tree = prepared.workspace.cache().tree_at(&prepared.base.commit).await?;
-        for check in prepared.plan.checks.clone() {
+        let tree = prepared.workspace.cache().tree_at(&prepared.ground.base.commit).await?;
+        for check in prepared.ground.plan.checks.clone() {
             let ran = self.run_check(&prepared.claimed, prepared.workspace.check_tree(), &check).await?;
-            prepared.baseline.record(&ran);
+            prepared.ground.baseline.record(&ran);
             if check.kind == Kind::Format && prepared.workspace.harvest(Side::Checks).await? != tree {
                 prepared.workspace.show(Side::Checks, &tree).await?;
-                prepared.plan.checks.retain(|planned| *planned != check);
-                prepared.notes.push(Note::FormatSkipped);
+                prepared.ground.plan.checks.retain(|planned| *planned != check);
+                prepared.ground.notes.push(Note::FormatSkipped);
             }
         }
+        self.journal.keep_prepared(prepared.claimed.id, &prepared.ground)?;
         Ok(prepared)
     }
 
     /// What the change brings is checked too: an empty repository has a kind of project only afterwards.
     async fn widen_plan(&self, prepared: &mut Prepared, progress: &Progress) -> Result<(), Failure> {
-        let later = self.plan(prepared.workspace.cache(), &prepared.base.commit, &progress.commit).await?;
-        prepared.plan = std::mem::take(&mut prepared.plan).widened(later);
-        prepared
-            .plan
-            .checks
-            .retain(|check| check.kind != Kind::Format || !progress.notes.contains(&Note::FormatSkipped));
+        let Prepared { workspace, ground, .. } = prepared;
+        let later = self.plan(workspace.cache(), &ground.base.commit, &progress.commit).await?;
+        ground.plan = std::mem::take(&mut ground.plan).widened(later);
+        ground.plan.checks.retain(|check| check.kind != Kind::Format || !progress.notes.contains(&Note::FormatSkipped));
         Ok(())
     }
 
@@ -110,19 +152,20 @@ impl Rooms {
         progress: &mut Progress,
         in_pass: impl Fn(Kind) -> bool,
     ) -> Result<Vec<CheckResult>, Failure> {
-        let mut fix_ups_left = self.config.checks.fix_ups;
         loop {
+            let fix_ups_left = self.config.checks.fix_ups.saturating_sub(progress.fix_ups_of_pass);
             let results = self.run_checks(prepared, progress, &in_pass, fix_ups_left == 0).await?;
             let Some(red) = results.iter().find(|result| result.blocks()) else { return Ok(results) };
             if fix_ups_left == 0 {
                 return Ok(results);
             }
-            fix_ups_left -= 1;
             progress.fix_ups += 1;
+            progress.fix_ups_of_pass += 1;
             let said = format!("`{}` failed: the agent is asked to mend it", red.ran.command);
             self.note(&prepared.claimed, &said)?;
             let prompt = Prompt::fix_up(red.ran.kind.name(), &red.ran.command, &red.ran.excerpt(EXCERPT));
             self.ask(prepared, progress, &prompt).await?;
+            self.record(prepared, progress)?;
         }
     }
 
@@ -136,12 +179,12 @@ impl Rooms {
     ) -> Result<Vec<CheckResult>, Failure> {
         prepared.workspace.show(Side::Checks, &progress.tree).await?;
         let mut results: Vec<CheckResult> = Vec::new();
-        for check in prepared.plan.checks.clone() {
+        for check in prepared.ground.plan.checks.clone() {
             if !in_pass(check.kind) {
                 continue;
             }
             let ran = self.run_check(&prepared.claimed, prepared.workspace.check_tree(), &check).await?;
-            let result = prepared.baseline.judge(ran);
+            let result = prepared.ground.baseline.judge(ran);
             self.note(&prepared.claimed, &format!("`{}` {}", check.command, describe(&result)))?;
             if check.kind == Kind::Format {
                 self.take_up_format(prepared, progress).await?;
@@ -161,15 +204,16 @@ impl Rooms {
         if formatted != progress.tree {
             prepared.workspace.show(Side::Agent, &formatted).await?;
             self.keep(prepared, progress, formatted).await?;
+            self.record(prepared, progress)?;
         }
         Ok(())
     }
 
     async fn run_check(&self, claimed: &Claimed, tree: &Path, check: &Check) -> Result<Ran, Failure> {
         claimed.write_log(&format!("$ {}", check.command))?;
-        match self.checker.run(check, tree, &claimed.log(), claimed.hold.ended()).await {
+        match self.checker.run(check, tree, &claimed.log(), claimed.hold.lost()).await {
             Ok(ran) => Ok(ran),
-            Err(CheckError::Stopped { .. }) => Err(Failure::Stopped),
+            Err(CheckError::Stopped { .. }) => Err(Failure::LeaseLost),
             Err(CheckError::Process { source, .. }) => Err(source.into()),
         }
     }
@@ -187,7 +231,7 @@ impl Rooms {
             read: agent::prompt::conventions(&files).into_iter().collect(),
             log: &claimed.log(),
         };
-        let report = self.agent.call(&call, claimed.hold.ended()).await?;
+        let report = self.agent.call(&call, claimed.hold.lost()).await?;
         let harvested = workspace.harvest(Side::Agent).await?;
         let verdict = agent::verdict(&report, harvested != progress.tree);
         self.note(claimed, &format!("{} with {}: {verdict}", self.agent.name(), report.model))?;
@@ -196,7 +240,7 @@ impl Rooms {
             self.keep(prepared, progress, harvested).await?;
         }
         match verdict {
-            Verdict::Stopped => Err(Failure::Stopped),
+            Verdict::Stopped => Err(Failure::LeaseLost),
             Verdict::ModelUnreachable { .. } | Verdict::ModelMissing => Err(Failure::Agent(verdict)),
             Verdict::Edited
             | Verdict::NoChange
@@ -209,11 +253,11 @@ impl Rooms {
 
     /// Makes a tree the state of the work: a commit of its own in the worker's repository, so that nothing is thrown away.
     async fn keep(&self, prepared: &Prepared, progress: &mut Progress, tree: TreeId) -> Result<(), Failure> {
-        let Prepared { claimed, workspace, base, .. } = prepared;
+        let Prepared { claimed, workspace, ground, .. } = prepared;
         let commit = workspace
             .commit(
                 &tree,
-                &base.commit,
+                &ground.base.commit,
                 &publish::commit_message(&claimed.task, &self.agent_version),
                 &self.identity(),
                 claimed.began,
@@ -224,6 +268,12 @@ impl Rooms {
         (progress.tree, progress.commit) = (tree, commit);
         progress.kept += 1;
         Ok(())
+    }
+
+    /// From here the next worker goes on when this one dies.
+    fn record(&self, prepared: &Prepared, progress: &Progress) -> Result<(), Failure> {
+        let run = prepared.claimed.id;
+        Ok(self.journal.keep_pass(run, progress.commit.as_str(), progress, Timestamp::now())?)
     }
 }
 

@@ -3,22 +3,23 @@
 use super::{Approved, Checked, Prepared, Rooms};
 use crate::checks::{CheckResult, Standing};
 use crate::journal::CheckRecord;
-use crate::publish::{CheckLine, CheckOutcome, FileLine, Report};
+use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, Report};
 use crate::workspace::Change;
 
 /// How much of a failed check's output a pull request shows, in bytes.
 const SHOWN_OUTPUT: usize = 8_000;
 
-pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved, branch: &'a str) -> Report<'a> {
+pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved) -> Report<'a> {
     let Approved { checked: Checked { prepared, progress, results, .. }, changes } = approved;
-    let Prepared { claimed, base, .. } = prepared;
+    let Prepared { claimed, branch, ground, .. } = prepared;
     let mut models: Vec<String> = progress.reports.iter().map(|report| report.model.clone()).collect();
     models.dedup();
+    let nothing_to_check = results.is_empty().then_some(Note::NothingToCheck);
     let usage = progress.reports.iter().filter_map(|report| report.usage);
     Report {
         task: &claimed.task,
-        base: base.branch.as_str(),
-        branch,
+        base: ground.base.branch.as_str(),
+        branch: branch.as_str(),
         commit: progress.commit.as_str(),
         agent: rooms.agent_version.clone(),
         models,
@@ -26,13 +27,13 @@ pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved, branch: &'a str)
             let (sent, received) = sum.unwrap_or_default();
             Some((sent + usage.sent, received + usage.received))
         }),
-        duration: claimed.clock.elapsed(),
+        duration: claimed.age(),
         attempt: claimed.attempt.receive_count,
         calls: progress.reports.iter().map(|report| report.calls).sum(),
         fix_ups: progress.fix_ups,
         checks: results.iter().map(check_line).collect(),
         files: changes.iter().map(file_line).collect(),
-        notes: progress.notes.clone(),
+        notes: progress.notes.iter().copied().chain(nothing_to_check).collect(),
     }
 }
 

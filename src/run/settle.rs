@@ -1,55 +1,93 @@
 //! The end of a run: what the issue is told, which labels it carries, what the journal keeps and what is removed.
 //!
-//! Invariant: a failure on the way out never makes a published task a lost one; what could not be said is said by the next delivery.
+//! A failure is decided before anybody is told, so that a worker which died in between says the same. Invariant: a failure on the way out never
+//! makes a published task a lost one; what could not be said is said by the next delivery.
 
 use jiff::Timestamp;
 
 use super::outcome::{self, Disposition, Failure};
 use super::{Claimed, Published, Rooms, SCRATCH, TREES};
-use crate::github::GitHubError;
-use crate::journal::{Outcome, RunRecord, Stage};
-use crate::publish::{Labels, PullRequest, Status};
+use crate::journal::{Act, Decision, JournalError, Outcome, RunRecord, Stage};
+use crate::publish::{Labels, Status};
 
 impl Rooms {
     /// Tells the issue of the pull request, and ends the task.
     pub(super) async fn settle(&self, claimed: &Claimed, published: Published) -> Disposition {
         let Published { pull_request, red } = published;
         if !red.is_empty() {
-            return self.report(claimed, Failure::ChecksRed(red), Some(&pull_request)).await;
+            return self.report(claimed, Failure::ChecksRed(red), Some(pull_request.number)).await;
         }
-        if let Err(error) = self.enter(claimed, Stage::Settle, "telling the issue").await {
-            return self.report(claimed, error, None).await;
-        }
-        let told = self.tell(claimed, &Status::Done { number: pull_request.number }, Some(Labels::Done)).await;
-        match told {
-            Ok(()) => self.end(claimed, Outcome::Done, None, Disposition::Complete),
-            Err(error) => self.report(claimed, error.into(), None).await,
+        match self.tell_of(claimed, pull_request.number, &pull_request.url).await {
+            Ok(()) => self.recorded(claimed, Disposition::Complete, || {
+                self.journal.decide(claimed.id, Outcome::Done, None, &Disposition::Complete, None)?;
+                self.end(claimed, Outcome::Done, None)
+            }),
+            Err(error) => self.report(claimed, error, None).await,
         }
     }
 
-    /// Tells the issue why there is no pull request to merge, and what comes next.
-    pub(super) async fn report(&self, claimed: &Claimed, failure: Failure, draft: Option<&PullRequest>) -> Disposition {
+    async fn tell_of(&self, claimed: &Claimed, number: u64, url: &str) -> Result<(), Failure> {
+        self.journal.observe_pull_request(claimed.id, number, url)?;
+        self.enter(claimed, Stage::Settle, "telling the issue").await?;
+        self.tell(claimed, &Status::Done { number }, Some(Labels::Done)).await
+    }
+
+    /// Decides what becomes of a delivery whose run failed, and tells the issue why there is no pull request to merge, and what comes next.
+    pub(super) async fn report(&self, claimed: &Claimed, failure: Failure, draft: Option<u64>) -> Disposition {
         let disposition = outcome::disposition(&failure, claimed.attempt);
         let reason = failure.to_string();
         tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, ?disposition, "the run failed");
+        let decided = self.journal.decide(claimed.id, outcome_of(disposition), Some(&reason), &disposition, draft);
+        match decided {
+            Ok(()) => self.tell_why(claimed, disposition, &reason, draft).await,
+            Err(error) => self.recorded(claimed, disposition, || Err(error)),
+        }
+    }
+
+    /// Goes on with the end of a run that was decided before the worker died; nothing when the decision can't be read any more.
+    pub(super) async fn conclude(&self, claimed: &Claimed, decision: &Decision) -> Option<Disposition> {
+        let disposition = serde_json::from_str(&decision.disposition).ok()?;
+        if !decision.told {
+            let reason = decision.detail.as_deref().unwrap_or_default();
+            self.tell_why(claimed, disposition, reason, decision.draft).await;
+        }
+        self.clear(claimed).await;
+        Some(disposition)
+    }
+
+    async fn tell_why(
+        &self,
+        claimed: &Claimed,
+        disposition: Disposition,
+        reason: &str,
+        draft: Option<u64>,
+    ) -> Disposition {
         let attempt = claimed.attempt.receive_count;
         let told = match disposition {
             Disposition::Complete | Disposition::Abandon => Ok(()),
             Disposition::RetryAfter(rest) => {
-                self.tell(claimed, &Status::Retrying { reason: &reason, attempt, rest }, None).await
+                self.tell(claimed, &Status::Retrying { reason, attempt, rest }, None).await
             }
-            Disposition::Cancel => self.tell(claimed, &Status::Cancelled { reason: &reason }, None).await,
+            Disposition::Cancel => self.tell(claimed, &Status::Cancelled { reason }, None).await,
             Disposition::DeadLetter => {
                 let tried = self.tried(claimed);
-                let draft = draft.map(|pull_request| pull_request.number);
-                let status = Status::Failed { reason: &reason, tried: &tried, draft };
-                self.tell(claimed, &status, Some(Labels::Failed)).await
+                self.tell(claimed, &Status::Failed { reason, tried: &tried, draft }, Some(Labels::Failed)).await
             }
         };
         if let Err(error) = told {
             tracing::warn!(run = %claimed.id, %error, "the issue could not be told");
         }
-        self.end(claimed, outcome_of(disposition), Some(&reason), disposition)
+        self.recorded(claimed, disposition, || self.end(claimed, outcome_of(disposition), Some(reason)))
+    }
+
+    /// The lease is lost: whoever receives the message next goes on. Nothing is said, since saying so would be an act without a right.
+    pub(super) fn abandon(&self, claimed: &Claimed) -> Disposition {
+        let reason = Failure::LeaseLost.to_string();
+        tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, "the run is given up");
+        self.recorded(claimed, Disposition::Abandon, || {
+            self.journal.decide(claimed.id, Outcome::Abandoned, Some(&reason), &Disposition::Abandon, None)?;
+            self.end(claimed, Outcome::Abandoned, Some(&reason))
+        })
     }
 
     /// What each run of the task failed with before this one.
@@ -58,24 +96,28 @@ impl Rooms {
         attempts.into_iter().filter_map(|RunRecord { detail, .. }| detail).collect()
     }
 
-    async fn tell(&self, claimed: &Claimed, status: &Status<'_>, labels: Option<Labels>) -> Result<(), GitHubError> {
+    async fn tell(&self, claimed: &Claimed, status: &Status<'_>, labels: Option<Labels>) -> Result<(), Failure> {
+        self.announce(claimed, status).await?;
+        let Some(labels) = labels else { return Ok(()) };
         let (repository, issue) = (&claimed.task.repository, claimed.task.issue_number);
-        self.publisher.announce(repository, issue, status).await?;
-        match labels {
-            Some(labels) => self.publisher.label(repository, issue, labels).await,
-            None => Ok(()),
-        }
+        self.act(claimed, Act::Label, labels.name(), claimed.publisher.label(repository, issue, labels)).await
     }
 
-    fn end(&self, claimed: &Claimed, outcome: Outcome, detail: Option<&str>, disposition: Disposition) -> Disposition {
-        let said = match detail {
-            Some(detail) => format!("{}: {detail}", outcome.name()),
-            None => outcome.name().to_owned(),
-        };
+    fn end(&self, claimed: &Claimed, outcome: Outcome, detail: Option<&str>) -> Result<(), JournalError> {
+        let said = detail.map_or_else(|| outcome.name().to_owned(), |detail| format!("{}: {detail}", outcome.name()));
         let now = Timestamp::now();
-        let recorded =
-            self.journal.end(claimed.id, outcome, detail, now).and_then(|()| self.journal.note(claimed.id, &said, now));
-        match recorded {
+        self.journal.end(claimed.id, now)?;
+        self.journal.note(claimed.id, &said, now)
+    }
+
+    /// A disposition counts once it is recorded.
+    fn recorded(
+        &self,
+        claimed: &Claimed,
+        disposition: Disposition,
+        record: impl FnOnce() -> Result<(), JournalError>,
+    ) -> Disposition {
+        match record() {
             Ok(()) => disposition,
             Err(error) => {
                 tracing::error!(run = %claimed.id, %error, "how the run ended could not be recorded: its message comes again");

@@ -11,7 +11,7 @@ pub const TRUNCATED: &str = "BodyTruncated";
 pub const SHA256: &str = "BodySha256";
 
 /// What is known of a body that was cut.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CutBody {
     sha256: String,
 }

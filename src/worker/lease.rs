@@ -11,8 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::queue::{Delivery, Queue, QueueError};
-use crate::run::Hold;
+use crate::journal::Journal;
+use crate::queue::{Queue, QueueError};
+use crate::run::{Hold, LeaseEnd};
+use crate::task::Delivery;
 
 /// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS visibility timeout").
 const LONGEST: SignedDuration = SignedDuration::from_hours(12);
@@ -25,105 +27,137 @@ const RETRY: SignedDuration = SignedDuration::from_secs(5);
 
 /// How long before its end a lease counts as lost: time to kill what works under it.
 fn margin(length: Duration) -> SignedDuration {
-    let length = SignedDuration::try_from(length).unwrap_or(LONGEST);
-    (length / 10).min(SignedDuration::from_secs(60))
+    (signed(length) / 10).min(SignedDuration::from_secs(60))
 }
 
 /// A lease that is being renewed until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
+    hold: Hold,
     lost: CancellationToken,
-    renewals: mpsc::Sender<oneshot::Sender<()>>,
     _renewal: DropGuard,
     renewing: JoinHandle<()>,
 }
 
-impl Lease {
-    /// Holds `delivery`, which was received with `length` of visibility.
-    #[must_use]
-    pub(super) fn hold(queue: Arc<Queue>, delivery: Delivery, length: Duration) -> Self {
-        let lost = CancellationToken::new();
-        let released = CancellationToken::new();
-        let (renewals, wishes) = mpsc::channel(1);
-        let renewing = tokio::spawn(renew(queue, delivery, length, lost.clone(), released.clone(), wishes));
-        Self { lost, renewals, _renewal: released.drop_guard(), renewing }
-    }
+/// What is leased: a delivery, until when, and for how long at a time.
+pub(super) struct Leased {
+    pub(super) delivery: Delivery,
+    pub(super) end: Timestamp,
+    pub(super) length: Duration,
+}
 
-    /// Cancelled once the lease is lost.
-    #[must_use]
-    pub(super) fn lost(&self) -> &CancellationToken {
-        &self.lost
-    }
-
-    /// The side of it that a run has, which is to end when `ended` is cancelled.
-    #[must_use]
-    pub(super) fn hold_until(&self, ended: CancellationToken) -> Hold {
-        Hold::new(ended, self.lost.clone(), self.renewals.clone())
-    }
-
-    /// Stops renewing, and returns whether the lease is still held. No renewal is under way once this returned, so what is then done to the
-    /// delivery is not overtaken by one.
-    pub(super) async fn release(self) -> bool {
-        let Self { lost, renewals, _renewal, renewing } = self;
-        drop((renewals, _renewal));
-        if renewing.await.is_err() {
-            lost.cancel();
-        }
-        !lost.is_cancelled()
+impl Leased {
+    /// A delivery that was just received, with `length` of visibility.
+    pub(super) fn received(delivery: Delivery, length: Duration) -> Self {
+        let end = add(delivery.received_at, signed(length)).min(add(delivery.received_at, LONGEST));
+        Self { delivery, end, length }
     }
 }
 
-async fn renew(
+impl Lease {
+    /// Holds what is leased. The journal learns of each renewal, so that a restarted worker knows whether it holds the lease still.
+    #[must_use]
+    pub(super) fn hold(queue: Arc<Queue>, journal: Arc<Journal>, leased: Leased) -> Self {
+        let lost = CancellationToken::new();
+        let released = CancellationToken::new();
+        let (renewals, wishes) = mpsc::channel(1);
+        let end = LeaseEnd::at(leased.end);
+        let hold = Hold::new(lost.clone(), end.clone(), renewals);
+        let renewal = Renewal { queue, journal, leased, end, lost: lost.clone(), waiting: Vec::new() };
+        let renewing = tokio::spawn(renewal.go_on(released.clone(), wishes));
+        Self { hold, lost, _renewal: released.drop_guard(), renewing }
+    }
+
+    /// The side of it that a run has.
+    #[must_use]
+    pub(super) fn side(&self) -> Hold {
+        self.hold.clone()
+    }
+
+    /// Stops renewing, and returns until when the lease is still held, if it is. No renewal is under way once this returned, so what is
+    /// then done to the delivery is not overtaken by one.
+    pub(super) async fn release(self) -> Option<Timestamp> {
+        let Self { hold, lost, _renewal, renewing } = self;
+        drop(_renewal);
+        if renewing.await.is_err() {
+            lost.cancel();
+        }
+        hold.is_held(Timestamp::now()).then(|| hold.end())
+    }
+}
+
+struct Renewal {
     queue: Arc<Queue>,
-    delivery: Delivery,
-    length: Duration,
+    journal: Arc<Journal>,
+    leased: Leased,
+    end: LeaseEnd,
     lost: CancellationToken,
-    released: CancellationToken,
-    mut wishes: mpsc::Receiver<oneshot::Sender<()>>,
-) {
-    // Dropped unanswered when the lease is lost, which tells whoever waits.
-    let mut waiting = Vec::new();
-    let last_end = add(delivery.received_at, LONGEST);
-    let third = length / 3;
-    let mut end = add(delivery.received_at, SignedDuration::try_from(length).unwrap_or(LONGEST)).min(last_end);
-    let mut next = add(delivery.received_at, SignedDuration::try_from(third).unwrap_or(LONGEST));
-    loop {
-        tokio::select! {
-            () = released.cancelled() => return,
-            Some(wish) = wishes.recv() => {
-                waiting.push(wish);
-                next = Timestamp::now();
-            }
-            () = tokio::time::sleep(TICK) => {}
-        }
-        let now = Timestamp::now();
-        if now.duration_until(end) <= margin(length) {
-            tracing::warn!(message_id = delivery.message_id, "the lease could not be renewed in time: the run stops");
-            return lost.cancel();
-        }
-        if now < next {
-            continue;
-        }
-        let wished = length.min(Duration::try_from(now.duration_until(last_end)).unwrap_or_default());
-        match queue.change_visibility(&delivery, wished).await {
-            Ok(()) => {
-                end = add(now, SignedDuration::try_from(wished).unwrap_or(LONGEST));
-                next = add(now, SignedDuration::try_from(third).unwrap_or(LONGEST));
-                for wish in waiting.drain(..) {
-                    // A run that ended meanwhile waits no more.
-                    wish.send(()).ok();
+    /// Dropped unanswered when the lease is lost, which tells whoever waits.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Renewal {
+    async fn go_on(mut self, released: CancellationToken, mut wishes: mpsc::Receiver<oneshot::Sender<()>>) {
+        let third = signed(self.leased.length / 3);
+        let mut next = add(self.leased.end, third - signed(self.leased.length));
+        loop {
+            tokio::select! {
+                () = released.cancelled() => return,
+                Some(wish) = wishes.recv() => {
+                    self.waiting.push(wish);
+                    next = Timestamp::now();
                 }
+                () = tokio::time::sleep(TICK) => {}
             }
-            Err(QueueError::LeaseOver { message }) => {
-                tracing::warn!(message_id = delivery.message_id, message, "the lease is lost: the run stops");
-                return lost.cancel();
+            let now = Timestamp::now();
+            if now.duration_until(self.end.get()) <= margin(self.leased.length) {
+                self.lose("it could not be renewed in time");
+                return;
             }
-            Err(error) => {
-                tracing::warn!(message_id = delivery.message_id, %error, "the lease was not renewed; trying again");
-                next = add(now, RETRY);
+            if now < next {
+                continue;
+            }
+            match self.renew(now).await {
+                Ok(()) => next = add(now, third),
+                Err(QueueError::LeaseOver { message }) => {
+                    self.lose(&message);
+                    return;
+                }
+                Err(error) => {
+                    let message_id = &self.leased.delivery.message_id;
+                    tracing::warn!(message_id, %error, "the lease was not renewed; trying again");
+                    next = add(now, RETRY.min(signed(self.leased.length / 10)));
+                }
             }
         }
     }
+
+    /// One renewal, from the moment it is asked for.
+    async fn renew(&mut self, now: Timestamp) -> Result<(), QueueError> {
+        let Leased { delivery, length, .. } = &self.leased;
+        let last_end = add(delivery.received_at, LONGEST);
+        let wished = (*length).min(Duration::try_from(now.duration_until(last_end)).unwrap_or_default());
+        self.queue.change_visibility(delivery, wished).await?;
+        let end = add(now, signed(wished));
+        self.end.set(end);
+        if let Err(error) = self.journal.renewed(&delivery.receipt_handle, end) {
+            tracing::warn!(message_id = delivery.message_id, %error, "the renewal of the lease was not written down");
+        }
+        for wish in self.waiting.drain(..) {
+            // A run that ended meanwhile waits no more.
+            wish.send(()).ok();
+        }
+        Ok(())
+    }
+
+    fn lose(&self, why: &str) {
+        tracing::warn!(message_id = self.leased.delivery.message_id, why, "the lease is lost: the run stops");
+        self.lost.cancel();
+    }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(LONGEST)
 }
 
 fn add(time: Timestamp, duration: SignedDuration) -> Timestamp {

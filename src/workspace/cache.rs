@@ -40,7 +40,7 @@ pub struct Cache {
 }
 
 /// What a task starts from: the tip of the default branch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Base {
     pub branch: BranchName,
     pub commit: CommitId,
@@ -146,6 +146,14 @@ impl Cache {
         // The branch may have moved on since it was announced.
         let commit = self.fetched().await?.ok_or_else(|| WorkspaceError::NoCommits { url: remote.url.clone() })?;
         Ok(Base { branch, commit })
+    }
+
+    /// What the remote's default branch is right now, and where.
+    ///
+    /// # Errors
+    /// As for [`Self::fetch`].
+    pub async fn announced(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
+        self.default_branch(remote).await.map(|(branch, commit)| Base { branch, commit })
     }
 
     /// The branch that the remote's HEAD points at, and its commit.

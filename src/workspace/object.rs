@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Why a text is not the name of an object or a branch.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is not {what}")]
@@ -20,8 +22,17 @@ impl InvalidName {
 macro_rules! object_id {
     ($(#[$documentation:meta])* $name:ident, $what:literal) => {
         $(#[$documentation])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(String);
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
 
         impl $name {
             #[must_use]
@@ -72,8 +83,17 @@ fn is_object_id(text: &str) -> bool {
 }
 
 /// The name of a branch, without `refs/heads/`, by the rules of git-check-ref-format.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct BranchName(String);
+
+impl TryFrom<String> for BranchName {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
 
 impl BranchName {
     #[must_use]

@@ -107,6 +107,12 @@ impl Words {
             (Note::NothingToCheck, Language::Ja) => {
                 "このリポジトリにはチェックが見つかりませんでした。`.codingworker.toml` に書くと実行されます。"
             }
+            (Note::BaseMoved, Language::En) => {
+                "The base branch has moved on since the work began: the checks ran on what it was then."
+            }
+            (Note::BaseMoved, Language::Ja) => {
+                "作業の開始後にベースブランチが進みました。チェックは開始時点の内容に対して実行しています。"
+            }
         }
     }
 }
