@@ -32,7 +32,7 @@ use crate::agent::Verdict;
 use crate::checks::{self, Baseline, CheckResult, Plan, RepositoryFile, RepositoryFileError};
 use crate::gate;
 use crate::github::Permit;
-use crate::journal::{self, Act, Outcome, RunId, Stage, Unreleased};
+use crate::journal::{self, Act, Decision, Outcome, RunId, Stage, Unreleased};
 use crate::publish::{Existing, Note, Publisher, PullRequest};
 use crate::task::cut::CutBody;
 use crate::task::{Delivery, Task};
@@ -138,23 +138,26 @@ impl Rooms {
 
     /// Goes on with a run that was cut off, under the lease that it had: where it was, or with how it ended.
     pub async fn resume(&self, left: &Unreleased, attempt: Attempt, hold: Hold) -> Ended {
+        let end = |disposition| Ended { run: Some(left.run), disposition };
+        // One that can't be read any more is decided anew.
+        let decided = left.decided.as_ref().and_then(|decision| Some((decision, decision.disposition()?)));
+        if let Some((Decision { told: true, .. }, disposition)) = decided {
+            return end(disposition);
+        }
         let claimed = match self.reclaim(left, attempt, hold) {
             Ok(claimed) => claimed,
             Err(failure) => {
                 tracing::error!(run = %left.run, %failure, "a run that was cut off can't be gone on with: its message comes again");
-                return Ended { run: Some(left.run), disposition: Disposition::Abandon };
+                return end(Disposition::Abandon);
             }
         };
-        if claimed.hold.renew().await.is_err() {
-            return Ended { run: Some(claimed.id), disposition: self.abandon(&claimed) };
-        }
-        match &left.decided {
-            Some(decision) => match self.conclude(&claimed, decision).await {
-                Some(disposition) => Ended { run: Some(claimed.id), disposition },
-                None => self.see_through(claimed).await,
-            },
-            None => self.see_through(claimed).await,
-        }
+        let ended = match (claimed.hold.renew().await, decided) {
+            (Err(_), _) => self.abandon(&claimed),
+            (Ok(()), Some((decision, disposition))) => self.tell_why(&claimed, disposition, decision).await,
+            (Ok(()), None) => return self.see_through(claimed).await,
+        };
+        self.clear(&claimed).await;
+        end(ended)
     }
 
     /// The run, until it ends or the lease does. Whatever it is in the midst of is dropped then, and what it started is killed.

@@ -27,12 +27,33 @@ pub struct Decision {
     pub outcome: Outcome,
     /// The failure in words, when there is one.
     pub detail: Option<String>,
-    /// What becomes of the delivery, as [`Journal::decide`] was given it.
-    pub disposition: String,
+    /// What becomes of the delivery, in its owner's words.
+    disposition: String,
     /// The pull request that the failure left behind.
     pub draft: Option<u64>,
     /// Whether the issue was told.
     pub told: bool,
+}
+
+impl Decision {
+    /// A decision that nobody was told of yet.
+    ///
+    /// # Errors
+    /// The disposition is no JSON.
+    pub fn new(
+        outcome: Outcome,
+        detail: Option<String>,
+        disposition: &impl Serialize,
+        draft: Option<u64>,
+    ) -> Result<Self, JournalError> {
+        Ok(Self { outcome, detail, disposition: stored(disposition)?, draft, told: false })
+    }
+
+    /// What becomes of the delivery; nothing when another version of the program wrote it in a way that is not understood.
+    #[must_use]
+    pub fn disposition<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(&self.disposition).ok()
+    }
 }
 
 impl Journal {
@@ -88,20 +109,14 @@ impl Journal {
     }
 
     /// Records how a run ends, before anybody is told.
-    pub fn decide(
-        &self,
-        run: RunId,
-        outcome: Outcome,
-        detail: Option<&str>,
-        disposition: &impl Serialize,
-        draft: Option<u64>,
-    ) -> Result<(), JournalError> {
+    pub fn decide(&self, run: RunId, decision: &Decision) -> Result<(), JournalError> {
+        let Decision { outcome, detail, disposition, draft, told: _ } = decision;
         self.connection().execute(
             "UPDATE runs SET outcome = :outcome, detail = :detail, disposition = :disposition, draft = :draft WHERE id = :run",
             named_params! {
                 ":outcome": outcome.name(),
                 ":detail": detail,
-                ":disposition": stored(disposition)?,
+                ":disposition": disposition,
                 ":draft": draft.map(signed),
                 ":run": run.0,
             },

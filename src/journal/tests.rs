@@ -27,6 +27,10 @@ fn begin(journal: &Journal, message_id: &str) -> RunId {
     journal.begin(&task(), &delivery(message_id), at(70), None, at(10)).unwrap().0
 }
 
+fn decision(outcome: Outcome) -> Decision {
+    Decision::new(outcome, None, &"anything", None).unwrap()
+}
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -40,7 +44,7 @@ fn a_run_is_found_again_after_the_journal_is_reopened() {
         journal.enter(run, Stage::Prepare, "fetching", at(11)).unwrap();
         journal.publishing(run, "codingworker/issue-7", "abc").unwrap();
         journal.observe_pull_request(run, 8, "http://x/8").unwrap();
-        journal.decide(run, Outcome::Done, None, &"complete", None).unwrap();
+        journal.decide(run, &decision(Outcome::Done)).unwrap();
         journal.end(run, at(12)).unwrap();
         run
     };
@@ -74,7 +78,7 @@ fn an_outcome_belongs_to_the_message_not_to_the_task() {
     let journal = Journal::open(directory.path()).unwrap();
     let run = begin(&journal, "m-1");
     assert_eq!(journal.last_outcome("m-1").unwrap(), None);
-    journal.decide(run, Outcome::Failed, Some("no"), &"dead letter", None).unwrap();
+    journal.decide(run, &decision(Outcome::Failed)).unwrap();
     assert_eq!(journal.last_outcome("m-1").unwrap(), None, "the issue was not told yet");
     journal.end(run, at(11)).unwrap();
     assert_eq!(journal.last_outcome("m-1").unwrap(), Some(Outcome::Failed));
@@ -102,17 +106,13 @@ fn a_run_is_unreleased_until_the_queue_was_told() {
     assert_eq!((open.run, open.delivery, open.lease_end, open.began), (run, delivery("m-1"), at(100), at(10)));
     assert_eq!(open.decided, None);
 
-    journal.decide(run, Outcome::Failed, Some("red"), &"dead letter", Some(8)).unwrap();
-    let decision = Decision {
-        outcome: Outcome::Failed,
-        detail: Some("red".to_owned()),
-        disposition: "\"dead letter\"".to_owned(),
-        draft: Some(8),
-        told: false,
-    };
+    let decision = Decision::new(Outcome::Failed, Some("red".to_owned()), &"dead letter", Some(8)).unwrap();
+    journal.decide(run, &decision).unwrap();
+    assert_eq!(decision.disposition::<String>().as_deref(), Some("dead letter"));
     assert_eq!(unreleased().unwrap().decided, Some(decision.clone()));
     journal.end(run, at(12)).unwrap();
-    assert_eq!(unreleased().unwrap().decided, Some(Decision { told: true, ..decision }));
+    let told = unreleased().unwrap().decided.unwrap();
+    assert!(told.told && told.outcome == Outcome::Failed);
     journal.release(run, at(13)).unwrap();
     assert!(unreleased().is_none());
 }
@@ -155,7 +155,7 @@ fn only_the_newest_run_of_a_task_counts_as_broken_off() {
     let journal = Journal::open(directory.path()).unwrap();
     let key = task().key();
     let end = |run, outcome| {
-        journal.decide(run, outcome, None, &"", None).unwrap();
+        journal.decide(run, &decision(outcome)).unwrap();
         journal.end(run, at(20)).unwrap();
         journal.release(run, at(20)).unwrap();
     };

@@ -19,8 +19,9 @@ impl Rooms {
         }
         match self.tell_of(claimed, pull_request.number, &pull_request.url).await {
             Ok(()) => self.recorded(claimed, Disposition::Complete, || {
-                self.journal.decide(claimed.id, Outcome::Done, None, &Disposition::Complete, None)?;
-                self.end(claimed, Outcome::Done, None)
+                let decision = Decision::new(Outcome::Done, None, &Disposition::Complete, None)?;
+                self.journal.decide(claimed.id, &decision)?;
+                self.end(claimed, &decision)
             }),
             Err(error) => self.report(claimed, error, None).await,
         }
@@ -37,32 +38,24 @@ impl Rooms {
         let disposition = outcome::disposition(&failure, claimed.attempt);
         let reason = failure.to_string();
         tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, ?disposition, "the run failed");
-        let decided = self.journal.decide(claimed.id, outcome_of(disposition), Some(&reason), &disposition, draft);
+        let decided = Decision::new(outcome_of(disposition), Some(reason), &disposition, draft)
+            .and_then(|decision| self.journal.decide(claimed.id, &decision).map(|()| decision));
         match decided {
-            Ok(()) => self.tell_why(claimed, disposition, &reason, draft).await,
+            Ok(decision) => self.tell_why(claimed, disposition, &decision).await,
             Err(error) => self.recorded(claimed, disposition, || Err(error)),
         }
     }
 
-    /// Goes on with the end of a run that was decided before the worker died; nothing when the decision can't be read any more.
-    pub(super) async fn conclude(&self, claimed: &Claimed, decision: &Decision) -> Option<Disposition> {
-        let disposition = serde_json::from_str(&decision.disposition).ok()?;
-        if !decision.told {
-            let reason = decision.detail.as_deref().unwrap_or_default();
-            self.tell_why(claimed, disposition, reason, decision.draft).await;
-        }
-        self.clear(claimed).await;
-        Some(disposition)
-    }
-
-    async fn tell_why(
+    /// Tells the issue what was decided. That it could not be told changes nothing of it.
+    pub(super) async fn tell_why(
         &self,
         claimed: &Claimed,
         disposition: Disposition,
-        reason: &str,
-        draft: Option<u64>,
+        decision: &Decision,
     ) -> Disposition {
         let attempt = claimed.attempt.receive_count;
+        let Decision { detail, draft, .. } = decision;
+        let (reason, draft) = (detail.as_deref().unwrap_or_default(), *draft);
         let told = match disposition {
             Disposition::Complete | Disposition::Abandon => Ok(()),
             Disposition::RetryAfter(rest) => {
@@ -77,7 +70,7 @@ impl Rooms {
         if let Err(error) = told {
             tracing::warn!(run = %claimed.id, %error, "the issue could not be told");
         }
-        self.recorded(claimed, disposition, || self.end(claimed, outcome_of(disposition), Some(reason)))
+        self.recorded(claimed, disposition, || self.end(claimed, decision))
     }
 
     /// The lease is lost: whoever receives the message next goes on. Nothing is said, since saying so would be an act without a right.
@@ -85,8 +78,9 @@ impl Rooms {
         let reason = Failure::LeaseLost.to_string();
         tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, "the run is given up");
         self.recorded(claimed, Disposition::Abandon, || {
-            self.journal.decide(claimed.id, Outcome::Abandoned, Some(&reason), &Disposition::Abandon, None)?;
-            self.end(claimed, Outcome::Abandoned, Some(&reason))
+            let decision = Decision::new(Outcome::Abandoned, Some(reason), &Disposition::Abandon, None)?;
+            self.journal.decide(claimed.id, &decision)?;
+            self.end(claimed, &decision)
         })
     }
 
@@ -103,8 +97,9 @@ impl Rooms {
         self.act(claimed, Act::Label, labels.name(), claimed.publisher.label(repository, issue, labels)).await
     }
 
-    fn end(&self, claimed: &Claimed, outcome: Outcome, detail: Option<&str>) -> Result<(), JournalError> {
-        let said = detail.map_or_else(|| outcome.name().to_owned(), |detail| format!("{}: {detail}", outcome.name()));
+    fn end(&self, claimed: &Claimed, decision: &Decision) -> Result<(), JournalError> {
+        let outcome = decision.outcome.name();
+        let said = decision.detail.as_ref().map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
         let now = Timestamp::now();
         self.journal.end(claimed.id, now)?;
         self.journal.note(claimed.id, &said, now)

@@ -6,7 +6,7 @@ use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 
 use super::{AT_ONCE, Worker};
-use crate::journal::{Act, JournalError, Outcome, RunId, Unreleased};
+use crate::journal::{Act, Decision, JournalError, Outcome, RunId, Unreleased};
 use crate::queue::QueueError;
 use crate::run::{Disposition, Ended};
 use crate::task::Delivery;
@@ -37,7 +37,9 @@ impl Worker {
             !matches!(error, QueueError::LeaseOver { .. }) && held_until.is_some_and(|end| Timestamp::now() < end)
         };
         let told = (|| self.tell_queue(delivery, disposition)).retry(INSISTENCE).when(is_held).await;
-        if let Err(error) = &told {
+        if let Err(error) = &told
+            && !matches!(error, QueueError::LeaseOver { .. })
+        {
             tracing::error!(message_id = delivery.message_id, ?disposition, %error, "the delivery could not be ended: it comes again");
         }
         let observation = told.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
@@ -79,7 +81,8 @@ impl Worker {
         let journal = &self.rooms.journal;
         if !ended {
             let why = "the worker was stopped or died, and the lease ended before it came back";
-            journal.decide(run, Outcome::Abandoned, Some(why), &Disposition::Abandon, None)?;
+            let detail = Some(why.to_owned());
+            journal.decide(run, &Decision::new(Outcome::Abandoned, detail, &Disposition::Abandon, None)?)?;
             journal.end(run, now)?;
             journal.note(run, why, now)?;
         }

@@ -5,6 +5,7 @@
 
 pub mod actions;
 pub mod aws_cli;
+pub mod crossing;
 pub mod forge;
 pub mod moto;
 pub mod ollama;

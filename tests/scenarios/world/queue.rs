@@ -82,6 +82,12 @@ impl Queue {
         self.call("ReceiveMessage", request).await
     }
 
+    pub async fn change_visibility(&self, receipt: &str, seconds: u64) {
+        let request =
+            json!({ "QueueUrl": self.queue_url(MAIN), "ReceiptHandle": receipt, "VisibilityTimeout": seconds });
+        self.call("ChangeMessageVisibility", request).await;
+    }
+
     async fn counts_of(&self, name: &str) -> (u64, u64) {
         let request = json!({ "QueueUrl": self.queue_url(name), "AttributeNames": ["All"] });
         let answer = self.call("GetQueueAttributes", request).await;
