@@ -116,21 +116,3 @@ async fn a_comment_that_can_not_be_written_stops_nothing_on_the_way() {
     assert_eq!(world.comments(issue).await.len(), 1);
     world.finish();
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pull_request_that_a_person_closed_stays_closed() {
-    let mut world = World::new().await;
-    let issue = world.task("Add a greeting", "").await;
-    assert_eq!(world.work().await.code, Some(0));
-    let number = world.pull_requests().await[0]["number"].clone();
-    let path = format!("/repos/owner/repo/pulls/{number}");
-    world.forge.ask(reqwest::Method::PATCH, &path, serde_json::json!({ "state": "closed" })).await;
-    world.agent("echo bye > bye.txt");
-    let again = world.run(&["submit", "--issue", &format!("owner/repo#{issue}")]).await;
-    assert_eq!(again.code, Some(0), "{again:?}");
-    assert_eq!(world.work().await.code, Some(1));
-    let pulls = world.pull_requests().await;
-    assert_eq!((pulls.len(), pulls[0]["state"].as_str()), (1, Some("closed")));
-    assert!(world.comments(issue).await[0].contains("was closed by somebody"));
-    world.finish();
-}

@@ -18,6 +18,7 @@ mod demo_and_tools;
 mod everything_on_one_laptop;
 mod forge_fails;
 mod issue_becomes_pull_request;
+mod issue_is_labelled_again;
 mod issue_is_queued;
 mod it_is_set_up;
 mod lease_is_lost;

@@ -1,76 +1,19 @@
 //! The worker is killed while the agent or a check of its works. What they left running is gone when the next worker begins, and what was
 //! committed is not done again.
 
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::world::program::Program;
 use crate::world::{TOKEN, World};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A program that stops in its nth call until it is told to go on, and leaves a process in a session of its own.
-struct Program {
-    directory: PathBuf,
-    name: &'static str,
-}
-
-impl Program {
-    fn new(world: &World, name: &'static str, stops_at: usize, then: &str) -> Self {
-        let program = Self { directory: world.path().to_path_buf(), name };
-        let [calls, pids, begun, go] = ["calls", "pids", "begun", "go"].map(|file| program.file(file));
-        let script = format!(
-            "echo $$ >> '{pids}'; setsid sh -c 'echo $$ >> '\\''{pids}'\\''; exec sleep 600' &\n\
-             echo call >> '{calls}'\n\
-             if [ $(wc -l < '{calls}') = {stops_at} ]; then touch '{begun}'; until [ -e '{go}' ]; do sleep 0.02; done; fi\n\
-             {then}\n",
-            pids = pids.display(),
-            calls = calls.display(),
-            begun = begun.display(),
-            go = go.display(),
-        );
-        std::fs::write(program.file("script"), script).unwrap();
-        program
-    }
-
-    fn file(&self, extension: &str) -> PathBuf {
-        self.directory.join(format!("{}.{extension}", self.name))
-    }
-
-    fn calls(&self) -> usize {
-        lines(&self.file("calls")).len()
-    }
-
-    async fn wait_until_it_stops(&self) {
-        // Both of the processes that it is told by have begun, too.
-        let begun = async {
-            while !self.file("begun").exists() || lines(&self.file("pids")).len() < 2 * self.calls() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, begun).await.expect("the program is not called");
-    }
-
-    fn living(&self) -> Vec<String> {
-        let lives = |pid: &String| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit_once(')').is_some_and(|(_, fields)| !fields.trim_start().starts_with('Z'))
-        };
-        lines(&self.file("pids")).into_iter().filter(lives).collect()
-    }
-}
-
-fn lines(file: &Path) -> Vec<String> {
-    std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
-}
-
 /// A world with an agent and a check that both stop in the given call; 0 is never.
 async fn world(agent_stops_at: usize, check_stops_at: usize) -> (World, Program, Program) {
     let mut world = World::without_repository().await;
-    let edit = "test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt";
-    let agent = Program::new(&world, "agent", agent_stops_at, edit);
+    let agent = world.held_agent(agent_stops_at);
     let check = Program::new(&world, "check", check_stops_at, "test ! -e broken");
-    world.agent(&format!(". '{}'", agent.file("script").display()));
     let nothing = "build = \"\"\nformat = \"\"\nlint = \"\"\nsetup = \"\"\n";
     let settings = format!("[checks]\n{nothing}test = \"sh '{}'\"\n", check.file("script").display());
     world.forge.repository("owner/repo", "main", &[("README.md", ""), (".codingworker.toml", &settings)]);
@@ -101,7 +44,7 @@ async fn check(agent_stops_at: usize, check_stops_at: usize, agent_calls: usize,
     let stopped = if agent_stops_at > 0 { &agent } else { &check };
     let left = kill_in(&world, stopped).await;
     assert!(left.len() >= 2, "the kill left nothing running, so nothing is shown: {left:?}");
-    std::fs::write(stopped.file("go"), "").unwrap();
+    stopped.go_on();
     is_done_after_one_more(&world, issue).await;
     assert_eq!((agent.living(), check.living()), (vec![], vec![]));
     assert_eq!((agent.calls(), check.calls()), (agent_calls, check_calls));
@@ -139,7 +82,7 @@ async fn a_second_worker_on_the_directory_leaves_the_first_ones_programs_alone()
     let second = world.work().await;
     assert!(second.stderr.contains("another worker uses"), "{second:?}");
     assert!(agent.living().len() >= 2);
-    std::fs::write(agent.file("go"), "").unwrap();
+    agent.go_on();
     assert!(tokio::time::timeout(DEADLINE, first.wait()).await.unwrap().unwrap().success());
     assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);
     world.finish();

@@ -9,6 +9,7 @@ pub mod crossing;
 pub mod forge;
 pub mod moto;
 pub mod ollama;
+pub mod program;
 pub mod queue;
 pub mod recorder;
 pub mod terraform;
@@ -24,6 +25,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 pub use self::forge::{Forge, TOKEN, run_git};
+use self::program::Program;
 pub use self::queue::Queue;
 
 /// Longer than any scenario's run takes; one that is over is a hang.
@@ -84,6 +86,14 @@ impl World {
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         self.set("agent", json!({ "kind": "command", "command": [path, "{prompt_file}"], "models": ["scripted"] }));
+    }
+
+    /// The agent of [`World::new`], which stops in its nth call until it is told to go on.
+    pub fn held_agent(&mut self, stops_at: usize) -> Program {
+        let edit = "test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt";
+        let agent = Program::new(self, "agent", stops_at, edit);
+        self.agent(&format!(". '{}'", agent.file("script").display()));
+        agent
     }
 
     /// Sets one key of the settings, or merges a section into them.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use localsqs::{Options, Queues};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+const DEADLINE: Duration = Duration::from_secs(60);
 const MAIN: &str = "codingworker-tasks";
 const DEAD_LETTER: &str = "codingworker-tasks-dlq";
 
@@ -80,6 +82,22 @@ impl Queue {
     pub async fn poke(&self) -> Value {
         let request = json!({ "QueueUrl": self.queue_url(MAIN), "WaitTimeSeconds": 0, "VisibilityTimeout": 0 });
         self.call("ReceiveMessage", request).await
+    }
+
+    /// How long a lease is from now on.
+    pub async fn set_visibility_timeout(&self, seconds: u64) {
+        let attributes = json!({ "VisibilityTimeout": seconds.to_string() });
+        self.call("SetQueueAttributes", json!({ "QueueUrl": self.queue_url(MAIN), "Attributes": attributes })).await;
+    }
+
+    /// Waits until this many messages can be received.
+    pub async fn wait_until_visible(&self, count: u64) {
+        let visible = async {
+            while self.counts().await.0 != count {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, visible).await.expect("they do not come back");
     }
 
     pub async fn change_visibility(&self, receipt: &str, seconds: u64) {

@@ -1,0 +1,68 @@
+//! A program that a worker runs, an agent or a check, which a test can hold and count, and whose processes it can look for.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::World;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A program that stops in its nth call until it is told to go on, and leaves a process in a session of its own.
+pub struct Program {
+    directory: PathBuf,
+    name: &'static str,
+}
+
+impl Program {
+    pub fn new(world: &World, name: &'static str, stops_at: usize, then: &str) -> Self {
+        let program = Self { directory: world.path().to_path_buf(), name };
+        let [calls, pids, begun, go] = ["calls", "pids", "begun", "go"].map(|file| program.file(file));
+        let script = format!(
+            "echo $$ >> '{pids}'; setsid sh -c 'echo $$ >> '\\''{pids}'\\''; exec sleep 600' &\n\
+             echo call >> '{calls}'\n\
+             if [ $(wc -l < '{calls}') = {stops_at} ]; then touch '{begun}'; until [ -e '{go}' ]; do sleep 0.02; done; fi\n\
+             {then}\n",
+            pids = pids.display(),
+            calls = calls.display(),
+            begun = begun.display(),
+            go = go.display(),
+        );
+        std::fs::write(program.file("script"), script).unwrap();
+        program
+    }
+
+    pub fn file(&self, extension: &str) -> PathBuf {
+        self.directory.join(format!("{}.{extension}", self.name))
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        std::fs::write(self.file("go"), "").unwrap();
+    }
+
+    pub fn calls(&self) -> usize {
+        lines(&self.file("calls")).len()
+    }
+
+    pub async fn wait_until_it_stops(&self) {
+        // Both of the processes that it is told by have begun, too.
+        let begun = async {
+            while !self.file("begun").exists() || lines(&self.file("pids")).len() < 2 * self.calls() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, begun).await.expect("the program is not called");
+    }
+
+    pub fn living(&self) -> Vec<String> {
+        let lives = |pid: &String| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(')').is_some_and(|(_, fields)| !fields.trim_start().starts_with('Z'))
+        };
+        lines(&self.file("pids")).into_iter().filter(lives).collect()
+    }
+}
+
+fn lines(file: &Path) -> Vec<String> {
+    std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
+}
