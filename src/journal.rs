@@ -144,6 +144,11 @@ impl Journal {
         Ok(self.runs("WHERE id = CAST(:value AS INTEGER)", Some(&run.0.to_string()))?.pop())
     }
 
+    /// The runs whose message is this worker's, oldest first.
+    pub fn current(&self) -> Result<Vec<RunRecord>, JournalError> {
+        self.runs("WHERE released_at IS NULL AND :value IS NULL ORDER BY id", None)
+    }
+
     /// The newest runs, newest first.
     pub fn recent(&self, limit: u32) -> Result<Vec<RunRecord>, JournalError> {
         self.runs("ORDER BY id DESC LIMIT CAST(:value AS INTEGER)", Some(&limit.to_string()))
@@ -194,6 +199,10 @@ impl Journal {
                 checks: serde_json::from_str(&row.get::<_, String>("checks")?).map_err(|_| malformed(row, "checks"))?,
                 pull_request_number: row.get::<_, Option<i64>>("pull_request_number")?.map(i64::unsigned_abs),
                 pull_request_url: row.get("pull_request_url")?,
+                lease_end: match row.get::<_, Option<String>>("released_at")? {
+                    None => optional_timestamp(row, "lease_end")?,
+                    Some(_released) => None,
+                },
             })
         })?;
         Ok(runs.collect::<Result<_, _>>()?)

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output;
 use crate::config::Config;
 use crate::journal::{Journal, RunRecord};
 use crate::queue::{Depth, Queue};
+use crate::worker::health::Health;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -21,8 +24,23 @@ pub(super) struct Arguments {
 
 #[derive(Serialize)]
 struct Status {
+    /// Missing when none runs on this data directory, or the last one ended in good order.
+    worker: Option<WorkerStatus>,
     queue: QueueStatus,
+    /// What is being worked on, or waits for a worker to go on with it.
+    current: Vec<RunRecord>,
+    /// The newest runs.
     runs: Vec<RunRecord>,
+}
+
+#[derive(Serialize)]
+struct WorkerStatus {
+    /// It renewed its file within the last minute.
+    alive: bool,
+    /// It lives, and nothing that a person has to mend is in its way.
+    well: bool,
+    #[serde(flatten)]
+    health: Health,
 }
 
 #[derive(Serialize)]
@@ -33,12 +51,22 @@ enum QueueStatus {
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    let status =
-        Status { queue: queue_status(&config).await, runs: Journal::open(&config.data_dir)?.recent(arguments.runs)? };
+    let journal = Journal::open(&config.data_dir)?;
+    let now = Timestamp::now();
+    let health = Health::read(&config.data_dir).context("can't read how the worker is")?;
+    let status = Status {
+        worker: health.map(|health| WorkerStatus { alive: health.is_alive(now), well: health.is_well(now), health }),
+        queue: queue_status(&config).await,
+        current: journal.current()?,
+        runs: journal.recent(arguments.runs)?,
+    };
     if arguments.json {
         output::json(&status)?;
         return Ok(ExitCode::SUCCESS);
     }
+    output::line(
+        status.worker.as_ref().map_or_else(|| "worker none runs here".to_owned(), |worker| tell(worker, now)),
+    )?;
     match &status.queue {
         QueueStatus::Reached { url, depth: Depth { waiting, in_flight, delayed } } => {
             output::line(format!("queue  {url}\n       {waiting} waiting, {in_flight} in flight, {delayed} delayed"))?;
@@ -62,6 +90,24 @@ async fn queue_status(config: &Config) -> QueueStatus {
     asked.await.unwrap_or_else(|error| QueueStatus::Unreached { error: error.to_string() })
 }
 
+fn tell(worker: &WorkerStatus, now: Timestamp) -> String {
+    let WorkerStatus { alive, health, .. } = worker;
+    let seconds_since = |then: Timestamp| now.duration_since(then).as_secs().max(0);
+    let mut line = if *alive {
+        format!("worker {} (process {})", health.state.words(), health.pid)
+    } else {
+        format!("worker process {} has said nothing for {} s", health.pid, seconds_since(health.updated_at))
+    };
+    if let Some(polled) = health.last_good_poll {
+        line.push_str(&format!(", the queue last answered {} s ago", seconds_since(polled)));
+    }
+    if let Some(problem) = &health.problem {
+        line.push_str("\n       ");
+        line.push_str(problem);
+    }
+    line
+}
+
 fn describe(run: &RunRecord) -> String {
     let state = run.outcome.map_or_else(|| format!("in {}", run.stage.name()), |outcome| outcome.name().to_owned());
     let mut line = format!(
@@ -73,6 +119,9 @@ fn describe(run: &RunRecord) -> String {
         run.title.lines().next().unwrap_or_default(),
         run.attempt
     );
+    if let Some(end) = run.lease_end {
+        line.push_str(&format!("\n         its message is held until {end:.0}"));
+    }
     for more in [&run.pull_request_url, &run.detail].into_iter().flatten() {
         line.push_str("\n         ");
         line.push_str(more);

@@ -111,6 +111,8 @@ pub struct RunRecord {
     pub checks: Vec<CheckRecord>,
     pub pull_request_number: Option<u64>,
     pub pull_request_url: Option<String>,
+    /// Until when the message is this worker's, while the queue was not told what becomes of it.
+    pub lease_end: Option<Timestamp>,
 }
 
 /// The measured result of one check of a run.

@@ -48,6 +48,19 @@ pub enum State {
     Stopping,
 }
 
+impl State {
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Working => "working",
+            Self::WaitingForModel => "waiting for the model",
+            Self::QueueFails => "asking a queue that fails",
+            Self::Unhealthy => "unhealthy",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 impl Health {
     /// Reads what the worker of a data directory last said.
     ///

@@ -33,4 +33,5 @@ mod state_has_a_place;
 mod task_is_called_off;
 mod worker_is_killed;
 mod worker_is_stopped;
+mod worker_tells_how_it_is;
 mod world;

@@ -84,6 +84,11 @@ impl Queue {
         self.call("ReceiveMessage", request).await
     }
 
+    /// Deletes the main queue.
+    pub async fn delete(&self) {
+        self.call("DeleteQueue", json!({ "QueueUrl": self.queue_url(MAIN) })).await;
+    }
+
     /// How long a lease is from now on.
     pub async fn set_visibility_timeout(&self, seconds: u64) {
         let attributes = json!({ "VisibilityTimeout": seconds.to_string() });
