@@ -32,6 +32,8 @@ pub struct Config {
     pub concurrency: usize,
     /// How long runs may go on after the worker was told to stop.
     pub drain: Duration,
+    /// Whether the machine is kept from sleeping while a task is worked on.
+    pub keep_awake: bool,
     /// Where the worker tells over HTTP how it is.
     pub health_listen: Option<SocketAddr>,
     pub queue: QueueSettings,

@@ -3,6 +3,7 @@
 //! Owns the loop with its slots, its patience with a queue or a model that does not answer, and the end of a delivery. Leaves the work itself
 //! to [`run`](crate::run). Invariant: a message is deleted only when its run was settled and the lease on it still held.
 
+mod awake;
 pub mod health;
 mod lease;
 mod release;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::awake::Awake;
 use self::health::{Health, Pulse, State};
 use self::lease::{Lease, Leased};
 use crate::agent::model::ModelProblem;
@@ -232,6 +234,8 @@ impl Worker {
         leased: Leased,
         run: impl AsyncFnOnce(Attempt, Hold) -> Ended,
     ) -> Disposition {
+        let config = &self.rooms.config;
+        let _awake = Awake::keep(config.keep_awake, config.environment.search_path());
         let lease = Lease::hold(Arc::clone(&self.queue), Arc::clone(&self.rooms.journal), leased);
         let attempt = Attempt {
             receive_count: delivery.receive_count,

@@ -39,6 +39,7 @@ pub(super) struct File {
 struct Worker {
     concurrency: Option<usize>,
     drain_seconds: Option<u64>,
+    keep_awake: Option<bool>,
     health_listen: Option<SocketAddr>,
 }
 
@@ -115,7 +116,7 @@ pub(super) struct Log {
 #[cfg(test)]
 pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("", &["language", "data_dir", "repositories"]),
-    ("worker", &["concurrency", "drain_seconds", "health_listen"]),
+    ("worker", &["concurrency", "drain_seconds", "keep_awake", "health_listen"]),
     ("queue", &["name", "url", "endpoint_url", "region", "lease_seconds", "retry_delays_seconds"]),
     ("github", &["api_url", "git_url", "token_file", "timeout_seconds", "watch_seconds"]),
     (
@@ -152,6 +153,7 @@ impl File {
             repositories: repositories.collect::<Result<_, _>>()?,
             concurrency: concurrency(self.worker.concurrency)?,
             drain: seconds("worker.drain_seconds", self.worker.drain_seconds, 15, 0..=LONGEST_LEASE_SECONDS)?,
+            keep_awake: self.worker.keep_awake.unwrap_or(true),
             health_listen: health_listen(self.worker.health_listen)?,
             queue: self.queue.validate(environment)?,
             retry_delays,

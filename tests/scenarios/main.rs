@@ -23,6 +23,7 @@ mod issue_is_queued;
 mod it_is_set_up;
 mod lease_is_lost;
 mod linters_find_nothing;
+mod machine_stays_awake;
 mod message_is_refused;
 mod programs_are_left_running;
 mod queue_is_killed;
