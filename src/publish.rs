@@ -21,7 +21,8 @@ use crate::task::{IssueNumber, RepoName, Task};
 /// The label that makes an issue a task.
 pub const TASK_LABEL: &str = "ai-task";
 const DONE_LABEL: &str = "ai-task-done";
-const FAILED_LABEL: &str = "ai-task-failed";
+/// The label of an issue whose task failed for good.
+pub const FAILED_LABEL: &str = "ai-task-failed";
 /// By this a commit tells every worker which task it was made for (git-interpret-trailers).
 const TRAILER: &str = "CodingWorker-Task: ";
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Credentials;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -54,6 +55,10 @@ pub enum QueueError {
     Missing { queue: String },
     #[error("the queue refused the credentials: {message}")]
     Refused { message: String },
+    #[error(
+        "there are no AWS credentials: put the worker's access key into ~/.aws/credentials, or name its profile in AWS_PROFILE"
+    )]
+    NoCredentials,
     #[error("the lease is over: {message}")]
     LeaseOver { message: String },
     #[error("the queue did not answer within {} s", .0.as_secs())]
@@ -62,6 +67,17 @@ pub enum QueueError {
     Damaged { message_id: String },
     #[error("the queue could not be asked: {message}")]
     Failed { message: String },
+}
+
+impl QueueError {
+    /// Whether the same call may well succeed in a while, without anybody mending anything.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::TimedOut(_) | Self::Damaged { .. } | Self::Failed { .. } => true,
+            Self::Missing { .. } | Self::Refused { .. } | Self::NoCredentials | Self::LeaseOver { .. } => false,
+        }
+    }
 }
 
 impl Queue {
@@ -205,7 +221,7 @@ impl Queue {
     ) -> Result<T, QueueError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
+        R: std::fmt::Debug + 'static,
     {
         call(&self.url, limit, request).await
     }
@@ -218,7 +234,7 @@ async fn call<T, E, R>(
 ) -> Result<T, QueueError>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
     match tokio::time::timeout(limit, request).await {
         Err(_elapsed) => Err(QueueError::TimedOut(limit)),
@@ -231,8 +247,11 @@ where
 fn classify<E, R>(queue: &str, error: &SdkError<E, R>) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
+    if has_no_credentials(error) {
+        return QueueError::NoCredentials;
+    }
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
     let message = error
         .as_service_error()
@@ -257,6 +276,12 @@ where
         | "InvalidSecurity" => QueueError::Refused { message },
         _ => QueueError::Failed { message },
     }
+}
+
+/// Whether the SDK's chain of providers ended without finding any; that one of them failed is another matter, which may pass.
+fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| matches!(error.downcast_ref(), Some(CredentialsError::CredentialsNotLoaded(_))))
 }
 
 /// Reads `maxReceiveCount` of a redrive policy; SQS itself writes it as a number or as a string.

@@ -128,7 +128,7 @@ impl Rooms {
     /// Works on one delivery and says what is to become of it.
     pub async fn run(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Ended {
         match self.claim(delivery, attempt, hold) {
-            Ok(claimed) => self.see_through(claimed).await,
+            Ok(claimed) => self.once_held(claimed, None).await,
             Err(failure) => {
                 tracing::warn!(message_id = delivery.message_id, %failure, "the message was not accepted");
                 Ended { run: None, disposition: outcome::disposition(&failure, attempt) }
@@ -151,21 +151,23 @@ impl Rooms {
                 return end(Disposition::Abandon);
             }
         };
-        let ended = match (claimed.hold.renew().await, decided) {
-            (Err(_), _) => self.abandon(&claimed),
-            (Ok(()), Some((decision, disposition))) => self.tell_why(&claimed, disposition, decision).await,
-            (Ok(()), None) => return self.see_through(claimed).await,
-        };
-        self.clear(&claimed).await;
-        end(ended)
+        self.once_held(claimed, decided).await
     }
 
-    /// The run, until it ends or the lease does. Whatever it is in the midst of is dropped then, and what it started is killed.
-    async fn see_through(&self, claimed: Claimed) -> Ended {
+    /// Begins with a renewal: what a poll brought may have waited in a machine that was suspended, until the message was somebody else's. Then
+    /// the run goes on until it ends or the lease does; whatever it is in the midst of is dropped then, and what it started is killed.
+    async fn once_held(&self, claimed: Claimed, decided: Option<(&Decision, Disposition)>) -> Ended {
+        let to_its_end = async {
+            match (claimed.hold.renew().await, decided) {
+                (Err(_), _) => self.abandon(&claimed),
+                (Ok(()), Some((decision, disposition))) => self.tell_why(&claimed, disposition, decision).await,
+                (Ok(()), None) => self.to_its_end(&claimed).await,
+            }
+        };
         let disposition = tokio::select! {
             biased;
             () = claimed.hold.lost().cancelled() => self.abandon(&claimed),
-            disposition = self.to_its_end(&claimed) => disposition,
+            disposition = to_its_end => disposition,
         };
         self.clear(&claimed).await;
         Ended { run: Some(claimed.id), disposition }

@@ -80,14 +80,11 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    /// A worker on `queue`; a lease is as long as `lease` says, else as the queue's own visibility timeout.
-    ///
-    /// # Errors
-    /// The queue can't be asked how it is set up.
-    pub async fn new(queue: Queue, lease: Option<Duration>, rooms: Rooms) -> Result<Self, QueueError> {
-        let policy = queue.policy().await?;
-        let lease = lease.unwrap_or(policy.visibility_timeout);
-        Ok(Self { queue: Arc::new(queue), policy, lease, rooms, pulse: Pulse::new(Timestamp::now()) })
+    /// A worker on `queue`, which is set up as `policy` says; a lease is as long as configured, else as the queue's own visibility timeout.
+    #[must_use]
+    pub fn new(queue: Queue, policy: Policy, rooms: Rooms) -> Self {
+        let lease = rooms.config.queue.lease.unwrap_or(policy.visibility_timeout);
+        Self { queue: Arc::new(queue), policy, lease, rooms, pulse: Pulse::new(Timestamp::now()) }
     }
 
     #[must_use]
@@ -189,11 +186,7 @@ impl Worker {
         self.rooms.agent.check_model().await?;
         let received = self.receive(wait, stop).await?;
         self.pulse.polled(Timestamp::now());
-        let Some(delivery) = received else { return Ok(None) };
-        if self.lease != self.policy.visibility_timeout {
-            self.queue.change_visibility(&delivery, self.lease).await?;
-        }
-        Ok(Some(delivery))
+        Ok(received)
     }
 
     /// A poll that is open when the worker is asked to stop is waited for and what it brings is given back: SQS may have answered it
@@ -216,7 +209,8 @@ impl Worker {
     }
 
     async fn work(&self, delivery: Delivery) -> Disposition {
-        let leased = Leased::received(delivery.clone(), self.lease);
+        let end = lease::end_of(&delivery, self.policy.visibility_timeout);
+        let leased = Leased { delivery: delivery.clone(), end, length: self.lease };
         self.under_lease(&delivery, leased, async |attempt, hold| self.rooms.run(&delivery, attempt, hold).await).await
     }
 
@@ -279,7 +273,9 @@ impl Worker {
 /// What a person has to mend is not mended within a minute.
 fn longest_pause(error: &QueueError) -> (State, Duration) {
     match error {
-        QueueError::Missing { .. } | QueueError::Refused { .. } => (State::Unhealthy, Duration::from_secs(300)),
+        QueueError::Missing { .. } | QueueError::Refused { .. } | QueueError::NoCredentials => {
+            (State::Unhealthy, Duration::from_secs(300))
+        }
         QueueError::LeaseOver { .. }
         | QueueError::TimedOut(_)
         | QueueError::Damaged { .. }

@@ -5,14 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use backon::{ExponentialBuilder, Retryable};
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
 use super::{output, signals};
-use crate::config::Config;
-use crate::queue::{LONGEST_WAIT, Queue};
+use crate::config::{Config, QueueSettings};
+use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
 use crate::run::{Disposition, Rooms};
 use crate::worker::{Stop, Turn, Worker, health};
+
+/// How long a start waits for the queue to answer: about ten minutes.
+const NETWORK_PATIENCE: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_secs(1))
+    .with_max_delay(Duration::from_secs(60))
+    .with_max_times(15)
+    .with_jitter();
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -44,10 +52,19 @@ pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
         !config.repositories.is_empty(),
         "no repository may be worked on: list them as `repositories` in the configuration, or in CODINGWORKER_REPOSITORIES"
     );
-    let queue = Queue::connect(&config.queue).await.context("can't use the queue")?;
-    let lease = config.queue.lease;
-    let rooms = Rooms::open(config).await?;
-    Ok(Worker::new(queue, lease, rooms).await?)
+    let (queue, policy) = find_queue(&config.queue).await.context("can't use the queue")?;
+    Ok(Worker::new(queue, policy, Rooms::open(config).await?))
+}
+
+/// A machine that has just started may have no network yet; a queue that is missing or refuses us is for a person to mend.
+async fn find_queue(settings: &QueueSettings) -> Result<(Queue, Policy), QueueError> {
+    let find = async || {
+        let queue = Queue::connect(settings).await?;
+        let policy = queue.policy().await?;
+        Ok((queue, policy))
+    };
+    let waiting = |error: &QueueError, pause| tracing::warn!(%error, ?pause, "the queue can't be asked; trying again");
+    find.retry(NETWORK_PATIENCE).when(QueueError::is_passing).notify(waiting).await
 }
 
 /// Shows what the worker's runs do, until `stop`.

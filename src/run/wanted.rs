@@ -2,7 +2,7 @@
 
 use super::{Claimed, Failure, Rooms};
 use crate::github::{GitHubError, Issue};
-use crate::publish::TASK_LABEL;
+use crate::publish::{FAILED_LABEL, TASK_LABEL};
 use crate::task::Task;
 
 impl Rooms {
@@ -47,10 +47,12 @@ async fn wait_out(error: &GitHubError) {
     }
 }
 
+/// A failed task's issue bears [`FAILED_LABEL`] in place of the other. Its message comes again when an operator redrives it, or when it was
+/// sent twice: then it is done after all, unless somebody closed the issue or took that label off too.
 fn called_off(issue: &Issue) -> Option<Failure> {
     if !issue.is_open() {
         Some(Failure::IssueClosed)
-    } else if !issue.has_label(TASK_LABEL) {
+    } else if !issue.has_label(TASK_LABEL) && !issue.has_label(FAILED_LABEL) {
         Some(Failure::LabelRemoved(TASK_LABEL))
     } else {
         None

@@ -28,9 +28,9 @@ impl Awake {
                 Ok(finished) if finished.ending == Ending::Stopped => {}
                 Ok(finished) => {
                     let said = String::from_utf8_lossy(&finished.output).trim().to_owned();
-                    tracing::info!(said, "the machine can't be kept from sleeping while a task is worked on");
+                    tracing::debug!(said, "the machine can't be kept from sleeping while a task is worked on");
                 }
-                Err(error) => tracing::info!(%error, "the machine can't be kept from sleeping"),
+                Err(error) => tracing::debug!(%error, "the machine can't be kept from sleeping"),
             }
         });
         Self(Some(slept.drop_guard()))

@@ -46,12 +46,9 @@ pub(super) struct Leased {
     pub(super) length: Duration,
 }
 
-impl Leased {
-    /// A delivery that was just received, with `length` of visibility.
-    pub(super) fn received(delivery: Delivery, length: Duration) -> Self {
-        let end = add(delivery.received_at, signed(length)).min(add(delivery.received_at, LONGEST));
-        Self { delivery, end, length }
-    }
+/// Until when a delivery is leased that was received with this much visibility.
+pub(super) fn end_of(delivery: &Delivery, visibility: Duration) -> Timestamp {
+    add(delivery.received_at, signed(visibility)).min(add(delivery.received_at, LONGEST))
 }
 
 impl Lease {

@@ -14,14 +14,14 @@ use crate::world::{TOKEN, World};
 const LEASE: u64 = 5;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lease_is_renewed_before_the_push_and_before_the_pull_request() {
+async fn the_lease_is_renewed_at_the_start_before_the_push_and_before_the_pull_request() {
     let mut world = World::new().await;
     let recorder = Recorder::before(&world.queue.url).await;
     world.task("Add a greeting", "").await;
     world.set("queue", json!({ "endpoint_url": recorder.url }));
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(recorder.count("sqs:ChangeMessageVisibility"), 2, "the run is shorter than a third of its lease");
+    assert_eq!(recorder.count("sqs:ChangeMessageVisibility"), 3, "the run is shorter than a third of its lease");
     world.finish();
 }
 

@@ -31,6 +31,7 @@ mod queue_is_served;
 mod queue_misbehaves;
 mod real_aider;
 mod state_has_a_place;
+mod storm;
 mod task_is_called_off;
 mod worker_is_killed;
 mod worker_is_stopped;

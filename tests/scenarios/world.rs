@@ -14,6 +14,7 @@ pub mod queue;
 pub mod recorder;
 pub mod terraform;
 pub mod tools;
+pub mod weather;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -142,12 +143,18 @@ impl World {
 
     /// The program with the world's settings, and without a token.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let settings = self.directory.path().join("codingworker.toml");
-        std::fs::write(&settings, toml::to_string(&self.settings).unwrap()).unwrap();
+        self.command_with(&self.settings, arguments)
+    }
+
+    /// The program with other settings, in a file of their own for each data directory.
+    pub fn command_with(&self, settings: &toml::Table, arguments: &[&str]) -> Command {
+        let data_dir = Path::new(settings["data_dir"].as_str().unwrap());
+        let file = self.directory.path().join(data_dir.file_name().unwrap()).with_extension("toml");
+        std::fs::write(&file, toml::to_string(settings).unwrap()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_codingworker"));
         command
             .arg("--config")
-            .arg(&settings)
+            .arg(&file)
             .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())

@@ -95,6 +95,17 @@ impl Queue {
         self.call("SetQueueAttributes", json!({ "QueueUrl": self.queue_url(MAIN), "Attributes": attributes })).await;
     }
 
+    /// Moves what lies in the dead-letter queue back, and returns how many messages that are.
+    pub async fn redrive(&self) -> u64 {
+        let (dead, _) = self.counts_of(DEAD_LETTER).await;
+        if dead > 0 {
+            let request = json!({ "QueueUrl": self.queue_url(DEAD_LETTER), "AttributeNames": ["QueueArn"] });
+            let arn = self.call("GetQueueAttributes", request).await["Attributes"]["QueueArn"].clone();
+            self.call("StartMessageMoveTask", json!({ "SourceArn": arn })).await;
+        }
+        dead
+    }
+
     /// Waits until this many messages can be received.
     pub async fn wait_until_visible(&self, count: u64) {
         let visible = async {
