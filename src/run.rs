@@ -179,9 +179,25 @@ impl Rooms {
             published = self.pursue(claimed.clone()) => published,
             () = passed(claimed.received_at, LONGEST_RUN) => Err(Failure::OutOfTime),
         };
+        let published = match published {
+            Err(failure @ (Failure::IssueClosed | Failure::LabelRemoved(_))) => {
+                self.unless_done(claimed, failure).await
+            }
+            published => published,
+        };
         match published {
             Ok(published) => self.settle(claimed, published).await,
             Err(failure) => self.report(claimed, failure, None).await,
+        }
+    }
+
+    /// Who took the label off may be another worker that had the task too, and who closed the issue a person who merged what that one made.
+    async fn unless_done(&self, claimed: &Claimed, called_off: Failure) -> Result<Published, Failure> {
+        match self.find_branch(&claimed.task).await? {
+            (_, Existing::Published(pull_request) | Existing::Merged(pull_request)) => {
+                Ok(Published { pull_request, red: Vec::new() })
+            }
+            (_, Existing::None | Existing::Open(_) | Existing::Rejected { .. } | Existing::Ended) => Err(called_off),
         }
     }
 

@@ -33,6 +33,7 @@ mod real_aider;
 mod state_has_a_place;
 mod storm;
 mod task_is_called_off;
+mod tasks_are_shared;
 mod worker_is_killed;
 mod worker_is_stopped;
 mod worker_tells_how_it_is;
