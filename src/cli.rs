@@ -4,6 +4,7 @@
 //! causes, and the exit code says whether the command did what it was asked to.
 
 mod demo;
+mod dlq;
 mod embedded;
 mod init;
 mod logs;
@@ -53,6 +54,9 @@ enum Command {
     Status(status::Arguments),
     /// Show what a run printed
     Logs(logs::Arguments),
+    /// Look into the dead-letter queue, and put its tasks back
+    #[command(subcommand)]
+    Dlq(dlq::Command),
     /// The embedded queue
     #[command(subcommand)]
     Queue(queue::Command),
@@ -100,6 +104,7 @@ impl Cli {
                 Command::Submit(arguments) => submit::run(arguments, config).await,
                 Command::Status(arguments) => status::run(arguments, config).await,
                 Command::Logs(arguments) => logs::run(arguments, config).await,
+                Command::Dlq(command) => dlq::run(command, config).await,
                 Command::Queue(command) => queue::run(command, config).await,
                 Command::Schema => schema::run(),
                 Command::ScriptedAgent(arguments) => scripted_agent::run(&arguments),

@@ -52,6 +52,12 @@ pub enum JournalError {
 }
 
 impl Journal {
+    /// Whether a worker ever ran on this data directory.
+    #[must_use]
+    pub fn is_in(data_dir: &Path) -> bool {
+        data_dir.join(FILE_NAME).exists()
+    }
+
     /// Opens the journal below `data_dir`, making it when it is not there and bringing an older one up to date.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 
 use self::marker::Standing;
 pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
+pub use self::text::{plain, plain_line};
 use crate::config::Language;
 use crate::github::{GitHub, GitHubError, NewPullRequest, Permit};
 use crate::task::{IssueNumber, RepoName, Task};

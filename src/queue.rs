@@ -3,6 +3,8 @@
 //! Knows AWS's wire through the SDK alone, so an SQS-compatible server differs by its endpoint. Every call has a time limit of its own,
 //! because the SDK has none that ends a receive whose connection died. Leaves what becomes of a delivery to the run.
 
+pub mod dead_letters;
+
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
@@ -59,6 +61,8 @@ pub enum QueueError {
         "there are no AWS credentials: put the worker's access key into ~/.aws/credentials, or name its profile in AWS_PROFILE"
     )]
     NoCredentials,
+    #[error("the queue {queue} has no dead-letter queue: its redrive policy names none")]
+    NoDeadLetters { queue: String },
     #[error("the lease is over: {message}")]
     LeaseOver { message: String },
     #[error("the queue did not answer within {} s", .0.as_secs())]
@@ -75,7 +79,11 @@ impl QueueError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::TimedOut(_) | Self::Damaged { .. } | Self::Failed { .. } => true,
-            Self::Missing { .. } | Self::Refused { .. } | Self::NoCredentials | Self::LeaseOver { .. } => false,
+            Self::Missing { .. }
+            | Self::Refused { .. }
+            | Self::NoCredentials
+            | Self::NoDeadLetters { .. }
+            | Self::LeaseOver { .. } => false,
         }
     }
 }

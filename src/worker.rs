@@ -277,6 +277,7 @@ fn longest_pause(error: &QueueError) -> (State, Duration) {
             (State::Unhealthy, Duration::from_secs(300))
         }
         QueueError::LeaseOver { .. }
+        | QueueError::NoDeadLetters { .. }
         | QueueError::TimedOut(_)
         | QueueError::Damaged { .. }
         | QueueError::Failed { .. } => (State::QueueFails, Duration::from_secs(60)),

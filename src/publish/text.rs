@@ -24,8 +24,14 @@ static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Text without terminal escapes, control characters and characters that reorder or hide what is seen.
 #[must_use]
-pub(super) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     ESCAPE.replace_all(text, "").replace("\r\n", "\n").chars().filter(|&c| is_seen(c)).collect()
+}
+
+/// One line of plain text, for a terminal.
+#[must_use]
+pub fn plain_line(text: &str) -> String {
+    plain(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Plain text for Markdown: mentions, references, links, HTML and comments are shown and do nothing.
@@ -44,15 +50,13 @@ pub(super) fn neutral(text: &str) -> String {
 /// One line of neutral text, for a title or a table.
 #[must_use]
 pub(super) fn line(text: &str) -> String {
-    let words: Vec<_> = plain(text).split_whitespace().map(str::to_owned).collect();
-    neutral(&words.join(" ")).replace('|', "\\|")
+    neutral(&plain_line(text)).replace('|', "\\|")
 }
 
 /// A title within GitHub's limit. Titles are not Markdown, but mentions in them are found by people's filters.
 #[must_use]
 pub(super) fn title(text: &str) -> String {
-    let words: Vec<_> = plain(text).split_whitespace().map(str::to_owned).collect();
-    cut(&words.join(" "), LONGEST_TITLE, "…")
+    cut(&plain_line(text), LONGEST_TITLE, "…")
 }
 
 /// Output as a code block: nothing in it is Markdown, and its fence is longer than any in it.
@@ -67,8 +71,7 @@ pub(super) fn code(text: &str) -> String {
 /// Text of a single line as code, however many backticks are in it.
 #[must_use]
 pub(super) fn inline_code(text: &str) -> String {
-    let words: Vec<_> = plain(text).split_whitespace().map(str::to_owned).collect();
-    let text = words.join(" ").replace('|', "\\|");
+    let text = plain_line(text).replace('|', "\\|");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let pad = if longest > 0 { " " } else { "" };

@@ -14,6 +14,7 @@ mod aider_end_to_end;
 mod aws_side_is_applied;
 mod aws_side_is_planned;
 mod checks_decide;
+mod dead_letters_are_redriven;
 mod demo_and_tools;
 mod everything_on_one_laptop;
 mod forge_fails;

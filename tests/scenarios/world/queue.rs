@@ -63,11 +63,20 @@ impl Queue {
 
     /// Sends a message with string attributes.
     pub async fn send_with(&self, body: &str, attributes: &[(&str, &str)]) {
+        self.send_to(MAIN, body, attributes).await;
+    }
+
+    /// Puts a message into the dead-letter queue.
+    pub async fn send_dead(&self, body: &str, attributes: &[(&str, &str)]) {
+        self.send_to(DEAD_LETTER, body, attributes).await;
+    }
+
+    async fn send_to(&self, name: &str, body: &str, attributes: &[(&str, &str)]) {
         let attributes = attributes
             .iter()
             .map(|(name, value)| (name.to_string(), json!({ "DataType": "String", "StringValue": value })));
         let attributes: serde_json::Map<String, Value> = attributes.collect();
-        let request = json!({ "QueueUrl": self.queue_url(MAIN), "MessageBody": body, "MessageAttributes": attributes });
+        let request = json!({ "QueueUrl": self.queue_url(name), "MessageBody": body, "MessageAttributes": attributes });
         self.call("SendMessage", request).await;
     }
 

@@ -1,0 +1,160 @@
+//! What an operator does with tasks that failed for good: look, put back, throw away.
+
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// A task that failed in all of its deliveries, and its key.
+async fn failed_task(world: &mut World) -> (u64, String) {
+    world.agent("true");
+    let issue = world.task("Add a greeting", "").await;
+    for _ in 0..3 {
+        assert_eq!(world.work().await.code, Some(1));
+    }
+    world.queue.poke().await;
+    assert_eq!(world.queue.counts().await, (0, 0, 1));
+    assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
+    world.agent("test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt");
+    let key = list(world).await[0]["task_key"].as_str().unwrap().to_owned();
+    (issue, key)
+}
+
+async fn list(world: &World) -> Value {
+    let ran = world.run_with(&["dlq", "list", "--json"], &[]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+async fn dlq(world: &World, arguments: &[&str]) -> (Option<i32>, String) {
+    let ran = world.run_with(&[&["dlq"], arguments].concat(), &[]).await;
+    (ran.code, ran.stdout + &ran.stderr)
+}
+
+async fn is_done(world: &World, issue: u64) {
+    assert_eq!(world.queue.counts().await, (1, 0, 0));
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(world.pull_requests().await.len(), 1);
+    assert_eq!(world.comments(issue).await.len(), 1);
+    assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);
+    assert_eq!(world.queue.counts().await, (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_listed_with_what_it_failed_of_and_stays_where_it_is() {
+    let mut world = World::new().await;
+    let (issue, key) = failed_task(&mut world).await;
+    assert!(key.starts_with(&format!("owner/repo#{issue}@")), "{key}");
+    let listed = list(&world).await;
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["title"], "Add a greeting");
+    let tried = listed[0]["tried"].as_array().unwrap();
+    assert_eq!(tried.len(), 3, "{listed}");
+    assert!(tried[0].as_str().unwrap().contains("changed nothing"), "{listed}");
+    let id = listed[0]["message_id"].as_str().unwrap();
+    let (code, shown) = dlq(&world, &["list"]).await;
+    assert_eq!(code, Some(0));
+    assert!(shown.contains(id) && shown.contains(&key) && shown.contains("Add a greeting"), "{shown}");
+    for name in [id, &key] {
+        let (code, shown) = dlq(&world, &["show", name]).await;
+        assert_eq!(code, Some(0), "{shown}");
+        assert!(shown.contains("\"issue_number\": 1") && shown.contains("try 3"), "{shown}");
+    }
+    assert_eq!(world.queue.counts().await, (0, 0, 1), "it was given back");
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_task_is_put_back_and_known_by_its_key() {
+    let mut world = World::new().await;
+    let (issue, key) = failed_task(&mut world).await;
+    let (code, said) = dlq(&world, &["redrive", "--task", &key]).await;
+    assert_eq!(code, Some(0), "{said}");
+    is_done(&world, issue).await;
+    let attempts = world.run(&["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&attempts.stdout).unwrap();
+    let keys: Vec<_> = status["runs"].as_array().unwrap().iter().map(|run| run["task_key"].clone()).collect();
+    assert_eq!(keys, vec![json!(key); 4]);
+    world.finish();
+}
+
+/// Its journal knows nothing of the failure; the issue's label does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redriven_task_is_done_by_a_worker_that_never_saw_it() {
+    let mut world = World::new().await;
+    let (issue, key) = failed_task(&mut world).await;
+    assert_eq!(dlq(&world, &["redrive", "--task", &key]).await.0, Some(0));
+    world.set("data_dir", json!(world.path().join("another")));
+    is_done(&world, issue).await;
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_are_put_back_by_sqs_itself() {
+    let mut world = World::new().await;
+    let (issue, _) = failed_task(&mut world).await;
+    let (code, said) = dlq(&world, &["redrive", "--all", "--rate", "50"]).await;
+    assert_eq!((code, said.trim()), (Some(0), "1 put back"));
+    is_done(&world, issue).await;
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_producer_said_beside_the_body_is_put_back_too() {
+    let world = World::new().await;
+    let body = json!({ "no": "task" }).to_string();
+    world.queue.send_dead(&body, &[("BodyTruncated", "true")]).await;
+    let id = list(&world).await[0]["message_id"].as_str().unwrap().to_owned();
+    assert_eq!(dlq(&world, &["redrive", "--task", &id]).await.0, Some(0));
+    let message = world.queue.take().await.unwrap();
+    assert_eq!(message["Body"], body);
+    assert_eq!(message["MessageAttributes"]["BodyTruncated"]["StringValue"], "true");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_no_task_is_shown_without_harm_to_the_terminal() {
+    let world = World::new().await;
+    world.queue.send_dead("\u{9}not JSON \u{9b}31m\u{202e}", &[]).await;
+    let (code, shown) = dlq(&world, &["list"]).await;
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("not a task  not JSON 31m"), "{shown:?}");
+    assert!(!shown.contains(['\u{9b}', '\u{202e}']), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_one_batch_is_listed_and_given_back() {
+    let world = World::new().await;
+    for number in 0..23 {
+        world.queue.send_dead(&format!("message {number}"), &[]).await;
+    }
+    assert_eq!(list(&world).await.as_array().unwrap().len(), 23);
+    let (_, shown) = dlq(&world, &["list", "--limit", "5"]).await;
+    assert!(shown.contains("5 shown of about 23"), "{shown}");
+    assert_eq!(world.queue.counts().await, (0, 0, 23));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_thrown_away_without_a_yes() {
+    let world = World::new().await;
+    world.queue.send_dead("one", &[]).await;
+    let (code, said) = dlq(&world, &["purge"]).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("about 1 messages") && said.contains("--yes"), "{said}");
+    assert_eq!(world.queue.counts().await, (0, 0, 1));
+    assert_eq!(dlq(&world, &["purge", "--yes"]).await.0, Some(0));
+    assert_eq!(world.queue.counts().await, (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_said() {
+    let world = World::new().await;
+    for command in ["show", "redrive"] {
+        let arguments: &[&str] = if command == "show" { &["show", "x"] } else { &["redrive", "--task", "x"] };
+        let (code, said) = dlq(&world, arguments).await;
+        assert_eq!(code, Some(1));
+        assert!(said.contains("there is no x in the dead-letter queue"), "{said}");
+    }
+    let (code, said) = dlq(&world, &["redrive"]).await;
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--task <KEY>|--all"), "{said}");
+}
