@@ -6,16 +6,6 @@
 locals {
   alarms_wanted     = var.alarm_email == null ? 0 : 1
   alarms_topic_arns = aws_sns_topic.alarms[*].arn
-
-  # By name, so that a plan shows the whole text. The receive hides what it shows for a second only.
-  look_into_dlq = join(" ", [
-    "aws sqs receive-message --visibility-timeout 1 --max-number-of-messages 10 --queue-url",
-    "$(aws sqs get-queue-url --queue-name codingworker-tasks-dlq --query QueueUrl --output text)",
-  ])
-  redrive_dlq = join("", [
-    "aws sqs start-message-move-task --source-arn arn:${data.aws_partition.current.partition}:sqs:",
-    "${var.aws_region}:${data.aws_caller_identity.current.account_id}:codingworker-tasks-dlq",
-  ])
 }
 
 resource "aws_cloudwatch_metric_alarm" "dlq_not_empty" {
@@ -24,8 +14,8 @@ resource "aws_cloudwatch_metric_alarm" "dlq_not_empty" {
   alarm_name = "codingworker-dlq-not-empty"
   alarm_description = join(" ", [
     "A task failed too often and lies in the dead-letter queue.",
-    "See which: ${local.look_into_dlq} (the issue tells why).",
-    "When the cause is gone, queue all of them again: ${local.redrive_dlq}",
+    "See which, and why: codingworker dlq list (the issue tells it too).",
+    "When the cause is gone, put all of them back: codingworker dlq redrive --all",
   ])
 
   namespace           = "AWS/SQS"
@@ -104,8 +94,8 @@ resource "aws_cloudwatch_metric_alarm" "dlq_expiring" {
   alarm_description = join(" ", [
     "A task has been in the dead-letter queue for 5 days and SQS will drop it for good,",
     "14 days after it was first queued (not after it came here).",
-    "See which: ${local.look_into_dlq}",
-    "Save it: ${local.redrive_dlq}",
+    "See which: codingworker dlq list",
+    "Save it: codingworker dlq redrive --task KEY",
   ])
 
   evaluation_periods  = 1

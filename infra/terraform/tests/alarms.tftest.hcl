@@ -70,7 +70,7 @@ run "every_alarm_mails_keeps_its_state_in_silence_and_names_a_command" {
   assert {
     condition = alltrue([
       for alarm in [aws_cloudwatch_metric_alarm.dlq_not_empty[0], aws_cloudwatch_metric_alarm.dlq_expiring[0]] :
-      strcontains(alarm.alarm_description, "aws sqs receive-message") && strcontains(alarm.alarm_description, "aws sqs start-message-move-task --source-arn arn:aws:sqs:")
+      strcontains(alarm.alarm_description, "codingworker dlq list") && strcontains(alarm.alarm_description, "codingworker dlq redrive --")
     ])
     error_message = "An alarm about the DLQ must say how to list and to redrive it."
   }
