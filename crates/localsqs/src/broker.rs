@@ -90,8 +90,11 @@ impl Queues {
     /// # Errors
     /// The directory can't be made, or what is in it can't be read.
     pub fn open(directory: &Path, options: Options) -> Result<Self, OpenError> {
+        Self::open_at(directory, options, Time::now())
+    }
+
+    fn open_at(directory: &Path, options: Options, now: Time) -> Result<Self, OpenError> {
         let (store, loaded) = Store::open(directory)?;
-        let now = Time::now();
         let mut by_id: BTreeMap<i64, Queue> = loaded.queues.into_iter().map(|row| (row.id, Queue::new(row))).collect();
         let mut newest = 0;
         for (queue_id, id, entry) in loaded.messages {

@@ -1,5 +1,7 @@
 //! Rules of time and number, with the time as an argument: nothing here sleeps.
 
+mod model;
+
 use std::time::Duration;
 
 use tempfile::TempDir;
