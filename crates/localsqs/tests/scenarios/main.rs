@@ -13,3 +13,4 @@ mod queues;
 mod receiving;
 mod redrive;
 mod server;
+mod torn;

@@ -45,6 +45,11 @@ impl Server {
         Self::start_in(tempfile::tempdir().unwrap(), options).await
     }
 
+    /// One on what another left in a directory.
+    pub(crate) async fn start_on(directory: TempDir) -> Self {
+        Self::start_in(directory, Options::default()).await
+    }
+
     async fn start_in(directory: TempDir, options: Options) -> Self {
         let queues = Queues::open(directory.path(), options).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
