@@ -32,6 +32,8 @@ pub struct Config {
     pub concurrency: usize,
     /// How long runs may go on after the worker was told to stop.
     pub drain: Duration,
+    /// How much of the data directory's disk must be free for a task to be taken, in bytes.
+    pub free_space: u64,
     /// Whether the machine is kept from sleeping while a task is worked on.
     pub keep_awake: bool,
     /// Where the worker tells over HTTP how it is.

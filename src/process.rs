@@ -52,7 +52,7 @@ pub struct Invocation {
     /// How much of each stream is kept, in bytes.
     pub output_limit: usize,
     pub streams: Streams,
-    /// A file that all output is appended to as it comes, without a limit.
+    /// A file that output is appended to as it comes, up to 16 MiB of each stream.
     pub log: Option<PathBuf>,
 }
 

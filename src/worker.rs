@@ -9,6 +9,7 @@ mod lease;
 mod release;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,9 @@ const PATIENCE: backon::ExponentialBuilder = backon::ExponentialBuilder::new()
 
 /// How long until a model that did not answer is asked again.
 const MODEL_RETRY: Duration = Duration::from_secs(15);
+
+/// How long until a disk that was full is looked at again.
+const SPACE_RETRY: Duration = Duration::from_secs(5);
 
 /// How long until a delivery that was given back may be received again when nothing stands against it.
 const AT_ONCE: Duration = Duration::ZERO;
@@ -77,6 +81,8 @@ pub enum WorkerError {
     Queue(#[from] QueueError),
     #[error("no task is taken while the model can't work: {0}")]
     Model(#[from] ModelProblem),
+    #[error("no task is taken while {} has less than {} MiB free: make space, or lower `worker.free_space_mib`", path.display(), wanted >> 20)]
+    NoSpace { path: PathBuf, wanted: u64 },
 }
 
 impl Worker {
@@ -158,6 +164,11 @@ impl Worker {
                 self.pulse.is(State::WaitingForModel, Some(problem.to_string()));
                 MODEL_RETRY
             }
+            WorkerError::NoSpace { .. } => {
+                tracing::warn!("{error}");
+                self.pulse.is(State::Unhealthy, Some(error.to_string()));
+                SPACE_RETRY
+            }
             WorkerError::Queue(error) => {
                 tracing::warn!(%error, "the queue failed");
                 let (state, longest) = longest_pause(error);
@@ -183,10 +194,23 @@ impl Worker {
 
     /// Takes one message, when the model can work on it.
     async fn take(&self, wait: Duration, stop: &Stop) -> Result<Option<Delivery>, WorkerError> {
+        self.check_space()?;
         self.rooms.agent.check_model().await?;
         let received = self.receive(wait, stop).await?;
         self.pulse.polled(Timestamp::now());
         Ok(received)
+    }
+
+    /// A run that can't write down what it does fails, and spends a delivery on it.
+    fn check_space(&self) -> Result<(), WorkerError> {
+        let config = &self.rooms.config;
+        match rustix::fs::statvfs(&config.data_dir) {
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < config.free_space => {
+                Err(WorkerError::NoSpace { path: config.data_dir.clone(), wanted: config.free_space })
+            }
+            // A disk that can't be asked may have enough.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// A poll that is open when the worker is asked to stop is waited for and what it brings is given back: SQS may have answered it

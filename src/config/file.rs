@@ -40,6 +40,7 @@ struct Worker {
     concurrency: Option<usize>,
     drain_seconds: Option<u64>,
     keep_awake: Option<bool>,
+    free_space_mib: Option<u32>,
     health_listen: Option<SocketAddr>,
 }
 
@@ -116,7 +117,7 @@ pub(super) struct Log {
 #[cfg(test)]
 pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("", &["language", "data_dir", "repositories"]),
-    ("worker", &["concurrency", "drain_seconds", "keep_awake", "health_listen"]),
+    ("worker", &["concurrency", "drain_seconds", "keep_awake", "free_space_mib", "health_listen"]),
     ("queue", &["name", "url", "endpoint_url", "region", "lease_seconds", "retry_delays_seconds"]),
     ("github", &["api_url", "git_url", "token_file", "timeout_seconds", "watch_seconds"]),
     (
@@ -153,6 +154,7 @@ impl File {
             repositories: repositories.collect::<Result<_, _>>()?,
             concurrency: concurrency(self.worker.concurrency)?,
             drain: seconds("worker.drain_seconds", self.worker.drain_seconds, 15, 0..=LONGEST_LEASE_SECONDS)?,
+            free_space: u64::from(self.worker.free_space_mib.unwrap_or(256)) << 20,
             keep_awake: self.worker.keep_awake.unwrap_or(true),
             health_listen: health_listen(self.worker.health_listen)?,
             queue: self.queue.validate(environment)?,

@@ -1,4 +1,4 @@
-//! The output of a program within a limit, its head and its tail, and all of it in a log.
+//! The output of a program within a limit, its head and its tail; and in a log, up to a limit of its own.
 //!
 //! A stream is always read to its end, so that no program blocks on a full pipe.
 
@@ -12,7 +12,11 @@ use tokio::net::unix::pipe;
 
 use super::ProcessError;
 
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 64 * 1024;
+
+/// What a log takes of one stream: more than anybody reads, and less than a disk holds of a program that prints for ever.
+const LONGEST_LOG: usize = 16 << 20;
+const LOG_IS_FULL: &[u8] = b"\n[the log is full: the rest of this program's output is left out]\n";
 
 /// What is kept of one stream: the first half of the limit, and the last.
 pub(super) struct Capture {
@@ -75,6 +79,7 @@ impl Capture {
 struct Log<'a> {
     path: Option<&'a Path>,
     file: io::Result<Option<File>>,
+    room: usize,
 }
 
 impl<'a> Log<'a> {
@@ -83,13 +88,21 @@ impl<'a> Log<'a> {
             Some(path) => File::options().create(true).append(true).open(path).await.map(Some),
             None => Ok(None),
         };
-        Self { path, file }
+        Self { path, file, room: LONGEST_LOG }
     }
 
     async fn append(&mut self, bytes: &[u8]) {
-        if let Ok(Some(file)) = &mut self.file
-            && let Err(failed) = write(file, bytes).await
-        {
+        let Ok(Some(file)) = &mut self.file else { return };
+        if self.room == 0 {
+            return;
+        }
+        let (taken, rest) = bytes.split_at(bytes.len().min(self.room));
+        self.room -= taken.len();
+        let mut written = write(file, taken).await;
+        if self.room == 0 && !rest.is_empty() {
+            written = written.and(write(file, LOG_IS_FULL).await);
+        }
+        if let Err(failed) = written {
             self.file = Err(failed);
         }
     }

@@ -1,7 +1,7 @@
 //! The dead-letter queue as an operator sees it: look, move back, throw away.
 //!
 //! Found by the main queue's redrive policy. Needs the operator's own credentials: the worker's may not touch it. Looking takes nothing away:
-//! what was received is given back, or comes back by itself [`HIDDEN`] later. Moving one sends first and deletes then, so that a crash
+//! what was received is given back, or comes back by itself within a minute. Moving one sends first and deletes then, so that a crash
 //! between the two doubles a task, which the worker knows by its key, and loses none.
 
 use std::collections::{BTreeMap, HashMap};

@@ -28,8 +28,15 @@ pub struct Caches {
     turns: Mutex<HashMap<PathBuf, Turn>>,
 }
 
-/// Whose turn it is to fetch into a cache.
-type Turn = Arc<tokio::sync::Mutex<()>>;
+/// Whose turn it is to fetch into a cache, and whether this process has had it in hand before.
+type Turn = Arc<tokio::sync::Mutex<Known>>;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Known {
+    #[default]
+    No,
+    Yes,
+}
 
 /// The cache of one repository. Clones are the same cache.
 #[derive(Debug, Clone)]
@@ -81,7 +88,10 @@ impl Caches {
 impl Cache {
     /// Also mends a directory that was left half made: `git init` on a repository changes nothing.
     async fn create(&self, excludes: &[&str]) -> Result<(), WorkspaceError> {
-        let _turn = self.turn.lock().await;
+        let mut known = self.turn.lock().await;
+        if *known == Known::No {
+            unlock(self.directory.clone()).await?;
+        }
         tokio::fs::create_dir_all(&self.directory).await.map_err(|source| WorkspaceError::Io {
             action: "make the directory",
             path: self.directory.clone(),
@@ -100,6 +110,7 @@ impl Cache {
             tokio::fs::write(&exclude, excludes.join("\n") + "\n").await
         };
         written.await.map_err(|source| WorkspaceError::Io { action: "write", path: exclude.clone(), source })?;
+        *known = Known::Yes;
         Ok(())
     }
 
@@ -330,6 +341,37 @@ impl Cache {
             answer: String::from_utf8_lossy(&answer.output).chars().take(200).collect(),
         })
     }
+}
+
+/// Takes away the locks that a killed git left in a repository. Nobody else's can be there: one worker has the data directory, and what the
+/// one before it left running is dead.
+async fn unlock(directory: PathBuf) -> Result<(), WorkspaceError> {
+    let path = directory.clone();
+    let unlocked = tokio::task::spawn_blocking(move || {
+        remove_locks(&directory, false)?;
+        remove_locks(&directory.join("refs"), true)?;
+        remove_locks(&directory.join("objects/info"), false)
+    });
+    let unlocked = unlocked.await.unwrap_or_else(|error| Err(error.into()));
+    unlocked.map_err(|source| WorkspaceError::Io { action: "take the locks away in", path, source })
+}
+
+fn remove_locks(directory: &Path, below: bool) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let is_lock = path.extension().is_some_and(|extension| extension == "lock") || path.ends_with("gc.pid");
+        if is_lock && path.is_file() {
+            tracing::warn!(lock = %path.display(), "a git that was killed left a lock: it is taken away");
+            std::fs::remove_file(&path)?;
+        } else if below && path.is_dir() {
+            remove_locks(&path, true)?;
+        }
+    }
+    Ok(())
 }
 
 /// One object as `git cat-file --batch` prints it: a line with name, type and size, then the content.

@@ -260,7 +260,10 @@ impl Applied {
             assert_eq!(alarm["AlarmActions"], alarm["OKActions"], "{alarm}");
             assert_eq!(alarm["AlarmActions"].as_array().unwrap().len(), 1, "{alarm}");
             let description = alarm["AlarmDescription"].as_str().unwrap();
-            assert!(description.contains("aws sqs ") || description.contains("codingworker worker"), "{description}");
+            assert!(
+                description.contains("codingworker dlq ") || description.contains("codingworker worker"),
+                "{description}"
+            );
         }
         for name in ["sqs_queue_url", "sqs_dlq_url"] {
             let tags = self.queues.ask(&["sqs", "list-queue-tags", "--queue-url", self.output(name)])["Tags"].take();

@@ -35,6 +35,17 @@ impl Forge {
         self.hub.repository_path(name).unwrap()
     }
 
+    /// Adds a file to a branch, as a person would.
+    pub fn commit(&self, name: &str, branch: &str, file: &str) {
+        let tree = tempfile::tempdir_in(&self.directory).unwrap();
+        let bare = self.hub.repository_path(name).unwrap();
+        run_git(tree.path(), &["clone", "--quiet", "--branch", branch, bare.to_str().unwrap(), "."]);
+        std::fs::write(tree.path().join(file), "by hand\n").unwrap();
+        run_git(tree.path(), &["add", file]);
+        run_git(tree.path(), &["commit", "--quiet", "--message", "by hand"]);
+        run_git(tree.path(), &["push", "--quiet", "origin", branch]);
+    }
+
     /// A repository whose default branch holds these files.
     pub fn repository(&self, name: &str, default_branch: &str, files: &[(&str, &str)]) -> PathBuf {
         let bare = self.empty_repository(name, default_branch);
