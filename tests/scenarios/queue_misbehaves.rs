@@ -1,9 +1,12 @@
-//! The queue hands out what nobody sent.
+//! The queue hands out what nobody sent, or does not answer at all.
+
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::world::World;
 use crate::world::recorder::Recorder;
+use crate::world::{TOKEN, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_arrives_damaged_is_given_back_and_not_worked_on() {
@@ -23,4 +26,33 @@ async fn a_message_that_arrives_damaged_is_given_back_and_not_worked_on() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(world.pull_requests().await.len(), 1);
     world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_nobody_answers_is_given_up_and_the_next_one_works() {
+    let mut world = World::new().await;
+    let recorder = Recorder::before(&world.queue.url).await;
+    let queue = world.settings["queue"].clone();
+    world.set("queue", json!({ "endpoint_url": recorder.url }));
+    let mut worker = world.command(&["worker"]);
+    let worker = worker.env("GITHUB_TOKEN", TOKEN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    recorder.wait_for("sqs:ReceiveMessage").await;
+    recorder.hold_answers();
+    let given_up = async {
+        let file = world.data_dir().join("health.json");
+        while !std::fs::read_to_string(&file).is_ok_and(|health| health.contains("did not answer within 30 s")) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), given_up).await.expect("it waits for ever");
+    recorder.let_answers_go();
+    world.settings["queue"] = queue;
+    let issue = world.task("Add a greeting", "").await;
+    let done = async {
+        while world.labels(issue).await != ["ai-task-done", "keep me"] {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), done).await.expect("the task is not done");
+    drop(worker);
 }
