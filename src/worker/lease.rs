@@ -95,27 +95,24 @@ struct Renewal {
 
 impl Renewal {
     async fn go_on(mut self, released: CancellationToken, mut wishes: mpsc::Receiver<oneshot::Sender<()>>) {
-        let third = signed(self.leased.length / 3);
-        let mut next = add(self.leased.end, third - signed(self.leased.length));
+        let mut schedule = Schedule::of(&self.leased, Timestamp::now());
         loop {
             tokio::select! {
                 () = released.cancelled() => return,
-                Some(wish) = wishes.recv() => {
-                    self.waiting.push(wish);
-                    next = Timestamp::now();
-                }
+                Some(wish) = wishes.recv() => self.waiting.push(wish),
                 () = tokio::time::sleep(TICK) => {}
             }
             let now = Timestamp::now();
-            if now.duration_until(self.end.get()) <= margin(self.leased.length) {
-                self.lose("it could not be renewed in time");
-                return;
-            }
-            if now < next {
-                continue;
+            match schedule.look(now, self.end.get(), !self.waiting.is_empty()) {
+                Look::Wait => continue,
+                Look::Renew => {}
+                Look::Lost => {
+                    self.lose("it could not be renewed in time");
+                    return;
+                }
             }
             match self.renew(now).await {
-                Ok(()) => next = add(now, third),
+                Ok(()) => schedule.renewed(now),
                 Err(QueueError::LeaseOver { message }) => {
                     self.lose(&message);
                     return;
@@ -123,7 +120,7 @@ impl Renewal {
                 Err(error) => {
                     let message_id = &self.leased.delivery.message_id;
                     tracing::warn!(message_id, %error, "the lease was not renewed; trying again");
-                    next = add(now, RETRY.min(signed(self.leased.length / 10)));
+                    schedule.failed(now);
                 }
             }
         }
@@ -153,6 +150,55 @@ impl Renewal {
     }
 }
 
+/// When to renew, by what the clock says. The clock may jump: forward, as after a sleep, and then the lease may be over; or back, and then
+/// nothing that was reckoned by it counts, so the lease is renewed at once.
+struct Schedule {
+    length: SignedDuration,
+    margin: SignedDuration,
+    next: Timestamp,
+    seen: Timestamp,
+    /// After a failure, until then not even for one who waits.
+    not_before: Timestamp,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    Wait,
+    Renew,
+    Lost,
+}
+
+impl Schedule {
+    fn of(leased: &Leased, now: Timestamp) -> Self {
+        let length = signed(leased.length);
+        let next = add(leased.end, length / 3 - length);
+        Self { length, margin: margin(leased.length), next, seen: now, not_before: Timestamp::MIN }
+    }
+
+    fn look(&mut self, now: Timestamp, end: Timestamp, is_wished: bool) -> Look {
+        if now < self.seen {
+            (self.next, self.not_before) = (now, now);
+        }
+        self.seen = now;
+        if now.duration_until(end) <= self.margin {
+            Look::Lost
+        } else if now >= self.not_before && (is_wished || now >= self.next) {
+            Look::Renew
+        } else {
+            Look::Wait
+        }
+    }
+
+    fn renewed(&mut self, asked: Timestamp) {
+        self.next = add(asked, self.length / 3);
+    }
+
+    fn failed(&mut self, now: Timestamp) {
+        self.next = add(now, RETRY.min(self.length / 10));
+        self.not_before = self.next;
+    }
+}
+
 fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(LONGEST)
 }
@@ -164,6 +210,54 @@ fn add(time: Timestamp, duration: SignedDuration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    /// Of a lease of 300 seconds that was received at 0.
+    fn schedule() -> Schedule {
+        let (margin, next) = (margin(Duration::from_secs(300)), at(100));
+        Schedule { length: SignedDuration::from_secs(300), margin, next, seen: at(0), not_before: Timestamp::MIN }
+    }
+
+    #[test]
+    fn a_lease_is_renewed_at_a_third_and_when_it_is_wished() {
+        let mut schedule = schedule();
+        assert_eq!(schedule.look(at(99), at(300), false), Look::Wait);
+        assert_eq!(schedule.look(at(99), at(300), true), Look::Renew);
+        assert_eq!(schedule.look(at(100), at(300), false), Look::Renew);
+        schedule.renewed(at(100));
+        assert_eq!(schedule.look(at(199), at(400), false), Look::Wait);
+        assert_eq!(schedule.look(at(200), at(400), false), Look::Renew);
+    }
+
+    #[test]
+    fn a_renewal_that_failed_is_tried_again_in_a_moment_until_the_margin() {
+        let mut schedule = schedule();
+        schedule.failed(at(100));
+        assert_eq!(schedule.look(at(101), at(300), true), Look::Wait);
+        assert_eq!(schedule.look(at(105), at(300), false), Look::Renew);
+        schedule.failed(at(268));
+        assert_eq!(schedule.look(at(270), at(300), true), Look::Lost);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_forward_over_the_end_ends_the_lease() {
+        let mut schedule = schedule();
+        assert_eq!(schedule.look(at(10), at(300), false), Look::Wait);
+        assert_eq!(schedule.look(at(3_600), at(300), true), Look::Lost);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_has_the_lease_renewed_at_once() {
+        let mut schedule = schedule();
+        assert_eq!(schedule.look(at(50), at(300), false), Look::Wait);
+        assert_eq!(schedule.look(at(-3_600), at(300), false), Look::Renew);
+        schedule.renewed(at(-3_600));
+        assert_eq!(schedule.look(at(-3_599), at(-3_300), false), Look::Wait);
+        assert_eq!(schedule.look(at(-3_500), at(-3_300), false), Look::Renew);
+    }
 
     #[test]
     fn the_margin_is_a_tenth_and_a_minute_at_the_most() {
