@@ -10,7 +10,7 @@ mod command;
 pub mod model;
 pub mod prompt;
 mod room;
-mod transcript;
+pub mod transcript;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;

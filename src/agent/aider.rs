@@ -149,7 +149,7 @@ impl Aider {
     }
 
     fn fills_context(&self, exchange: Usage) -> bool {
-        exchange.total() + CONTEXT_SLACK >= u64::from(self.settings.num_ctx)
+        exchange.total().saturating_add(CONTEXT_SLACK) >= u64::from(self.settings.num_ctx)
     }
 }
 

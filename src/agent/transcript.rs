@@ -21,17 +21,21 @@ pub struct Usage {
 }
 
 impl Usage {
-    pub(super) fn plus(self, other: Self) -> Self {
-        Self { sent: self.sent + other.sent, received: self.received + other.received }
+    /// Both together. The numbers come from a log that the agent may have written: whatever they are, they add up.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { sent: self.sent.saturating_add(other.sent), received: self.received.saturating_add(other.received) }
     }
 
-    pub(super) fn total(self) -> u64 {
-        self.sent + self.received
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.sent.saturating_add(self.received)
     }
 }
 
 /// How the conversation ended; `None` when the model was never asked.
-pub(super) fn outcome(transcript: &str) -> Option<Outcome> {
+#[must_use]
+pub fn outcome(transcript: &str) -> Option<Outcome> {
     let mut crowded = false;
     let mut last = None;
     for line in transcript.lines() {
@@ -86,7 +90,8 @@ fn endpoint_error(class: &str, message: &str) -> Outcome {
 }
 
 /// The exact tokens of each exchange, from the log that Aider writes on request; its transcript rounds them.
-pub(super) fn exchanges(usage_log: &str) -> Vec<Usage> {
+#[must_use]
+pub fn exchanges(usage_log: &str) -> Vec<Usage> {
     #[derive(Deserialize)]
     struct Entry {
         event: String,
@@ -106,7 +111,8 @@ pub(super) fn exchanges(usage_log: &str) -> Vec<Usage> {
 }
 
 /// The last lines of an output, as text.
-pub(super) fn tail(output: &[u8]) -> String {
+#[must_use]
+pub fn tail(output: &[u8]) -> String {
     let start = output.len().saturating_sub(TAIL);
     let end = String::from_utf8_lossy(output.get(start..).unwrap_or_default());
     let whole_lines = match end.split_once('\n') {
