@@ -1,8 +1,10 @@
 //! An agent or a model that does not do what it should: each way is told apart, and none is taken for success.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::world::World;
 use crate::world::ollama::{NOBODY, Ollama};
@@ -52,14 +54,34 @@ async fn an_agent_that_hangs_is_killed_with_all_it_started() {
     let ran = world.work().await;
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(ran.code, Some(1), "{ran:?}");
+    check_dead(&pids, 3);
+    assert!(world.comments(issue).await[0].contains("time"), "{:?}", world.comments(issue).await);
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_ended_is_not_waited_for_because_something_holds_its_output() {
+    let mut world = World::new().await;
+    let pids = world.path().join("pids");
+    let edit = "echo test > greeting_test.txt; echo hello > greeting.txt";
+    world.agent(&format!("setsid sleep 600 & echo $! > {}; {edit}", pids.display()));
+    world.task("Add a greeting", "").await;
+    let began = Instant::now();
+    let ran = world.work().await;
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(world.pull_requests().await.len(), 1);
+    check_dead(&pids, 1);
+    world.finish();
+}
+
+fn check_dead(pids: &Path, number: usize) {
     let pids = std::fs::read_to_string(pids).unwrap();
-    assert_eq!(pids.lines().count(), 3);
+    assert_eq!(pids.lines().count(), number);
     for pid in pids.lines() {
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         assert!(!state.contains("sleep") && !state.contains("agent.sh"), "{pid} is alive: {state}");
     }
-    assert!(world.comments(issue).await[0].contains("time"), "{:?}", world.comments(issue).await);
-    world.finish();
 }
 
 /// The worker asks before it takes a message, so a model that is down costs no delivery.
@@ -87,4 +109,15 @@ async fn while_the_model_is_missing_no_message_is_taken() {
     let issue = world.task("Add a greeting", "").await;
     world.set("agent", json!({ "models": ["ollama_chat/qwen2.5-coder:1.5b"], "model_endpoint": ollama.endpoint() }));
     check_not_taken(world, issue, "ollama pull qwen2.5-coder:1.5b").await;
+}
+
+/// It accepts the connection, says nothing, and the kernel takes what is sent to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_model_hangs_no_message_is_taken() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let mut world = World::new().await;
+    let issue = world.task("Add a greeting", "").await;
+    world.set("agent", json!({ "models": ["ollama_chat/qwen2.5-coder:1.5b"], "model_endpoint": endpoint }));
+    check_not_taken(world, issue, &format!("no answer from Ollama at {endpoint}")).await;
 }

@@ -61,6 +61,16 @@ async fn a_forge_that_hangs_is_not_waited_for_for_ever() {
     check_put_off(world_with("GET", ISSUE, AFTER_SUBMIT, Fault::Hang).await, "did not answer in time").await;
 }
 
+/// A minute passes here: what git itself allows a server that sends nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_git_server_that_hangs_is_not_waited_for_for_ever() {
+    check_put_off(
+        world_with("GET", "/{owner}/{repo}.git/info/refs", When::Always, Fault::Hang).await,
+        "can't be reached",
+    )
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_is_refused_for_a_moment_is_repeated() {
     let route = "/{owner}/{repo}.git/git-receive-pack";
