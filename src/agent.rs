@@ -32,7 +32,7 @@ use self::room::Room;
 pub use self::transcript::Usage;
 use crate::config::{AgentKind, AgentSettings};
 use crate::process::{self, Finished, Invocation, ProcessError, Streams};
-use crate::sandbox;
+use crate::sandbox::{self, Reach, Sandbox, View};
 
 /// How long an agent has to tell its version.
 const VERSION_DEADLINE: Duration = Duration::from_secs(60);
@@ -44,6 +44,7 @@ pub struct Agent {
     models: Vec<Model>,
     settings: AgentSettings,
     search_path: OsString,
+    sandbox: Sandbox,
 }
 
 #[derive(Debug, Clone)]
@@ -138,13 +139,14 @@ pub enum AgentError {
 impl Agent {
     /// An agent whose executable is looked up on the search path when it is called.
     #[must_use]
-    pub fn new(settings: &AgentSettings, search_path: &OsStr) -> Self {
+    pub fn new(settings: &AgentSettings, search_path: &OsStr, sandbox: &Sandbox) -> Self {
+        let model_endpoint = sandbox.model_endpoint(&settings.model_endpoint);
         let cli = match &settings.kind {
-            AgentKind::Aider(aider) => Cli::Aider(Aider::new(aider, &settings.model_endpoint, settings.model_timeout)),
+            AgentKind::Aider(aider) => Cli::Aider(Aider::new(aider, &model_endpoint, settings.model_timeout)),
             AgentKind::Command(command) => Cli::Command(CommandAgent::new(command)),
         };
         let models = settings.models.iter().map(|model| Model::new(model)).collect();
-        Self { cli, models, settings: settings.clone(), search_path: search_path.to_owned() }
+        Self { cli, models, settings: settings.clone(), search_path: search_path.to_owned(), sandbox: sandbox.clone() }
     }
 
     /// `aider` or `command`, as the settings call it.
@@ -164,7 +166,9 @@ impl Agent {
         let Cli::Aider(_) = &self.cli else { return Ok(None) };
         let room = Room::prepare(scratch)?;
         let asked = self.invocation(&room, scratch, vec!["--version".into()])?;
-        let finished = process::run(Invocation { deadline: VERSION_DEADLINE, ..asked }, stop).await?;
+        let view = View { writable: vec![scratch.to_owned()], ..View::default() };
+        let asked = self.sandbox.confine(Invocation { deadline: VERSION_DEADLINE, ..asked }, &view);
+        let finished = process::run(asked, stop).await?;
         let output = String::from_utf8_lossy(&finished.output);
         Ok(output.lines().map(str::trim).find(|line| line.starts_with("aider ")).map(str::to_owned))
     }
@@ -228,7 +232,10 @@ impl Agent {
         stop: &CancellationToken,
     ) -> Result<Finished, ProcessError> {
         let invocation = self.invocation(room, call.tree, arguments)?;
-        process::run(Invocation { log: Some(call.log.to_owned()), ..invocation }, stop).await
+        let writable = vec![call.tree.to_owned(), room.directory().to_owned()];
+        let view = View { writable, reach: Reach::Model, ..View::default() };
+        let invocation = Invocation { log: Some(call.log.to_owned()), ..invocation };
+        process::run(self.sandbox.confine(invocation, &view), stop).await
     }
 
     fn invocation(&self, room: &Room, directory: &Path, arguments: Vec<OsString>) -> Result<Invocation, ProcessError> {
@@ -239,6 +246,7 @@ impl Agent {
         let passed = self.settings.pass_environment.iter().filter(|(name, _)| self.cli.lets_through(name));
         environment.extend(passed.map(|(name, value)| (name.into(), value.expose_secret().into())));
         environment.extend(self.cli.environment());
+        environment.extend(self.sandbox.model_environment(&self.settings.model_endpoint));
         Ok(Invocation {
             program,
             arguments,

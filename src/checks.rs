@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use baseline::{Baseline, CheckResult, Standing};
-pub use checker::{CheckError, Checker, Ending, Ran};
+pub use checker::{CheckError, Checker, Ending, Ran, Site};
 pub use repository_file::{RepositoryFile, RepositoryFileError};
-pub use toolchains::{TOOLCHAIN_DIRECTORIES, ToolchainDirectory, toolchain_environment};
+pub use toolchains::Toolchains;
 
 /// The file at a repository's root that says how it wants to be checked. Only the base branch's is read.
 pub const REPOSITORY_FILE: &str = ".codingworker.toml";
@@ -65,6 +65,9 @@ pub struct Check {
     pub command: String,
     pub timeout: Duration,
     pub origin: Origin,
+    /// Whether it may reach public addresses: a setup of a repository that says so.
+    #[serde(default)]
+    pub network: bool,
 }
 
 /// Why a check is what it is.
@@ -130,11 +133,17 @@ impl Plan {
         let detected = detect::commands(paths, contents);
         let mut checks = Vec::new();
         for kind in Kind::ALL {
+            let network = file.network(kind);
             if let Some(commands) = file.commands(kind) {
                 let timeout = commands.timeout.unwrap_or(timeout);
                 let origin = Origin::RepositoryFile;
-                let named =
-                    commands.lines.iter().map(|command| Check { kind, command: command.clone(), timeout, origin });
+                let named = commands.lines.iter().map(|command| Check {
+                    kind,
+                    command: command.clone(),
+                    timeout,
+                    origin,
+                    network,
+                });
                 checks.extend(named);
             } else {
                 let of_kind = detected.iter().filter(|found| found.kind == kind);
@@ -143,6 +152,7 @@ impl Plan {
                     command: found.command.clone(),
                     timeout,
                     origin: Origin::Detected(found.project),
+                    network,
                 }));
             }
         }

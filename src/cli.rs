@@ -3,8 +3,10 @@
 //! The only room that prints, and the only one that names the embedded queue and forge. An error is told on standard error as a chain of
 //! causes, and the exit code says whether the command did what it was asked to.
 
+mod confined;
 mod demo;
 mod dlq;
+mod doctor;
 mod embedded;
 mod init;
 mod logs;
@@ -48,6 +50,8 @@ enum Command {
     Init(init::Arguments),
     /// Take tasks from the queue and work on them
     Worker(worker::Arguments),
+    /// Show whether a worker could start here, and what its sandbox holds
+    Doctor(doctor::Arguments),
     /// Put a task into the queue
     Submit(submit::Arguments),
     /// Show the queue and the latest runs
@@ -65,6 +69,9 @@ enum Command {
     /// The demo's stand-in for an agent
     #[command(hide = true)]
     ScriptedAgent(scripted_agent::Arguments),
+    /// This program's part inside a sandbox
+    #[command(hide = true, name = crate::sandbox::inside::SUBCOMMAND)]
+    Confined(confined::Arguments),
 }
 
 impl Cli {
@@ -81,12 +88,15 @@ impl Cli {
     }
 
     fn dispatch(self, environment: &Environment) -> anyhow::Result<ExitCode> {
-        // These two need no settings, and work where those are broken.
+        // These need no settings, and work where those are broken.
         if let Command::Schema = self.command {
             return schema::run();
         }
         if let Command::ScriptedAgent(arguments) = &self.command {
             return scripted_agent::run(arguments);
+        }
+        if let Command::Confined(arguments) = &self.command {
+            return Ok(confined::run(arguments));
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let config = Config::load(self.config.as_deref(), environment);
@@ -101,6 +111,7 @@ impl Cli {
                 Command::Init(arguments) => init::run(arguments, Ok(config)).await,
                 Command::Up(arguments) => up::run(arguments, config).await,
                 Command::Worker(arguments) => worker::run(arguments, config).await,
+                Command::Doctor(arguments) => doctor::run(arguments, config).await,
                 Command::Submit(arguments) => submit::run(arguments, config).await,
                 Command::Status(arguments) => status::run(arguments, config).await,
                 Command::Logs(arguments) => logs::run(arguments, config).await,
@@ -108,6 +119,7 @@ impl Cli {
                 Command::Queue(command) => queue::run(command, config).await,
                 Command::Schema => schema::run(),
                 Command::ScriptedAgent(arguments) => scripted_agent::run(&arguments),
+                Command::Confined(arguments) => Ok(confined::run(&arguments)),
             }
         })
     }

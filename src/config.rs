@@ -5,6 +5,7 @@
 
 mod environment;
 mod file;
+mod sandbox;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use environment::{Environment, VARIABLES, Variable};
+pub use sandbox::SandboxSettings;
 
 use crate::task::RepoName;
 
@@ -44,6 +46,7 @@ pub struct Config {
     pub github: GitHubSettings,
     pub agent: AgentSettings,
     pub checks: CheckSettings,
+    pub sandbox: SandboxSettings,
     pub publish: PublishSettings,
     pub log: LogSettings,
     /// What requests to the embedded queue must be signed with; without it the queue is for this machine alone.

@@ -13,6 +13,7 @@ mod harvest;
 mod object;
 mod path;
 mod remote;
+mod staging;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use self::harvest::Scope;
+use self::staging::{Files, Staging};
 
 pub use self::cache::{Base, Cache, Caches};
 pub use self::changes::{Change, Diffstat, Entry, Lines, Mode, Status};
@@ -38,8 +40,9 @@ pub use self::remote::Remote;
 pub struct Workspace {
     cache: Cache,
     directory: PathBuf,
-    agent: Tree,
-    checks: Tree,
+    base: CommitId,
+    agent: Staging,
+    checks: Staging,
 }
 
 /// Which of the two trees.
@@ -49,13 +52,6 @@ pub enum Side {
     Agent,
     /// Where the checks run: files only.
     Checks,
-}
-
-/// A directory of files, and the index by which git remembers what it saw there.
-#[derive(Debug)]
-struct Tree {
-    files: PathBuf,
-    index: PathBuf,
 }
 
 /// Who a commit is by.
@@ -72,21 +68,15 @@ impl Cache {
     /// When the base is not in the cache, or the disk does not take it.
     pub async fn prepare(&self, directory: &Path, base: &Base) -> Result<Workspace, WorkspaceError> {
         remove_tree(directory).await?;
-        let tree = |name: &str| Tree { files: directory.join(name), index: directory.join(format!("{name}.index")) };
         let workspace = Workspace {
             cache: self.clone(),
             directory: directory.to_owned(),
-            agent: tree("agent"),
-            checks: tree("checks"),
+            base: base.commit.clone(),
+            agent: Staging::new(directory.join("agent")),
+            checks: Staging::new(directory.join("checks")),
         };
-        for side in [&workspace.agent, &workspace.checks] {
-            let made = tokio::fs::create_dir_all(&side.files).await;
-            made.map_err(|source| WorkspaceError::Io {
-                action: "make the directory",
-                path: side.files.clone(),
-                source,
-            })?;
-        }
+        workspace.agent.create().await?;
+        workspace.checks.create().await?;
         let start = base.commit.as_str();
         tokio::try_join!(
             workspace.clone_for_agent(base),
@@ -123,8 +113,10 @@ impl Workspace {
             Side::Agent => Scope::All,
             Side::Checks => Scope::Tracked,
         };
-        let Tree { files, index } = self.side(side);
-        harvest::harvest(self.cache.git(), self.cache.directory(), files, index, scope).await
+        let staging = self.side(side);
+        let tree = harvest::harvest(&self.cache, staging, scope).await?;
+        staging.take_over(&self.cache, &tree, &self.base).await?;
+        Ok(tree)
     }
 
     /// Brings a side to exactly a tree. Files that do not differ are not touched, so a build finds its times unchanged;
@@ -135,7 +127,7 @@ impl Workspace {
     pub async fn show(&self, side: Side, tree: &TreeId) -> Result<(), WorkspaceError> {
         let side = self.side(side);
         self.read_tree(side, tree.as_str()).await?;
-        let clean = self.cache.command("clean").work_tree(&side.files, &side.index);
+        let clean = side.command(&self.cache, "clean", Files::Written);
         clean.arguments(["--quiet", "-d", "--force", "--force"]).output().await.map(drop)
     }
 
@@ -230,7 +222,7 @@ impl Workspace {
         remove_tree(&self.directory).await
     }
 
-    fn side(&self, side: Side) -> &Tree {
+    fn side(&self, side: Side) -> &Staging {
         match side {
             Side::Agent => &self.agent,
             Side::Checks => &self.checks,
@@ -270,8 +262,8 @@ impl Workspace {
     }
 
     /// Writes a tree's files, through the index that knows what is there already.
-    async fn read_tree(&self, side: &Tree, tree: &str) -> Result<(), WorkspaceError> {
-        let command = self.cache.command("read-tree").work_tree(&side.files, &side.index);
+    async fn read_tree(&self, side: &Staging, tree: &str) -> Result<(), WorkspaceError> {
+        let command = side.command(&self.cache, "read-tree", Files::Written);
         command.arguments(["--reset", "-u", tree]).output().await.map(drop)
     }
 
@@ -280,8 +272,7 @@ impl Workspace {
     async fn share_index(&self) -> Result<(), WorkspaceError> {
         let git_dir = self.agent.files.join(".git");
         let failed = |path: PathBuf| move |source| WorkspaceError::Io { action: "write", path, source };
-        let index = git_dir.join("index");
-        tokio::fs::copy(&self.agent.index, &index).await.map_err(failed(index))?;
+        self.agent.copy_index(&git_dir.join("index")).await?;
         let config = git_dir.join("config");
         let mut settings = tokio::fs::read(&config).await.map_err(failed(config.clone()))?;
         settings.extend_from_slice(b"[user]\n\tname = Coding agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n");

@@ -31,6 +31,10 @@ impl Room {
         fs::write(path, text).map_err(|source| AgentError::Scratch { path: path.to_owned(), source })
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(super) fn home(&self) -> PathBuf {
         self.directory.join("home")
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, Kind, failures, missing, output};
+use super::{Check, Kind, Toolchains, failures, missing, output};
 use crate::config::CheckSettings;
 use crate::process::{self, Invocation, ProcessError, Streams};
+use crate::sandbox::{self, Reach, Sandbox, View};
 
 /// Settings for plain and brief output, and against what is not to be had twice: Python takes bytecode for current when a source was changed
 /// within a second without changing its size, as one edit of an agent can.
 const QUIET: &[(&str, &str)] = &[
-    ("NO_COLOR", "1"),
     ("CARGO_TERM_COLOR", "never"),
     ("CARGO_TERM_PROGRESS_WHEN", "never"),
     ("RUST_BACKTRACE", "0"),
@@ -26,11 +26,25 @@ const QUIET: &[(&str, &str)] = &[
     ("npm_config_update_notifier", "false"),
 ];
 
-/// Runs checks, each in a process tree of its own with a deadline.
+/// Runs checks, each in a sandbox and a process tree of its own with a deadline.
 #[derive(Debug, Clone)]
 pub struct Checker {
-    environment: Vec<(OsString, OsString)>,
+    search_path: OsString,
+    toolchains: Toolchains,
     output_limit: usize,
+    sandbox: Sandbox,
+}
+
+/// Where a check runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    pub tree: &'a Path,
+    /// The run's own, for the home and the temporary files of its checks.
+    pub scratch: &'a Path,
+    /// The repository's own, for what tools download.
+    pub cache: &'a Path,
+    /// What a check prints is appended to it as it comes.
+    pub log: &'a Path,
 }
 
 /// What came of running a check.
@@ -68,6 +82,8 @@ pub enum Ending {
 pub enum CheckError {
     #[error("the check `{command}` was stopped before it ended")]
     Stopped { command: String },
+    #[error("can't make the directory {} for a check: {source}", path.display())]
+    Place { path: PathBuf, source: std::io::Error },
     #[error("the check `{command}` could not be started")]
     Process {
         command: String,
@@ -77,37 +93,31 @@ pub enum CheckError {
 }
 
 impl Checker {
-    /// `environment` is all that a check gets to see, with `PATH`, `HOME` and `TMPDIR`; what keeps tools quiet and trees clean is added to it.
-    pub fn new(settings: &CheckSettings, environment: Vec<(OsString, OsString)>) -> Self {
-        let mut all: Vec<(OsString, OsString)> =
-            QUIET.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        all.retain(|(name, _)| !environment.iter().any(|(given, _)| given == name));
-        all.extend(environment);
-        Self { environment: all, output_limit: settings.output_limit }
+    pub fn new(settings: &CheckSettings, search_path: &OsStr, toolchains: Toolchains, sandbox: &Sandbox) -> Self {
+        let (search_path, sandbox) = (search_path.to_owned(), sandbox.clone());
+        Self { search_path, toolchains, output_limit: settings.output_limit, sandbox }
     }
 
-    /// Runs a check at the root of `tree`; what it prints is appended to `log` as it comes.
-    pub async fn run(
-        &self,
-        check: &Check,
-        tree: &Path,
-        log: &Path,
-        stop: &CancellationToken,
-    ) -> Result<Ran, CheckError> {
-        let mut environment = self.environment.clone();
-        // A check that asks git must not find a repository that happens to lie around the tree.
-        environment.push(("GIT_CEILING_DIRECTORIES".into(), tree.parent().unwrap_or(tree).into()));
+    /// Runs a check at the root of the site's tree.
+    pub async fn run(&self, check: &Check, site: Site<'_>, stop: &CancellationToken) -> Result<Ran, CheckError> {
+        let tree = site.tree;
         let invocation = Invocation {
             program: PathBuf::from("/bin/sh"),
             arguments: [OsStr::new("-c"), OsStr::new(&check.command)].map(OsStr::to_owned).to_vec(),
             directory: tree.to_owned(),
-            environment,
+            environment: self.environment(check, site)?,
             input: Vec::new(),
             deadline: check.timeout,
             output_limit: self.output_limit,
             streams: Streams::Merged,
-            log: Some(log.to_owned()),
+            log: Some(site.log.to_owned()),
         };
+        let view = View {
+            readable: self.toolchains.directories().map(Path::to_path_buf).collect(),
+            writable: [tree, site.scratch, site.cache].map(Path::to_path_buf).to_vec(),
+            reach: if check.network { Reach::Internet } else { Reach::Nothing },
+        };
+        let invocation = self.sandbox.confine(invocation, &view);
         let command = check.command.clone();
         let finished = match process::run(invocation, stop).await {
             Ok(finished) => finished,
@@ -127,6 +137,24 @@ impl Checker {
         };
         let failures = if ending == Ending::Passed { BTreeSet::new() } else { failures::named(&output) };
         Ok(Ran { kind: check.kind, command, ending, duration: finished.duration, output, failures })
+    }
+
+    /// All that a check gets to see, with what keeps tools quiet and trees clean.
+    fn environment(&self, check: &Check, site: Site<'_>) -> Result<Vec<(OsString, OsString)>, CheckError> {
+        let (home, temporary) = (site.scratch.join("home"), site.scratch.join("tmp"));
+        for directory in [&home, &temporary, &site.cache.to_path_buf()] {
+            std::fs::create_dir_all(directory)
+                .map_err(|source| CheckError::Place { path: directory.clone(), source })?;
+        }
+        let mut environment = sandbox::clean_environment(&self.search_path, &home, &temporary);
+        environment.extend(self.toolchains.environment(site.cache));
+        environment.extend(QUIET.iter().map(|(name, value)| (name.into(), value.into())));
+        // A check that asks git must not find a repository that happens to lie around the tree.
+        environment.push(("GIT_CEILING_DIRECTORIES".into(), site.tree.parent().unwrap_or(site.tree).into()));
+        if check.network {
+            environment.extend(self.sandbox.proxy_environment());
+        }
+        Ok(environment)
     }
 }
 

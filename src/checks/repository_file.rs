@@ -41,13 +41,23 @@ struct Checks {
     lint: Option<Commands>,
     test: Option<Commands>,
     tests: bool,
+    setup_network: bool,
     #[serde(deserialize_with = "timeout")]
     timeout_seconds: Option<Duration>,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { setup: None, format: None, build: None, lint: None, test: None, tests: true, timeout_seconds: None }
+        Self {
+            setup: None,
+            format: None,
+            build: None,
+            lint: None,
+            test: None,
+            tests: true,
+            setup_network: false,
+            timeout_seconds: None,
+        }
     }
 }
 
@@ -87,6 +97,11 @@ impl RepositoryFile {
     /// The time that each check has, unless it names one of its own.
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.checks.timeout_seconds
+    }
+
+    /// Whether a kind of check may reach public addresses.
+    pub(super) fn network(&self, kind: Kind) -> bool {
+        kind == Kind::Setup && self.checks.setup_network
     }
 
     pub(super) fn tests_pass(&self) -> bool {
@@ -216,7 +231,7 @@ mod tests {
         refused(
             "[checks]\ntset = \"make\"\n",
             ".codingworker.toml, line 2, column 1: unknown field `tset`, expected one of `setup`, `format`, `build`, `lint`, \
-             `test`, `tests`, `timeout_seconds`",
+             `test`, `tests`, `setup_network`, `timeout_seconds`",
         );
         refused("\n[check]\n", ".codingworker.toml, line 2, column 2: unknown field `check`, expected `checks`");
         refused(

@@ -21,6 +21,7 @@ use crate::journal::{CheckRecord, Outcome, RunRecord};
 use crate::process;
 use crate::publish::TASK_LABEL;
 use crate::queue::Queue;
+use crate::sandbox::{Level, Sandbox, Standing};
 use crate::task::{IssueNumber, RepoName, Task};
 use crate::worker::{Stop, Turn};
 
@@ -93,6 +94,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     config.data_dir = directory.join("worker");
     config.repositories = vec![repository.clone()];
     choose_agent(&mut config, &arguments).await?;
+    choose_sandbox(&mut config).await?;
 
     let github = GitHub::new(&config.github, &token.as_str().into())?;
     let issue = github.create_issue(&repository, TITLE, BODY, &[TASK_LABEL]).await?;
@@ -172,7 +174,7 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
             );
             true
         }
-        None => aider && Agent::new(&config.agent, &search_path).check_model().await.is_ok(),
+        None => aider && Agent::new(&config.agent, &search_path, &Sandbox::none()).check_model().await.is_ok(),
     };
     if !wanted {
         let program = std::env::current_exe().context("can't find this program")?;
@@ -180,6 +182,21 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
         config.agent.models = vec!["none (scripted)".to_owned()];
         output::progress("agent: a script that knows this one issue, since no agent was named and no model is at hand");
     }
+    Ok(())
+}
+
+/// The demo's issue is this program's own, so that it may run with less than a worker needs.
+async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
+    let found =
+        Sandbox::find(&config.sandbox, &config.data_dir, &config.agent.model_endpoint, &config.environment).await?;
+    let Standing { level, why, .. } = found.standing();
+    match level {
+        Level::Full => output::progress("sandbox: full"),
+        Level::Degraded | Level::None => {
+            output::progress(&format!("sandbox: {level} ({why}); a worker would not start like this"));
+        }
+    }
+    (config.sandbox.require, config.sandbox.accept_none) = (*level, true);
     Ok(())
 }
 

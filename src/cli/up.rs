@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Where the forge listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9325")]
     forge_listen: SocketAddr,
+    /// Run agents and checks without any sandbox, where the configuration's `sandbox.require` is "none"
+    #[arg(long = "unsafe")]
+    without_sandbox: bool,
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
@@ -45,6 +48,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     }
     let mut config = embedded.connect(config, &token);
     config.data_dir = directory.join("worker");
+    config.sandbox.accept_none = arguments.without_sandbox;
     config.repositories = arguments.repository;
     let file = describe(&directory, &embedded, &token_file, &config.repositories)?;
 

@@ -30,12 +30,16 @@ pub(super) struct Arguments {
     /// How long a running task may go on after the first signal, before it is suspended; else the configured time
     #[arg(long, value_name = "SECONDS")]
     drain_seconds: Option<u64>,
+    /// Run agents and checks without any sandbox, where the configuration's `sandbox.require` is "none"
+    #[arg(long = "unsafe")]
+    without_sandbox: bool,
 }
 
 pub(super) async fn run(arguments: Arguments, mut config: Config) -> anyhow::Result<ExitCode> {
     if let Some(seconds) = arguments.drain_seconds {
         config.drain = Duration::from_secs(seconds);
     }
+    config.sandbox.accept_none = arguments.without_sandbox;
     let worker = Arc::new(start(config).await?);
     let stop = signals::stop()?;
     let shown = CancellationToken::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::file::File;
@@ -12,6 +12,7 @@ use super::file::File;
 pub struct Environment {
     variables: BTreeMap<String, String>,
     search_path: OsString,
+    executable: Option<PathBuf>,
 }
 
 /// An environment variable that overrides a setting.
@@ -141,13 +142,18 @@ impl Environment {
     pub fn capture() -> Self {
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self { search_path: std::env::var_os("PATH").unwrap_or_default(), variables: variables.collect() }
+        Self {
+            search_path: std::env::var_os("PATH").unwrap_or_default(),
+            variables: variables.collect(),
+            executable: std::env::current_exe().ok(),
+        }
     }
 
     /// An environment of just these variables.
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables: BTreeMap<_, _> = variables.into_iter().collect();
-        Self { search_path: variables.get("PATH").map(OsString::from).unwrap_or_default(), variables }
+        let search_path = variables.get("PATH").map(OsString::from).unwrap_or_default();
+        Self { search_path, variables, executable: None }
     }
 
     /// A variable's value; one that is set to nothing counts as not set.
@@ -164,6 +170,12 @@ impl Environment {
     #[must_use]
     pub fn search_path(&self) -> &OsString {
         &self.search_path
+    }
+
+    /// Where this program itself is.
+    #[must_use]
+    pub fn executable(&self) -> Option<&Path> {
+        self.executable.as_deref()
     }
 
     #[must_use]

@@ -30,6 +30,7 @@ pub(super) struct File {
     pub(super) github: GitHub,
     pub(super) agent: Agent,
     checks: Checks,
+    sandbox: super::sandbox::Sandbox,
     publish: Publish,
     pub(super) log: Log,
 }
@@ -138,6 +139,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("checks", &["fix_ups", "timeout_seconds", "output_limit_bytes"]),
+    ("sandbox", super::sandbox::KEYS),
     ("publish", &["branch_prefix", "author_name", "author_email"]),
     ("log", &["format", "filter"]),
 ];
@@ -171,6 +173,7 @@ impl File {
                 )?,
                 output_limit: self.checks.output_limit_bytes.unwrap_or(4 << 20),
             },
+            sandbox: self.sandbox.validate()?,
             publish: self.publish.validate()?,
             log: LogSettings {
                 format: self.log.format.unwrap_or_default(),
@@ -359,7 +362,7 @@ fn retry_delays(delays: Option<&[u64]>) -> Result<Vec<Duration>, InvalidSetting>
     Ok(delays.iter().copied().map(Duration::from_secs).collect())
 }
 
-fn invalid(key: &'static str, found: String, expected: impl Into<String>) -> InvalidSetting {
+pub(super) fn invalid(key: &'static str, found: String, expected: impl Into<String>) -> InvalidSetting {
     InvalidSetting { key, found, expected: expected.into() }
 }
 

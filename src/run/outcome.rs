@@ -166,6 +166,8 @@ fn remedy(failure: &Failure) -> Remedy {
             | WorkspaceError::Unreachable { .. }
             | WorkspaceError::StaleRemote { .. }
             | WorkspaceError::NestedRepository { .. }
+            | WorkspaceError::Foreign { .. }
+            | WorkspaceError::Unacceptable { .. }
             | WorkspaceError::TooLarge { .. }
             | WorkspaceError::TimedOut { .. }
             | WorkspaceError::Killed { .. }

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::{Changed, Checked, Claimed, Failure, Prepared, Rooms, SCRATCH, report};
 use crate::agent::prompt::Prompt;
 use crate::agent::{self, Call, Report, Verdict};
-use crate::checks::{Check, CheckError, CheckResult, Kind, Ran, Standing as CheckStanding};
+use crate::checks::{Check, CheckError, CheckResult, Kind, Ran, Site, Standing as CheckStanding};
 use crate::journal::Stage;
 use crate::publish::{self, Note};
+use crate::task::RepoName;
 use crate::workspace::{CommitId, Side, TreeId};
 
 /// How much of a red check's output a fix-up prompt repeats, in bytes: what a small model can still read.
@@ -211,10 +212,16 @@ impl Rooms {
 
     async fn run_check(&self, claimed: &Claimed, tree: &Path, check: &Check) -> Result<Ran, Failure> {
         claimed.write_log(&format!("$ {}", check.command))?;
-        match self.checker.run(check, tree, &claimed.log(), claimed.hold.lost()).await {
+        let cache = repository_cache(&self.config.data_dir, &claimed.task.repository);
+        let site =
+            Site { tree, scratch: &claimed.directory.join(SCRATCH).join("checks"), cache: &cache, log: &claimed.log() };
+        match self.checker.run(check, site, claimed.hold.lost()).await {
             Ok(ran) => Ok(ran),
             Err(CheckError::Stopped { .. }) => Err(Failure::LeaseLost),
             Err(CheckError::Process { source, .. }) => Err(source.into()),
+            Err(CheckError::Place { path, source }) => {
+                Err(Failure::Local { what: format!("can't make the directory {}", path.display()), source })
+            }
         }
     }
 
@@ -275,6 +282,12 @@ impl Rooms {
         let run = prepared.claimed.id;
         Ok(self.journal.keep_pass(run, progress.commit.as_str(), progress, Timestamp::now())?)
     }
+}
+
+/// What the tools of one repository's checks download is kept here, and no other repository's checks see it.
+fn repository_cache(data_dir: &Path, repository: &RepoName) -> PathBuf {
+    let (owner, name) = (repository.owner().to_ascii_lowercase(), repository.name().to_ascii_lowercase());
+    data_dir.join("caches").join(owner).join(name)
 }
 
 /// A result as the log tells it.

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::turns::Turns;
 use super::{SCRATCH, TREES};
 use crate::agent::{Agent, AgentError};
-use crate::checks::{self, Checker, toolchain_environment};
+use crate::checks::{self, Checker, Toolchains};
 use crate::config::Config;
 use crate::github::{GitHub, GitHubError};
 use crate::journal::{self, Journal, JournalError, Tenancy};
 use crate::process;
 use crate::publish::Publisher;
-use crate::sandbox;
+use crate::sandbox::{Sandbox, SandboxError};
 use crate::workspace::{Caches, Deadlines, Git, WorkspaceError, remove_tree};
 
 pub struct Rooms {
@@ -53,6 +53,8 @@ pub enum StartError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Agent(#[from] AgentError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
 }
 
 impl Rooms {
@@ -69,26 +71,28 @@ impl Rooms {
         let tenancy = Tenancy::take(&config.data_dir)?;
         let journal = Arc::new(Journal::open(&config.data_dir)?);
         put_away(&config.data_dir).await?;
-        let (home, temporary) = (config.data_dir.join("home"), config.data_dir.join("tmp"));
-        let git_home = config.data_dir.join("git-home");
-        for directory in [&home, &temporary, &git_home] {
+        let (temporary, git_home) = (config.data_dir.join("tmp"), config.data_dir.join("git-home"));
+        for directory in [&temporary, &git_home] {
             std::fs::create_dir_all(directory).map_err(unusable(directory))?;
         }
-        let mut check_environment = sandbox::clean_environment(search_path, &home, &temporary);
-        check_environment
-            .extend(toolchain_environment(&environment.home(), |name| environment.value(name).map(Into::into)));
-        let agent = Agent::new(&config.agent, search_path);
+        let sandbox =
+            Sandbox::open(&config.sandbox, &config.data_dir, &config.agent.model_endpoint, environment).await?;
+        let toolchains = Toolchains::find(&environment.home(), |name| environment.value(name).map(Into::into));
+        let agent = Agent::new(&config.agent, search_path, &sandbox);
         let version = agent.version(&temporary, &CancellationToken::new()).await?;
         Ok(Self {
             agent_version: version.unwrap_or_else(|| agent.name().to_owned()),
             agent,
             journal,
             _tenancy: tenancy,
-            caches: Caches::new(Git::new(git, search_path, &git_home, Deadlines::default()), &config.data_dir)
-                .excluding(checks::ARTIFACTS),
+            caches: Caches::new(
+                Git::new(git, search_path, &git_home, Deadlines::default(), &sandbox),
+                &config.data_dir,
+            )
+            .excluding(checks::ARTIFACTS),
             publisher: Publisher::new(github.clone(), config.language),
             github,
-            checker: Checker::new(&config.checks, check_environment),
+            checker: Checker::new(&config.checks, search_path, toolchains, &sandbox),
             turns: Turns::default(),
             config,
         })

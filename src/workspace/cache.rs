@@ -268,6 +268,11 @@ impl Cache {
         self.command("update-ref").argument(reference).argument(commit.as_str()).output().await.map(drop)
     }
 
+    /// Whether an object is here.
+    pub(super) async fn has(&self, tree: &TreeId) -> Result<bool, WorkspaceError> {
+        Ok(self.command("cat-file").arguments(["-e", tree.as_str()]).run().await?.code == 0)
+    }
+
     /// The tree of a commit. A commit is empty when its tree is its parent's.
     ///
     /// # Errors

@@ -34,6 +34,10 @@ pub enum WorkspaceError {
     PushRefused { url: String, branch: String, detail: String },
     #[error("the tree has a git repository inside it, at {path}: it can't be taken in, remove it")]
     NestedRepository { path: RepoPath },
+    #[error("{path} is {what}, which can't be taken in: remove it")]
+    Foreign { path: RepoPath, what: &'static str },
+    #[error("what the tree holds can't be taken in: {why}")]
+    Unacceptable { why: String },
     #[error("{what} is larger than {limit} bytes")]
     TooLarge { what: String, limit: usize },
     #[error("git {command} took longer than {} s and was stopped", deadline.as_secs())]

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::WorkspaceError;
 use super::remote::Remote;
 use crate::process::{self, Ending, Invocation, Streams};
+use crate::sandbox::{Sandbox, View};
 
 /// How much of an answer is read into memory: a listing of some 500,000 files.
 const OUTPUT_LIMIT: usize = 64 * 1024 * 1024;
@@ -83,18 +84,20 @@ struct Installation {
     search_path: OsString,
     home: PathBuf,
     deadlines: Deadlines,
+    sandbox: Sandbox,
 }
 
 impl Git {
     /// `executable` is an absolute path, `search_path` is where git finds what it starts itself, and `home` a directory
-    /// of our own with nothing in it.
+    /// of our own with nothing in it. `sandbox` is where git looks at trees that others wrote.
     #[must_use]
-    pub fn new(executable: PathBuf, search_path: &OsStr, home: &Path, deadlines: Deadlines) -> Self {
+    pub fn new(executable: PathBuf, search_path: &OsStr, home: &Path, deadlines: Deadlines, sandbox: &Sandbox) -> Self {
         Self(Arc::new(Installation {
             executable,
             search_path: search_path.to_owned(),
             home: home.to_owned(),
             deadlines,
+            sandbox: sandbox.clone(),
         }))
     }
 
@@ -111,6 +114,7 @@ impl Git {
             input: Vec::new(),
             deadline: self.0.deadlines.local,
             output_limit: OUTPUT_LIMIT,
+            view: None,
         }
     }
 
@@ -134,6 +138,8 @@ pub(super) struct Command<'a> {
     input: Vec<u8>,
     deadline: Duration,
     output_limit: usize,
+    /// What it sees, when it runs in the sandbox.
+    view: Option<View>,
 }
 
 /// What a command answered that ran to its end.
@@ -172,9 +178,10 @@ impl Command<'_> {
         self
     }
 
-    /// Works on `tree` through `index`, both outside the repository's directory.
-    pub(super) fn work_tree(self, tree: &Path, index: &Path) -> Self {
-        self.variable("GIT_WORK_TREE", tree).variable("GIT_INDEX_FILE", index)
+    /// Runs in the sandbox, where it sees no more than this.
+    pub(super) fn confined(mut self, view: View) -> Self {
+        self.view = Some(view);
+        self
     }
 
     /// Lets the command read from the repository in a local directory.
@@ -218,6 +225,7 @@ impl Command<'_> {
             input,
             deadline,
             output_limit,
+            view,
         } = self;
         let invocation = Invocation {
             program: installation.executable.clone(),
@@ -229,6 +237,10 @@ impl Command<'_> {
             output_limit,
             streams: Streams::Apart,
             log: None,
+        };
+        let invocation = match view {
+            Some(view) => installation.sandbox.confine(invocation, &view),
+            None => invocation,
         };
         // A caller that no longer wants the command drops the future, which kills it.
         let finished = process::run(invocation, &CancellationToken::new()).await?;

@@ -1,19 +1,24 @@
 //! What a work tree holds, as a tree of git.
 //!
-//! A directory in, the name of a tree out: nothing else of the workspace is known here, so that the whole of it can
-//! move into a sandbox. The directory is not trusted. Its own `.git` is never opened; any other is refused before git
-//! looks at the files, since git would run the filters that a nested repository configures (`git add` asks a submodule
-//! for its status).
+//! The directory is not trusted, and git looks at it in the sandbox. Its own `.git` is never opened; any other is
+//! refused before git looks at the files, since git would run the filters that a nested repository configures (`git
+//! add` asks a submodule for its status). What git would pass over in silence, or read without end, is refused too.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use super::cache::Cache;
 use super::error::WorkspaceError;
-use super::git::Git;
 use super::object::TreeId;
 use super::path::RepoPath;
+use super::staging::{Files, Staging};
+
+/// No file that is taken in is larger, in bytes. The gate allows far less; this keeps git from reading it at all.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// Which files are taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,48 +29,36 @@ pub(super) enum Scope {
     Tracked,
 }
 
-/// Writes what `tree` holds into the repository at `git_dir`, by way of the index at `index`, which stays as the memory
-/// of what was seen.
+/// Writes what the tree holds into its staging area, through the index that is the memory of what was seen.
 ///
 /// # Errors
-/// [`WorkspaceError::NestedRepository`] when there is a `.git`, in any spelling, where git might look into it.
-pub(super) async fn harvest(
-    git: &Git,
-    git_dir: &Path,
-    tree: &Path,
-    index: &Path,
-    scope: Scope,
-) -> Result<TreeId, WorkspaceError> {
-    refuse_nested_repositories(git, git_dir, tree, index).await?;
-    let scope = match scope {
+/// [`WorkspaceError::NestedRepository`] when there is a `.git`, in any spelling, where git might look into it;
+/// [`WorkspaceError::Foreign`] when there is what is no file, link or directory.
+pub(super) async fn harvest(cache: &Cache, staging: &Staging, scope: Scope) -> Result<TreeId, WorkspaceError> {
+    refuse_what_is_foreign(cache, staging, scope).await?;
+    let all = match scope {
         Scope::All => "--all",
         Scope::Tracked => "--update",
     };
-    git.in_repository(git_dir, "add").work_tree(tree, index).argument(scope).output().await?;
-    let name = git.in_repository(git_dir, "write-tree").variable("GIT_INDEX_FILE", index).word().await?;
+    staging.command(cache, "add", Files::Read).argument(all).output().await?;
+    let name = staging.command(cache, "write-tree", Files::Read).word().await?;
     name.parse().map_err(|_| WorkspaceError::UnexpectedAnswer { command: "write-tree", answer: name })
 }
 
 /// Ignored directories may hold repositories, as those of package managers do: git passes over them without a look. One
 /// that has a tracked file in it does not count as ignored.
-async fn refuse_nested_repositories(
-    git: &Git,
-    git_dir: &Path,
-    tree: &Path,
-    index: &Path,
-) -> Result<(), WorkspaceError> {
-    let root = tree.to_owned();
-    let nested = tokio::task::spawn_blocking(move || nested_repositories(&root)).await.map_err(|source| {
-        WorkspaceError::Io { action: "look through", path: tree.to_owned(), source: source.into() }
+async fn refuse_what_is_foreign(cache: &Cache, staging: &Staging, scope: Scope) -> Result<(), WorkspaceError> {
+    let root = staging.files.clone();
+    let found = tokio::task::spawn_blocking(move || look_through(&root, scope)).await.map_err(|source| {
+        WorkspaceError::Io { action: "look through", path: staging.files.clone(), source: source.into() }
     })??;
-    if nested.is_empty() {
+    if found.is_empty() {
         return Ok(());
     }
     // Without the `./` a name could begin with pathspec magic.
-    let asked: Vec<Vec<u8>> = nested.iter().map(|entry| [b"./", entry.directory.as_bytes()].concat()).collect();
-    let answer = git
-        .in_repository(git_dir, "check-ignore")
-        .work_tree(tree, index)
+    let asked: Vec<Vec<u8>> = found.iter().map(|entry| [b"./", entry.asked.as_bytes()].concat()).collect();
+    let answer = staging
+        .command(cache, "check-ignore", Files::Read)
         .arguments(["-z", "--stdin"])
         .input(asked.join(&b'\0'))
         .run()
@@ -73,27 +66,31 @@ async fn refuse_nested_repositories(
     // 1 says that none is ignored, 128 that one is below a submodule.
     let ignored: BTreeSet<&[u8]> =
         if answer.code == 0 { answer.output.split(|&byte| byte == 0).collect() } else { BTreeSet::new() };
-    match nested.into_iter().zip(asked).find(|(_, asked)| !ignored.contains(asked.as_slice())) {
-        Some((entry, _)) => Err(WorkspaceError::NestedRepository { path: entry.path }),
+    match found.into_iter().zip(asked).find(|(_, asked)| !ignored.contains(asked.as_slice())) {
+        Some((Foreign { path, what: None, .. }, _)) => Err(WorkspaceError::NestedRepository { path }),
+        Some((Foreign { path, what: Some(what), .. }, _)) => Err(WorkspaceError::Foreign { path, what }),
         None => Ok(()),
     }
 }
 
-/// A `.git` below the root.
+/// What does not belong into a tree that is taken in.
 #[derive(Debug)]
-struct Nested {
+struct Foreign {
     path: RepoPath,
-    directory: RepoPath,
+    /// What git is asked about: whether it is ignored.
+    asked: RepoPath,
+    /// What it is; a `.git` when nothing is said.
+    what: Option<&'static str>,
 }
 
-/// Everything under `root` that git or a file system might take for a `.git`, but for the `.git` of the root itself.
-/// Links are not followed.
-fn nested_repositories(root: &Path) -> Result<Vec<Nested>, WorkspaceError> {
+/// Everything under `root` that git or a file system might take for a `.git`, but for the `.git` of the root itself;
+/// and, where new files are taken in, whatever is no ordinary file. Links are not followed.
+fn look_through(root: &Path, scope: Scope) -> Result<Vec<Foreign>, WorkspaceError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| WorkspaceError::Io { action: "look through", path, source }
     };
-    let mut nested = Vec::new();
+    let mut found = Vec::new();
     let mut waiting = vec![PathBuf::new()];
     while let Some(directory) = waiting.pop() {
         let here = root.join(&directory);
@@ -107,14 +104,38 @@ fn nested_repositories(root: &Path) -> Result<Vec<Nested>, WorkspaceError> {
                 }
                 // At the root there is no directory to be ignored: the entry itself is what git is asked about.
                 let asked = if directory.as_os_str().is_empty() { &path } else { &directory };
-                nested.push(Nested { directory: repo_path(asked), path: repo_path(&path) });
-            } else if entry.file_type().map_err(failed(&here))?.is_dir() {
+                found.push(Foreign { asked: repo_path(asked), path: repo_path(&path), what: None });
+                continue;
+            }
+            let metadata = entry.metadata().map_err(failed(&here))?;
+            if metadata.is_dir() {
                 waiting.push(path);
+            } else if let Some(what) = Some(&metadata).filter(|_| scope == Scope::All).and_then(no_ordinary_file) {
+                found.push(Foreign { asked: repo_path(&path), path: repo_path(&path), what: Some(what) });
             }
         }
     }
-    nested.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(nested)
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(found)
+}
+
+fn no_ordinary_file(metadata: &Metadata) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    if kind.is_symlink() {
+        None
+    } else if kind.is_fifo() {
+        Some("a named pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else if kind.is_block_device() || kind.is_char_device() {
+        Some("a device")
+    } else if metadata.nlink() > 1 {
+        Some("a file with a second name (a hard link)")
+    } else if metadata.len() > LARGEST_FILE {
+        Some("a file of more than 64 MiB")
+    } else {
+        None
+    }
 }
 
 fn repo_path(path: &Path) -> RepoPath {

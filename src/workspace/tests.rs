@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::process::{self, Ending, Invocation, Streams};
+use crate::sandbox::Sandbox;
 
 /// A repository at a forge, and a worker's data directory.
 struct World {
@@ -35,7 +36,7 @@ impl World {
         let directory = TempDir::with_prefix("workspace").unwrap();
         let home = directory.path().join("home");
         fs::create_dir(&home).unwrap();
-        let git = Git::new(git_executable(), &search_path(), &home, deadlines);
+        let git = Git::new(git_executable(), &search_path(), &home, deadlines, &Sandbox::none());
         let caches = Caches::new(git.clone(), &directory.path().join("data"));
         let world = Self { directory, git, caches };
         run_git(world.path(), ["init", "--quiet", "--bare", "--initial-branch=trunk", "forge/o/r.git"]).await;

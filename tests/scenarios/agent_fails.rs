@@ -1,6 +1,5 @@
 //! An agent or a model that does not do what it should: each way is told apart, and none is taken for success.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -8,6 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::world::World;
 use crate::world::ollama::{NOBODY, Ollama};
+use crate::world::program::commands_with;
 
 async fn check_retried(mut world: World, issue: u64, reason: &str) {
     world.set("queue", json!({ "retry_delays_seconds": [30, 60, 120] }));
@@ -44,17 +44,15 @@ async fn an_agent_that_crashes_is_told_with_its_last_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_hangs_is_killed_with_all_it_started() {
     let mut world = World::new().await;
-    let pids = world.path().join("pids");
-    let script =
-        format!("sleep 600 & echo $! >> {0}; setsid sleep 600 & echo $! >> {0}; echo $$ >> {0}; wait", pids.display());
-    world.agent(&script);
+    let sleeper = sleeper(&world);
+    world.agent(&format!("'{sleeper}' 600 & setsid '{sleeper}' 600 & wait"));
     world.set("agent", json!({ "call_timeout_seconds": 2, "model_timeout_seconds": 1 }));
     let issue = world.task("Add a greeting", "").await;
     let began = Instant::now();
     let ran = world.work().await;
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    check_dead(&pids, 3);
+    assert_eq!(commands_with(&sleeper), Vec::<String>::new());
     assert!(world.comments(issue).await[0].contains("time"), "{:?}", world.comments(issue).await);
     world.finish();
 }
@@ -62,26 +60,24 @@ async fn an_agent_that_hangs_is_killed_with_all_it_started() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_ended_is_not_waited_for_because_something_holds_its_output() {
     let mut world = World::new().await;
-    let pids = world.path().join("pids");
+    let sleeper = sleeper(&world);
     let edit = "echo test > greeting_test.txt; echo hello > greeting.txt";
-    world.agent(&format!("setsid sleep 600 & echo $! > {}; {edit}", pids.display()));
+    world.agent(&format!("setsid '{sleeper}' 600 & {edit}"));
     world.task("Add a greeting", "").await;
     let began = Instant::now();
     let ran = world.work().await;
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(world.pull_requests().await.len(), 1);
-    check_dead(&pids, 1);
+    assert_eq!(commands_with(&sleeper), Vec::<String>::new());
     world.finish();
 }
 
-fn check_dead(pids: &Path, number: usize) {
-    let pids = std::fs::read_to_string(pids).unwrap();
-    assert_eq!(pids.lines().count(), number);
-    for pid in pids.lines() {
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        assert!(!state.contains("sleep") && !state.contains("agent.sh"), "{pid} is alive: {state}");
-    }
+/// A program that is found by its name in the process table.
+fn sleeper(world: &World) -> String {
+    let sleeper = world.stage().join("sleeper");
+    std::os::unix::fs::symlink("/bin/sleep", &sleeper).unwrap();
+    sleeper.to_string_lossy().into_owned()
 }
 
 /// The worker asks before it takes a message, so a model that is down costs no delivery.

@@ -119,7 +119,7 @@ async fn no_tests_are_asked_for_what_does_not_build() {
     let mut world = World::without_repository().await;
     let toml = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\nbuild = \"test ! -e broken\"\n";
     world.forge.repository("owner/repo", "main", &[(".codingworker.toml", toml)]);
-    let prompts = world.path().join("prompts");
+    let prompts = world.stage().join("prompts");
     world.agent(&format!("cat \"$1\" >> {}; echo x >> broken", prompts.display()));
     world.task("Break it", "").await;
     assert_eq!(world.work().await.code, Some(1));

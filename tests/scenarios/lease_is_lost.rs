@@ -29,25 +29,14 @@ async fn the_lease_is_renewed_at_the_start_before_the_push_and_before_the_pull_r
 async fn a_run_whose_lease_is_lost_publishes_nothing_and_says_nothing() {
     let mut world = World::new().await;
     let recorder = Recorder::before(&world.queue.url).await;
-    let signs = tempfile::tempdir().unwrap();
-    let (begun, go) = (signs.path().join("begun"), signs.path().join("go"));
-    world.agent(&format!(
-        "touch '{}'; until [ -e '{}' ]; do sleep 0.02; done; test -e hello.txt && echo x > hello_test.txt || echo x > hello.txt",
-        begun.display(),
-        go.display()
-    ));
+    let agent = world.held_agent(1);
     let issue = world.task("Add a greeting", "").await;
     world.set("queue", json!({ "endpoint_url": recorder.url }));
 
     let meanwhile = async {
-        let seen = async {
-            while !begun.exists() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), seen).await.expect("the agent is not called");
+        agent.wait_until_it_stops().await;
         recorder.lose_leases();
-        std::fs::write(&go, "").unwrap();
+        agent.go_on();
         world.comments(issue).await
     };
     let (ran, before) = tokio::join!(world.work(), meanwhile);

@@ -12,6 +12,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A world with an agent and a check that both stop in the given call; 0 is never.
 async fn world(agent_stops_at: usize, check_stops_at: usize) -> (World, Program, Program) {
     let mut world = World::without_repository().await;
+    world.without_sandbox();
     let agent = world.held_agent(agent_stops_at);
     let check = Program::new(&world, "check", check_stops_at, "test ! -e broken");
     let nothing = "build = \"\"\nformat = \"\"\nlint = \"\"\nsetup = \"\"\n";
@@ -72,6 +73,24 @@ async fn a_check_after_the_work_is_run_again_and_the_work_is_not() {
 }
 
 /// Another worker process would kill them; this one is refused before it looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_in_a_sandbox_dies_with_the_worker() {
+    let (mut world, agent, check) = world(1, 0).await;
+    world.set("sandbox", serde_json::json!({ "require": "full" }));
+    let issue = world.task("Add a greeting", "").await;
+    kill_in(&world, &agent).await;
+    let dead = async {
+        while !agent.living().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, dead).await.expect("the worker is dead, and the agent is not");
+    agent.go_on();
+    is_done_after_one_more(&world, issue).await;
+    assert_eq!(check.living(), Vec::<String>::new());
+    world.finish();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_worker_on_the_directory_leaves_the_first_ones_programs_alone() {
     let (world, agent, _) = world(1, 0).await;

@@ -15,7 +15,7 @@ const LARGEST: u64 = 150 * 1024;
 async fn three_gigabytes_of_output_cost_a_worker_no_more_than_any_other() {
     let mut world = World::new().await;
     let edit = "test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt";
-    let peaks = world.path().join("peaks");
+    let peaks = world.stage().join("peaks");
     // The worker is the agent's parent, and its peak so far stands in the process table.
     world.agent(&format!(
         "test -e hello.txt || yes 'an agent that talks to itself' | head -c {FLOOD}; grep VmHWM /proc/$PPID/status >> '{}'; {edit}",

@@ -10,26 +10,16 @@ use crate::world::{TOKEN, World};
 async fn call_off(method: reqwest::Method, path: &str, body: Value) -> (World, u64) {
     let mut world = World::new().await;
     world.set("github", json!({ "watch_seconds": 1 }));
-    let signs = tempfile::tempdir().unwrap();
-    let begun = signs.path().join("begun");
-    world.agent(&format!("echo $$ > '{}'; exec sleep 600", begun.display()));
+    let agent = world.held_agent(1);
     let issue = world.task("Add a greeting", "").await;
     let meanwhile = async {
-        let agent = async {
-            loop {
-                match std::fs::read_to_string(&begun) {
-                    Ok(pid) if pid.ends_with('\n') => return pid.trim().to_owned(),
-                    Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
-            }
-        };
-        let agent = tokio::time::timeout(Duration::from_secs(60), agent).await.expect("the agent is not called");
+        agent.wait_until_it_stops().await;
+        assert!(!agent.living().is_empty(), "it is not seen, so its end is not either");
         world.forge.ask(method, &format!("/repos/owner/repo/issues/{issue}{path}"), body).await;
-        agent
     };
-    let (ran, agent) = tokio::join!(world.work(), meanwhile);
+    let (ran, ()) = tokio::join!(world.work(), meanwhile);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(!std::path::Path::new("/proc").join(&agent).exists(), "the agent lives on as {agent}");
+    assert_eq!(agent.living(), Vec::<String>::new());
     assert_eq!(world.pull_requests().await.len(), 0);
     assert_eq!(world.queue.counts().await, (0, 0, 0), "the message is deleted");
     (world, issue)

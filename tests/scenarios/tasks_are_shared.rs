@@ -14,7 +14,7 @@ const TASKS: u64 = 6;
 
 /// An agent that notes each call's beginning and end, and takes its time in between.
 fn noting_agent(world: &mut World) -> PathBuf {
-    let calls = world.path().join("calls");
+    let calls = world.stage().join("calls");
     let script = format!(
         "echo begin >> '{calls}'; sleep 0.5; echo end >> '{calls}'\n\
          test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt",

@@ -71,9 +71,12 @@ impl World {
         let forge = Forge::start(directory.path()).await;
         let queue = Queue::start(directory.path()).await;
         let data_dir = directory.path().join("worker");
+        let stage = directory.path().join("stage");
+        std::fs::create_dir(&stage).unwrap();
         let settings = toml::Table::try_from(json!({
             "repositories": ["owner/repo"],
             "data_dir": data_dir,
+            "sandbox": { "writable": [stage] },
             "queue": { "endpoint_url": queue.url, "retry_delays_seconds": [0] },
             "github": { "api_url": forge.url, "git_url": forge.url, "timeout_seconds": 3 },
         }));
@@ -84,7 +87,7 @@ impl World {
 
     /// Lets a shell script be the agent: it runs in the tree, with the prompt's file as `$1`.
     pub fn agent(&mut self, script: &str) {
-        let path = self.directory.path().join("agent.sh");
+        let path = self.stage().join("agent.sh");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         self.set("agent", json!({ "kind": "command", "command": [path, "{prompt_file}"], "models": ["scripted"] }));
@@ -152,11 +155,14 @@ impl World {
         let data_dir = Path::new(settings["data_dir"].as_str().unwrap());
         let file = self.directory.path().join(data_dir.file_name().unwrap()).with_extension("toml");
         std::fs::write(&file, toml::to_string(settings).unwrap()).unwrap();
+        let walls = settings.get("sandbox").and_then(|sandbox| sandbox.get("require")).and_then(toml::Value::as_str);
+        let agreed = (arguments.first() == Some(&"worker") && walls == Some("none")).then_some("--unsafe");
         let mut command = Command::new(env!("CARGO_BIN_EXE_codingworker"));
         command
             .arg("--config")
             .arg(&file)
             .args(arguments)
+            .args(agreed)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", self.directory.path())
@@ -201,6 +207,16 @@ impl World {
 
     pub fn data_dir(&self) -> PathBuf {
         self.directory.path().join("worker")
+    }
+
+    /// A directory that agents and checks may write too, for what they tell the scenario.
+    pub fn stage(&self) -> PathBuf {
+        self.directory.path().join("stage")
+    }
+
+    /// Takes the walls away, for what must hold without them too.
+    pub fn without_sandbox(&mut self) {
+        self.set("sandbox", json!({ "require": "none" }));
     }
 
     pub fn path(&self) -> &Path {

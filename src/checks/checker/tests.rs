@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::{Baseline, Origin, Plan, RepositoryFile, Standing, toolchain_environment};
+use super::super::{Baseline, Origin, Plan, RepositoryFile, Standing, Toolchains};
 use super::*;
 
 struct Project {
@@ -16,20 +16,12 @@ impl Project {
     fn new(files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let search_path = inherited("PATH").expect("a PATH to find tools on");
-        let home = directory.path().join("home");
-        for made in ["tree", "home", "tmp"] {
-            std::fs::create_dir(directory.path().join(made)).unwrap();
-        }
-        let mut environment = vec![
-            ("PATH".into(), search_path.clone()),
-            ("HOME".into(), home.into()),
-            ("TMPDIR".into(), directory.path().join("tmp").into()),
-            ("LC_ALL".into(), "C.UTF-8".into()),
-        ];
+        std::fs::create_dir(directory.path().join("tree")).unwrap();
         let user_home = inherited("HOME").map(PathBuf::from).unwrap_or_default();
-        environment.extend(toolchain_environment(&user_home, inherited));
         let settings = CheckSettings { fix_ups: 3, timeout: Duration::from_secs(120), output_limit: 1 << 20 };
-        let project = Self { checker: Checker::new(&settings, environment), directory, search_path };
+        let toolchains = Toolchains::find(&user_home, inherited);
+        let checker = Checker::new(&settings, &search_path, toolchains, &Sandbox::none());
+        let project = Self { checker, directory, search_path };
         project.write(files);
         project
     }
@@ -56,8 +48,14 @@ impl Project {
     }
 
     async fn run(&self, check: &Check) -> Ran {
-        let log = self.directory.path().join("log");
-        self.checker.run(check, &self.tree(), &log, &CancellationToken::new()).await.unwrap()
+        self.run_until(check, &CancellationToken::new()).await.unwrap()
+    }
+
+    async fn run_until(&self, check: &Check, stop: &CancellationToken) -> Result<Ran, CheckError> {
+        let [tree, scratch, cache, log] =
+            ["tree", "scratch", "cache", "log"].map(|name| self.directory.path().join(name));
+        let site = Site { tree: &tree, scratch: &scratch, cache: &cache, log: &log };
+        self.checker.run(check, site, stop).await
     }
 
     async fn shell(&self, command: &str) -> Ran {
@@ -95,7 +93,7 @@ fn inherited(name: &str) -> Option<OsString> {
 }
 
 fn shell(command: &str, timeout: Duration) -> Check {
-    Check { kind: Kind::Test, command: command.to_owned(), timeout, origin: Origin::RepositoryFile }
+    Check { kind: Kind::Test, command: command.to_owned(), timeout, origin: Origin::RepositoryFile, network: false }
 }
 
 fn new(failures: &[&str]) -> Standing {
@@ -232,7 +230,7 @@ async fn a_tool_that_is_not_there_is_named() {
 async fn a_check_sees_the_environment_it_is_given_and_no_other() {
     let project = Project::new(&[]);
     let ran = project.shell("env").await;
-    let home = project.directory.path().join("home");
+    let home = project.directory.path().join("scratch/home");
     let names: BTreeSet<&str> = ran.output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     assert!(names.contains("PATH") && names.contains("NO_COLOR"), "{}", ran.output);
     assert!(ran.output.contains(&format!("HOME={}\n", home.display())), "{}", ran.output);
@@ -249,9 +247,7 @@ async fn a_check_that_takes_too_long_is_timed_out_and_a_stopped_one_has_no_resul
 
     let stop = CancellationToken::new();
     stop.cancel();
-    let log = project.directory.path().join("log");
-    let check = shell("sleep 600", Duration::from_secs(600));
-    let stopped = project.checker.run(&check, &project.tree(), &log, &stop).await;
+    let stopped = project.run_until(&shell("sleep 600", Duration::from_secs(600)), &stop).await;
     assert!(matches!(stopped, Err(CheckError::Stopped { .. })), "{stopped:?}");
     assert!(began.elapsed() < Duration::from_secs(60));
 }

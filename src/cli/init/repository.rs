@@ -208,7 +208,8 @@ mod tests {
     fn a_command_stays_on_its_line_whatever_it_holds() {
         let command = "echo \"a\\b\"\nfoo = 'bar'\t\u{7f}\u{1}日本".to_owned();
         let origin = Origin::Detected(ProjectType::Make);
-        let check = Check { kind: Kind::Lint, command: command.clone(), timeout: CHECK_TIMEOUT, origin };
+        let check =
+            Check { kind: Kind::Lint, command: command.clone(), timeout: CHECK_TIMEOUT, origin, network: false };
         let text = checks_file(&Plan { checks: vec![check], tests_pass: true });
         assert_eq!(RepositoryFile::parse(text.as_bytes()).unwrap(), RepositoryFile::default());
         let parsed: toml::Table = toml::from_str(&format!("lint = {}", value(&[&command]))).unwrap();

@@ -182,8 +182,8 @@ async fn a_nested_repository_is_refused_before_its_filters_run() {
     let index = world.path().join("control.index");
     for content in ["3", "44"] {
         write(&nested, b"f", content);
-        let command =
-            world.git.in_repository(workspace.cache().directory(), "add").work_tree(workspace.agent_tree(), &index);
+        let command = world.git.in_repository(workspace.cache().directory(), "add");
+        let command = command.variable("GIT_WORK_TREE", workspace.agent_tree()).variable("GIT_INDEX_FILE", &index);
         command.argument("--all").output().await.unwrap();
     }
     assert!(fired.exists(), "the attack works on git alone");

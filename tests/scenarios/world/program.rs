@@ -15,15 +15,16 @@ pub struct Program {
 
 impl Program {
     pub fn new(world: &World, name: &'static str, stops_at: usize, then: &str) -> Self {
-        let program = Self { directory: world.path().to_path_buf(), name };
-        let [calls, pids, begun, go] = ["calls", "pids", "begun", "go"].map(|file| program.file(file));
+        let program = Self { directory: world.stage(), name };
+        let [calls, begun, go, sleep] = ["calls", "begun", "go", "sleep"].map(|file| program.file(file));
+        // By this name it is found in the process table, from outside a sandbox too.
+        std::os::unix::fs::symlink("/bin/sleep", &sleep).unwrap();
         let script = format!(
-            "setsid sleep 600 &\n\
-             printf '%s\\n' $$ $! >> '{pids}'\n\
+            "setsid '{sleep}' 600 &\n\
              echo call >> '{calls}'\n\
              if [ $(wc -l < '{calls}') = {stops_at} ]; then touch '{begun}'; until [ -e '{go}' ]; do sleep 0.02; done; fi\n\
              {then}\n",
-            pids = pids.display(),
+            sleep = sleep.display(),
             calls = calls.display(),
             begun = begun.display(),
             go = go.display(),
@@ -54,13 +55,18 @@ impl Program {
         tokio::time::timeout(DEADLINE, begun).await.expect("the program is not called");
     }
 
+    /// The command lines of the program, of what it left and of what holds them.
     pub fn living(&self) -> Vec<String> {
-        let lives = |pid: &String| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit_once(')').is_some_and(|(_, fields)| !fields.trim_start().starts_with('Z'))
-        };
-        lines(&self.file("pids")).into_iter().filter(lives).collect()
+        commands_with(&self.file("").to_string_lossy())
     }
+}
+
+/// The command lines in the process table that have `text` in them.
+pub fn commands_with(text: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains(text)).collect()
 }
 
 fn lines(file: &Path) -> Vec<String> {

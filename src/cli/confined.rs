@@ -1,0 +1,19 @@
+//! `codingworker confined`: this program's part inside a sandbox. Nobody calls it by hand.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::sandbox::inside;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// What is to be done, as the worker wrote it
+    orders: String,
+    /// The program to run, with its arguments
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    inside::run(&arguments.orders, &arguments.command)
+}

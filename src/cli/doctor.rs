@@ -1,0 +1,103 @@
+//! `codingworker doctor`: whether a worker could start here, and what its sandbox holds.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::output;
+use crate::agent::Agent;
+use crate::config::{AgentKind, Config};
+use crate::process;
+use crate::sandbox::{Limits, Sandbox};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that a worker needs.
+#[derive(Serialize)]
+struct Finding {
+    what: String,
+    good: bool,
+    detail: String,
+}
+
+pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+    std::fs::create_dir_all(&config.data_dir)?;
+    let sandbox =
+        Sandbox::find(&config.sandbox, &config.data_dir, &config.agent.model_endpoint, &config.environment).await?;
+    let standing = sandbox.standing();
+    let mut findings = vec![
+        executable("git", "git", &config),
+        executable("agent", agent_program(&config), &config),
+        model(&config).await,
+        Finding {
+            what: "sandbox".to_owned(),
+            good: standing.level >= config.sandbox.require,
+            detail: format!("{} (required: {}) {}", standing.level, config.sandbox.require, standing.why)
+                .trim()
+                .to_owned(),
+        },
+    ];
+    let walls = standing.walls.iter().map(|(wall, held)| Finding {
+        what: "  wall".to_owned(),
+        good: *held,
+        detail: wall.to_string(),
+    });
+    findings.extend(walls);
+    findings.extend(limits(&config.sandbox.limits, !standing.walls.is_empty()));
+    if arguments.json {
+        output::json(&findings)?;
+    } else {
+        for Finding { what, good, detail } in &findings {
+            output::line(format!("{} {what:<9} {detail}", if *good { "ok " } else { "NOT" }))?;
+        }
+    }
+    Ok(if findings.iter().all(|finding| finding.good) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn executable(what: &str, name: &str, config: &Config) -> Finding {
+    let found = process::find_executable(name, config.environment.search_path());
+    let detail = match &found {
+        Some(path) => path.display().to_string(),
+        None => format!("{name} was not found on the PATH: install it"),
+    };
+    Finding { what: what.to_owned(), good: found.is_some(), detail }
+}
+
+fn agent_program(config: &Config) -> &str {
+    match &config.agent.kind {
+        AgentKind::Aider(aider) => &aider.executable,
+        AgentKind::Command(command) => command.argv.first().map_or("", String::as_str),
+    }
+}
+
+async fn model(config: &Config) -> Finding {
+    let agent = Agent::new(&config.agent, config.environment.search_path(), &Sandbox::none());
+    let answer = agent.check_model().await;
+    let detail = match &answer {
+        Ok(()) => config.agent.models.join(", "),
+        Err(problem) => problem.to_string(),
+    };
+    Finding { what: "model".to_owned(), good: answer.is_ok(), detail }
+}
+
+/// Without walls there is nobody to hold a program to them.
+fn limits(limits: &Limits, held: bool) -> [Finding; 4] {
+    let Limits { processes, memory, file_size, temporary, .. } = limits;
+    let finding = |limit: &str, value: &dyn Display| Finding {
+        what: "  limit".to_owned(),
+        good: held,
+        detail: format!("{limit}: {value}{}", if held { "" } else { ", which nothing holds here" }),
+    };
+    [
+        finding("processes", processes),
+        finding("memory in MiB", &(memory >> 20)),
+        finding("one file in MiB", &(file_size >> 20)),
+        finding("temporary files in MiB", &(temporary >> 20)),
+    ]
+}

@@ -1,0 +1,115 @@
+//! Linux: the walls that bubblewrap builds around one program.
+//!
+//! Everything is new inside: the root, the processes, the network, the user's identity. Paths keep their names, so what the program prints
+//! and what it was told mean the same on both sides.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::inside::probe::Canaries;
+use super::inside::{Act, Forward, Orders, SUBCOMMAND};
+use super::root::Root;
+use super::{Limits, Reach, View};
+use crate::process::Invocation;
+
+/// Where things of the sandbox's own are inside.
+const OWN: &str = "/run/codingworker";
+
+/// The ports inside that lead to the relays. Ollama's own, so that programs which know only that one find it.
+pub(super) const MODEL_PORT: u16 = 11434;
+pub(super) const PROXY_PORT: u16 = 3128;
+
+/// bubblewrap, and what it builds with.
+#[derive(Debug, Clone)]
+pub(super) struct Bubblewrap {
+    pub(super) executable: PathBuf,
+    /// This program, which goes inside too.
+    pub(super) helper: PathBuf,
+    pub(super) root: Root,
+    pub(super) limits: Limits,
+}
+
+/// The relays' sockets outside.
+#[derive(Debug, Clone)]
+pub(super) struct Sockets {
+    pub(super) model: PathBuf,
+    pub(super) proxy: PathBuf,
+}
+
+impl Bubblewrap {
+    /// The invocation with walls around it.
+    pub(super) fn around(&self, invocation: Invocation, view: &View, sockets: &Sockets) -> Invocation {
+        let forward = match view.reach {
+            Reach::Nothing => None,
+            Reach::Model => Some((MODEL_PORT, &sockets.model)),
+            Reach::Internet => Some((PROXY_PORT, &sockets.proxy)),
+        };
+        let helper = Path::new(OWN).join("codingworker");
+        let relay = Path::new(OWN).join("relay");
+        let mut walls = Walls::default();
+        walls.flags(&["--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session"]);
+        walls.pair("--cap-drop", "ALL");
+        walls.pair("--hostname", "sandbox");
+        self.root.build(&mut walls, self.limits.temporary);
+        walls.bind("--ro-bind", &self.helper, &helper);
+        if let Some((_, socket)) = forward {
+            walls.bind("--ro-bind", socket, &relay);
+        }
+        self.root.install(&mut walls, &invocation.program);
+        for path in &view.readable {
+            walls.bind("--ro-bind-try", path, path);
+        }
+        for path in &view.writable {
+            walls.bind("--bind", path, path);
+        }
+        // Last, when every mount has its place.
+        walls.pair("--remount-ro", "/");
+        walls.pair("--remount-ro", "/dev");
+        walls.pair("--chdir", &invocation.directory);
+        let orders = Orders {
+            act: Act::Watch,
+            helper: helper.clone(),
+            writable: view.writable.clone(),
+            limits: self.limits,
+            forwards: forward.map(|(port, _)| Forward { port, socket: relay }).into_iter().collect(),
+        };
+        let orders = orders.to_argument();
+        walls.arguments.extend(["--".into(), helper.into(), SUBCOMMAND.into(), orders, "--".into()]);
+        walls.arguments.push(invocation.program.into());
+        walls.arguments.extend(invocation.arguments);
+        Invocation { program: self.executable.clone(), arguments: walls.arguments, ..invocation }
+    }
+}
+
+/// The program that tries to get out, for an invocation in a sandbox.
+pub(super) fn prober(canaries: Canaries, limits: Limits) -> (PathBuf, Vec<OsString>) {
+    let helper = Path::new(OWN).join("codingworker");
+    let orders = Orders {
+        act: Act::Probe(canaries),
+        helper: helper.clone(),
+        writable: Vec::new(),
+        limits,
+        forwards: Vec::new(),
+    };
+    (helper, vec![SUBCOMMAND.into(), orders.to_argument()])
+}
+
+/// The arguments that build a sandbox, in the order in which it is built.
+#[derive(Debug, Default)]
+pub(super) struct Walls {
+    arguments: Vec<OsString>,
+}
+
+impl Walls {
+    fn flags(&mut self, flags: &[&str]) {
+        self.arguments.extend(flags.iter().map(OsString::from));
+    }
+
+    pub(super) fn pair(&mut self, option: &str, value: impl Into<OsString>) {
+        self.arguments.extend([option.into(), value.into()]);
+    }
+
+    pub(super) fn bind(&mut self, option: &str, outside: &Path, inside: &Path) {
+        self.arguments.extend([option.into(), outside.into(), inside.into()]);
+    }
+}

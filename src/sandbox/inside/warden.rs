@@ -1,0 +1,110 @@
+//! The warden: starts the confined program, and ends it when all that it started use too much together.
+//!
+//! The warden is the sandbox's first program, so with it everything in the sandbox ends, whatever session or parent it has. The confined
+//! program can't signal it: it lies outside the Landlock domain that [`enter`](super::enter) makes.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ExitCode, ExitStatus};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::{Act, Limits, Orders, complain, forward};
+
+/// How often the sandbox is looked over: often enough for a fork bomb.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Processes of the sandbox that are not the program's: bubblewrap's, and the warden.
+const OWN: usize = 2;
+
+pub(super) fn watch(mut orders: Orders, command: &[OsString]) -> io::Result<ExitCode> {
+    close_what_was_inherited()?;
+    for forward in std::mem::take(&mut orders.forwards) {
+        forward::start(forward)?;
+    }
+    orders.act = Act::Enter;
+    let child = spawn(&orders, command)?;
+    let (ended, end) = channel();
+    thread::spawn(move || ended.send(wait(child)));
+    loop {
+        match end.recv_timeout(LOOK) {
+            Ok(status) => return Ok(code(status?)),
+            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the program was lost track of")),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(excess) = excess(&orders) {
+            complain(&format!("killed: {excess}"));
+            return Ok(ExitCode::from(137));
+        }
+    }
+}
+
+/// What the worker was started with beside its three streams is nothing to the program; bubblewrap hands it on.
+fn close_what_was_inherited() -> io::Result<()> {
+    let open: Vec<i32> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|number| *number > 2)
+        .collect();
+    for number in open {
+        // The listing's own is among them, and closed by now.
+        nix::unistd::close(number).ok();
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program inside the sandbox is started from within it")]
+fn spawn(orders: &Orders, command: &[OsString]) -> io::Result<Child> {
+    let told = serde_json::to_string(orders)?;
+    std::process::Command::new(&orders.helper).arg(super::SUBCOMMAND).arg(told).arg("--").args(command).spawn()
+}
+
+fn wait(mut child: Child) -> io::Result<ExitStatus> {
+    child.wait()
+}
+
+fn code(status: ExitStatus) -> ExitCode {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// The limit that is exceeded, in words.
+fn excess(orders: &Orders) -> Option<String> {
+    let Limits { processes, memory, free_space, .. } = orders.limits;
+    let running = running();
+    if running.len() > OWN + usize::try_from(processes).unwrap_or(usize::MAX) {
+        return Some(format!("it ran more than {processes} processes at once"));
+    }
+    // What is shared counts for each that shares it: only when that is too much, the true figure is worth its price.
+    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    let resident = |pid: &u32| second_word(&format!("/proc/{pid}/statm")).unwrap_or(0) * page;
+    if running.iter().map(resident).sum::<u64>() > memory && running.iter().map(proportional).sum::<u64>() > memory {
+        return Some(format!("it used more than {} MiB of memory", memory >> 20));
+    }
+    let full = orders.writable.iter().find(|path| available(path).is_some_and(|free| free < free_space));
+    full.map(|path| format!("less than {} MiB are free on the disk of {}", free_space >> 20, path.display()))
+}
+
+fn running() -> Vec<u32> {
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn second_word(file: &str) -> Option<u64> {
+    fs::read_to_string(file).ok()?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Memory with what is shared divided among those who share it, in bytes.
+fn proportional(pid: &u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+fn available(path: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}

@@ -1,0 +1,138 @@
+//! How much a sandbox holds, found by trying to get out of it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::bubblewrap::{self, Bubblewrap, Sockets};
+use super::inside::probe::{Canaries, Wall};
+use super::{Reach, View};
+use crate::process::{self, Ending, Invocation, Streams};
+
+/// How long the attempts may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+const CONTENT: &str = "this file shows that a sandbox holds\n";
+
+/// What a sandbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing: programs run as the user.
+    None,
+    /// There are walls, and not all of them held.
+    Degraded,
+    /// Every attempt to get out failed.
+    Full,
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    pub level: Level,
+    /// What is lacking, in words; empty when nothing is.
+    pub why: String,
+    pub walls: Vec<(Wall, bool)>,
+}
+
+impl Standing {
+    pub(super) fn none(why: &str) -> Self {
+        Self { level: Level::None, why: why.to_owned(), walls: Vec::new() }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Degraded => "degraded",
+            Self::Full => "full",
+        })
+    }
+}
+
+impl fmt::Display for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reading => "the user's files can't be read",
+            Self::Writing => "the user's files can't be written",
+            Self::Processes => "other processes are not seen",
+            Self::Network => "no network is reached",
+            Self::Sockets => "no abstract socket is reached",
+            Self::Namespaces => "no namespace can be made",
+            Self::Tracing => "no process can be traced",
+            Self::Kernel => "rare kernel interfaces are closed",
+        })
+    }
+}
+
+/// Puts out canaries below `directory`, and sends the probes in.
+pub(super) async fn probe(walls: &Bubblewrap, sockets: &Sockets, directory: &Path) -> io::Result<Standing> {
+    let file = directory.join("canary");
+    std::fs::write(&file, CONTENT)?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let abstract_socket = format!("codingworker-{}-{:016x}", std::process::id(), fastrand::u64(..));
+    let _listening = listen_abstract(&abstract_socket)?;
+    let canaries = Canaries { file: file.clone(), address: listener.local_addr()?, abstract_socket };
+    let (program, arguments) = bubblewrap::prober(canaries, walls.limits);
+    let probe = Invocation {
+        program,
+        arguments,
+        directory: "/".into(),
+        environment: Vec::new(),
+        input: Vec::new(),
+        deadline: DEADLINE,
+        output_limit: 1 << 16,
+        streams: Streams::Apart,
+        log: None,
+    };
+    let view = View { reach: Reach::Nothing, ..View::default() };
+    let probe = walls.around(probe, &view, sockets);
+    let finished = process::run(probe, &CancellationToken::new()).await.map_err(io::Error::other)?;
+    if std::fs::read_to_string(&file)? != CONTENT {
+        return Ok(Standing::none("the sandbox let a file outside be written"));
+    }
+    if finished.ending != Ending::Exited(0) {
+        let said = String::from_utf8_lossy(&finished.errors);
+        let said = said.lines().last().unwrap_or("it said nothing");
+        return Ok(Standing::none(&format!("bubblewrap can't build it here: {said}")));
+    }
+    Ok(judge(serde_json::from_slice(&finished.output).map_err(io::Error::other)?))
+}
+
+fn judge(walls: Vec<(Wall, bool)>) -> Standing {
+    let broken: Vec<String> =
+        walls.iter().filter(|(_, held)| !held).map(|(wall, _)| format!("it does not hold that {wall}")).collect();
+    let level = if broken.is_empty() { Level::Full } else { Level::Degraded };
+    Standing { level, why: broken.join("; "), walls }
+}
+
+#[cfg(target_os = "linux")]
+fn listen_abstract(name: &str) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::linux::net::SocketAddrExt;
+
+    std::os::unix::net::UnixListener::bind_addr(&std::os::unix::net::SocketAddr::from_abstract_name(name)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn listen_abstract(_: &str) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_wall_that_does_not_hold_is_no_full_sandbox() {
+        assert_eq!(judge(vec![(Wall::Reading, true), (Wall::Network, true)]).level, Level::Full);
+        let standing = judge(vec![(Wall::Reading, true), (Wall::Network, false)]);
+        assert_eq!(standing.level, Level::Degraded);
+        assert_eq!(standing.why, "it does not hold that no network is reached");
+        assert!(Level::None < Level::Degraded && Level::Degraded < Level::Full);
+    }
+}

@@ -1,0 +1,134 @@
+//! The relay to the model: calls for inference pass, and nothing else does.
+//!
+//! Ollama's interface can also fetch, copy, make and delete models, for whoever reaches it. An agent has no business there.
+
+use std::io;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use reqwest::Url;
+use tokio::net::UnixListener;
+
+/// The longest request, in bytes: larger than any context window.
+const LARGEST_REQUEST: usize = 64 << 20;
+
+/// What may be asked, by path: Ollama's own interface (its `docs/api.md`), that of `OpenAI` and that of Anthropic, which others speak too.
+const PASSED: &[(Method, &str)] = &[
+    (Method::GET, "/"),
+    (Method::HEAD, "/"),
+    (Method::GET, "/api/version"),
+    (Method::GET, "/api/tags"),
+    (Method::GET, "/api/ps"),
+    (Method::POST, "/api/show"),
+    (Method::POST, "/api/chat"),
+    (Method::POST, "/api/generate"),
+    (Method::POST, "/api/embed"),
+    (Method::POST, "/api/embeddings"),
+    (Method::GET, "/models"),
+    (Method::POST, "/chat/completions"),
+    (Method::POST, "/completions"),
+    (Method::POST, "/embeddings"),
+    (Method::POST, "/responses"),
+    (Method::POST, "/messages"),
+    (Method::POST, "/messages/count_tokens"),
+];
+
+/// Headers that mean something to a model's server.
+const HEADERS: &[&str] =
+    &["accept", "anthropic-beta", "anthropic-version", "authorization", "content-type", "x-api-key"];
+
+#[derive(Debug, Clone)]
+struct Model {
+    client: reqwest::Client,
+    endpoint: Url,
+}
+
+/// Serves until it is dropped.
+pub(super) fn serve(listener: UnixListener, endpoint: &str) -> io::Result<impl Future<Output = ()> + use<>> {
+    let endpoint = Url::parse(endpoint).map_err(io::Error::other)?;
+    // Where a redirect leads is not the endpoint that the user named.
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+    let model = Model { client: client.map_err(io::Error::other)?, endpoint };
+    let routes = axum::Router::new().fallback(relay).with_state(model);
+    Ok(async move {
+        if let Err(error) = axum::serve(listener, routes).await {
+            tracing::error!(%error, "the relay to the model ended");
+        }
+    })
+}
+
+async fn relay(State(model): State<Model>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if !passes(&head.method, path, model.endpoint.path()) {
+        tracing::warn!(method = %head.method, path, "a confined program asked the model's server for something else than inference");
+        return (StatusCode::FORBIDDEN, "this sandbox lets calls for inference pass, and no others\n").into_response();
+    }
+    let Ok(body) = axum::body::to_bytes(body, LARGEST_REQUEST).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let mut url = model.endpoint.clone();
+    url.set_path(path);
+    url.set_query(head.uri.query());
+    let sent = model.client.request(head.method, url).headers(known(&head.headers)).body(body).send().await;
+    match sent {
+        Ok(answer) => {
+            let answer: axum::http::Response<reqwest::Body> = answer.into();
+            let (head, body) = answer.into_parts();
+            let kind = head.headers.get(header::CONTENT_TYPE).cloned();
+            let kind = kind.map(|kind| [(header::CONTENT_TYPE, kind)]);
+            (head.status, kind.into_iter().flatten().collect::<HeaderMap>(), Body::new(body)).into_response()
+        }
+        Err(error) => {
+            (StatusCode::BAD_GATEWAY, format!("the model's server can't be reached: {error}\n")).into_response()
+        }
+    }
+}
+
+/// Paths are compared as they are sent on, so one that could mean another is refused.
+fn passes(method: &Method, path: &str, prefix: &str) -> bool {
+    let path = path.strip_prefix(prefix.trim_end_matches('/')).unwrap_or(path);
+    let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    PASSED.iter().any(|(allowed, exact)| allowed == method && *exact == path)
+}
+
+fn known(headers: &HeaderMap) -> HeaderMap {
+    let known = HEADERS.iter().map(|name| HeaderName::from_static(name));
+    known.filter_map(|name| headers.get(&name).map(|value| (name, value.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inference_passes_and_nothing_else_does() {
+        for (method, path, prefix) in [
+            (Method::POST, "/api/chat", "/"),
+            (Method::GET, "/", "/"),
+            (Method::POST, "/v1/chat/completions", "/"),
+            (Method::POST, "/v1/chat/completions", "/v1"),
+            (Method::POST, "/api/v1/chat/completions", "/api/v1"),
+            (Method::POST, "/v1/messages", "/"),
+        ] {
+            assert!(passes(&method, path, prefix), "{method} {path}");
+        }
+        for (method, path) in [
+            (Method::DELETE, "/api/delete"),
+            (Method::POST, "/api/pull"),
+            (Method::POST, "/api/push"),
+            (Method::POST, "/api/create"),
+            (Method::POST, "/api/copy"),
+            (Method::DELETE, "/api/chat"),
+            (Method::POST, "/api/chat/../delete"),
+            (Method::POST, "//api/chat"),
+            (Method::POST, "/api/%63hat"),
+            (Method::PUT, "/api/blobs/sha256:0"),
+            (Method::POST, "/v1/files"),
+        ] {
+            assert!(!passes(&method, path, "/"), "{method} {path}");
+        }
+    }
+}
