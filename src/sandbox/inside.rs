@@ -1,8 +1,8 @@
 //! The part of this program that runs inside a sandbox, between its walls and the program that is confined.
 //!
-//! Three acts, each a start of this executable in there: the [`Act::Watch`] of a warden, who keeps the limits that no single process can be
-//! held to and carries bytes between the loopback address and the relays' sockets; the [`Act::Enter`] of the confined program, which takes
-//! from itself what the kernel lets a process give up, and then becomes that program; and the [`Act::Probe`], which tries to get out.
+//! Three acts, each a start of this executable in there: the `Watch` of a warden, who keeps the limits that no single process can be
+//! held to and carries bytes between the loopback address and the relays' sockets; the `Enter` of the confined program, which takes
+//! from itself what the kernel lets a process give up, and then becomes that program; and the `Probe`, which tries to get out.
 
 #[cfg(target_os = "linux")]
 mod enter;

@@ -12,12 +12,15 @@ use std::process::ExitCode;
 use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope, path_beneath_rules,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 
 use super::{Limits, Orders, seccomp};
 
 /// A process may have several threads, which the kernel counts too.
 const THREADS: u64 = 16;
+
+/// How much the program yields to others, as `nice(1)` counts.
+const NICE: i32 = 10;
 
 /// Written to beside the given paths: the temporary directories of the sandbox, and the devices that swallow or give everything.
 const ALWAYS_WRITABLE: [&str; 8] =
@@ -27,6 +30,8 @@ const ALWAYS_WRITABLE: [&str; 8] =
 pub(super) fn enter(orders: &Orders, command: &[OsString]) -> io::Result<ExitCode> {
     let [program, arguments @ ..] = command else { return Err(io::Error::other("there is no program to run")) };
     limit(&orders.limits)?;
+    // So that the warden has its turn however many of them want theirs.
+    setpriority_process(None, NICE)?;
     landlock(orders).map_err(io::Error::other)?;
     seccomp::apply()?;
     let refused = std::process::Command::new(program).args(arguments).exec();

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::{Act, Limits, Orders, complain, forward};
 
 /// How often the sandbox is looked over: often enough for a fork bomb.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Processes of the sandbox that are not the program's: bubblewrap's, and the warden.
 const OWN: usize = 2;
