@@ -12,6 +12,7 @@
 mod agent_fails;
 mod aider_end_to_end;
 mod attack_on_the_machine;
+mod attack_through_git;
 mod aws_side_is_applied;
 mod aws_side_is_planned;
 mod checks_decide;
