@@ -284,6 +284,14 @@ impl Rooms {
             claimed.task.body = body;
         }
         self.enter(&claimed, Stage::Admit, "the issue is open and labelled").await?;
+        let hidden = report::hidden_characters(&claimed.task);
+        if hidden > 0 {
+            self.note(
+                &claimed,
+                &format!("{hidden} characters of the issue are not shown by GitHub: the agent does not get them"),
+            )?;
+        }
+        self.note(&claimed, &format!("sandbox: {}", self.sandbox.standing().level))?;
         Ok(Admission::Granted(Box::new(Admitted { claimed, branch })))
     }
 

@@ -5,6 +5,7 @@
 
 pub mod cut;
 mod delivery;
+pub mod visible;
 
 use std::fmt;
 use std::num::NonZeroU64;

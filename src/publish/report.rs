@@ -13,6 +13,8 @@ pub struct Report<'a> {
     pub commit: &'a str,
     /// Name and version, such as `aider 0.86.2`.
     pub agent: String,
+    /// The level of the sandbox that it worked in.
+    pub sandbox: String,
     /// The models that worked on it, in the order they came.
     pub models: Vec<String>,
     /// Tokens sent and received, when the agent told.
@@ -79,6 +81,8 @@ pub enum Note {
     NothingToCheck,
     /// The base branch has moved on since the work began.
     BaseMoved,
+    /// The issue has text that GitHub does not show; the agent did not get it.
+    HiddenText,
 }
 
 impl Report<'_> {

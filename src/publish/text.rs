@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+pub use crate::task::visible::plain;
+
 /// GitHub's limit for the body of a comment, an issue or a pull request, in characters.
 pub(super) const LONGEST_BODY: usize = 65_536;
 /// GitHub's limit for a title, in characters.
@@ -18,16 +20,6 @@ static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)(@)([a-z0-9_])|(#)([0-9])|\b(gh-)([0-9])|(https?://)([a-z0-9])|(</?)([a-z])")
         .expect("the pattern is constant")
 });
-static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])?").expect("the pattern is constant")
-});
-
-/// Text without terminal escapes, control characters and characters that reorder or hide what is seen.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    ESCAPE.replace_all(text, "").replace("\r\n", "\n").chars().filter(|&c| is_seen(c)).collect()
-}
-
 /// One line of plain text, for a terminal.
 #[must_use]
 pub fn plain_line(text: &str) -> String {
@@ -86,14 +78,6 @@ pub(super) fn cut(text: &str, limit: usize, mark: &str) -> String {
     }
     let kept = limit.saturating_sub(mark.chars().count());
     text.chars().take(kept).chain(mark.chars()).collect()
-}
-
-/// Whether a character stands for something that a reader sees, or is a line end or a tab.
-fn is_seen(c: char) -> bool {
-    let hidden = matches!(c,
-        '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    matches!(c, '\n' | '\t') || (!c.is_control() && !hidden)
 }
 
 #[cfg(test)]

@@ -86,11 +86,12 @@ fn changed_files(words: &Words, report: &Report<'_>) -> String {
 }
 
 fn run_table(words: &Words, report: &Report<'_>) -> String {
-    let [agent, model, tokens, duration, attempt, calls, base, commit] = words.run_rows;
+    let [agent, model, tokens, sandbox, duration, attempt, calls, base, commit] = words.run_rows;
     let models: Vec<_> = report.models.iter().map(|model| text::inline_code(model)).collect();
     let mut rows = vec![
         (agent, text::line(&report.agent)),
         (model, models.join(", ")),
+        (sandbox, text::line(&report.sandbox)),
         (duration, seconds(report.duration)),
         (attempt, report.attempt.to_string()),
         (

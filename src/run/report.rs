@@ -4,6 +4,8 @@ use super::{Approved, Checked, Prepared, Rooms};
 use crate::checks::{CheckResult, Standing};
 use crate::journal::CheckRecord;
 use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, Report};
+use crate::task::Task;
+use crate::task::visible::visible;
 use crate::workspace::Change;
 
 /// How much of a failed check's output a pull request shows, in bytes.
@@ -15,6 +17,7 @@ pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved) -> Report<'a> {
     let mut models: Vec<String> = progress.reports.iter().map(|report| report.model.clone()).collect();
     models.dedup();
     let nothing_to_check = results.is_empty().then_some(Note::NothingToCheck);
+    let hidden = (hidden_characters(&claimed.task) > 0).then_some(Note::HiddenText);
     let usage = progress.reports.iter().filter_map(|report| report.usage);
     Report {
         task: &claimed.task,
@@ -22,6 +25,7 @@ pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved) -> Report<'a> {
         branch: branch.as_str(),
         commit: progress.commit.as_str(),
         agent: rooms.agent_version.clone(),
+        sandbox: rooms.sandbox.standing().level.to_string(),
         models,
         tokens: usage.fold(None, |sum, usage| {
             let (sent, received) = sum.unwrap_or_default();
@@ -33,8 +37,13 @@ pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved) -> Report<'a> {
         fix_ups: progress.fix_ups,
         checks: results.iter().map(check_line).collect(),
         files: changes.iter().map(file_line).collect(),
-        notes: progress.notes.iter().copied().chain(nothing_to_check).collect(),
+        notes: progress.notes.iter().copied().chain(nothing_to_check).chain(hidden).collect(),
     }
+}
+
+/// How many characters of an issue nobody sees.
+pub(super) fn hidden_characters(task: &Task) -> usize {
+    visible(&task.title).hidden + visible(&task.body).hidden
 }
 
 fn check_line(CheckResult { ran, standing, .. }: &CheckResult) -> CheckLine {

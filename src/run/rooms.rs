@@ -29,6 +29,7 @@ pub struct Rooms {
     pub(super) publisher: Publisher,
     pub(super) checker: Checker,
     pub(super) turns: Turns,
+    pub(super) sandbox: Sandbox,
     /// What a pull request says the change was made by.
     pub(super) agent_version: String,
     _tenancy: Tenancy,
@@ -94,6 +95,7 @@ impl Rooms {
             github,
             checker: Checker::new(&config.checks, search_path, toolchains, &sandbox),
             turns: Turns::default(),
+            sandbox,
             config,
         })
     }

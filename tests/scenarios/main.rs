@@ -11,6 +11,7 @@
 
 mod agent_fails;
 mod aider_end_to_end;
+mod attack_by_text;
 mod attack_on_the_machine;
 mod attack_through_git;
 mod aws_side_is_applied;

@@ -100,7 +100,9 @@ fn checks_file(plan: &Plan) -> String {
         "# How long a check may take that names no time of its own, 1 to 86400. Else as the worker's settings say.\n\
          #: timeout_seconds = {}\n\
          # Whether the agent is asked for tests in a pass of its own; the test check runs either way.\n\
-         #: tests = true\n",
+         #: tests = true\n\
+         # Whether setup may fetch from public addresses. Without it no check has a network.\n\
+         #: setup_network = false\n",
         CHECK_TIMEOUT.as_secs()
     ));
     text

@@ -32,6 +32,7 @@ fn report(task: &Task) -> Report<'_> {
         branch: "codingworker/issue-7",
         commit: "0123456789abcdef0123456789abcdef01234567",
         agent: "aider 0.86.2".to_owned(),
+        sandbox: "full".to_owned(),
         models: vec!["ollama_chat/qwen2.5-coder:1.5b".to_owned()],
         tokens: Some((2100, 300)),
         duration: Duration::from_secs(200),

@@ -15,7 +15,7 @@ pub(super) struct Words {
     pub(super) files: &'static str,
     pub(super) binary: &'static str,
     pub(super) run: &'static str,
-    pub(super) run_rows: [&'static str; 8],
+    pub(super) run_rows: [&'static str; 9],
     pub(super) tokens: &'static str,
     pub(super) calls: &'static str,
     pub(super) responsibility: &'static str,
@@ -34,7 +34,7 @@ impl Words {
                 files: "{count} files",
                 binary: "binary",
                 run: "Run",
-                run_rows: ["agent", "model", "tokens", "time", "attempt", "agent calls", "base", "commit"],
+                run_rows: ["agent", "model", "tokens", "sandbox", "time", "attempt", "agent calls", "base", "commit"],
                 tokens: "{sent} sent, {received} received",
                 calls: "{calls}, {fix_ups} of them to mend a failed check",
                 responsibility: "A person has to review this before it is merged.",
@@ -53,6 +53,7 @@ impl Words {
                     "エージェント",
                     "モデル",
                     "トークン",
+                    "サンドボックス",
                     "所要時間",
                     "試行",
                     "エージェント呼び出し",
@@ -82,8 +83,12 @@ impl Words {
             CheckOutcome::FailedBefore => "⚠️ failed before this change too, in no new way".to_owned(),
             CheckOutcome::TimedOut if japanese => "❌ 時間切れ".to_owned(),
             CheckOutcome::TimedOut => "❌ took too long".to_owned(),
-            CheckOutcome::Offline if japanese => "➖ 実行できません: ネットワークに接続できません".to_owned(),
-            CheckOutcome::Offline => "➖ could not be run: there is no network".to_owned(),
+            CheckOutcome::Offline if japanese => {
+                "➖ 実行できません: ネットワークがありません（`.codingworker.toml` の `setup_network`）".to_owned()
+            }
+            CheckOutcome::Offline => {
+                "➖ could not be run: there is no network (`setup_network` in `.codingworker.toml`)".to_owned()
+            }
             CheckOutcome::NotRun { tool } if japanese => {
                 format!("➖ 実行できません: {} がありません", text::inline_code(tool))
             }
@@ -100,6 +105,12 @@ impl Words {
             }
             (Note::FormatSkipped, Language::Ja) => {
                 "フォーマッターは実行していません。この変更と無関係なファイルまで書き換えるためです。"
+            }
+            (Note::HiddenText, Language::En) => {
+                "The issue has text that GitHub does not show (comments or hidden characters). The agent did not get it."
+            }
+            (Note::HiddenText, Language::Ja) => {
+                "Issueには、GitHubが表示しない文字（コメントや隠し文字）があります。エージェントには渡していません。"
             }
             (Note::NothingToCheck, Language::En) => {
                 "No checks were found in this repository. Name them in `.codingworker.toml` to have them run."
