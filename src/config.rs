@@ -95,6 +95,18 @@ pub struct GitHubSettings {
     pub timeout: Duration,
     /// How often an issue that is being worked on is looked at: whether it was closed, or its label taken off.
     pub watch_interval: Duration,
+    /// Whose label is worked on.
+    pub trust: Trust,
+}
+
+/// What whoever sets the label must be allowed to do in the repository.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    Anybody,
+    #[default]
+    Write,
+    Admin,
 }
 
 #[derive(Debug, Clone)]

@@ -19,7 +19,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 pub use self::error::GitHubError;
-pub use self::models::{Comment, Issue, Owner, PullRequest, Repository, User};
+use self::models::Collaborator;
+pub use self::models::{Comment, Issue, IssueEvent, Owner, Permission, PullRequest, Repository, User};
 use crate::config::GitHubSettings;
 use crate::task::{IssueNumber, RepoName};
 
@@ -99,6 +100,28 @@ impl GitHub {
 
     pub async fn issue(&self, repository: &RepoName, number: IssueNumber) -> Result<Issue, GitHubError> {
         self.read(&format!("/repos/{repository}/issues/{number}")).await
+    }
+
+    /// Who put a label on an issue the last time.
+    pub async fn labeler(
+        &self,
+        repository: &RepoName,
+        number: IssueNumber,
+        label: &str,
+    ) -> Result<Option<String>, GitHubError> {
+        let path = format!("/repos/{repository}/issues/{number}/events");
+        let events: Vec<IssueEvent> = self.list(&path, "").await?;
+        let puts = |event: &&IssueEvent| {
+            let named = event.label.as_ref().is_some_and(|found| found.name.eq_ignore_ascii_case(label));
+            event.event == "labeled" && named
+        };
+        Ok(events.iter().rfind(puts).and_then(|event| Some(event.actor.as_ref()?.login.clone())))
+    }
+
+    /// What somebody may do in a repository (GitHub's "Get repository permissions for a user").
+    pub async fn permission(&self, repository: &RepoName, login: &str) -> Result<Permission, GitHubError> {
+        let path = format!("/repos/{repository}/collaborators/{}/permission", encode(login));
+        self.read::<Collaborator>(&path).await.map(|collaborator| collaborator.permission)
     }
 
     /// Opens an issue with labels.

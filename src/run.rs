@@ -13,6 +13,7 @@ mod record;
 mod report;
 mod rooms;
 mod settle;
+mod trusted;
 mod turns;
 mod wanted;
 
@@ -283,6 +284,7 @@ impl Rooms {
             }
             claimed.task.body = body;
         }
+        self.trusted(&claimed.task).await?;
         self.enter(&claimed, Stage::Admit, "the issue is open and labelled").await?;
         let hidden = report::hidden_characters(&claimed.task);
         if hidden > 0 {

@@ -64,6 +64,7 @@ pub(super) struct GitHub {
     token_file: Option<PathBuf>,
     timeout_seconds: Option<u64>,
     watch_seconds: Option<u64>,
+    trust: super::Trust,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,7 +121,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("", &["language", "data_dir", "repositories"]),
     ("worker", &["concurrency", "drain_seconds", "keep_awake", "free_space_mib", "health_listen"]),
     ("queue", &["name", "url", "endpoint_url", "region", "lease_seconds", "retry_delays_seconds"]),
-    ("github", &["api_url", "git_url", "token_file", "timeout_seconds", "watch_seconds"]),
+    ("github", &["api_url", "git_url", "token_file", "timeout_seconds", "watch_seconds", "trust"]),
     (
         "agent",
         &[
@@ -217,6 +218,7 @@ impl GitHub {
             },
             timeout: seconds("github.timeout_seconds", self.timeout_seconds, 30, 1..=600)?,
             watch_interval: seconds("github.watch_seconds", self.watch_seconds, 30, 1..=3600)?,
+            trust: self.trust,
         })
     }
 }

@@ -51,6 +51,31 @@ impl Issue {
     }
 }
 
+/// Something that happened to an issue.
+#[derive(Debug, Clone, Deserialize)]
+pub struct IssueEvent {
+    pub event: String,
+    /// Missing when the account is gone.
+    pub actor: Option<User>,
+    /// Of the kinds `labeled` and `unlabeled`.
+    pub label: Option<Label>,
+}
+
+/// What somebody may do in a repository. GitHub counts "maintain" as `write` and "triage" as `read`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Permission {
+    None,
+    Read,
+    Write,
+    Admin,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Collaborator {
+    pub(super) permission: Permission,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub struct Comment {
     pub id: u64,

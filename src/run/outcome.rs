@@ -46,6 +46,10 @@ pub enum Failure {
     #[error("the label `{0}` was taken off")]
     LabelRemoved(&'static str),
     #[error(
+        "the label was set by {labeler}, who may not decide that: somebody who may write to the repository has to set it (`github.trust`)"
+    )]
+    Untrusted { labeler: String },
+    #[error(
         "the issue's text is longer than a message holds, and was changed after the issue was labelled: take the label off and set it again to have the new text done"
     )]
     EditedSinceLabeled,
@@ -126,6 +130,7 @@ fn remedy(failure: &Failure) -> Remedy {
         Failure::InvalidMessage(_)
         | Failure::AlreadyReported
         | Failure::EditedSinceLabeled
+        | Failure::Untrusted { .. }
         | Failure::RepositoryNotAllowed(_)
         | Failure::RepositoryFile(_)
         | Failure::GateRefused(_)

@@ -1,5 +1,7 @@
 //! What strangers write: to an agent it is data, and on GitHub it does nothing.
 
+use localhub::Permission;
+
 use crate::world::World;
 
 /// An agent that hands its prompt to the scenario, and does its task.
@@ -96,4 +98,44 @@ async fn a_flood_of_mentions_and_escapes_notifies_nobody() {
     }
     assert_eq!(comment.matches("\n<!-- codingworker:status issue=1 -->").count(), 1, "{comment}");
     world.finish();
+}
+
+/// The label is taken off, and put on by somebody else: a message that was sent all the same is not worked on.
+///
+/// A template labels in the name of whoever opens the issue. The embedded forge has none, so the label is set while it may be, and the right
+/// to it taken away after.
+async fn labelled_by(login: &str, permission: Permission, trust: &str) -> (Option<i32>, String) {
+    let mut world = World::new().await;
+    world.set("github", serde_json::json!({ "trust": trust }));
+    world.forge.hub.add_user(login, "another-token").unwrap();
+    world.forge.hub.grant("owner/repo", login, Permission::Write).unwrap();
+    let issue = world.task("Add a greeting", "").await;
+    let label = format!("/repos/owner/repo/issues/{issue}/labels/ai-task");
+    world.forge.ask(reqwest::Method::DELETE, &label, serde_json::Value::Null).await;
+    world.forge.hub.add_labels("owner/repo", login, issue, &["ai-task"]).unwrap();
+    world.forge.hub.grant("owner/repo", login, permission).unwrap();
+    let ran = world.work().await;
+    let comments = world.comments(issue).await.concat();
+    assert_eq!(world.pull_requests().await.len(), usize::from(ran.code == Some(0)), "{ran:?}");
+    world.finish();
+    (ran.code, comments)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_of_somebody_who_may_not_write_is_not_worked_on() {
+    for permission in [Permission::Read, Permission::Triage] {
+        let (code, said) = labelled_by("stranger", permission, "write").await;
+        assert_eq!(code, Some(1), "{permission:?}");
+        assert!(said.contains("set by stranger, who may not decide that"), "{said}");
+    }
+    assert_eq!(labelled_by("friend", Permission::Write, "admin").await.0, Some(1));
+    let enough = [
+        (Permission::Write, "write"),
+        (Permission::Maintain, "write"),
+        (Permission::Admin, "admin"),
+        (Permission::Read, "anybody"),
+    ];
+    for (permission, trust) in enough {
+        assert_eq!(labelled_by("friend", permission, trust).await.0, Some(0), "{permission:?} {trust}");
+    }
 }
