@@ -212,6 +212,15 @@ impl Config {
         file.validate(environment).map_err(|invalid| ConfigError::Invalid { path: path.to_path_buf(), invalid })
     }
 
+    /// Every secret that this program holds, or passes on.
+    pub fn secrets(&self) -> impl Iterator<Item = SecretString> {
+        let cloud = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+            .map(|name| self.environment.value(name).map(SecretString::from));
+        let passed = self.agent.pass_environment.iter().map(|(_, value)| value.clone());
+        let queue = self.queue_keys.iter().map(|keys| keys.secret_access_key.clone());
+        self.github.token.iter().cloned().chain(cloud.into_iter().flatten()).chain(passed).chain(queue)
+    }
+
     /// Whether the allow list names this repository.
     #[must_use]
     pub fn allows(&self, repository: &RepoName) -> bool {

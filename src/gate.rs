@@ -4,15 +4,39 @@
 //! changes to `workspace` and the words that a reader sees to `publish`, which may translate a finding; the English
 //! text is here. Invariant: only what passed becomes an [`Approved`].
 
+pub mod secrets;
+
 use std::fmt;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::workspace::{Change, Mode, RepoPath};
 
-/// What no agent may change unless told otherwise: what GitHub acts on, what steers the worker, and what steers git.
-pub const PROTECTED_PATHS: &[&str] =
-    &[".github/**", ".codingworker.toml", "**/.gitmodules", "**/.gitattributes", "**/.gitconfig", "**/.lfsconfig"];
+/// What no agent may change: what GitHub acts on, what steers the worker, git and other agents, and what editors and shells run unasked on the
+/// machine of whoever checks the branch out.
+pub const PROTECTED_PATHS: &[&str] = &[
+    ".github/**",
+    ".codingworker.toml",
+    "**/.gitmodules",
+    "**/.gitattributes",
+    "**/.gitconfig",
+    "**/.lfsconfig",
+    "**/AGENTS.md",
+    "**/CLAUDE.md",
+    "**/GEMINI.md",
+    "CONVENTIONS.md",
+    ".aider*",
+    "**/.claude/**",
+    "**/.codex/**",
+    "**/.cursor/**",
+    "**/.cursorrules",
+    "**/.gemini/**",
+    "**/.windsurf/**",
+    ".devcontainer/**",
+    ".husky/**",
+    "**/.envrc",
+    "**/.vscode/**",
+];
 
 /// How much a commit may change, and what it may not.
 #[derive(Debug, Clone)]
@@ -110,6 +134,9 @@ pub enum Finding {
     EscapingLink { path: RepoPath },
     #[error("{path} is a binary file of {size} bytes, and {limit} bytes are allowed")]
     LargeBinary { path: RepoPath, size: u64, limit: u64 },
+    /// Never with what was found.
+    #[error("{path} adds what looks like a secret ({rule})")]
+    Secret { path: RepoPath, rule: String },
     #[error("{files} files are changed, and {limit} are allowed")]
     TooManyFiles { files: usize, limit: usize },
     #[error("the changed files have {size} bytes, and {limit} bytes are allowed")]

@@ -4,6 +4,7 @@
 //! published. A stage leaves what it made in the journal, so that a run which a crash cut off goes on where it was. The rooms below do the
 //! work and don't know each other. The delivery itself stays with the worker, which carries out the [`Disposition`] that a run ends in.
 
+mod approval;
 mod branch;
 mod ground;
 mod hold;
@@ -29,9 +30,7 @@ pub use self::rooms::{Rooms, StartError};
 
 use self::ground::{Ground, Past};
 use self::passes::Progress;
-use crate::agent::Verdict;
 use crate::checks::{self, Baseline, CheckResult, Plan, RepositoryFile, RepositoryFileError};
-use crate::gate;
 use crate::github::Permit;
 use crate::journal::{self, Act, Decision, Outcome, RunId, Stage, Unreleased};
 use crate::publish::{Existing, Note, Publisher, PullRequest};
@@ -332,22 +331,6 @@ impl Rooms {
             }
         }
         Ok(Plan::detect(&paths, &contents, &file, self.config.checks.timeout))
-    }
-
-    /// Holds the change against the policy. A red change goes on only when no other delivery could make it green: as a draft.
-    async fn approve(&self, checked: Checked) -> Result<Approved, Failure> {
-        let Prepared { claimed, ground, workspace, .. } = &checked.prepared;
-        self.enter(claimed, Stage::Gate, "holding the change against the policy").await?;
-        let changes = workspace.changes(&ground.base.commit, &checked.progress.commit).await?;
-        if changes.is_empty() {
-            return Err(Failure::Agent(Verdict::NoChange));
-        }
-        gate::judge(&changes, &gate::Limits::default()).map_err(Failure::GateRefused)?;
-        let red = checked.red();
-        if !red.is_empty() && !claimed.attempt.is_last() {
-            return Err(Failure::ChecksRed(red));
-        }
-        Ok(Approved { checked, changes })
     }
 
     /// Pushes the branch and opens the pull request, each right after the lease was renewed.

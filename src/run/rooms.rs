@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::turns::Turns;
@@ -13,6 +14,7 @@ use super::{SCRATCH, TREES};
 use crate::agent::{Agent, AgentError};
 use crate::checks::{self, Checker, Toolchains};
 use crate::config::Config;
+use crate::gate::secrets::Known;
 use crate::github::{GitHub, GitHubError};
 use crate::journal::{self, Journal, JournalError, Tenancy};
 use crate::process;
@@ -30,6 +32,8 @@ pub struct Rooms {
     pub(super) checker: Checker,
     pub(super) turns: Turns,
     pub(super) sandbox: Sandbox,
+    /// What must be in nothing that is published.
+    pub(super) known: Known,
     /// What a pull request says the change was made by.
     pub(super) agent_version: String,
     _tenancy: Tenancy,
@@ -67,6 +71,7 @@ impl Rooms {
         let environment = &config.environment;
         let search_path = environment.search_path();
         let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
+        let secrets: Vec<SecretString> = config.secrets().collect();
         let github = GitHub::new(&config.github, token)?;
         let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
         let tenancy = Tenancy::take(&config.data_dir)?;
@@ -96,6 +101,7 @@ impl Rooms {
             checker: Checker::new(&config.checks, search_path, toolchains, &sandbox),
             turns: Turns::default(),
             sandbox,
+            known: Known::new(secrets),
             config,
         })
     }

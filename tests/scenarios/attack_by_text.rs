@@ -2,7 +2,7 @@
 
 use localhub::Permission;
 
-use crate::world::World;
+use crate::world::{TOKEN, World};
 
 /// An agent that hands its prompt to the scenario, and does its task.
 async fn world() -> World {
@@ -137,5 +137,43 @@ async fn a_label_of_somebody_who_may_not_write_is_not_worked_on() {
     ];
     for (permission, trust) in enough {
         assert_eq!(labelled_by("friend", permission, trust).await.0, Some(0), "{permission:?} {trust}");
+    }
+}
+
+/// What an agent plants is found by its form, or because this worker knows it; a placeholder in its place is published.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_the_change_is_not_published_nor_told() {
+    let by_form = format!("{}x7Kq2Lw9Zr4Tn8Vb3Mc6Jd1Hf5Gs0PyQeUi2", "ghp_");
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, TOKEN);
+    for (secret, published) in [(by_form.as_str(), false), (TOKEN, false), (&encoded, false), ("ghp_REPLACE_ME", true)]
+    {
+        let mut world = World::new().await;
+        world.agent(&format!("echo 'key = \"{secret}\"' > config.txt; echo hello > hello.txt"));
+        let issue = world.task("Add a greeting", "").await;
+        let ran = world.work().await;
+        assert_eq!(ran.code, Some(if published { 0 } else { 1 }), "{ran:?}");
+        assert_eq!(world.branches().len(), if published { 2 } else { 1 });
+        let said = world.comments(issue).await.concat();
+        assert_eq!(said.contains("config.txt adds what looks like a secret"), !published, "{said}");
+        assert!(published || (!said.contains(secret) && !ran.stderr.contains(secret)), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_steers_workflows_other_agents_and_editors_is_not_changed() {
+    for path in [
+        ".github/workflows/ci.yml",
+        "CLAUDE.md",
+        "docs/AGENTS.md",
+        ".claude/settings.json",
+        ".codex/config.toml",
+        ".vscode/tasks.json",
+    ] {
+        let mut world = World::new().await;
+        world.agent(&format!("mkdir -p $(dirname {path}); echo x > {path}; echo hello > hello.txt"));
+        let issue = world.task("Add a greeting", "").await;
+        assert_eq!(world.work().await.code, Some(1));
+        assert!(world.comments(issue).await.concat().contains("is protected by the rule"), "{path}");
+        assert_eq!(world.branches(), ["main"]);
     }
 }

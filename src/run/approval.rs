@@ -1,0 +1,77 @@
+//! Whether a change may be published: held against the policy, and searched for secrets in what it adds.
+
+use std::collections::HashSet;
+
+use super::{Approved, Checked, Failure, Prepared, Rooms};
+use crate::agent::Verdict;
+use crate::gate::secrets::{self, Known};
+use crate::gate::{self, Finding, Refusal};
+use crate::journal::Stage;
+use crate::workspace::{Cache, Change, Entry, WorkspaceError};
+
+impl Rooms {
+    /// Holds the change against the policy. A red change goes on only when no other delivery could make it green: as a draft.
+    pub(super) async fn approve(&self, checked: Checked) -> Result<Approved, Failure> {
+        let Prepared { claimed, ground, workspace, .. } = &checked.prepared;
+        self.enter(claimed, Stage::Gate, "holding the change against the policy").await?;
+        let changes = workspace.changes(&ground.base.commit, &checked.progress.commit).await?;
+        if changes.is_empty() {
+            return Err(Failure::Agent(Verdict::NoChange));
+        }
+        let limits = gate::Limits::default();
+        gate::judge(&changes, &limits).map_err(Failure::GateRefused)?;
+        let limit = usize::try_from(limits.size).unwrap_or(usize::MAX);
+        let findings = find_secrets(workspace.cache(), &changes, &self.known, limit).await?;
+        if !findings.is_empty() {
+            return Err(Failure::GateRefused(Refusal { findings }));
+        }
+        let red = checked.red();
+        if !red.is_empty() && !claimed.attempt.is_last() {
+            return Err(Failure::ChecksRed(red));
+        }
+        Ok(Approved { checked, changes })
+    }
+}
+
+/// Names count too: a path can carry off as much as a line.
+async fn find_secrets(
+    cache: &Cache,
+    changes: &[Change],
+    known: &Known,
+    limit: usize,
+) -> Result<Vec<Finding>, WorkspaceError> {
+    let mut findings = Vec::new();
+    for change in changes {
+        let after = content(cache, change.after.as_ref(), limit).await?;
+        // What was there before may be larger than what may be published, and then all of it counts as new.
+        let before = content(cache, change.before.as_ref(), limit).await.unwrap_or_default();
+        let text = format!("{}\n{}", change.path, added(&before, &after));
+        let rules = secrets::find(&text, known).into_iter();
+        findings.extend(rules.map(|rule| Finding::Secret { path: change.path.clone(), rule }));
+    }
+    Ok(findings)
+}
+
+async fn content(cache: &Cache, entry: Option<&Entry>, limit: usize) -> Result<String, WorkspaceError> {
+    let Some(entry) = entry else { return Ok(String::new()) };
+    let content = cache.blob(&entry.id, limit).await?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
+/// The lines that were nowhere in the file before, in their order.
+fn added(before: &str, after: &str) -> String {
+    let old: HashSet<&str> = before.lines().collect();
+    after.lines().filter(|line| !old.contains(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_is_not_added() {
+        assert_eq!(added("a\nb\n", "b\nc\na\nd"), "c\nd\n");
+        assert_eq!(added("", "a"), "a\n");
+        assert_eq!(added("a", ""), "");
+    }
+}
