@@ -23,4 +23,5 @@ pub mod process;
 pub mod sandbox;
 
 pub mod config;
+pub mod redaction;
 pub mod task;

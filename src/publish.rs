@@ -17,6 +17,7 @@ pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, S
 pub use self::text::{plain, plain_line};
 use crate::config::Language;
 use crate::github::{GitHub, GitHubError, NewPullRequest, Permit};
+use crate::redaction::Known;
 use crate::task::{IssueNumber, RepoName, Task};
 
 /// The label that makes an issue a task.
@@ -31,6 +32,8 @@ const TRAILER: &str = "CodingWorker-Task: ";
 pub struct Publisher {
     github: GitHub,
     language: Language,
+    /// What is struck out of everything that is said.
+    known: Known,
     login: Arc<OnceCell<String>>,
 }
 
@@ -79,15 +82,14 @@ impl Labels {
 
 impl Publisher {
     #[must_use]
-    pub fn new(github: GitHub, language: Language) -> Self {
-        Self { github, language, login: Arc::default() }
+    pub fn new(github: GitHub, language: Language, known: Known) -> Self {
+        Self { github, language, known, login: Arc::default() }
     }
 
     /// The same publisher, which says something only while `permit` allows it.
     #[must_use]
     pub fn permitted(&self, permit: Permit) -> Self {
-        let (github, language, login) = (self.github.permitted(permit), self.language, Arc::clone(&self.login));
-        Self { github, language, login }
+        Self { github: self.github.permitted(permit), ..self.clone() }
     }
 
     /// Brings the issue's one status comment to this status.
@@ -100,7 +102,7 @@ impl Publisher {
         issue: IssueNumber,
         status: &Status<'_>,
     ) -> Result<(), GitHubError> {
-        let body = wording::comment(self.language, issue, status);
+        let body = self.known.strike_out(&wording::comment(self.language, issue, status));
         let mark = marker::status(issue);
         let login = self.login().await?;
         let comments = self.github.comments(repository, issue).await?;
@@ -138,8 +140,8 @@ impl Publisher {
     /// Opens the pull request for what was pushed, or brings the one that is open to it.
     pub async fn open_pull_request(&self, report: &Report<'_>, draft: bool) -> Result<PullRequest, GitHubError> {
         let standing = if draft { Standing::Draft } else { Standing::Done };
-        let title = text::title(&report.task.title);
-        let body = wording::pull_request(self.language, report, standing);
+        let title = self.known.strike_out(&text::title(&report.task.title));
+        let body = self.known.strike_out(&wording::pull_request(self.language, report, standing));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
             return self.edit(repository, open, &title, &body).await;

@@ -4,7 +4,6 @@
 //! home is private, the environment is made anew, and the repository's own settings are out of sight (see `aside`).
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -41,6 +40,9 @@ const UNATTENDED: [&str; 17] = [
     "--no-restore-chat-history",
 ];
 
+/// Where Aider writes the tokens of each exchange, in its room.
+const USAGE_LOG: &str = "usage.jsonl";
+
 /// Ollama stops a few tokens short of a full context window.
 const CONTEXT_SLACK: u64 = 16;
 
@@ -72,7 +74,7 @@ impl Aider {
             ("--chat-history-file", room.file("chat.history.md")),
             ("--llm-history-file", room.file("llm.history")),
             // A local file, and the only place with the exact tokens of each exchange; nothing is sent, analytics are off.
-            ("--analytics-log", usage_log(room)),
+            ("--analytics-log", room.file(USAGE_LOG)),
         ] {
             arguments.extend([option.into(), path.into()]);
         }
@@ -127,7 +129,7 @@ impl Aider {
     }
 
     pub(super) fn judge(&self, model: &Model, finished: &Finished, room: &Room) -> (Outcome, Option<Usage>) {
-        let exchanges = transcript::exchanges(&fs::read_to_string(usage_log(room)).unwrap_or_default());
+        let exchanges = transcript::exchanges(&room.left(USAGE_LOG));
         let said = transcript::outcome(&String::from_utf8_lossy(&finished.output));
         let outcome = match (finished.ending, said) {
             (Ending::Stopped, _) => Outcome::Stopped,
@@ -151,10 +153,6 @@ impl Aider {
     fn fills_context(&self, exchange: Usage) -> bool {
         exchange.total().saturating_add(CONTEXT_SLACK) >= u64::from(self.settings.num_ctx)
     }
-}
-
-fn usage_log(room: &Room) -> PathBuf {
-    room.file("usage.jsonl")
 }
 
 fn model_settings(room: &Room) -> PathBuf {
@@ -181,6 +179,7 @@ fn in_view(tree: &Path, path: &Path) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -279,7 +278,7 @@ mod tests {
         let room = Room::prepare(scratch.path()).unwrap();
         let tokens = json!({"prompt_tokens": usage.sent, "completion_tokens": usage.received});
         let entry = json!({"event": "message_send", "properties": tokens});
-        room.write(&usage_log(&room), &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n"))
+        room.write(&room.file(USAGE_LOG), &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n"))
             .unwrap();
         let (output, errors, duration) = (output.into(), vec![], Duration::ZERO);
         let finished = Finished { ending, output, errors, truncated: false, duration };

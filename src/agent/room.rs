@@ -3,10 +3,15 @@
 //! Made anew for each call, so that nothing an agent left there (a configuration in its home) governs the next.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 use super::AgentError;
+
+/// More than this of what an agent left is not read, in bytes.
+const LARGEST_FILE: u64 = 16 << 20;
 
 pub(super) struct Room {
     directory: PathBuf,
@@ -47,8 +52,38 @@ impl Room {
         self.directory.join("prompt.md")
     }
 
+    /// What the agent left in a file beside the prompt; nothing when it is no plain file of a sensible size. The agent could have put a link, a
+    /// pipe that nobody writes to, or gigabytes there.
+    pub(super) fn left(&self, name: &str) -> String {
+        let read = || {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = fs::File::from(rustix::fs::open(self.file(name), flags, Mode::empty())?);
+            let mut text = String::new();
+            if file.metadata()?.is_file() {
+                file.take(LARGEST_FILE).read_to_string(&mut text)?;
+            }
+            io::Result::Ok(text)
+        };
+        read().unwrap_or_default()
+    }
+
     /// A file beside the prompt.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_left_is_read_only_if_it_is_a_plain_file() {
+        let scratch = tempfile::tempdir().unwrap();
+        let room = Room::prepare(scratch.path()).unwrap();
+        room.write(&room.file("plain"), "text").unwrap();
+        std::os::unix::fs::symlink(room.file("plain"), room.file("link")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, room.file("pipe"), rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert_eq!(["plain", "link", "pipe", "none"].map(|name| room.left(name)), ["text", "", "", ""]);
     }
 }

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use super::{Approved, Checked, Failure, Prepared, Rooms};
 use crate::agent::Verdict;
-use crate::gate::secrets::{self, Known};
+use crate::gate::secrets;
 use crate::gate::{self, Finding, Refusal};
 use crate::journal::Stage;
+use crate::redaction::Known;
 use crate::workspace::{Cache, Change, Entry, WorkspaceError};
 
 impl Rooms {

@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::turns::Turns;
@@ -14,11 +13,11 @@ use super::{SCRATCH, TREES};
 use crate::agent::{Agent, AgentError};
 use crate::checks::{self, Checker, Toolchains};
 use crate::config::Config;
-use crate::gate::secrets::Known;
 use crate::github::{GitHub, GitHubError};
 use crate::journal::{self, Journal, JournalError, Tenancy};
 use crate::process;
 use crate::publish::Publisher;
+use crate::redaction::Known;
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::workspace::{Caches, Deadlines, Git, WorkspaceError, remove_tree};
 
@@ -71,7 +70,7 @@ impl Rooms {
         let environment = &config.environment;
         let search_path = environment.search_path();
         let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
-        let secrets: Vec<SecretString> = config.secrets().collect();
+        let known = Known::new(config.secrets());
         let github = GitHub::new(&config.github, token)?;
         let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
         let tenancy = Tenancy::take(&config.data_dir)?;
@@ -96,12 +95,12 @@ impl Rooms {
                 &config.data_dir,
             )
             .excluding(checks::ARTIFACTS),
-            publisher: Publisher::new(github.clone(), config.language),
+            publisher: Publisher::new(github.clone(), config.language, known.clone()),
             github,
             checker: Checker::new(&config.checks, search_path, toolchains, &sandbox),
             turns: Turns::default(),
             sandbox,
-            known: Known::new(secrets),
+            known,
             config,
         })
     }
