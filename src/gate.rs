@@ -4,6 +4,7 @@
 //! changes to `workspace` and the words that a reader sees to `publish`, which may translate a finding; the English
 //! text is here. Invariant: only what passed becomes an [`Approved`].
 
+pub mod attention;
 pub mod secrets;
 
 use std::fmt;

@@ -31,6 +31,7 @@ pub use self::rooms::{Rooms, StartError};
 use self::ground::{Ground, Past};
 use self::passes::Progress;
 use crate::checks::{self, Baseline, CheckResult, Plan, RepositoryFile, RepositoryFileError};
+use crate::gate::attention::Attention;
 use crate::github::Permit;
 use crate::journal::{self, Act, Decision, Outcome, RunId, Stage, Unreleased};
 use crate::publish::{Existing, Note, Publisher, PullRequest};
@@ -100,6 +101,8 @@ struct Checked {
 struct Approved {
     checked: Checked,
     changes: Vec<Change>,
+    /// What its reader should look at.
+    attention: Vec<Attention>,
 }
 
 /// A change that is on the forge.

@@ -83,6 +83,12 @@ pub enum Note {
     BaseMoved,
     /// The issue has text that GitHub does not show; the agent did not get it.
     HiddenText,
+    /// The change deletes a file of tests.
+    TestDeleted,
+    /// It leaves tests out, by a mark of their framework.
+    TestSkipped,
+    /// It holds content that GitHub does not show.
+    BinaryFile,
 }
 
 impl Report<'_> {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Approved, Checked, Failure, Prepared, Rooms};
 use crate::agent::Verdict;
+use crate::gate::attention::attention;
 use crate::gate::secrets;
 use crate::gate::{self, Finding, Refusal};
 use crate::journal::Stage;
@@ -22,35 +23,38 @@ impl Rooms {
         let limits = gate::Limits::default();
         gate::judge(&changes, &limits).map_err(Failure::GateRefused)?;
         let limit = usize::try_from(limits.size).unwrap_or(usize::MAX);
-        let findings = find_secrets(workspace.cache(), &changes, &self.known, limit).await?;
+        let mut added = Vec::new();
+        for change in &changes {
+            added.push(added_by(workspace.cache(), change, limit).await?);
+        }
+        let findings = find_secrets(&changes, &added, &self.known);
         if !findings.is_empty() {
             return Err(Failure::GateRefused(Refusal { findings }));
         }
+        let attention = attention(changes.iter().zip(added.iter().map(String::as_str)));
         let red = checked.red();
         if !red.is_empty() && !claimed.attempt.is_last() {
             return Err(Failure::ChecksRed(red));
         }
-        Ok(Approved { checked, changes })
+        Ok(Approved { checked, changes, attention })
     }
 }
 
 /// Names count too: a path can carry off as much as a line.
-async fn find_secrets(
-    cache: &Cache,
-    changes: &[Change],
-    known: &Known,
-    limit: usize,
-) -> Result<Vec<Finding>, WorkspaceError> {
-    let mut findings = Vec::new();
-    for change in changes {
-        let after = content(cache, change.after.as_ref(), limit).await?;
-        // What was there before may be larger than what may be published, and then all of it counts as new.
-        let before = content(cache, change.before.as_ref(), limit).await.unwrap_or_default();
-        let text = format!("{}\n{}", change.path, added(&before, &after));
-        let rules = secrets::find(&text, known).into_iter();
-        findings.extend(rules.map(|rule| Finding::Secret { path: change.path.clone(), rule }));
-    }
-    Ok(findings)
+fn find_secrets(changes: &[Change], added: &[String], known: &Known) -> Vec<Finding> {
+    let found = changes.iter().zip(added).flat_map(|(change, added)| {
+        let rules = secrets::find(&format!("{}\n{added}", change.path), known);
+        rules.into_iter().map(|rule| Finding::Secret { path: change.path.clone(), rule })
+    });
+    found.collect()
+}
+
+/// The lines that a change adds to a file.
+async fn added_by(cache: &Cache, change: &Change, limit: usize) -> Result<String, WorkspaceError> {
+    let after = content(cache, change.after.as_ref(), limit).await?;
+    // What was there before may be larger than what may be published, and then all of it counts as new.
+    let before = content(cache, change.before.as_ref(), limit).await.unwrap_or_default();
+    Ok(added(&before, &after))
 }
 
 async fn content(cache: &Cache, entry: Option<&Entry>, limit: usize) -> Result<String, WorkspaceError> {

@@ -2,6 +2,7 @@
 
 use super::{Approved, Checked, Prepared, Rooms};
 use crate::checks::{CheckResult, Standing};
+use crate::gate::attention::Attention;
 use crate::journal::CheckRecord;
 use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, Report};
 use crate::task::Task;
@@ -12,7 +13,7 @@ use crate::workspace::Change;
 const SHOWN_OUTPUT: usize = 8_000;
 
 pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved) -> Report<'a> {
-    let Approved { checked: Checked { prepared, progress, results, .. }, changes } = approved;
+    let Approved { checked: Checked { prepared, progress, results, .. }, changes, attention } = approved;
     let Prepared { claimed, branch, ground, .. } = prepared;
     let mut models: Vec<String> = progress.reports.iter().map(|report| report.model.clone()).collect();
     models.dedup();
@@ -37,7 +38,22 @@ pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved) -> Report<'a> {
         fix_ups: progress.fix_ups,
         checks: results.iter().map(check_line).collect(),
         files: changes.iter().map(file_line).collect(),
-        notes: progress.notes.iter().copied().chain(nothing_to_check).chain(hidden).collect(),
+        notes: progress
+            .notes
+            .iter()
+            .copied()
+            .chain(nothing_to_check)
+            .chain(hidden)
+            .chain(attention.iter().map(note))
+            .collect(),
+    }
+}
+
+fn note(attention: &Attention) -> Note {
+    match attention {
+        Attention::TestDeleted => Note::TestDeleted,
+        Attention::TestSkipped => Note::TestSkipped,
+        Attention::Binary => Note::BinaryFile,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use localhub::Permission;
 
-use crate::world::{TOKEN, World};
+use crate::world::{FILES, TOKEN, World};
 
 /// An agent that hands its prompt to the scenario, and does its task.
 async fn world() -> World {
@@ -191,4 +191,27 @@ async fn a_key_that_the_agent_prints_is_struck_out_of_the_comment() {
     let said = world.comments(issue).await.concat();
     assert!(said.contains("the key is [redacted]") && said.contains("plain words"), "{said}");
     assert!(!said.contains(key));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tests_that_went_and_content_that_is_not_shown_are_told_to_the_reader() {
+    let said = ["a file of tests is deleted", "marked to be skipped", "binary content"];
+    for (deed, expected) in [
+        ("rm -f tests/old.py", Some(said[0])),
+        ("echo '@pytest.mark.skip' > tests/old.py", Some(said[1])),
+        ("printf '\\000\\001' > blob", Some(said[2])),
+        ("true", None),
+    ] {
+        let mut world = World::without_repository().await;
+        let files: Vec<(&str, &str)> = FILES.iter().copied().chain([("tests/old.py", "def test(): pass\n")]).collect();
+        world.forge.repository("owner/repo", "main", &files);
+        world.agent(&format!("{deed}; echo hello > hello.txt"));
+        world.task("Add a greeting", "").await;
+        let ran = world.work().await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let body = pull_request_body(&world).await;
+        for words in said {
+            assert_eq!(body.contains(words), Some(words) == expected, "{deed}: {body}");
+        }
+    }
 }

@@ -112,6 +112,16 @@ impl Words {
             (Note::HiddenText, Language::Ja) => {
                 "Issueには、GitHubが表示しない文字（コメントや隠し文字）があります。エージェントには渡していません。"
             }
+            (Note::TestDeleted, Language::En) => "**Look closely:** a file of tests is deleted.",
+            (Note::TestDeleted, Language::Ja) => "**要確認:** テストのファイルが削除されています。",
+            (Note::TestSkipped, Language::En) => {
+                "**Look closely:** a test is marked to be skipped, or others than one are."
+            }
+            (Note::TestSkipped, Language::Ja) => "**要確認:** テストを省略する印が追加されています。",
+            (Note::BinaryFile, Language::En) => {
+                "**Look closely:** there is binary content, which GitHub does not show."
+            }
+            (Note::BinaryFile, Language::Ja) => "**要確認:** GitHubに表示されないバイナリがあります。",
             (Note::NothingToCheck, Language::En) => {
                 "No checks were found in this repository. Name them in `.codingworker.toml` to have them run."
             }
