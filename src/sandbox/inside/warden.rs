@@ -13,10 +13,16 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::{Act, Limits, Orders, complain, forward};
 
 /// How often the sandbox is looked over: often enough for a fork bomb.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// The warden's own number: bubblewrap's is 1.
+const FIRST: u32 = 2;
 
 /// Processes of the sandbox that are not the program's: bubblewrap's, and the warden.
 const OWN: usize = 2;
@@ -37,9 +43,18 @@ pub(super) fn watch(mut orders: Orders, command: &[OsString]) -> io::Result<Exit
             Err(RecvTimeoutError::Timeout) => {}
         }
         if let Some(excess) = excess(&orders) {
+            kill_all_others();
             complain(&format!("killed: {excess}"));
             return Ok(ExitCode::from(137));
         }
+    }
+}
+
+/// At once, since what they go on to print would bury why. Outside a PID namespace of its own, where somebody may have started this by hand, all
+/// others would be everything that the user runs.
+fn kill_all_others() {
+    if std::process::id() == FIRST {
+        kill(Pid::from_raw(-1), Signal::SIGKILL).ok();
     }
 }
 
