@@ -13,15 +13,13 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::workspace::{Change, Mode, RepoPath};
 
-/// What no agent may change: what GitHub acts on, what steers the worker, git and other agents, and what editors and shells run unasked on the
-/// machine of whoever checks the branch out.
-pub const PROTECTED_PATHS: &[&str] = &[
-    ".github/**",
-    ".codingworker.toml",
-    "**/.gitmodules",
-    "**/.gitattributes",
-    "**/.gitconfig",
-    "**/.lfsconfig",
+/// What no agent may ever change: what GitHub acts on, and what steers the worker and git.
+pub const ALWAYS_PROTECTED: &[&str] =
+    &[".github/**", ".codingworker.toml", "**/.gitmodules", "**/.gitattributes", "**/.gitconfig", "**/.lfsconfig"];
+
+/// What none may change unless the repository says so: what steers other agents, and what editors and shells run unasked on the machine of
+/// whoever checks the branch out.
+pub const PROTECTED: &[&str] = &[
     "**/AGENTS.md",
     "**/CLAUDE.md",
     "**/GEMINI.md",
@@ -76,6 +74,16 @@ impl ProtectedPaths {
         Ok(Self { patterns: patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect(), set: set.build()? })
     }
 
+    /// As a repository wants it: `unprotected` are patterns of [`PROTECTED`] that it lifts, `protected` are its own besides.
+    ///
+    /// # Errors
+    /// When one of its own is not a glob pattern.
+    pub fn of_repository(protected: &[String], unprotected: &[String]) -> Result<Self, globset::Error> {
+        let kept = PROTECTED.iter().filter(|pattern| !unprotected.iter().any(|lifted| lifted == *pattern));
+        let own = protected.iter().map(String::as_str);
+        Self::new(&ALWAYS_PROTECTED.iter().chain(kept).copied().chain(own).collect::<Vec<_>>())
+    }
+
     /// The pattern that protects a path.
     fn matching(&self, path: &RepoPath) -> Option<&str> {
         let first = *self.set.matches(path.as_path()).first()?;
@@ -85,7 +93,7 @@ impl ProtectedPaths {
 
 impl Default for ProtectedPaths {
     fn default() -> Self {
-        Self::new(PROTECTED_PATHS).expect("the patterns are constants that a test builds")
+        Self::of_repository(&[], &[]).expect("the patterns are constants that a test builds")
     }
 }
 
@@ -355,6 +363,17 @@ mod tests {
             ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of the repository; \
              the changed files have 6291457 bytes, and 5242880 bytes are allowed"
         );
+    }
+
+    #[test]
+    fn a_repository_adds_and_lifts_but_not_what_is_always_protected() {
+        let own = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect::<Vec<_>>();
+        let protected =
+            ProtectedPaths::of_repository(&own(&["infra/**"]), &own(&["**/AGENTS.md", ".github/**"])).unwrap();
+        let limits = Limits { protected, ..Limits::default() };
+        let passes = |path: &str| judge(&[file(path, 1)], &limits).is_ok();
+        assert!(passes("AGENTS.md") && passes("src/infra.rs"));
+        assert!(!passes("infra/main.tf") && !passes(".github/workflows/ci.yml") && !passes("CLAUDE.md"));
     }
 
     #[test]

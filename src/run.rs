@@ -318,12 +318,7 @@ impl Rooms {
 
     /// Which checks a repository has: what the base's own file says, else what the files of `commit` show it to be.
     async fn plan(&self, cache: &Cache, base: &CommitId, commit: &CommitId) -> Result<Plan, Failure> {
-        let unusable = |error: RepositoryFileError| Failure::RepositoryFile(error.to_string());
-        let path = RepoPath::new(checks::REPOSITORY_FILE.into());
-        let file = match cache.file_at(base, &path, LARGEST_MANIFEST).await? {
-            Some(text) => RepositoryFile::parse(&text).map_err(unusable)?,
-            None => RepositoryFile::default(),
-        };
+        let file = repository_file(cache, base).await?;
         let files = cache.files_at(commit).await?;
         let paths: Vec<&str> = files.iter().filter_map(RepoPath::as_str).collect();
         let mut contents = BTreeMap::new();
@@ -375,6 +370,16 @@ impl Checked {
     /// The commands of the checks that keep the change from being merged.
     fn red(&self) -> Vec<String> {
         self.results.iter().filter(|result| result.blocks()).map(|result| result.ran.command.clone()).collect()
+    }
+}
+
+/// What a repository says itself of how it is worked on. Only the base's counts: an agent may write another.
+async fn repository_file(cache: &Cache, base: &CommitId) -> Result<RepositoryFile, Failure> {
+    let unusable = |error: RepositoryFileError| Failure::RepositoryFile(error.to_string());
+    let path = RepoPath::new(checks::REPOSITORY_FILE.into());
+    match cache.file_at(base, &path, LARGEST_MANIFEST).await? {
+        Some(text) => RepositoryFile::parse(&text).map_err(unusable),
+        None => Ok(RepositoryFile::default()),
     }
 }
 

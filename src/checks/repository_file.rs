@@ -30,6 +30,18 @@ pub enum RepositoryFileError {
 pub struct RepositoryFile {
     #[serde(default)]
     checks: Checks,
+    #[serde(default)]
+    gate: Gate,
+}
+
+/// What the gate protects in this repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gate {
+    /// Patterns of paths that no agent may change, besides those that are protected everywhere.
+    pub protected: Vec<String>,
+    /// Patterns of those that are protected by default, which it may.
+    pub unprotected: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,6 +93,10 @@ impl RepositoryFile {
                 message: error.message().replace('\n', ", "),
             }
         })
+    }
+
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// What the file says on one kind; `None` leaves the kind to detection.
@@ -233,7 +249,10 @@ mod tests {
             ".codingworker.toml, line 2, column 1: unknown field `tset`, expected one of `setup`, `format`, `build`, `lint`, \
              `test`, `tests`, `setup_network`, `timeout_seconds`",
         );
-        refused("\n[check]\n", ".codingworker.toml, line 2, column 2: unknown field `check`, expected `checks`");
+        refused(
+            "\n[check]\n",
+            ".codingworker.toml, line 2, column 2: unknown field `check`, expected `checks` or `gate`",
+        );
         refused(
             "[checks]\ntest = { command = \"a\", timeout = 3 }\n",
             ".codingworker.toml, line 2, column 25: unknown field `timeout`, expected `command` or `timeout_seconds`",

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Approved, Checked, Failure, Prepared, Rooms};
+use super::{Approved, Checked, Failure, Prepared, Rooms, repository_file};
 use crate::agent::Verdict;
 use crate::gate::attention::attention;
 use crate::gate::secrets;
-use crate::gate::{self, Finding, Refusal};
+use crate::gate::{self, Finding, ProtectedPaths, Refusal};
 use crate::journal::Stage;
 use crate::redaction::Known;
 use crate::workspace::{Cache, Change, Entry, WorkspaceError};
@@ -20,7 +20,10 @@ impl Rooms {
         if changes.is_empty() {
             return Err(Failure::Agent(Verdict::NoChange));
         }
-        let limits = gate::Limits::default();
+        let file = repository_file(workspace.cache(), &ground.base.commit).await?;
+        let protected = ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected);
+        let protected = protected.map_err(|error| Failure::RepositoryFile(format!("`gate.protected`: {error}")))?;
+        let limits = gate::Limits { protected, ..gate::Limits::default() };
         gate::judge(&changes, &limits).map_err(Failure::GateRefused)?;
         let limit = usize::try_from(limits.size).unwrap_or(usize::MAX);
         let mut added = Vec::new();

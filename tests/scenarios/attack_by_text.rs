@@ -215,3 +215,16 @@ async fn tests_that_went_and_content_that_is_not_shown_are_told_to_the_reader() 
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_protects_more_and_lifts_what_it_may_by_its_base_branch() {
+    let gate = "[gate]\nprotected = [\"infra/**\"]\nunprotected = [\"**/CLAUDE.md\"]\n[checks]\nbuild = \"\"\nformat = \"\"\nlint = \"\"\nsetup = \"\"\ntest = \"true\"\n";
+    for (path, passes) in [("infra/main.tf", false), ("CLAUDE.md", true), ("AGENTS.md", false)] {
+        let mut world = World::without_repository().await;
+        world.forge.repository("owner/repo", "main", &[(".codingworker.toml", gate)]);
+        world.agent(&format!("mkdir -p $(dirname {path}); echo x > {path}"));
+        world.task("Add a greeting", "").await;
+        let ran = world.work().await;
+        assert_eq!(ran.code == Some(0), passes, "{path}: {ran:?}");
+    }
+}
