@@ -89,10 +89,11 @@ impl Sandbox {
         model_endpoint: &str,
         environment: &Environment,
     ) -> Result<Self, SandboxError> {
+        let directory = data_dir.join("sandbox");
         if settings.require == Level::None && !settings.accept_none {
             return Err(SandboxError::Unsafe);
         }
-        let sandbox = Self::find(settings, data_dir, model_endpoint, environment).await?;
+        let sandbox = Self::find(settings, data_dir, &directory, model_endpoint, environment).await?;
         let Standing { level, why, .. } = &sandbox.0.standing;
         if *level < settings.require {
             return Err(SandboxError::TooWeak { level: *level, required: settings.require, why: why.clone() });
@@ -100,13 +101,14 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// The same, whatever level it comes to.
+    /// The same, whatever level it comes to. What it needs is kept in `directory`, which no other sandbox may use meanwhile.
     ///
     /// # Errors
-    /// When the data directory can't be written.
+    /// When the directory can't be written.
     pub async fn find(
         settings: &SandboxSettings,
         data_dir: &Path,
+        directory: &Path,
         model_endpoint: &str,
         environment: &Environment,
     ) -> Result<Self, SandboxError> {
@@ -122,20 +124,19 @@ impl Sandbox {
         let Some(executable) = process::find_executable("bwrap", environment.search_path()) else {
             return without("bubblewrap was not found: install it (Debian, Ubuntu, Fedora: the package `bubblewrap`)");
         };
-        if data_dir.to_str().is_none() {
+        if data_dir.to_str().is_none() || directory.to_str().is_none() {
             return without("the data directory's name is not UTF-8");
         }
         let Some(helper) = environment.executable() else {
             return without("this program does not know where its own executable is");
         };
-        let directory = data_dir.join("sandbox");
-        let failed = |source| SandboxError::Prepare { path: directory.clone(), source };
+        let failed = |source| SandboxError::Prepare { path: directory.to_path_buf(), source };
         let root = Root::new(environment.search_path(), &environment.home(), data_dir, &directory.join("etc"))
             .map_err(failed)?;
         let limits = settings.limits;
         let walls = Bubblewrap { executable, helper: helper.to_path_buf(), root, limits };
-        let relays = Relays::start(&directory, model_endpoint).map_err(failed)?;
-        let standing = level::probe(&walls, relays.sockets(), &directory).await.map_err(failed)?;
+        let relays = Relays::start(directory, model_endpoint).map_err(failed)?;
+        let standing = level::probe(&walls, relays.sockets(), directory).await.map_err(failed)?;
         Ok(Self(Arc::new(Parts { walls: Some((walls, relays)), standing, settings: settings.clone() })))
     }
 

@@ -187,8 +187,9 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
 
 /// The demo's issue is this program's own, so that it may run with less than a worker needs.
 async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
-    let found =
-        Sandbox::find(&config.sandbox, &config.data_dir, &config.agent.model_endpoint, &config.environment).await?;
+    let place = tempfile::tempdir().context("can't make a temporary directory")?;
+    let endpoint = &config.agent.model_endpoint;
+    let found = Sandbox::find(&config.sandbox, &config.data_dir, place.path(), endpoint, &config.environment).await?;
     let Standing { level, why, .. } = found.standing();
     match level {
         Level::Full => output::progress("sandbox: full"),

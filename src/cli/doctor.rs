@@ -27,9 +27,10 @@ struct Finding {
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    std::fs::create_dir_all(&config.data_dir)?;
-    let sandbox =
-        Sandbox::find(&config.sandbox, &config.data_dir, &config.agent.model_endpoint, &config.environment).await?;
+    // Not the data directory: a worker may be at work there.
+    let place = tempfile::tempdir()?;
+    let endpoint = &config.agent.model_endpoint;
+    let sandbox = Sandbox::find(&config.sandbox, &config.data_dir, place.path(), endpoint, &config.environment).await?;
     let standing = sandbox.standing();
     let mut findings = vec![
         executable("git", "git", &config),

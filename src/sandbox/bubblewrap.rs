@@ -109,6 +109,11 @@ impl Walls {
         self.arguments.extend([option.into(), value.into()]);
     }
 
+    #[cfg(test)]
+    pub(super) fn words(&self) -> impl Iterator<Item = String> {
+        self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned())
+    }
+
     pub(super) fn bind(&mut self, option: &str, outside: &Path, inside: &Path) {
         self.arguments.extend([option.into(), outside.into(), inside.into()]);
     }

@@ -95,8 +95,8 @@ impl Root {
         }
     }
 
-    /// Shows a program with what it needs of where it is installed: what it is a link to, the interpreter of its first line, and for a
-    /// Python environment the whole of it.
+    /// Shows a program with what it needs of where it is installed: what it is a link to, the interpreter of its first line, and the whole of
+    /// the Python environment or the `node_modules` that it is in.
     pub(super) fn install(&self, walls: &mut Walls, program: &Path) {
         let mut shown = self.tools.clone();
         let mut waiting = vec![program.to_path_buf()];
@@ -105,8 +105,9 @@ impl Root {
                 continue;
             }
             waiting.extend(interpreter(&path));
-            if let Some(environment) = python_environment(&path).filter(|environment| self.may_be_bound(environment)) {
-                waiting.push(environment.join("bin/python"));
+            let python = python_environment(&path);
+            waiting.extend(python.iter().map(|environment| environment.join("bin/python")));
+            for environment in python.into_iter().chain(node_modules(&path)).filter(|found| self.may_be_bound(found)) {
                 if !shown.iter().any(|above| environment.starts_with(above)) {
                     walls.bind("--ro-bind", &environment, &environment);
                     shown.push(environment);
@@ -171,10 +172,79 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(name))).filter(|path| path.is_absolute())
 }
 
+/// The packages that a program of Node's is among.
+fn node_modules(program: &Path) -> Option<PathBuf> {
+    program.ancestors().skip(1).find(|above| above.ends_with("node_modules")).map(Path::to_path_buf)
+}
+
 /// The environment or installation that an executable in its `bin` belongs to: one with `pyvenv.cfg`, or with Python's library.
 fn python_environment(executable: &Path) -> Option<PathBuf> {
     let prefix = executable.parent().filter(|directory| directory.ends_with("bin"))?.parent()?;
     let is_python = executable.file_name()?.as_bytes().starts_with(b"python");
     let is_installation = is_python && prefix.join("lib").is_dir();
     (prefix.join("pyvenv.cfg").is_file() || is_installation).then(|| prefix.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A home with a Python environment, a package of Node's, a link to each, and a key.
+    struct Home {
+        directory: tempfile::TempDir,
+        root: Root,
+    }
+
+    impl Home {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let home = directory.path().canonicalize().unwrap().join("home");
+            for file in [
+                ".ssh/key",
+                "venv/bin/aider",
+                "venv/pyvenv.cfg",
+                "node/lib/node_modules/cli/main.js",
+                "bin/alone",
+                "data/x",
+            ] {
+                let file = home.join(file);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, "#!/bin/sh\n").unwrap();
+            }
+            symlink("../venv/bin/aider", home.join("bin/aider")).unwrap();
+            symlink("../node/lib/node_modules/cli/main.js", home.join("bin/cli")).unwrap();
+            let search_path = format!("{0}/bin:{0}:/usr/bin:relative", home.display());
+            let root = Root::new(search_path.as_ref(), &home, &home.join("data"), &home.join("data/etc")).unwrap();
+            Self { directory, root }
+        }
+
+        fn path(&self) -> String {
+            format!("{}/home", self.directory.path().canonicalize().unwrap().display())
+        }
+
+        fn installed(&self, program: &str) -> Vec<String> {
+            let mut walls = Walls::default();
+            self.root.install(&mut walls, &Path::new(&self.path()).join(program));
+            walls.words().map(|word| word.replace(&self.path(), "~")).collect()
+        }
+    }
+
+    #[test]
+    fn the_search_path_shows_directories_of_programs_and_never_the_home() {
+        let home = Home::new();
+        assert_eq!(home.root.tools, [Path::new(&home.path()).join("bin")]);
+    }
+
+    #[test]
+    fn a_program_brings_what_it_needs_and_no_more() {
+        let home = Home::new();
+        assert_eq!(home.installed("bin/alone"), Vec::<String>::new(), "the search path shows it");
+        assert_eq!(home.installed("data/x"), ["--ro-bind-try", "~/data/x", "~/data/x"]);
+        assert_eq!(home.installed("bin/aider"), ["--ro-bind", "~/venv", "~/venv"]);
+        let packages = "~/node/lib/node_modules";
+        assert_eq!(home.installed("bin/cli"), ["--ro-bind", packages, packages]);
+        assert_eq!(home.installed("venv/bin/aider"), ["--ro-bind", "~/venv", "~/venv"]);
+    }
 }
