@@ -58,6 +58,7 @@ pub(super) fn adopt_orphans() {
 /// The processes of one invocation; dropping it kills them.
 pub(super) struct Tree {
     leader: Pid,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only there it can be looked for"))]
     mark: Mark,
     dead: bool,
     _note: Note,

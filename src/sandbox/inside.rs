@@ -6,6 +6,7 @@
 
 #[cfg(target_os = "linux")]
 mod enter;
+#[cfg(target_os = "linux")]
 mod forward;
 pub(super) mod probe;
 #[cfg(target_os = "linux")]
