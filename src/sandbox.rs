@@ -11,6 +11,7 @@ pub mod inside;
 mod level;
 mod relay;
 mod root;
+mod seatbelt;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -18,10 +19,12 @@ use std::sync::Arc;
 
 use self::bubblewrap::{Bubblewrap, MODEL_PORT, PROXY_PORT};
 pub use self::inside::Limits;
+use self::inside::probe::Canaries;
 pub use self::inside::probe::Wall;
 pub use self::level::{Level, Standing};
 use self::relay::Relays;
 use self::root::Root;
+use self::seatbelt::{Ports, Seatbelt};
 use crate::config::{Environment, SandboxSettings};
 use crate::process::{self, Invocation};
 
@@ -31,9 +34,41 @@ pub struct Sandbox(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    walls: Option<(Bubblewrap, Relays)>,
+    walls: Option<Walls>,
+    _relays: Option<Relays>,
     standing: Standing,
     settings: SandboxSettings,
+}
+
+/// What builds a sandbox around one program.
+#[derive(Debug)]
+enum Walls {
+    Bubblewrap(Box<Bubblewrap>),
+    Seatbelt(Seatbelt),
+}
+
+impl Walls {
+    fn around(&self, invocation: Invocation, view: &View) -> Invocation {
+        match self {
+            Self::Bubblewrap(bubblewrap) => bubblewrap.around(invocation, view),
+            Self::Seatbelt(seatbelt) => seatbelt.around(invocation, view),
+        }
+    }
+
+    fn prober(&self, canaries: Canaries) -> (PathBuf, Vec<OsString>) {
+        match self {
+            Self::Bubblewrap(bubblewrap) => bubblewrap.prober(canaries),
+            Self::Seatbelt(seatbelt) => seatbelt.prober(canaries),
+        }
+    }
+
+    /// Where a program inside finds the relays, on what is the loopback address there.
+    fn ports(&self) -> Ports {
+        match self {
+            Self::Bubblewrap(_) => Ports { model: MODEL_PORT, proxy: PROXY_PORT },
+            Self::Seatbelt(seatbelt) => seatbelt.ports,
+        }
+    }
 }
 
 /// What one program finds inside, beside the system's own programs.
@@ -76,7 +111,7 @@ impl Sandbox {
     #[must_use]
     pub fn none() -> Self {
         let standing = Standing::none("it was not asked for");
-        Self(Arc::new(Parts { walls: None, standing, settings: SandboxSettings::default() }))
+        Self(Arc::new(Parts { walls: None, _relays: None, standing, settings: SandboxSettings::default() }))
     }
 
     /// Builds walls as the settings say, tries to get out of them, and refuses when they hold less than is required.
@@ -113,31 +148,37 @@ impl Sandbox {
         environment: &Environment,
     ) -> Result<Self, SandboxError> {
         let without = |why: &str| {
-            Ok(Self(Arc::new(Parts { walls: None, standing: Standing::none(why), settings: settings.clone() })))
+            let standing = Standing::none(why);
+            Ok(Self(Arc::new(Parts { walls: None, _relays: None, standing, settings: settings.clone() })))
         };
         if settings.require == Level::None {
             return without("`sandbox.require` is \"none\"");
         }
-        if !cfg!(target_os = "linux") {
-            return without("there is none for this platform yet");
-        }
-        let Some(executable) = process::find_executable("bwrap", environment.search_path()) else {
-            return without("bubblewrap was not found: install it (Debian, Ubuntu, Fedora: the package `bubblewrap`)");
-        };
         if data_dir.to_str().is_none() || directory.to_str().is_none() {
             return without("the data directory's name is not UTF-8");
         }
-        let Some(helper) = environment.executable() else {
+        let Some(helper) = environment.executable().map(Path::to_path_buf) else {
             return without("this program does not know where its own executable is");
         };
         let failed = |source| SandboxError::Prepare { path: directory.to_path_buf(), source };
+        let limits = settings.limits;
         let root = Root::new(environment.search_path(), &environment.home(), data_dir, &directory.join("etc"))
             .map_err(failed)?;
-        let limits = settings.limits;
-        let walls = Bubblewrap { executable, helper: helper.to_path_buf(), root, limits };
-        let relays = Relays::start(directory, model_endpoint).map_err(failed)?;
-        let standing = level::probe(&walls, relays.sockets(), directory).await.map_err(failed)?;
-        Ok(Self(Arc::new(Parts { walls: Some((walls, relays)), standing, settings: settings.clone() })))
+        let bubblewrap = process::find_executable("bwrap", environment.search_path());
+        let (walls, relays) = if let (Some(executable), true) = (bubblewrap, cfg!(target_os = "linux")) {
+            let (relays, sockets) = Relays::at_sockets(directory, model_endpoint).map_err(failed)?;
+            (Walls::Bubblewrap(Box::new(Bubblewrap { executable, helper, root, limits, sockets })), relays)
+        } else if cfg!(target_os = "macos") && Seatbelt::is_here() {
+            let (relays, ports) = Relays::at_ports(model_endpoint).await.map_err(failed)?;
+            (Walls::Seatbelt(Seatbelt { helper, root, limits, ports }), relays)
+        } else if cfg!(target_os = "linux") {
+            return without("bubblewrap was not found: install it (Debian, Ubuntu, Fedora: the package `bubblewrap`)");
+        } else {
+            return without("there is none for this platform");
+        };
+        let standing = level::probe(&walls, directory).await.map_err(failed)?;
+        let settings = settings.clone();
+        Ok(Self(Arc::new(Parts { walls: Some(walls), _relays: Some(relays), standing, settings })))
     }
 
     #[must_use]
@@ -148,18 +189,18 @@ impl Sandbox {
     /// The invocation inside the walls, or as it is where there are none.
     #[must_use]
     pub fn confine(&self, invocation: Invocation, view: &View) -> Invocation {
-        let Some((walls, relays)) = &self.0.walls else { return invocation };
+        let Some(walls) = &self.0.walls else { return invocation };
         let mut view = view.clone();
         view.readable.extend(self.0.settings.readable.iter().cloned());
         view.writable.extend(self.0.settings.writable.iter().cloned());
-        walls.around(invocation, &view, relays.sockets())
+        walls.around(invocation, &view)
     }
 
     /// Where the model is reached from inside.
     #[must_use]
     pub fn model_endpoint(&self, outside: &str) -> String {
         match &self.0.walls {
-            Some(_) => relay::seen_from_inside(outside, MODEL_PORT),
+            Some(walls) => relay::seen_from_inside(outside, walls.ports().model),
             None => outside.to_owned(),
         }
     }
@@ -178,12 +219,10 @@ impl Sandbox {
     /// The variables by which tools find the proxy that [`Reach::Internet`] grants.
     #[must_use]
     pub fn proxy_environment(&self) -> Vec<(OsString, OsString)> {
-        if self.0.walls.is_none() {
-            return Vec::new();
-        }
-        let proxy = format!("http://127.0.0.1:{PROXY_PORT}");
+        let Some(port) = self.0.walls.as_ref().map(|walls| walls.ports().proxy) else { return Vec::new() };
+        let proxy = format!("http://127.0.0.1:{port}");
         let java =
-            ["http", "https"].map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={PROXY_PORT}"));
+            ["http", "https"].map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={port}"));
         let names = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
         let mut variables: Vec<(OsString, OsString)> = names.map(|name| (name.into(), proxy.clone().into())).to_vec();
         variables.push(("NO_PROXY".into(), "localhost,127.0.0.1".into()));

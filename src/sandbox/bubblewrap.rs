@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::inside::probe::Canaries;
 use super::inside::{Act, Forward, Orders, SUBCOMMAND};
-use super::root::Root;
+use super::root::{Part, Root};
 use super::{Limits, Reach, View};
 use crate::process::Invocation;
 
@@ -27,6 +27,7 @@ pub(super) struct Bubblewrap {
     pub(super) helper: PathBuf,
     pub(super) root: Root,
     pub(super) limits: Limits,
+    pub(super) sockets: Sockets,
 }
 
 /// The relays' sockets outside.
@@ -38,11 +39,11 @@ pub(super) struct Sockets {
 
 impl Bubblewrap {
     /// The invocation with walls around it.
-    pub(super) fn around(&self, invocation: Invocation, view: &View, sockets: &Sockets) -> Invocation {
+    pub(super) fn around(&self, invocation: Invocation, view: &View) -> Invocation {
         let forward = match view.reach {
             Reach::Nothing => None,
-            Reach::Model => Some((MODEL_PORT, &sockets.model)),
-            Reach::Internet => Some((PROXY_PORT, &sockets.proxy)),
+            Reach::Model => Some((MODEL_PORT, &self.sockets.model)),
+            Reach::Internet => Some((PROXY_PORT, &self.sockets.proxy)),
         };
         let helper = Path::new(OWN).join("codingworker");
         let relay = Path::new(OWN).join("relay");
@@ -55,7 +56,12 @@ impl Bubblewrap {
         if let Some((_, socket)) = forward {
             walls.bind("--ro-bind", socket, &relay);
         }
-        self.root.install(&mut walls, &invocation.program);
+        for part in self.root.installation(&invocation.program) {
+            match part {
+                Part::Bound(path) => walls.bind("--ro-bind-try", &path, &path),
+                Part::Link { at, to } => walls.bind("--symlink", &to, &at),
+            }
+        }
         for path in &view.readable {
             walls.bind("--ro-bind-try", path, path);
         }
@@ -79,19 +85,13 @@ impl Bubblewrap {
         walls.arguments.extend(invocation.arguments);
         Invocation { program: self.executable.clone(), arguments: walls.arguments, ..invocation }
     }
-}
 
-/// The program that tries to get out, for an invocation in a sandbox.
-pub(super) fn prober(canaries: Canaries, limits: Limits) -> (PathBuf, Vec<OsString>) {
-    let helper = Path::new(OWN).join("codingworker");
-    let orders = Orders {
-        act: Act::Probe(canaries),
-        helper: helper.clone(),
-        writable: Vec::new(),
-        limits,
-        forwards: Vec::new(),
-    };
-    (helper, vec![SUBCOMMAND.into(), orders.to_argument()])
+    /// The program that tries to get out, and its arguments.
+    pub(super) fn prober(&self, canaries: Canaries) -> (PathBuf, Vec<OsString>) {
+        let helper = Path::new(OWN).join("codingworker");
+        let orders = Orders::to_probe(canaries, helper.clone(), self.limits);
+        (helper, vec![SUBCOMMAND.into(), orders.to_argument()])
+    }
 }
 
 /// The arguments that build a sandbox, in the order in which it is built.
@@ -107,11 +107,6 @@ impl Walls {
 
     pub(super) fn pair(&mut self, option: &str, value: impl Into<OsString>) {
         self.arguments.extend([option.into(), value.into()]);
-    }
-
-    #[cfg(test)]
-    pub(super) fn words(&self) -> impl Iterator<Item = String> {
-        self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned())
     }
 
     pub(super) fn bind(&mut self, option: &str, outside: &Path, inside: &Path) {

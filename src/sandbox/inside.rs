@@ -82,6 +82,10 @@ pub fn run(orders: &str, command: &[OsString]) -> ExitCode {
 }
 
 impl Orders {
+    pub(super) fn to_probe(canaries: Canaries, helper: PathBuf, limits: Limits) -> Self {
+        Self { act: Act::Probe(canaries), helper, writable: Vec::new(), limits, forwards: Vec::new() }
+    }
+
     pub(super) fn to_argument(&self) -> OsString {
         serde_json::to_string(self).expect("the paths are UTF-8, which the sandbox is opened with").into()
     }

@@ -8,9 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::bubblewrap::{self, Bubblewrap, Sockets};
 use super::inside::probe::{Canaries, Wall};
-use super::{Reach, View};
+use super::{Reach, View, Walls};
 use crate::process::{self, Ending, Invocation, Streams};
 
 /// How long the attempts may take.
@@ -71,14 +70,14 @@ impl fmt::Display for Wall {
 }
 
 /// Puts out canaries below `directory`, and sends the probes in.
-pub(super) async fn probe(walls: &Bubblewrap, sockets: &Sockets, directory: &Path) -> io::Result<Standing> {
+pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standing> {
     let file = directory.join("canary");
     std::fs::write(&file, CONTENT)?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let abstract_socket = format!("codingworker-{}-{:016x}", std::process::id(), fastrand::u64(..));
     let _listening = listen_abstract(&abstract_socket)?;
     let canaries = Canaries { file: file.clone(), address: listener.local_addr()?, abstract_socket };
-    let (program, arguments) = bubblewrap::prober(canaries, walls.limits);
+    let (program, arguments) = walls.prober(canaries);
     let probe = Invocation {
         program,
         arguments,
@@ -91,7 +90,7 @@ pub(super) async fn probe(walls: &Bubblewrap, sockets: &Sockets, directory: &Pat
         log: None,
     };
     let view = View { reach: Reach::Nothing, ..View::default() };
-    let probe = walls.around(probe, &view, sockets);
+    let probe = walls.around(probe, &view);
     let finished = process::run(probe, &CancellationToken::new()).await.map_err(io::Error::other)?;
     if std::fs::read_to_string(&file)? != CONTENT {
         return Ok(Standing::none("the sandbox let a file outside be written"));
@@ -99,7 +98,7 @@ pub(super) async fn probe(walls: &Bubblewrap, sockets: &Sockets, directory: &Pat
     if finished.ending != Ending::Exited(0) {
         let said = String::from_utf8_lossy(&finished.errors);
         let said = said.lines().last().unwrap_or("it said nothing");
-        return Ok(Standing::none(&format!("bubblewrap can't build it here: {said}")));
+        return Ok(Standing::none(&format!("it can't be built here: {said}")));
     }
     Ok(judge(serde_json::from_slice(&finished.output).map_err(io::Error::other)?))
 }
@@ -107,8 +106,14 @@ pub(super) async fn probe(walls: &Bubblewrap, sockets: &Sockets, directory: &Pat
 fn judge(walls: Vec<(Wall, bool)>) -> Standing {
     let broken: Vec<String> =
         walls.iter().filter(|(_, held)| !held).map(|(wall, _)| format!("it does not hold that {wall}")).collect();
-    let level = if broken.is_empty() { Level::Full } else { Level::Degraded };
-    Standing { level, why: broken.join("; "), walls }
+    let why = match broken.as_slice() {
+        // Nothing was found to be broken, and less was tried than there is to hold.
+        [] if !cfg!(target_os = "linux") => {
+            "nothing limits processes and memory here, and other programs are seen".to_owned()
+        }
+        broken => broken.join("; "),
+    };
+    Standing { level: if why.is_empty() { Level::Full } else { Level::Degraded }, why, walls }
 }
 
 #[cfg(target_os = "linux")]

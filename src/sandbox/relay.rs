@@ -1,26 +1,28 @@
-//! The two ways out of a sandbox, each a socket in the file system behind which this program decides what goes on.
+//! The two ways out of a sandbox, each a socket or a port behind which this program decides what goes on.
 
 mod model;
 mod proxy;
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
-use tokio::net::UnixListener;
+use axum::serve::Listener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::bubblewrap::Sockets;
+use super::seatbelt::Ports;
 
 /// Both relays, until they are dropped.
 #[derive(Debug)]
 pub(super) struct Relays {
-    sockets: Sockets,
     _servers: [AbortOnDropHandle<()>; 2],
 }
 
 impl Relays {
-    /// Listens below `directory`, which is nobody else's.
-    pub(super) fn start(directory: &Path, model_endpoint: &str) -> io::Result<Self> {
+    /// Listens at sockets below `directory`, which is nobody else's.
+    pub(super) fn at_sockets(directory: &Path, model_endpoint: &str) -> io::Result<(Self, Sockets)> {
         let sockets = Sockets { model: directory.join("model.sock"), proxy: directory.join("proxy.sock") };
         let listen = |socket: &Path| {
             // A worker that died left its own behind.
@@ -29,14 +31,22 @@ impl Relays {
             }
             UnixListener::bind(socket)
         };
-        let model = model::serve(listen(&sockets.model)?, model_endpoint)?;
-        let proxy = proxy::serve(listen(&sockets.proxy)?);
-        let servers = [AbortOnDropHandle::new(tokio::spawn(model)), AbortOnDropHandle::new(tokio::spawn(proxy))];
-        Ok(Self { sockets, _servers: servers })
+        let relays = Self::start(listen(&sockets.model)?, listen(&sockets.proxy)?, model_endpoint)?;
+        Ok((relays, sockets))
     }
 
-    pub(super) fn sockets(&self) -> &Sockets {
-        &self.sockets
+    /// Listens at free ports of the loopback address.
+    pub(super) async fn at_ports(model_endpoint: &str) -> io::Result<(Self, Ports)> {
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let (model, proxy) = (listen().await?, listen().await?);
+        let ports = Ports { model: model.local_addr()?.port(), proxy: proxy.local_addr()?.port() };
+        Ok((Self::start(model, proxy, model_endpoint)?, ports))
+    }
+
+    fn start<L: Listener<Addr: std::fmt::Debug>>(model: L, proxy: L, model_endpoint: &str) -> io::Result<Self> {
+        let (model, proxy) = (model::serve(model, model_endpoint)?, proxy::serve(proxy));
+        let servers = [AbortOnDropHandle::new(tokio::spawn(model)), AbortOnDropHandle::new(tokio::spawn(proxy))];
+        Ok(Self { _servers: servers })
     }
 }
 

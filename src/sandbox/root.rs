@@ -47,6 +47,13 @@ pub(super) struct Root {
     private: Vec<PathBuf>,
 }
 
+/// Something of the file system that a program is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    Bound(PathBuf),
+    Link { at: PathBuf, to: PathBuf },
+}
+
 impl Root {
     /// `home` and `data_dir` are private; `directory` is for the files that stand in.
     pub(super) fn new(search_path: &OsStr, home: &Path, data_dir: &Path, directory: &Path) -> io::Result<Self> {
@@ -95,10 +102,15 @@ impl Root {
         }
     }
 
-    /// Shows a program with what it needs of where it is installed: what it is a link to, the interpreter of its first line, and the whole of
-    /// the Python environment or the `node_modules` that it is in.
-    pub(super) fn install(&self, walls: &mut Walls, program: &Path) {
-        let mut shown = self.tools.clone();
+    /// Directories of the search path that are not the system's.
+    pub(super) fn tools(&self) -> &[PathBuf] {
+        &self.tools
+    }
+
+    /// A program with what it needs of where it is installed: what it is a link to, the interpreter of its first line, and the whole of the
+    /// Python environment or the `node_modules` that it is in. What is shown anyhow is not repeated.
+    pub(super) fn installation(&self, program: &Path) -> Vec<Part> {
+        let (mut parts, mut shown) = (Vec::new(), self.tools.clone());
         let mut waiting = vec![program.to_path_buf()];
         while let Some(path) = waiting.pop() {
             if is_system(&path) || shown.len() > self.tools.len() + LONGEST_CHAIN {
@@ -109,21 +121,22 @@ impl Root {
             waiting.extend(python.iter().map(|environment| environment.join("bin/python")));
             for environment in python.into_iter().chain(node_modules(&path)).filter(|found| self.may_be_bound(found)) {
                 if !shown.iter().any(|above| environment.starts_with(above)) {
-                    walls.bind("--ro-bind", &environment, &environment);
+                    parts.push(Part::Bound(environment.clone()));
                     shown.push(environment);
                 }
             }
             let is_shown = shown.iter().any(|above| path.starts_with(above));
-            if let Ok(target) = fs::read_link(&path) {
-                if !is_shown {
-                    walls.bind("--symlink", &target, &path);
-                }
-                waiting.extend(next(&path, &target));
-            } else if !is_shown {
-                walls.bind("--ro-bind-try", &path, &path);
+            let target = fs::read_link(&path).ok();
+            waiting.extend(target.as_ref().and_then(|target| next(&path, target)));
+            if !is_shown {
+                parts.push(match target {
+                    Some(to) => Part::Link { at: path.clone(), to },
+                    None => Part::Bound(path.clone()),
+                });
             }
             shown.push(path);
         }
+        parts
     }
 
     /// Outside the home a directory `bin` belongs to one product, and its neighbors do too; inside it they may be anything.
@@ -225,9 +238,12 @@ mod tests {
         }
 
         fn installed(&self, program: &str) -> Vec<String> {
-            let mut walls = Walls::default();
-            self.root.install(&mut walls, &Path::new(&self.path()).join(program));
-            walls.words().map(|word| word.replace(&self.path(), "~")).collect()
+            let parts = self.root.installation(&Path::new(&self.path()).join(program)).into_iter();
+            let told = parts.map(|part| match part {
+                Part::Bound(path) => path.display().to_string(),
+                Part::Link { at, to } => format!("{} -> {}", at.display(), to.display()),
+            });
+            told.map(|part| part.replace(&self.path(), "~")).collect()
         }
     }
 
@@ -241,10 +257,11 @@ mod tests {
     fn a_program_brings_what_it_needs_and_no_more() {
         let home = Home::new();
         assert_eq!(home.installed("bin/alone"), Vec::<String>::new(), "the search path shows it");
-        assert_eq!(home.installed("data/x"), ["--ro-bind-try", "~/data/x", "~/data/x"]);
-        assert_eq!(home.installed("bin/aider"), ["--ro-bind", "~/venv", "~/venv"]);
-        let packages = "~/node/lib/node_modules";
-        assert_eq!(home.installed("bin/cli"), ["--ro-bind", packages, packages]);
-        assert_eq!(home.installed("venv/bin/aider"), ["--ro-bind", "~/venv", "~/venv"]);
+        assert_eq!(home.installed("data/x"), ["~/data/x"]);
+        assert_eq!(home.installed("bin/aider"), ["~/venv"]);
+        assert_eq!(home.installed("venv/bin/aider"), ["~/venv"]);
+        assert_eq!(home.installed("bin/cli"), ["~/node/lib/node_modules"]);
+        symlink("venv/bin/aider", Path::new(&home.path()).join("aider")).unwrap();
+        assert_eq!(home.installed("aider"), ["~/aider -> venv/bin/aider", "~/venv"]);
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::world::ollama::Ollama;
-use crate::world::program::commands_with;
+use crate::world::program::{commands_with, kill_those_with};
 use crate::world::{TOKEN, World};
 
 /// What nobody outside may come to know, and nobody inside may change.
@@ -301,10 +301,10 @@ async fn what_left_its_session_dies_with_the_call() {
         std::os::unix::fs::symlink("/bin/sleep", &sleeper).unwrap();
         let sleeper = sleeper.to_string_lossy().into_owned();
         // Twice forked, in a session of its own, deaf to the polite signal, and without the mark of its call.
-        scene
-            .attack(&format!("(setsid sh -c \"trap '' TERM; env -i '{sleeper}' 600 & env -i '{sleeper}' 600\" &)"))
-            .await;
-        assert_eq!(commands_with(&sleeper), Vec::<String>::new(), "walls: {walls}");
+        let leave = format!("trap '' TERM; env -i '{sleeper}' 600 >/dev/null 2>&1 &");
+        scene.attack(&format!("setsid sh -c \"{leave}\"; sleep 0.2")).await;
+        assert_eq!(commands_with(&sleeper).is_empty(), walls, "walls: {walls}");
+        kill_those_with(&sleeper);
     }
 }
 

@@ -2,14 +2,15 @@
 //!
 //! Ollama's interface can also fetch, copy, make and delete models, for whoever reaches it. An agent has no business there.
 
+use std::fmt::Debug;
 use std::io;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
 use reqwest::Url;
-use tokio::net::UnixListener;
 
 /// The longest request, in bytes: larger than any context window.
 const LARGEST_REQUEST: usize = 64 << 20;
@@ -46,7 +47,10 @@ struct Model {
 }
 
 /// Serves until it is dropped.
-pub(super) fn serve(listener: UnixListener, endpoint: &str) -> io::Result<impl Future<Output = ()> + use<>> {
+pub(super) fn serve<L: Listener<Addr: Debug>>(
+    listener: L,
+    endpoint: &str,
+) -> io::Result<impl Future<Output = ()> + use<L>> {
     let endpoint = Url::parse(endpoint).map_err(io::Error::other)?;
     // Where a redirect leads is not the endpoint that the user named.
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();

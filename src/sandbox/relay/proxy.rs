@@ -7,8 +7,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpStream, UnixListener, UnixStream, lookup_host};
+use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpStream, lookup_host};
 
 /// The longest head of a request, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
@@ -18,19 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PORTS: [u16; 2] = [80, 443];
 
 /// Serves until it is dropped.
-pub(super) async fn serve(listener: UnixListener) {
+pub(super) async fn serve(mut listener: impl Listener) {
     loop {
-        match listener.accept().await {
-            Ok((client, _)) => drop(tokio::spawn(attend(client))),
-            Err(error) => {
-                tracing::warn!(%error, "the proxy of the sandbox can't accept a connection");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
+        let (client, _) = listener.accept().await;
+        drop(tokio::spawn(attend(client)));
     }
 }
 
-async fn attend(mut client: UnixStream) {
+async fn attend(mut client: impl AsyncRead + AsyncWrite + Unpin) {
     let refused = match serve_one(&mut client).await {
         Ok(()) => return,
         Err(refused) => refused,
@@ -49,7 +45,7 @@ struct Asked {
 }
 
 /// An error is one that the client is told.
-async fn serve_one(client: &mut UnixStream) -> io::Result<()> {
+async fn serve_one(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     let (head, rest) = tokio::time::timeout(PATIENCE, read_head(client)).await??;
     let asked = parse(&head)
         .ok_or_else(|| io::Error::other("this proxy serves CONNECT, and http:// URLs, on ports 80 and 443"))?;
@@ -70,7 +66,7 @@ async fn serve_one(client: &mut UnixStream) -> io::Result<()> {
 }
 
 /// The head of a request with its empty line, and what came behind it.
-async fn read_head(client: &mut UnixStream) -> io::Result<(Vec<u8>, Vec<u8>)> {
+async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut read = Vec::new();
     loop {
         if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {

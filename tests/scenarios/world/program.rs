@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::World;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -63,10 +65,24 @@ impl Program {
 
 /// The command lines in the process table that have `text` in them.
 pub fn commands_with(text: &str) -> Vec<String> {
+    processes_with(text).map(|(_, line)| line).collect()
+}
+
+/// Ends what a scenario let get away.
+pub fn kill_those_with(text: &str) {
+    for (pid, _) in processes_with(text) {
+        kill_process(pid, Signal::KILL).ok();
+    }
+}
+
+fn processes_with(text: &str) -> impl Iterator<Item = (Pid, String)> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-    lines.filter(|line| line.contains(text)).collect()
+    let lines = entries.filter_map(|entry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        Some((pid, std::fs::read(entry.path().join("cmdline")).ok()?))
+    });
+    let lines = lines.map(|(pid, line)| (pid, String::from_utf8_lossy(&line).replace('\0', " ")));
+    lines.filter(move |(_, line)| line.contains(text))
 }
 
 fn lines(file: &Path) -> Vec<String> {
