@@ -12,8 +12,9 @@ use super::root::{Part, Root};
 use super::{Limits, Reach, View};
 use crate::process::Invocation;
 
-/// Where things of the sandbox's own are inside.
-const OWN: &str = "/run/codingworker";
+/// Where this program and the relay's socket are inside.
+const HELPER: &str = "/run/codingworker/codingworker";
+const RELAY: &str = "/run/codingworker/relay";
 
 /// The ports inside that lead to the relays. Ollama's own, so that programs which know only that one find it.
 pub(super) const MODEL_PORT: u16 = 11434;
@@ -45,9 +46,8 @@ impl Bubblewrap {
             Reach::Model => Some((MODEL_PORT, &self.sockets.model)),
             Reach::Internet => Some((PROXY_PORT, &self.sockets.proxy)),
         };
-        let helper = Path::new(OWN).join("codingworker");
-        let relay = Path::new(OWN).join("relay");
-        let mut walls = Walls::default();
+        let (helper, relay) = (PathBuf::from(HELPER), PathBuf::from(RELAY));
+        let mut walls = Arguments::default();
         walls.flags(&["--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session"]);
         walls.pair("--cap-drop", "ALL");
         walls.pair("--hostname", "sandbox");
@@ -88,7 +88,7 @@ impl Bubblewrap {
 
     /// The program that tries to get out, and its arguments.
     pub(super) fn prober(&self, canaries: Canaries) -> (PathBuf, Vec<OsString>) {
-        let helper = Path::new(OWN).join("codingworker");
+        let helper = PathBuf::from(HELPER);
         let orders = Orders::to_probe(canaries, helper.clone(), self.limits);
         (helper, vec![SUBCOMMAND.into(), orders.to_argument()])
     }
@@ -96,11 +96,11 @@ impl Bubblewrap {
 
 /// The arguments that build a sandbox, in the order in which it is built.
 #[derive(Debug, Default)]
-pub(super) struct Walls {
+pub(super) struct Arguments {
     arguments: Vec<OsString>,
 }
 
-impl Walls {
+impl Arguments {
     fn flags(&mut self, flags: &[&str]) {
         self.arguments.extend(flags.iter().map(OsString::from));
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::bubblewrap::Walls;
+use super::bubblewrap::Arguments;
 
 /// Where systems keep programs and libraries. Some of them are links to others.
 const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
@@ -78,7 +78,7 @@ impl Root {
         Ok(root)
     }
 
-    pub(super) fn build(&self, walls: &mut Walls, temporary: u64) {
+    pub(super) fn build(&self, walls: &mut Arguments, temporary: u64) {
         for path in SYSTEM.iter().map(Path::new) {
             match fs::read_link(path) {
                 Ok(target) => walls.bind("--symlink", &target, path),

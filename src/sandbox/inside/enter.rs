@@ -55,7 +55,7 @@ fn limit(limits: &Limits) -> io::Result<()> {
     Ok(())
 }
 
-/// As much as the kernel knows of; what it lacks shows in the probes.
+/// As much as the kernel knows of. Before Linux 6.12 it does not keep signals in, and no probe tells: a program may then stop the warden.
 fn landlock(orders: &Orders) -> Result<(), landlock::RulesetError> {
     let files = ABI::V3;
     Ruleset::default()

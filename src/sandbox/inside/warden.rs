@@ -1,7 +1,8 @@
 //! The warden: starts the confined program, and ends it when all that it started use too much together.
 //!
 //! The warden is the sandbox's first program, so with it everything in the sandbox ends, whatever session or parent it has. The confined
-//! program can't signal it: it lies outside the Landlock domain that [`enter`](super::enter) makes.
+//! program can't signal it where the kernel scopes signals (Linux 6.12 and later): it lies outside the Landlock domain that
+//! [`enter`](super::enter) makes.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,6 +22,9 @@ use super::{Act, Limits, Orders, complain, forward};
 /// How often the sandbox is looked over: often enough for a fork bomb.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Every how many looks memory and disks are looked at.
+const SLOW: u64 = 10;
+
 /// The warden's own number: bubblewrap's is 1.
 const FIRST: u32 = 2;
 
@@ -33,21 +37,24 @@ pub(super) fn watch(mut orders: Orders, command: &[OsString]) -> io::Result<Exit
         forward::start(forward)?;
     }
     orders.act = Act::Enter;
-    let child = spawn(&orders, command)?;
+    let mut child = spawn(&orders, command)?;
     let (ended, end) = channel();
-    thread::spawn(move || ended.send(wait(child)));
-    loop {
+    thread::spawn(move || ended.send(child.wait()));
+    for look in 0_u64.. {
         match end.recv_timeout(LOOK) {
             Ok(status) => return Ok(code(status?)),
             Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the program was lost track of")),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if let Some(excess) = excess(&orders) {
+        // Memory and disks fill more slowly than processes multiply, and cost more to look at.
+        let slow = look % SLOW == 0;
+        if let Some(excess) = too_many(&orders.limits).or_else(|| slow.then(|| too_much(&orders)).flatten()) {
             kill_all_others();
             complain(&format!("killed: {excess}"));
             return Ok(ExitCode::from(137));
         }
     }
+    Err(io::Error::other("the warden looked more often than it can count"))
 }
 
 /// At once, since what they go on to print would bury why. Outside a PID namespace of its own, where somebody may have started this by hand, all
@@ -73,12 +80,8 @@ fn close_what_was_inherited() -> io::Result<()> {
 
 #[expect(clippy::disallowed_methods, reason = "the program inside the sandbox is started from within it")]
 fn spawn(orders: &Orders, command: &[OsString]) -> io::Result<Child> {
-    let told = serde_json::to_string(orders)?;
-    std::process::Command::new(&orders.helper).arg(super::SUBCOMMAND).arg(told).arg("--").args(command).spawn()
-}
-
-fn wait(mut child: Child) -> io::Result<ExitStatus> {
-    child.wait()
+    let mut helper = std::process::Command::new(&orders.helper);
+    helper.arg(super::SUBCOMMAND).arg(orders.to_argument()).arg("--").args(command).spawn()
 }
 
 fn code(status: ExitStatus) -> ExitCode {
@@ -86,13 +89,17 @@ fn code(status: ExitStatus) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-/// The limit that is exceeded, in words.
-fn excess(orders: &Orders) -> Option<String> {
-    let Limits { processes, memory, free_space, .. } = orders.limits;
+/// The limit on processes, in words, when it is exceeded.
+fn too_many(limits: &Limits) -> Option<String> {
+    let most = limits.processes;
+    let exceeded = running().len() > OWN + usize::try_from(most).unwrap_or(usize::MAX);
+    exceeded.then(|| format!("it ran more than {most} processes at once"))
+}
+
+/// The limit on memory or on what must stay free, in words, when it is exceeded.
+fn too_much(orders: &Orders) -> Option<String> {
+    let Limits { memory, free_space, .. } = orders.limits;
     let running = running();
-    if running.len() > OWN + usize::try_from(processes).unwrap_or(usize::MAX) {
-        return Some(format!("it ran more than {processes} processes at once"));
-    }
     // What is shared counts for each that shares it: only when that is too much, the true figure is worth its price.
     let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
     let resident = |pid: &u32| second_word(&format!("/proc/{pid}/statm")).unwrap_or(0) * page;
