@@ -166,7 +166,7 @@ async fn nothing_outside_the_workspace_is_written() {
         for mark in marks.iter().filter(|mark| mark.is_absolute()) {
             assert_eq!(mark.exists(), !walls, "{}", mark.display());
         }
-        assert!(!home.join("worker/runs/1/mark").exists() || !walls);
+        assert_eq!(home.join("worker/runs/1/mark").exists(), !walls);
     }
 }
 
@@ -282,7 +282,6 @@ async fn the_models_server_is_asked_for_inference_and_nothing_else() {
              curl -s -X DELETE -d '{{\"model\":\"m:1b\"}}' {endpoint}/api/delete -o /dev/null -w '%{{http_code}}\\n' >> \"$LOOT\"\n\
              curl -s -X POST -d '{{\"model\":\"evil\"}}' {endpoint}/api/pull -o /dev/null -w '%{{http_code}}\\n' >> \"$LOOT\""
         );
-        scene.world.agent(&script);
         let file = scene.loot_file();
         scene.world.agent(&format!("LOOT='{}'\n{script}\n{COVER}", file.display()));
         scene.world.set("agent", json!({ "model_endpoint": ollama.endpoint() }));
@@ -386,6 +385,36 @@ async fn a_check_is_behind_the_same_walls() {
         assert_eq!(heard.recv_timeout(Duration::from_millis(500)).is_ok(), !walls);
         world.finish();
     }
+}
+
+/// What a repository's tools download could be a library that another's build links.
+#[tokio::test(flavor = "multi_thread")]
+async fn downloads_of_one_repository_are_not_seen_by_another() {
+    let mut world = World::without_repository().await;
+    let loot = world.stage().join("loot");
+    let nothing = "build = \"\"\nformat = \"\"\nlint = \"\"\nsetup = \"\"\n";
+    let settings = format!("[checks]\n{nothing}test = \"sh check.sh\"\n");
+    let leave = format!("mkdir -p $CARGO_HOME; echo {CANARY} > $CARGO_HOME/library\n");
+    // Its own cache, and whatever lies around it.
+    let look =
+        format!("cat $CARGO_HOME/library $CARGO_HOME/../../*/*/library >> '{}' 2>/dev/null; true\n", loot.display());
+    for (name, check) in [("owner/repo", format!("{leave}{look}")), ("owner/other", look.clone())] {
+        world.forge.repository(
+            name,
+            "main",
+            &[(".codingworker.toml", settings.as_str()), ("check.sh", check.as_str())],
+        );
+    }
+    world.task("Add a greeting", "").await;
+    assert_eq!(world.work().await.code, Some(0));
+    assert!(read(&loot).contains(CANARY), "a repository finds its own");
+    std::fs::remove_file(&loot).unwrap();
+    world.set("repositories", json!(["owner/other"]));
+    let issue = json!({ "title": "Add a greeting", "body": "", "labels": ["ai-task"] });
+    world.forge.ask(reqwest::Method::POST, "/repos/owner/other/issues", issue).await;
+    assert_eq!(world.run(&["submit", "--issue", "owner/other#1"]).await.code, Some(0));
+    assert_eq!(world.work().await.code, Some(0));
+    assert_eq!(read(&loot), "");
 }
 
 /// A setup that may fetch gets a proxy to public addresses, and no way to any other.

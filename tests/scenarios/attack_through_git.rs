@@ -210,7 +210,7 @@ async fn a_pack_that_is_too_large() {
 /// What keeps changing the tree is dead before git looks at it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_that_changes_while_it_is_taken_in() {
-    let set = "(setsid sh -c 'while :; do rm -rf flip; mkdir -p flip/.git; rm -rf flip; ln -s /etc flip; rm -f flip; echo x >> flip; done' &) ; sleep 0.2";
+    let set = "(setsid sh -c 'while :; do rm -rf flip; mkdir -p flip/.git; rm -rf flip; ln -s /etc flip; rm -f flip; echo x >> flip; done' \"$STAGE/flipper\" &) ; sleep 0.2";
     let mut trapped = Trapped::new(set, "true").await;
     trapped.world.set("queue", json!({ "retry_delays_seconds": [0] }));
     let ran = trapped.world.work().await;

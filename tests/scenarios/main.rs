@@ -37,6 +37,7 @@ mod queue_is_killed;
 mod queue_is_served;
 mod queue_misbehaves;
 mod real_aider;
+mod sandbox_is_asked_for;
 mod state_has_a_place;
 mod storm;
 mod task_is_called_off;
