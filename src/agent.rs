@@ -31,7 +31,8 @@ use self::prompt::Prompt;
 use self::room::Room;
 pub use self::transcript::Usage;
 use crate::config::{AgentKind, AgentSettings};
-use crate::process::{self, Finished, Invocation, ProcessError, Streams};
+use crate::process::{self, Finished, Invocation, Log, ProcessError, Streams};
+use crate::redaction::Redaction;
 use crate::sandbox::{self, Reach, Sandbox, View};
 
 /// How long an agent has to tell its version.
@@ -45,6 +46,7 @@ pub struct Agent {
     settings: AgentSettings,
     search_path: OsString,
     sandbox: Sandbox,
+    redaction: Redaction,
 }
 
 #[derive(Debug, Clone)]
@@ -139,14 +141,15 @@ pub enum AgentError {
 impl Agent {
     /// An agent whose executable is looked up on the search path when it is called.
     #[must_use]
-    pub fn new(settings: &AgentSettings, search_path: &OsStr, sandbox: &Sandbox) -> Self {
+    pub fn new(settings: &AgentSettings, search_path: &OsStr, sandbox: &Sandbox, redaction: &Redaction) -> Self {
         let model_endpoint = sandbox.model_endpoint(&settings.model_endpoint);
         let cli = match &settings.kind {
             AgentKind::Aider(aider) => Cli::Aider(Aider::new(aider, &model_endpoint, settings.model_timeout)),
             AgentKind::Command(command) => Cli::Command(CommandAgent::new(command)),
         };
         let models = settings.models.iter().map(|model| Model::new(model)).collect();
-        Self { cli, models, settings: settings.clone(), search_path: search_path.to_owned(), sandbox: sandbox.clone() }
+        let (settings, search_path) = (settings.clone(), search_path.to_owned());
+        Self { cli, models, settings, search_path, sandbox: sandbox.clone(), redaction: redaction.clone() }
     }
 
     /// `aider` or `command`, as the settings call it.
@@ -234,7 +237,8 @@ impl Agent {
         let invocation = self.invocation(room, call.tree, arguments)?;
         let writable = vec![call.tree.to_owned(), room.directory().to_owned()];
         let view = View { writable, reach: Reach::Model, ..View::default() };
-        let invocation = Invocation { log: Some(call.log.to_owned()), ..invocation };
+        let log = Log { file: call.log.to_owned(), redaction: self.redaction.clone() };
+        let invocation = Invocation { log: Some(log), ..invocation };
         process::run(self.sandbox.confine(invocation, &view), stop).await
     }
 

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Environment};
+use crate::redaction::Redaction;
 
 /// Turns labelled GitHub issues into pull requests, with a coding agent on your own machine.
 #[derive(Debug, Parser)]
@@ -81,7 +82,7 @@ impl Cli {
         match self.dispatch(environment) {
             Ok(code) => code,
             Err(error) => {
-                output::error(&error);
+                output::error(&error, &Redaction::default());
                 ExitCode::FAILURE
             }
         }
@@ -104,8 +105,9 @@ impl Cli {
             return runtime.block_on(init::run(arguments, config));
         }
         let config = config?;
-        crate::telemetry::start(&config.log)?;
-        runtime.block_on(async {
+        let redaction = config.redaction.clone();
+        crate::telemetry::start(&config.log, &redaction)?;
+        let done = runtime.block_on(async {
             match self.command {
                 Command::Demo(arguments) => demo::run(arguments, config).await,
                 Command::Init(arguments) => init::run(arguments, Ok(config)).await,
@@ -121,6 +123,10 @@ impl Cli {
                 Command::ScriptedAgent(arguments) => scripted_agent::run(&arguments),
                 Command::Confined(arguments) => Ok(confined::run(&arguments)),
             }
-        })
+        });
+        Ok(done.unwrap_or_else(|error| {
+            output::error(&error, &redaction);
+            ExitCode::FAILURE
+        }))
     }
 }

@@ -16,6 +16,7 @@ use secrecy::SecretString;
 pub use environment::{Environment, VARIABLES, Variable};
 pub use sandbox::SandboxSettings;
 
+use crate::redaction::Redaction;
 use crate::task::RepoName;
 
 /// Where the settings are looked for when `--config` names no file, below the platform's configuration directory.
@@ -51,6 +52,8 @@ pub struct Config {
     pub log: LogSettings,
     /// What requests to the embedded queue must be signed with; without it the queue is for this machine alone.
     pub queue_keys: Option<KeyPair>,
+    /// Every secret that this program holds or passes on; more may be learned.
+    pub redaction: Redaction,
     /// The variables that settings do not name: where executables and toolchains are.
     pub environment: Environment,
 }
@@ -209,11 +212,13 @@ impl Config {
         let mut file: file::File =
             toml::from_str(text).map_err(|source| ConfigError::Malformed { path: path.to_path_buf(), source })?;
         environment::apply(&mut file, environment)?;
-        file.validate(environment).map_err(|invalid| ConfigError::Invalid { path: path.to_path_buf(), invalid })
+        let config =
+            file.validate(environment).map_err(|invalid| ConfigError::Invalid { path: path.to_path_buf(), invalid })?;
+        config.secrets().for_each(|secret| config.redaction.learn(&secret));
+        Ok(config)
     }
 
-    /// Every secret that this program holds, or passes on.
-    pub fn secrets(&self) -> impl Iterator<Item = SecretString> {
+    fn secrets(&self) -> impl Iterator<Item = SecretString> {
         let cloud = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
             .map(|name| self.environment.value(name).map(SecretString::from));
         let passed = self.agent.pass_environment.iter().map(|(_, value)| value.clone());
@@ -322,13 +327,17 @@ mod tests {
 
     #[test]
     fn the_environment_overrides_the_file() {
-        let variables =
-            [("CODINGWORKER_LANGUAGE", "ja"), ("CODINGWORKER_REPOSITORIES", "o/a, o/b"), ("GITHUB_TOKEN", "secret")];
+        let variables = [
+            ("CODINGWORKER_LANGUAGE", "ja"),
+            ("CODINGWORKER_REPOSITORIES", "o/a, o/b"),
+            ("GITHUB_TOKEN", "token-of-the-forge"),
+        ];
         let config = parse("language = \"en\"\nrepositories = [\"o/c\"]\n", &variables).unwrap();
         assert_eq!(config.language, Language::Ja);
         assert!(config.allows(&"O/A".parse().unwrap()) && !config.allows(&"o/c".parse().unwrap()));
         assert!(config.github.token.is_some());
-        assert!(!format!("{config:?}").contains("secret"));
+        assert!(!format!("{config:?}").contains("token-of-the-forge"));
+        assert_eq!(config.redaction.strike_out("token-of-the-forge"), "[redacted]");
         let error = parse("", &[("CODINGWORKER_LANGUAGE", "fr")]).unwrap_err();
         assert_eq!(error, "environment variable CODINGWORKER_LANGUAGE is \"fr\", expected `en` or `ja`");
     }

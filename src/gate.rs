@@ -5,7 +5,6 @@
 //! text is here. Invariant: only what passed becomes an [`Approved`].
 
 pub mod attention;
-pub mod secrets;
 
 use std::fmt;
 

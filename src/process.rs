@@ -25,6 +25,7 @@ use tokio::process::{Child, ChildStdin};
 use tokio_util::sync::CancellationToken;
 
 use self::capture::Capture;
+pub use self::capture::Log;
 pub use self::register::take_over;
 use self::tree::Tree;
 
@@ -52,8 +53,8 @@ pub struct Invocation {
     /// How much of each stream is kept, in bytes.
     pub output_limit: usize,
     pub streams: Streams,
-    /// A file that output is appended to as it comes, up to 16 MiB of each stream.
-    pub log: Option<PathBuf>,
+    /// Where output is told to people, who are told no secret.
+    pub log: Option<Log>,
 }
 
 /// Without the environment and the input: they may hold secrets.
@@ -218,7 +219,7 @@ impl Started {
         output: &mut Capture,
         errors: &mut Capture,
     ) -> Result<Ending, ProcessError> {
-        let log = invocation.log.as_deref();
+        let log = invocation.log.as_ref();
         let mut streams = pin!(async {
             tokio::join!(
                 feed(self.input, &invocation.input),

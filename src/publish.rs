@@ -17,7 +17,7 @@ pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, S
 pub use self::text::{plain, plain_line};
 use crate::config::Language;
 use crate::github::{GitHub, GitHubError, NewPullRequest, Permit};
-use crate::redaction::Known;
+use crate::redaction::Redaction;
 use crate::task::{IssueNumber, RepoName, Task};
 
 /// The label that makes an issue a task.
@@ -33,7 +33,7 @@ pub struct Publisher {
     github: GitHub,
     language: Language,
     /// What is struck out of everything that is said.
-    known: Known,
+    redaction: Redaction,
     login: Arc<OnceCell<String>>,
 }
 
@@ -82,8 +82,8 @@ impl Labels {
 
 impl Publisher {
     #[must_use]
-    pub fn new(github: GitHub, language: Language, known: Known) -> Self {
-        Self { github, language, known, login: Arc::default() }
+    pub fn new(github: GitHub, language: Language, redaction: Redaction) -> Self {
+        Self { github, language, redaction, login: Arc::default() }
     }
 
     /// The same publisher, which says something only while `permit` allows it.
@@ -102,7 +102,7 @@ impl Publisher {
         issue: IssueNumber,
         status: &Status<'_>,
     ) -> Result<(), GitHubError> {
-        let body = self.known.strike_out(&wording::comment(self.language, issue, status));
+        let body = self.redaction.strike_out(&wording::comment(self.language, issue, status));
         let mark = marker::status(issue);
         let login = self.login().await?;
         let comments = self.github.comments(repository, issue).await?;
@@ -140,8 +140,8 @@ impl Publisher {
     /// Opens the pull request for what was pushed, or brings the one that is open to it.
     pub async fn open_pull_request(&self, report: &Report<'_>, draft: bool) -> Result<PullRequest, GitHubError> {
         let standing = if draft { Standing::Draft } else { Standing::Done };
-        let title = self.known.strike_out(&text::title(&report.task.title));
-        let body = self.known.strike_out(&wording::pull_request(self.language, report, standing));
+        let title = self.redaction.strike_out(&text::title(&report.task.title));
+        let body = self.redaction.strike_out(&wording::pull_request(self.language, report, standing));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
             return self.edit(repository, open, &title, &body).await;

@@ -3,6 +3,7 @@
 //! Knows AWS's wire through the SDK alone, so an SQS-compatible server differs by its endpoint. Every call has a time limit of its own,
 //! because the SDK has none that ends a receive whose connection died. Leaves what becomes of a delivery to the run.
 
+mod credentials;
 pub mod dead_letters;
 
 use std::time::Duration;
@@ -17,7 +18,9 @@ use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, Queu
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 
+use self::credentials::Learned;
 use crate::config::QueueSettings;
+use crate::redaction::Redaction;
 use crate::task::Delivery;
 use crate::task::cut::{self, CutBody};
 
@@ -89,11 +92,11 @@ impl QueueError {
 }
 
 impl Queue {
-    /// Finds the queue that the settings name.
+    /// Finds the queue that the settings name. The credentials that open it are secrets from then on, as often as they change.
     ///
     /// # Errors
     /// The queue is missing, or the credentials are, or the endpoint does not answer.
-    pub async fn connect(settings: &QueueSettings) -> Result<Self, QueueError> {
+    pub async fn connect(settings: &QueueSettings, redaction: &Redaction) -> Result<Self, QueueError> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).build());
         if let Some(region) = &settings.region {
@@ -106,7 +109,12 @@ impl Queue {
         if let Some(endpoint) = &settings.endpoint_url {
             loader = loader.endpoint_url(endpoint);
         }
-        let client = Client::new(&loader.load().await);
+        let found = loader.load().await;
+        let mut connection = aws_sdk_sqs::config::Builder::from(&found);
+        if let Some(credentials) = found.credentials_provider() {
+            connection = connection.credentials_provider(Learned::new(credentials, redaction));
+        }
+        let client = Client::from_conf(connection.build());
         let url = match &settings.url {
             Some(url) => url.clone(),
             None => {

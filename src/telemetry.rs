@@ -1,8 +1,12 @@
-//! Logs: text for people, JSON for programs, on standard error so that a command's own output stays clean.
+//! Logs: text for people, JSON for programs, on standard error so that a command's own output stays clean. No secret is in them.
+
+use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{LogFormat, LogSettings};
+use crate::redaction::Redaction;
 
 /// A filter that is not one.
 #[derive(Debug, thiserror::Error)]
@@ -16,17 +20,45 @@ pub struct InvalidFilter {
 ///
 /// # Errors
 /// The filter can't be read.
-pub fn start(settings: &LogSettings) -> Result<(), InvalidFilter> {
+pub fn start(settings: &LogSettings, redaction: &Redaction) -> Result<(), InvalidFilter> {
     let filter = EnvFilter::builder()
         .parse(&settings.filter)
         .map_err(|source| InvalidFilter { filter: settings.filter.clone(), source })?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let stderr = Stderr { redaction: redaction.clone() };
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
     let started = match settings.format {
-        LogFormat::Text => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Text => logs.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
     };
     if started.is_err() {
         tracing::debug!("logging has been started already");
     }
     Ok(())
+}
+
+/// Standard error without secrets.
+#[derive(Debug, Clone)]
+struct Stderr {
+    redaction: Redaction,
+}
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+/// An event is written at once, and so is whole when it is searched.
+impl Write for &Stderr {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let event_text = String::from_utf8_lossy(event);
+        io::stderr().write_all(self.redaction.strike_out(&event_text).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

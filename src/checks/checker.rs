@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Check, Kind, Toolchains, failures, missing, output};
 use crate::config::CheckSettings;
-use crate::process::{self, Invocation, ProcessError, Streams};
+use crate::process::{self, Invocation, Log, ProcessError, Streams};
+use crate::redaction::Redaction;
 use crate::sandbox::{self, Reach, Sandbox, View};
 
 /// Settings for plain and brief output, and against what is not to be had twice: Python takes bytecode for current when a source was changed
@@ -33,6 +34,7 @@ pub struct Checker {
     toolchains: Toolchains,
     output_limit: usize,
     sandbox: Sandbox,
+    redaction: Redaction,
 }
 
 /// Where a check runs.
@@ -93,9 +95,15 @@ pub enum CheckError {
 }
 
 impl Checker {
-    pub fn new(settings: &CheckSettings, search_path: &OsStr, toolchains: Toolchains, sandbox: &Sandbox) -> Self {
-        let (search_path, sandbox) = (search_path.to_owned(), sandbox.clone());
-        Self { search_path, toolchains, output_limit: settings.output_limit, sandbox }
+    pub fn new(
+        settings: &CheckSettings,
+        search_path: &OsStr,
+        toolchains: Toolchains,
+        sandbox: &Sandbox,
+        redaction: &Redaction,
+    ) -> Self {
+        let (search_path, sandbox, redaction) = (search_path.to_owned(), sandbox.clone(), redaction.clone());
+        Self { search_path, toolchains, output_limit: settings.output_limit, sandbox, redaction }
     }
 
     /// Runs a check at the root of the site's tree.
@@ -110,7 +118,7 @@ impl Checker {
             deadline: check.timeout,
             output_limit: self.output_limit,
             streams: Streams::Merged,
-            log: Some(site.log.to_owned()),
+            log: Some(Log { file: site.log.to_owned(), redaction: self.redaction.clone() }),
         };
         let view = View {
             readable: self.toolchains.directories().map(Path::to_path_buf).collect(),

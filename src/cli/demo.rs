@@ -107,7 +107,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         labels: vec![TASK_LABEL.to_owned()],
         created_at: Timestamp::now(),
     };
-    let queue = Queue::connect(&config.queue).await?;
+    let queue = Queue::connect(&config.queue, &config.redaction).await?;
     queue.send(&task.encode(), &[]).await?;
 
     let worker = Arc::new(worker::start(config).await?);
@@ -174,7 +174,13 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
             );
             true
         }
-        None => aider && Agent::new(&config.agent, &search_path, &Sandbox::none()).check_model().await.is_ok(),
+        None => {
+            aider
+                && Agent::new(&config.agent, &search_path, &Sandbox::none(), &config.redaction)
+                    .check_model()
+                    .await
+                    .is_ok()
+        }
     };
     if !wanted {
         let program = std::env::current_exe().context("can't find this program")?;

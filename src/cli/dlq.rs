@@ -81,7 +81,8 @@ struct Shown<'a> {
 }
 
 pub(super) async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
-    let letters = DeadLetters::connect(&config.queue).await.context("can't use the dead-letter queue")?;
+    let letters =
+        DeadLetters::connect(&config.queue, &config.redaction).await.context("can't use the dead-letter queue")?;
     match command {
         Command::List(arguments) => list(&letters, &config, arguments).await,
         Command::Show(arguments) => show(&letters, &config, arguments).await,

@@ -78,7 +78,8 @@ fn agent_program(config: &Config) -> &str {
 }
 
 async fn model(config: &Config) -> Finding {
-    let agent = Agent::new(&config.agent, config.environment.search_path(), &Sandbox::none());
+    let search_path = config.environment.search_path();
+    let agent = Agent::new(&config.agent, search_path, &Sandbox::none(), &config.redaction);
     let answer = agent.check_model().await;
     let detail = match &answer {
         Ok(()) => config.agent.models.join(", "),

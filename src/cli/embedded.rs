@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use localhub::Hub;
 use localsqs::Queues;
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -124,7 +125,9 @@ impl Embedded {
         config.queue.anonymous = true;
         config.github.api_url = self.forge_url();
         config.github.git_url = self.forge_url();
-        config.github.token = Some(token.into());
+        let token = SecretString::from(token);
+        config.redaction.learn(&token);
+        config.github.token = Some(token);
         config
     }
 

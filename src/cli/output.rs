@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::redaction::Redaction;
+
 /// Prints a line on standard output.
 pub(super) fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout(), "{}", text.as_ref())?)
@@ -12,8 +14,8 @@ pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
-/// Tells on standard error what went wrong and why, a cause a line.
-pub(super) fn error(error: &anyhow::Error) {
+/// Tells on standard error what went wrong and why, a cause a line, and no secret.
+pub(super) fn error(error: &anyhow::Error, redaction: &Redaction) {
     let mut text = format!("error: {error}\n");
     let mut told = error.to_string();
     for cause in error.chain().skip(1) {
@@ -23,7 +25,7 @@ pub(super) fn error(error: &anyhow::Error) {
         }
         told = cause;
     }
-    if std::io::stderr().write_all(text.as_bytes()).is_err() {
+    if std::io::stderr().write_all(redaction.strike_out(&text).as_bytes()).is_err() {
         tracing::debug!("standard error is closed");
     }
 }

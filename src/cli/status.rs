@@ -84,7 +84,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
 
 async fn queue_status(config: &Config) -> QueueStatus {
     let asked = async {
-        let queue = Queue::connect(&config.queue).await?;
+        let queue = Queue::connect(&config.queue, &config.redaction).await?;
         queue.depth().await.map(|depth| QueueStatus::Reached { url: queue.url().to_owned(), depth })
     };
     asked.await.unwrap_or_else(|error| QueueStatus::Unreached { error: error.to_string() })

@@ -47,7 +47,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
             anyhow::bail!("name a task: --issue OWNER/REPO#N, or --repository and --title, or a message file")
         }
     };
-    let queue = Queue::connect(&config.queue).await.context("can't use the queue")?;
+    let queue = Queue::connect(&config.queue, &config.redaction).await.context("can't use the queue")?;
     let message_id = queue.send(&task.encode(), &[]).await?;
     if json {
         output::json(&serde_json::json!({ "message_id": message_id, "task_key": task.key().as_str() }))?;

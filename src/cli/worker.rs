@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
 use super::{output, signals};
-use crate::config::{Config, QueueSettings};
+use crate::config::Config;
 use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
 use crate::run::{Disposition, Rooms};
 use crate::worker::{Stop, Turn, Worker, health};
@@ -56,14 +56,14 @@ pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
         !config.repositories.is_empty(),
         "no repository may be worked on: list them as `repositories` in the configuration, or in CODINGWORKER_REPOSITORIES"
     );
-    let (queue, policy) = find_queue(&config.queue).await.context("can't use the queue")?;
+    let (queue, policy) = find_queue(&config).await.context("can't use the queue")?;
     Ok(Worker::new(queue, policy, Rooms::open(config).await?))
 }
 
 /// A machine that has just started may have no network yet; a queue that is missing or refuses us is for a person to mend.
-async fn find_queue(settings: &QueueSettings) -> Result<(Queue, Policy), QueueError> {
+async fn find_queue(config: &Config) -> Result<(Queue, Policy), QueueError> {
     let find = async || {
-        let queue = Queue::connect(settings).await?;
+        let queue = Queue::connect(&config.queue, &config.redaction).await?;
         let policy = queue.policy().await?;
         Ok((queue, policy))
     };

@@ -11,6 +11,7 @@ use super::{
     AgentKind, AgentSettings, AiderSettings, CheckSettings, CommandSettings, Config, Environment, GitHubSettings,
     InvalidSetting, KeyPair, Language, LogFormat, LogSettings, PublishSettings, QueueSettings,
 };
+use crate::redaction::Redaction;
 
 /// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS visibility timeout").
 const LONGEST_LEASE_SECONDS: u64 = 43_200;
@@ -181,6 +182,7 @@ impl File {
                 filter: self.log.filter.unwrap_or_else(|| "info".to_owned()),
             },
             queue_keys: queue_keys(environment),
+            redaction: Redaction::default(),
             environment: environment.clone(),
         })
     }

@@ -1,22 +1,32 @@
 //! The output of a program within a limit, its head and its tail; and in a log, up to a limit of its own.
 //!
-//! A stream is always read to its end, so that no program blocks on a full pipe.
+//! A stream is always read to its end, so that no program blocks on a full pipe. What has a log is told to people, so secrets are struck out
+//! of all of it as it comes.
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
 use super::ProcessError;
+use crate::redaction::{Redaction, Strained};
 
 const CHUNK: usize = 64 * 1024;
 
 /// What a log takes of one stream: more than anybody reads, and less than a disk holds of a program that prints for ever.
 const LONGEST_LOG: usize = 16 << 20;
 const LOG_IS_FULL: &[u8] = b"\n[the log is full: the rest of this program's output is left out]\n";
+
+/// A file that the output of programs is appended to as it comes, up to 16 MiB of each stream.
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub file: PathBuf,
+    /// What is struck out, here and of the output that is kept.
+    pub redaction: Redaction,
+}
 
 /// What is kept of one stream: the first half of the limit, and the last.
 pub(super) struct Capture {
@@ -34,21 +44,30 @@ impl Capture {
     }
 
     /// Reads a stream to its end, into the log as well.
-    pub(super) async fn read(
-        &mut self,
-        stream: Option<pipe::Receiver>,
-        log: Option<&Path>,
-    ) -> Result<(), ProcessError> {
+    pub(super) async fn read(&mut self, stream: Option<pipe::Receiver>, log: Option<&Log>) -> Result<(), ProcessError> {
         let Some(mut stream) = stream else { return Ok(()) };
-        let mut log = Log::open(log).await;
+        let mut told = match log {
+            Some(log) => Some(Told::to(log).await),
+            None => None,
+        };
         let mut chunk = vec![0; CHUNK];
         // A pipe's read does not fail; if it did, there would be nothing more to keep.
         while let Ok(count @ 1..) = stream.read(&mut chunk).await {
             let bytes = chunk.get(..count).unwrap_or_default();
-            self.push(bytes);
-            log.append(bytes).await;
+            match &mut told {
+                Some(told) => {
+                    let strained = told.strained.push(bytes);
+                    self.push(&strained);
+                    told.append(&strained).await;
+                }
+                None => self.push(bytes),
+            }
         }
-        log.close()
+        let Some(mut told) = told else { return Ok(()) };
+        let rest = told.strained.end();
+        self.push(&rest);
+        told.append(&rest).await;
+        told.close()
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -75,25 +94,23 @@ impl Capture {
     }
 }
 
-/// A log that remembers its first failure instead of ending the reading.
-struct Log<'a> {
-    path: Option<&'a Path>,
-    file: io::Result<Option<File>>,
+/// One stream on its way into a log, which remembers its first failure instead of ending the reading.
+struct Told<'a> {
+    log: &'a Log,
+    strained: Strained,
+    file: io::Result<File>,
     room: usize,
 }
 
-impl<'a> Log<'a> {
-    async fn open(path: Option<&'a Path>) -> Self {
-        let file = match path {
-            Some(path) => File::options().create(true).append(true).open(path).await.map(Some),
-            None => Ok(None),
-        };
-        Self { path, file, room: LONGEST_LOG }
+impl<'a> Told<'a> {
+    async fn to(log: &'a Log) -> Self {
+        let file = File::options().create(true).append(true).open(&log.file).await;
+        Self { log, strained: Strained::new(&log.redaction), file, room: LONGEST_LOG }
     }
 
     async fn append(&mut self, bytes: &[u8]) {
-        let Ok(Some(file)) = &mut self.file else { return };
-        if self.room == 0 {
+        let Ok(file) = &mut self.file else { return };
+        if self.room == 0 || bytes.is_empty() {
             return;
         }
         let (taken, rest) = bytes.split_at(bytes.len().min(self.room));
@@ -108,10 +125,7 @@ impl<'a> Log<'a> {
     }
 
     fn close(self) -> Result<(), ProcessError> {
-        match (self.file, self.path) {
-            (Err(source), Some(path)) => Err(ProcessError::Log { path: path.to_owned(), source }),
-            (Err(_) | Ok(_), _) => Ok(()),
-        }
+        self.file.map(drop).map_err(|source| ProcessError::Log { path: self.log.file.clone(), source })
     }
 }
 

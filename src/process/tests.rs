@@ -2,8 +2,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::redaction::Redaction;
 
 const LONG: Duration = Duration::from_secs(60);
+
+fn told(file: &Path) -> Log {
+    Log { file: file.to_owned(), redaction: Redaction::new(["a-known-secret".into()]) }
+}
 
 fn shell(script: &str) -> Invocation {
     Invocation {
@@ -94,7 +99,7 @@ async fn output_over_the_limit_is_drained_cut_and_logged_whole() {
     let log = directory.path().join("run.log");
     fs::write(&log, "before\n").unwrap();
     let script = "echo first; i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done; echo last";
-    let finished = finish(Invocation { output_limit: 100, log: Some(log.clone()), ..shell(script) }).await;
+    let finished = finish(Invocation { output_limit: 100, log: Some(told(&log)), ..shell(script) }).await;
     assert!(finished.ending.is_success() && finished.truncated);
     let output = String::from_utf8(finished.output).unwrap();
     assert!(output.starts_with("first\n0123456789\n") && output.ends_with("0123456789\nlast\n"), "{output}");
@@ -105,9 +110,23 @@ async fn output_over_the_limit_is_drained_cut_and_logged_whole() {
 }
 
 #[tokio::test]
+async fn secrets_are_in_no_log_and_in_no_output_that_has_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("run.log");
+    let by_form = format!("{}x7Kq2Lw9Zr4Tn8Vb3Mc6Jd1Hf5Gs0PyQeUi2", "ghp_");
+    let script = format!("printf 'one a-known-'; sleep 0.1; printf 'secret\ntwo {by_form}\nthree'");
+    let finished = finish(Invocation { log: Some(told(&log)), ..shell(&script) }).await;
+    assert_eq!(String::from_utf8(finished.output).unwrap(), "one [redacted]\ntwo [redacted]\nthree");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "one [redacted]\ntwo [redacted]\nthree");
+    // A program whose output nobody is told, as git's pack, is read as it is.
+    assert_eq!(finish(shell("printf a-known-secret")).await.output, b"a-known-secret");
+}
+
+#[tokio::test]
 async fn a_log_that_cannot_be_written_is_an_error_that_names_it() {
     let log = PathBuf::from("/nonexistent/run.log");
-    let failed = run(Invocation { log: Some(log), ..shell("echo x") }, &CancellationToken::new()).await.unwrap_err();
+    let failed =
+        run(Invocation { log: Some(told(&log)), ..shell("echo x") }, &CancellationToken::new()).await.unwrap_err();
     assert_eq!(failed.to_string(), "could not write the log /nonexistent/run.log");
 }
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{CALL_TIMEOUT, Depth, Queue, QueueError, RECEIVE_TIMEOUT, seconds};
 use crate::config::QueueSettings;
+use crate::redaction::Redaction;
 use crate::task::Task;
 
 /// How long a message that is looked at is hidden from others.
@@ -85,8 +86,8 @@ impl DeadLetters {
     ///
     /// # Errors
     /// [`QueueError::NoDeadLetters`] when the queue has none; for the rest as [`Queue::connect`].
-    pub async fn connect(settings: &QueueSettings) -> Result<Self, QueueError> {
-        let main = Queue::connect(settings).await?;
+    pub async fn connect(settings: &QueueSettings, redaction: &Redaction) -> Result<Self, QueueError> {
+        let main = Queue::connect(settings, redaction).await?;
         let attributes = main.attributes(&[QueueAttributeName::RedrivePolicy]).await?;
         let policy = attributes.get(&QueueAttributeName::RedrivePolicy);
         let arn = policy

@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use super::{Approved, Checked, Failure, Prepared, Rooms, repository_file};
 use crate::agent::Verdict;
 use crate::gate::attention::attention;
-use crate::gate::secrets;
 use crate::gate::{self, Finding, ProtectedPaths, Refusal};
 use crate::journal::Stage;
-use crate::redaction::Known;
+use crate::redaction::Redaction;
 use crate::workspace::{Cache, Change, Entry, WorkspaceError};
 
 impl Rooms {
@@ -30,7 +29,7 @@ impl Rooms {
         for change in &changes {
             added.push(added_by(workspace.cache(), change, limit).await?);
         }
-        let findings = find_secrets(&changes, &added, &self.known);
+        let findings = find_secrets(&changes, &added, &self.config.redaction);
         if !findings.is_empty() {
             return Err(Failure::GateRefused(Refusal { findings }));
         }
@@ -44,9 +43,9 @@ impl Rooms {
 }
 
 /// Names count too: a path can carry off as much as a line.
-fn find_secrets(changes: &[Change], added: &[String], known: &Known) -> Vec<Finding> {
+fn find_secrets(changes: &[Change], added: &[String], redaction: &Redaction) -> Vec<Finding> {
     let found = changes.iter().zip(added).flat_map(|(change, added)| {
-        let rules = secrets::find(&format!("{}\n{added}", change.path), known);
+        let rules = redaction.find(&format!("{}\n{added}", change.path));
         rules.into_iter().map(|rule| Finding::Secret { path: change.path.clone(), rule })
     });
     found.collect()

@@ -17,7 +17,6 @@ use crate::github::{GitHub, GitHubError};
 use crate::journal::{self, Journal, JournalError, Tenancy};
 use crate::process;
 use crate::publish::Publisher;
-use crate::redaction::Known;
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::workspace::{Caches, Deadlines, Git, WorkspaceError, remove_tree};
 
@@ -31,8 +30,6 @@ pub struct Rooms {
     pub(super) checker: Checker,
     pub(super) turns: Turns,
     pub(super) sandbox: Sandbox,
-    /// What must be in nothing that is published.
-    pub(super) known: Known,
     /// What a pull request says the change was made by.
     pub(super) agent_version: String,
     _tenancy: Tenancy,
@@ -70,7 +67,6 @@ impl Rooms {
         let environment = &config.environment;
         let search_path = environment.search_path();
         let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
-        let known = Known::new(config.secrets());
         let github = GitHub::new(&config.github, token)?;
         let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
         let tenancy = Tenancy::take(&config.data_dir)?;
@@ -83,7 +79,7 @@ impl Rooms {
         let sandbox =
             Sandbox::open(&config.sandbox, &config.data_dir, &config.agent.model_endpoint, environment).await?;
         let toolchains = Toolchains::find(&environment.home(), |name| environment.value(name).map(Into::into));
-        let agent = Agent::new(&config.agent, search_path, &sandbox);
+        let agent = Agent::new(&config.agent, search_path, &sandbox, &config.redaction);
         let version = agent.version(&temporary, &CancellationToken::new()).await?;
         Ok(Self {
             agent_version: version.unwrap_or_else(|| agent.name().to_owned()),
@@ -95,12 +91,11 @@ impl Rooms {
                 &config.data_dir,
             )
             .excluding(checks::ARTIFACTS),
-            publisher: Publisher::new(github.clone(), config.language, known.clone()),
+            publisher: Publisher::new(github.clone(), config.language, config.redaction.clone()),
             github,
-            checker: Checker::new(&config.checks, search_path, toolchains, &sandbox),
+            checker: Checker::new(&config.checks, search_path, toolchains, &sandbox, &config.redaction),
             turns: Turns::default(),
             sandbox,
-            known,
             config,
         })
     }

@@ -38,6 +38,7 @@ mod queue_is_served;
 mod queue_misbehaves;
 mod real_aider;
 mod sandbox_is_asked_for;
+mod secrets_are_struck_out;
 mod state_has_a_place;
 mod storm;
 mod task_is_called_off;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use codingworker::agent::prompt::Prompt;
 use codingworker::agent::{Agent, Call, Report, Verdict, verdict};
 use codingworker::config::{AgentKind, AgentSettings, AiderSettings, CommandSettings};
+use codingworker::redaction::Redaction;
 use codingworker::sandbox::Sandbox;
 use codingworker::task::Task;
 use serde_json::json;
@@ -119,7 +120,7 @@ fn settings(aider: &Path, endpoint: &str) -> AgentSettings {
 }
 
 fn agent(settings: &AgentSettings) -> Agent {
-    Agent::new(settings, "/usr/local/bin:/usr/bin:/bin".as_ref(), &Sandbox::none())
+    Agent::new(settings, "/usr/local/bin:/usr/bin:/bin".as_ref(), &Sandbox::none(), &Redaction::default())
 }
 
 fn task(body: &str) -> Task {

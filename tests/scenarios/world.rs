@@ -234,10 +234,14 @@ impl World {
                 assert!(!run.join(left).exists(), "{} was left behind", run.join(left).display());
             }
         }
-        let found = files_below(&self.data_dir()).into_iter().find(|file| {
-            std::fs::read(file).is_ok_and(|bytes| bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()))
-        });
-        assert_eq!(found, None, "the token was written to a file");
+        assert_eq!(self.files_with(TOKEN), Vec::<String>::new(), "the token was written to a file");
+    }
+
+    /// The worker's own files that have a text in them.
+    pub fn files_with(&self, text: &str) -> Vec<String> {
+        let has =
+            |file: &PathBuf| memchr::memmem::find(&std::fs::read(file).unwrap_or_default(), text.as_bytes()).is_some();
+        files_below(&self.data_dir()).iter().filter(|file| has(file)).map(|file| file.display().to_string()).collect()
     }
 }
 

@@ -20,7 +20,7 @@ impl Project {
         let user_home = inherited("HOME").map(PathBuf::from).unwrap_or_default();
         let settings = CheckSettings { fix_ups: 3, timeout: Duration::from_secs(120), output_limit: 1 << 20 };
         let toolchains = Toolchains::find(&user_home, inherited);
-        let checker = Checker::new(&settings, &search_path, toolchains, &Sandbox::none());
+        let checker = Checker::new(&settings, &search_path, toolchains, &Sandbox::none(), &Redaction::default());
         let project = Self { checker, directory, search_path };
         project.write(files);
         project
