@@ -43,7 +43,7 @@ impl Relays {
         Ok((Self::start(model, proxy, model_endpoint)?, ports))
     }
 
-    fn start<L: Listener<Addr: std::fmt::Debug>>(model: L, proxy: L, model_endpoint: &str) -> io::Result<Self> {
+    fn start<L: Listener>(model: L, proxy: L, model_endpoint: &str) -> io::Result<Self> {
         let (model, proxy) = (model::serve(model, model_endpoint)?, proxy::serve(proxy));
         let servers = [AbortOnDropHandle::new(tokio::spawn(model)), AbortOnDropHandle::new(tokio::spawn(proxy))];
         Ok(Self { _servers: servers })

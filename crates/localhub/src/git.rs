@@ -35,6 +35,8 @@ const CONFIGURATION: &[(&str, &str)] = &[
     ("receive.autogc", "false"),
     ("receive.fsckObjects", "true"),
     ("receive.advertisePushOptions", "false"),
+    // GitHub's own limit for a push ("About large files on GitHub").
+    ("receive.maxInputSize", "2g"),
     ("uploadpack.allowFilter", "true"),
     ("uploadpack.allowAnySHA1InWant", "true"),
     ("http.receivepack", "true"),

@@ -4,15 +4,15 @@
 //! every request must be signed.
 
 use std::io;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
+use localhttp::Bounds;
 use tokio::net::TcpListener;
 
 use crate::broker::Queues;
@@ -22,6 +22,8 @@ use crate::{message, sigv4, wire};
 
 /// A batch of the largest size is below this, even with each of its characters as one of JSON's escapes, which have six.
 const LARGEST_REQUEST: usize = 8 * message::LARGEST;
+/// More than a team of workers has, each with its open poll.
+const CONNECTIONS: usize = 512;
 /// How often queues that nobody asks are rid of what they have kept for its time.
 const EXPIRY: Duration = Duration::from_secs(60);
 
@@ -45,18 +47,19 @@ pub async fn serve(
     }
     let router =
         Router::new().fallback(handle).layer(DefaultBodyLimit::max(LARGEST_REQUEST)).with_state(queues.clone());
+    let bounds = Bounds { connections: CONNECTIONS, ..Bounds::default() };
     let closed = queues.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let ended = async move {
         shutdown.await;
         closed.close();
-    });
-    let served = tokio::select! {
-        served = serving.into_future() => served,
-        () = expire_now_and_then(&queues) => Ok(()),
     };
+    tokio::select! {
+        () = localhttp::serve(listener, router, bounds, ended) => {}
+        () = expire_now_and_then(&queues) => {}
+    }
     queues.close();
     queues.closed().await;
-    served
+    Ok(())
 }
 
 async fn expire_now_and_then(queues: &Queues) {
@@ -67,6 +70,16 @@ async fn expire_now_and_then(queues: &Queues) {
     }
 }
 
+/// Why a body was not read to its end.
+fn unread(rejection: &BytesRejection) -> Error {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let most = message::LARGEST;
+        Error::value(format!("One or more parameters are invalid. Reason: Message must be shorter than {most} bytes."))
+    } else {
+        Error::value("The request did not come to its end.")
+    }
+}
+
 async fn handle(
     State(queues): State<Queues>,
     method: Method,
@@ -74,55 +87,17 @@ async fn handle(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let Ok(body) = body else {
-        let most = message::LARGEST;
-        let reason = format!("One or more parameters are invalid. Reason: Message must be shorter than {most} bytes.");
-        return wire::refuse(&Error::value(reason));
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return wire::refuse(&unread(&rejection)),
     };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let admitted = match &queues.options().credentials {
         Some(keys) => sigv4::verify(keys, &queues.options().region, &method, &uri, &headers, &body, Time::now()),
-        None => check_local(host, &headers),
+        None => localhttp::check_local(&headers).map_err(|foreign| Error::new(Code::AccessDenied, foreign.to_string())),
     };
     match admitted {
         Ok(()) => wire::answer(&queues, host, &headers, body).await,
         Err(error) => wire::refuse(&error),
-    }
-}
-
-/// Refuses what a page in a browser could send to a port of this machine: a request with an origin, or for a name that only looks local.
-fn check_local(host: &str, headers: &HeaderMap) -> Result<(), Error> {
-    if headers.contains_key(header::ORIGIN) {
-        return Err(Error::new(Code::AccessDenied, "Requests from web pages are refused."));
-    }
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
-    if name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback()) {
-        Ok(())
-    } else {
-        Err(Error::new(
-            Code::AccessDenied,
-            format!("This queue is for its own machine: ask for localhost or 127.0.0.1, not {name}."),
-        ))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_is_answered() {
-        for good in ["127.0.0.1:9324", "localhost:9324", "localhost", "[::1]:9324", "127.0.0.1"] {
-            assert!(check_local(good, &HeaderMap::new()).is_ok(), "{good}");
-        }
-        for bad in ["evil.example:9324", "127.0.0.1.evil.example", "", "192.168.0.1:9324"] {
-            assert!(check_local(bad, &HeaderMap::new()).is_err(), "{bad}");
-        }
-        let from_a_page = HeaderMap::from_iter([(header::ORIGIN, "https://evil.example".parse().unwrap())]);
-        assert!(check_local("localhost:9324", &from_a_page).is_err());
     }
 }

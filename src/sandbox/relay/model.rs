@@ -2,7 +2,6 @@
 //!
 //! Ollama's interface can also fetch, copy, make and delete models, for whoever reaches it. An agent has no business there.
 
-use std::fmt::Debug;
 use std::io;
 
 use axum::body::Body;
@@ -10,10 +9,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
+use http_body_util::Limited;
+use localhttp::Bounds;
 use reqwest::Url;
 
 /// The longest request, in bytes: larger than any context window.
 const LARGEST_REQUEST: usize = 64 << 20;
+/// More than an agent has calls at once. Others of the worker's could not open a file if one took all it can.
+const CONNECTIONS: usize = 32;
 
 /// What may be asked, by path: Ollama's own interface (its `docs/api.md`), that of `OpenAI` and that of Anthropic, which others speak too.
 const PASSED: &[(Method, &str)] = &[
@@ -38,7 +41,7 @@ const PASSED: &[(Method, &str)] = &[
 
 /// Headers that mean something to a model's server.
 const HEADERS: &[&str] =
-    &["accept", "anthropic-beta", "anthropic-version", "authorization", "content-type", "x-api-key"];
+    &["accept", "anthropic-beta", "anthropic-version", "authorization", "content-length", "content-type", "x-api-key"];
 
 #[derive(Debug, Clone)]
 struct Model {
@@ -47,22 +50,17 @@ struct Model {
 }
 
 /// Serves until it is dropped.
-pub(super) fn serve<L: Listener<Addr: Debug>>(
-    listener: L,
-    endpoint: &str,
-) -> io::Result<impl Future<Output = ()> + use<L>> {
+pub(super) fn serve<L: Listener>(listener: L, endpoint: &str) -> io::Result<impl Future<Output = ()> + use<L>> {
     let endpoint = Url::parse(endpoint).map_err(io::Error::other)?;
     // Where a redirect leads is not the endpoint that the user named.
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
     let model = Model { client: client.map_err(io::Error::other)?, endpoint };
     let routes = axum::Router::new().fallback(relay).with_state(model);
-    Ok(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
-            tracing::error!(%error, "the relay to the model ended");
-        }
-    })
+    let bounds = Bounds { connections: CONNECTIONS, ..Bounds::default() };
+    Ok(localhttp::serve(listener, routes, bounds, std::future::pending()))
 }
 
+/// Hands on what comes as it comes, both ways, so that no number of large requests fills the worker's memory.
 async fn relay(State(model): State<Model>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
@@ -70,12 +68,11 @@ async fn relay(State(model): State<Model>, request: Request) -> Response {
         tracing::warn!(method = %head.method, path, "a confined program asked the model's server for something else than inference");
         return (StatusCode::FORBIDDEN, "this sandbox lets calls for inference pass, and no others\n").into_response();
     }
-    let Ok(body) = axum::body::to_bytes(body, LARGEST_REQUEST).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
     let mut url = model.endpoint.clone();
     url.set_path(path);
     url.set_query(head.uri.query());
+    // The length goes along as a header: not every server takes a body that comes without one.
+    let body = reqwest::Body::wrap_stream(Body::new(Limited::new(body, LARGEST_REQUEST)).into_data_stream());
     let sent = model.client.request(head.method, url).headers(known(&head.headers)).body(body).send().await;
     match sent {
         Ok(answer) => {
@@ -86,7 +83,8 @@ async fn relay(State(model): State<Model>, request: Request) -> Response {
             (head.status, kind.into_iter().flatten().collect::<HeaderMap>(), Body::new(body)).into_response()
         }
         Err(error) => {
-            (StatusCode::BAD_GATEWAY, format!("the model's server can't be reached: {error}\n")).into_response()
+            let error = anyhow::Error::from(error);
+            (StatusCode::BAD_GATEWAY, format!("the model's server can't be reached: {error:#}\n")).into_response()
         }
     }
 }

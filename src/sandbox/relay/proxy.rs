@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use localhttp::Bounded;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpStream, lookup_host};
 
@@ -18,11 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What package registries listen on.
 const PORTS: [u16; 2] = [80, 443];
 
+/// More than a package manager has downloads at once.
+const CONNECTIONS: usize = 64;
+
 /// Serves until it is dropped.
-pub(super) async fn serve(mut listener: impl Listener) {
+pub(super) async fn serve(listener: impl Listener) {
+    let mut listener = Bounded::new(listener, CONNECTIONS);
     loop {
-        let (client, _) = listener.accept().await;
-        drop(tokio::spawn(attend(client)));
+        let (client, place) = listener.accept().await;
+        drop(tokio::spawn(async move {
+            attend(client).await;
+            drop(place);
+        }));
     }
 }
 

@@ -12,3 +12,4 @@ mod octocrab;
 mod openapi;
 mod pulls;
 mod server;
+mod strangers;
