@@ -65,6 +65,7 @@ impl fmt::Display for Wall {
             Self::Namespaces => "no namespace can be made",
             Self::Tracing => "no process can be traced",
             Self::Kernel => "rare kernel interfaces are closed",
+            Self::Limits => "whoever keeps the limits can't be stopped",
         })
     }
 }

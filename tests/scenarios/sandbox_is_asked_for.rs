@@ -71,7 +71,7 @@ async fn doctor_says_what_holds() {
     let (code, findings) = doctor(&world, None).await;
     assert_eq!(code, Some(0), "{findings:?}");
     assert!(findings.contains(&("sandbox".to_owned(), true, "full (required: full)".to_owned())), "{findings:?}");
-    assert_eq!(findings.iter().filter(|(what, good, _)| what == "wall" && *good).count(), 8, "{findings:?}");
+    assert_eq!(findings.iter().filter(|(what, good, _)| what == "wall" && *good).count(), 9, "{findings:?}");
 
     let path = without_bubblewrap(&world);
     let (code, findings) = doctor(&world, Some(&path)).await;

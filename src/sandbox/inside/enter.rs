@@ -33,7 +33,7 @@ pub(super) fn enter(orders: &Orders, command: &[OsString]) -> io::Result<ExitCod
     // So that the warden has its turn however many of them want theirs.
     setpriority_process(None, NICE)?;
     landlock(orders).map_err(io::Error::other)?;
-    seccomp::apply()?;
+    seccomp::apply(signals_are_scoped())?;
     let refused = std::process::Command::new(program).args(arguments).exec();
     Err(io::Error::new(refused.kind(), format!("can't start {}: {refused}", program.display())))
 }
@@ -55,7 +55,12 @@ fn limit(limits: &Limits) -> io::Result<()> {
     Ok(())
 }
 
-/// As much as the kernel knows of. Before Linux 6.12 it does not keep signals in, and no probe tells: a program may then stop the warden.
+/// Whether Landlock keeps signals in, as it does from Linux 6.12 on.
+fn signals_are_scoped() -> bool {
+    Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::Signal).is_ok()
+}
+
+/// As much as the kernel knows of.
 fn landlock(orders: &Orders) -> Result<(), landlock::RulesetError> {
     let files = ABI::V3;
     Ruleset::default()

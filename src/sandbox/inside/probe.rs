@@ -41,6 +41,8 @@ pub enum Wall {
     Tracing,
     /// The kernel's rarer interfaces are closed.
     Kernel,
+    /// Whoever keeps the limits can't be stopped.
+    Limits,
 }
 
 /// Tells, as JSON on standard output, which walls held.
@@ -74,12 +76,21 @@ mod platform {
     use std::os::unix::net::{SocketAddr, UnixStream};
 
     use nix::sched::CloneFlags;
+    use nix::sys::signal::{Signal, kill};
     use nix::sys::socket::{AddressFamily, SockFlag, SockType};
+    use nix::unistd::{Pid, getppid};
 
     use super::{Canaries, Wall};
 
     /// bubblewrap, the warden and this; and one to spare.
     const FEW: usize = 4;
+
+    /// The warden, who goes on when it was stopped.
+    fn is_refused_to_stop(warden: Pid) -> bool {
+        let refused = kill(warden, Signal::SIGSTOP).is_err();
+        kill(warden, Signal::SIGCONT).ok();
+        refused
+    }
 
     pub(super) fn attempts(canaries: &Canaries) -> Vec<(Wall, bool)> {
         let seen = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -91,6 +102,7 @@ mod platform {
             (Wall::Sockets, socket.and_then(|name| UnixStream::connect_addr(&name)).is_err()),
             (Wall::Tracing, nix::sys::ptrace::traceme().is_err()),
             (Wall::Kernel, vsock.is_err()),
+            (Wall::Limits, is_refused_to_stop(getppid())),
             // The last, since it changes what this process is where it succeeds.
             (Wall::Namespaces, nix::sched::unshare(CloneFlags::CLONE_NEWUSER).is_err()),
         ]

@@ -1,8 +1,8 @@
 //! The warden: starts the confined program, and ends it when all that it started use too much together.
 //!
 //! The warden is the sandbox's first program, so with it everything in the sandbox ends, whatever session or parent it has. The confined
-//! program can't signal it where the kernel scopes signals (Linux 6.12 and later): it lies outside the Landlock domain that
-//! [`enter`](super::enter) makes.
+//! program can't stop it: it lies outside the Landlock domain that [`enter`](super::enter) makes, and where the kernel does not keep signals
+//! in such a domain, the seccomp filter keeps those that stop.
 
 use std::ffi::OsString;
 use std::fs;
@@ -103,7 +103,9 @@ fn too_much(orders: &Orders) -> Option<String> {
     // What is shared counts for each that shares it: only when that is too much, the true figure is worth its price.
     let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
     let resident = |pid: &u32| second_word(&format!("/proc/{pid}/statm")).unwrap_or(0) * page;
-    if running.iter().map(resident).sum::<u64>() > memory && running.iter().map(proportional).sum::<u64>() > memory {
+    let shared = shared_segments();
+    let more = |of_each: u64| of_each + shared > memory;
+    if more(running.iter().map(resident).sum()) && more(running.iter().map(proportional).sum()) {
         return Some(format!("it used more than {} MiB of memory", memory >> 20));
     }
     let full = orders.writable.iter().find(|path| available(path).is_some_and(|free| free < free_space));
@@ -124,6 +126,13 @@ fn proportional(pid: &u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+/// Segments of System V, which stay when no process has them any more, in bytes (`proc_sysvipc(5)`: the column before the last).
+fn shared_segments() -> u64 {
+    let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let resident = |line: &str| line.split_whitespace().rev().nth(1)?.parse::<u64>().ok();
+    segments.lines().skip(1).filter_map(resident).sum()
 }
 
 fn available(path: &Path) -> Option<u64> {
