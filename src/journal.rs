@@ -10,6 +10,7 @@ mod schema;
 mod tenancy;
 mod work;
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,6 +52,14 @@ pub enum JournalError {
     Unstorable(serde_json::Error),
 }
 
+/// Makes a directory for what a worker keeps: issues, sources and logs, which are no other user's of this machine.
+///
+/// # Errors
+/// It can't be made. One that is there stays as it is.
+pub fn make_directory(data_dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
+}
+
 impl Journal {
     /// Whether a worker ever ran on this data directory.
     #[must_use]
@@ -63,8 +72,7 @@ impl Journal {
     /// # Errors
     /// The directory can't be made, the file is not a journal, or a later version wrote it.
     pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
-        std::fs::create_dir_all(data_dir)
-            .map_err(|source| JournalError::Directory { path: data_dir.to_path_buf(), source })?;
+        make_directory(data_dir).map_err(|source| JournalError::Directory { path: data_dir.to_path_buf(), source })?;
         let path = data_dir.join(FILE_NAME);
         let mut connection = Connection::open(&path)
             .and_then(|connection| {

@@ -17,7 +17,7 @@ use super::{output, scripted_agent, worker};
 use crate::agent::Agent;
 use crate::config::{AgentKind, CommandSettings, Config, Environment};
 use crate::github::GitHub;
-use crate::journal::{CheckRecord, Outcome, RunRecord};
+use crate::journal::{self, CheckRecord, Outcome, RunRecord};
 use crate::process;
 use crate::publish::TASK_LABEL;
 use crate::queue::Queue;
@@ -79,7 +79,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let began = Instant::now();
     let temporary = tempfile::tempdir().context("can't make a temporary directory")?;
     let directory = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
-    std::fs::create_dir_all(&directory).with_context(|| format!("can't make {}", directory.display()))?;
+    journal::make_directory(&directory).with_context(|| format!("can't make {}", directory.display()))?;
     let directory = directory.canonicalize()?;
     let environment = config.environment.clone();
 

@@ -1,6 +1,7 @@
 //! `codingworker doctor`: whether a worker could start here, and what its sandbox holds.
 
 use std::fmt::Display;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -44,6 +45,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
                 .to_owned(),
         },
     ];
+    findings.push(data_directory(&config));
     let walls = standing.walls.iter().map(|(wall, held)| Finding {
         what: "  wall".to_owned(),
         good: *held,
@@ -86,6 +88,18 @@ async fn model(config: &Config) -> Finding {
         Err(problem) => problem.to_string(),
     };
     Finding { what: "model".to_owned(), good: answer.is_ok(), detail }
+}
+
+/// One that is not there yet is made so.
+fn data_directory(config: &Config) -> Finding {
+    let path = &config.data_dir;
+    let open = std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
+    let advice = if open {
+        format!(", which others of this machine may enter: chmod 700 {}", path.display())
+    } else {
+        String::new()
+    };
+    Finding { what: "data".to_owned(), good: !open, detail: format!("{}{advice}", path.display()) }
 }
 
 /// Without walls there is nobody to hold a program to them.

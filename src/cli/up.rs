@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::embedded::{Addresses, Embedded};
 use super::{output, signals, worker};
 use crate::config::Config;
+use crate::journal;
 use crate::task::RepoName;
 
 /// Who owns what is made here, and whom the token speaks for.
@@ -37,7 +38,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
     let directory = arguments.data.unwrap_or_else(|| config.data_dir.join("local"));
-    std::fs::create_dir_all(&directory).with_context(|| format!("can't make {}", directory.display()))?;
+    journal::make_directory(&directory).with_context(|| format!("can't make {}", directory.display()))?;
     let directory = directory.canonicalize()?;
     let addresses = Addresses { queue: arguments.queue_listen, forge: arguments.forge_listen };
     let embedded = Embedded::start(&directory, addresses, &config.environment).await?;

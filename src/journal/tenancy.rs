@@ -19,7 +19,7 @@ impl Tenancy {
     pub fn take(data_dir: &Path) -> Result<Self, JournalError> {
         let path = data_dir.join(FILE_NAME);
         let unusable = |source| JournalError::Directory { path: data_dir.to_path_buf(), source };
-        std::fs::create_dir_all(data_dir).map_err(unusable)?;
+        super::make_directory(data_dir).map_err(unusable)?;
         let file = File::options().create(true).append(true).open(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),

@@ -1,5 +1,6 @@
 //! A worker does not start with less of a sandbox than it was asked for, and `doctor` says what there is.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -81,4 +82,24 @@ async fn doctor_says_what_holds() {
             .iter()
             .any(|(what, good, detail)| what == "sandbox" && !good && detail.contains("bubblewrap was not found"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_keeps_is_closed_to_others_of_this_machine() {
+    let world = World::new().await;
+    world.task("Add a greeting", "").await;
+    assert_eq!(world.work().await.code, Some(0));
+    for directory in ["worker", "forge", "queue"] {
+        let directory = world.path().join(directory);
+        assert_eq!(
+            std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777,
+            0o700,
+            "{}",
+            directory.display()
+        );
+    }
+    std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, findings) = doctor(&world, None).await;
+    assert_eq!(code, Some(1), "{findings:?}");
+    assert!(findings.iter().any(|(what, good, detail)| what == "data" && !good && detail.contains("chmod 700")));
 }

@@ -3,6 +3,7 @@
 //! The methods block for a few milliseconds of disk and git; nothing here waits on a network.
 //! Invariant: clones share one forge, one request log, one list of faults.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,7 +77,8 @@ impl Hub {
     /// Opens the forge that `dir` holds, or starts one there; `git` is the git executable.
     pub fn open(dir: &Path, git: PathBuf) -> Result<Self, HubError> {
         let failed = |source| HubError::Directory { path: dir.to_owned(), source };
-        std::fs::create_dir_all(dir.join("repositories")).map_err(failed)?;
+        // Tokens and private repositories are no other user's of this machine.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("repositories")).map_err(failed)?;
         // Git runs inside its repository, where a relative directory would mean another place.
         let dir = dir.canonicalize().map_err(failed)?;
         let (labeled, _) = broadcast::channel(LABELED_BACKLOG);

@@ -7,6 +7,7 @@
 mod rows;
 mod schema;
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::mpsc;
@@ -66,7 +67,11 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the data below `directory`, and reads what a broker keeps in memory.
     pub(crate) fn open(directory: &Path) -> Result<(Self, rows::Loaded), OpenError> {
-        std::fs::create_dir_all(directory)
+        // Messages are no other user's of this machine.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
             .map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })?;
         let path = directory.join(FILE_NAME);
         let open = |source: rusqlite::Error| match source.sqlite_error_code() {
