@@ -11,8 +11,10 @@
 
 mod agent_fails;
 mod aider_end_to_end;
+mod attack_by_excess;
 mod attack_by_text;
 mod attack_on_the_machine;
+mod attack_over_the_network;
 mod attack_through_git;
 mod aws_side_is_applied;
 mod aws_side_is_planned;

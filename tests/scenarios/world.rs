@@ -12,6 +12,7 @@ pub mod ollama;
 pub mod program;
 pub mod queue;
 pub mod recorder;
+pub mod scene;
 pub mod small_disk;
 pub mod terraform;
 pub mod tools;

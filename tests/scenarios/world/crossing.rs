@@ -1,4 +1,4 @@
-//! A server before the queue and one before the forge, which count the requests that cross them. One request, or its answer, can be kept
+//! A server before the queue and one before the forge, which keep the requests that cross them. One request, or its answer, can be kept
 //! back for as long as a test wants: that is where a worker is killed.
 
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use axum::http::{Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -36,6 +36,8 @@ struct Seen {
     stopped: watch::Sender<bool>,
     /// The receipts of the messages that were handed out.
     receipts: Mutex<Vec<String>>,
+    /// Everything that was sent, but for what proves who sends it.
+    said: Mutex<Vec<u8>>,
 }
 
 #[derive(Clone)]
@@ -72,6 +74,11 @@ impl Crossing {
         self.seen.requests.lock().unwrap().clone()
     }
 
+    /// Whether a text was in any request: its address, its headers but `Authorization`, its body.
+    pub fn was_said(&self, text: &str) -> bool {
+        memchr::memmem::find(&self.seen.said.lock().unwrap(), text.as_bytes()).is_some()
+    }
+
     /// The receipts of all messages that were handed out, in order.
     pub fn receipts(&self) -> Vec<String> {
         self.seen.receipts.lock().unwrap().clone()
@@ -106,6 +113,13 @@ impl Way {
             requests.push(name.clone());
             requests.len()
         };
+        {
+            let mut said = self.seen.said.lock().unwrap();
+            said.extend_from_slice(head.uri.to_string().as_bytes());
+            let headers = head.headers.iter().filter(|(name, _)| *name != AUTHORIZATION);
+            headers.for_each(|(_, value)| said.extend_from_slice(value.as_bytes()));
+            said.extend_from_slice(&body);
+        }
         self.stop(number, Side::Before).await;
         let mut asked = self.client.request(head.method, format!("{}{}", self.to, head.uri)).body(body);
         for (name, value) in &head.headers {
