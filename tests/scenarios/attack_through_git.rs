@@ -167,26 +167,38 @@ async fn a_nested_repository_with_a_filter() {
 async fn other_spellings_of_a_git_directory() {
     for spelling in [".GIT", "git~1", ".g\u{200c}it"] {
         let set = format!("mkdir -p sub/'{spelling}'; echo x > sub/'{spelling}'/config");
-        Trapped::new(&set, "true").await.check_refused("git repository inside").await;
+        // A git without this protection takes them; `.GIT` is refused by every git, and other file systems take it for `.git`.
+        let trusting = "git -c core.protectHFS=false -c core.protectNTFS=false";
+        let spring = format!(
+            "{trusting} add -f sub; {trusting} -c core.quotePath=false ls-files; {trusting} rm -rq --cached sub"
+        );
+        let trapped = Trapped::new(&set, &spring).await;
+        trapped.check_refused("git repository inside").await;
+        let taken = trapped.said().contains(&format!("sub/{spelling}/config\n"));
+        assert_eq!(taken, spelling != ".GIT", "{}", trapped.said());
     }
+    Trapped::new("mkdir -p sub/.gitx; echo x > sub/.gitx/config", "true").await.check_published().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submodule_that_is_a_program() {
     let set = "printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = ext::%s\\n' \"$TRAP\" > .gitmodules";
-    Trapped::new(set, "true").await.check_refused(".gitmodules").await;
+    let spring = "git -c protocol.ext.allow=always clone -q \"$(git config -f .gitmodules submodule.x.url)\" /tmp/x";
+    let trapped = Trapped::new(set, spring).await;
+    trapped.check_refused(".gitmodules").await;
+    trapped.check_only_the_control_was_sprung();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_became_a_link_out_of_the_tree() {
     let set = "rm -rf README.md; mkdir -p \"$STAGE/outside\"; ln -s \"$STAGE/outside\" README.md";
-    let trapped = Trapped::new(set, "true").await;
-    let outside = trapped.world.stage().join("outside");
+    // Whoever writes to the tree by its names writes outside.
+    let trapped =
+        Trapped::new(set, "echo x > README.md/through; mv \"$STAGE/outside/through\" \"$STAGE/sprung\"").await;
     trapped.check_refused("symbolic link out of the repository").await;
-    assert!(
-        !outside.exists() || std::fs::read_dir(outside).unwrap().next().is_none(),
-        "something was written through the link"
-    );
+    trapped.check_only_the_control_was_sprung();
+    let outside = trapped.world.stage().join("outside");
+    assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0, "something was written through the link");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,23 +211,29 @@ async fn what_is_no_file() {
     ] {
         Trapped::new(set, "true").await.check_refused(word).await;
     }
+    let plain = "echo x > pipe; cp README.md second; truncate -s 1M large";
+    Trapped::new(plain, "true").await.check_published().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pack_that_is_too_large() {
     let set = "for i in 1 2 3; do head -c 40000000 /dev/urandom > large$i; done";
     Trapped::new(set, "true").await.check_refused("more than 64 MiB").await;
+    let less = "for i in 1 2 3; do head -c 900000 /dev/urandom | base64 > large$i; done";
+    Trapped::new(less, "true").await.check_published().await;
 }
 
-/// What keeps changing the tree is dead before git looks at it.
+/// What keeps changing the tree is dead before git looks at it. A git that looks while it lives sees another tree each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_that_changes_while_it_is_taken_in() {
-    let set = "(setsid sh -c 'while :; do rm -rf flip; mkdir -p flip/.git; rm -rf flip; ln -s /etc flip; rm -f flip; echo x >> flip; done' \"$STAGE/flipper\" &) ; sleep 0.2";
-    let mut trapped = Trapped::new(set, "true").await;
+    let set = "(setsid sh -c 'while :; do rm -rf flip; mkdir -p flip/.git; rm -rf flip; ln -s /etc flip; rm -f flip; echo x >> flip; done' \"$STAGE/flipper\" &)";
+    let spring = "seen() { { git -C \"$PWD\" add -A -n; ls -ld flip; } 2>&1 | cksum; }; first=$(seen); until [ \"$(seen)\" != \"$first\" ]; do :; done; touch \"$STAGE/sprung\"";
+    let mut trapped = Trapped::new(set, spring).await;
     trapped.world.set("queue", json!({ "retry_delays_seconds": [0] }));
     let ran = trapped.world.work().await;
     // It was stopped at one of its states; whichever it was, the run says so or has it, and nothing runs on.
     assert!(matches!(ran.code, Some(0 | 1)), "{ran:?}");
+    trapped.check_only_the_control_was_sprung();
     let stage = trapped.world.stage().to_string_lossy().into_owned();
     assert_eq!(crate::world::program::commands_with(&stage), Vec::<String>::new());
     assert!(trapped.world.branches().iter().all(|branch| branch == "main" || branch == "codingworker/issue-1"));
