@@ -166,6 +166,7 @@ impl Sandbox {
             .map_err(failed)?;
         let bubblewrap = process::find_executable("bwrap", environment.search_path());
         let (walls, relays) = if let (Some(executable), true) = (bubblewrap, cfg!(target_os = "linux")) {
+            Bubblewrap::let_wardens_hurry();
             let (relays, sockets) = Relays::at_sockets(directory, model_endpoint).map_err(failed)?;
             (Walls::Bubblewrap(Box::new(Bubblewrap { executable, helper, root, limits, sockets })), relays)
         } else if cfg!(target_os = "macos") && Seatbelt::is_here() {

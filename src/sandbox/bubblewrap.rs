@@ -38,7 +38,26 @@ pub(super) struct Sockets {
     pub(super) proxy: PathBuf,
 }
 
+/// The lowest niceness, as `RLIMIT_NICE` counts it (getrlimit(2)).
+#[cfg(target_os = "linux")]
+const LEAST_NICE: u64 = 40;
+
 impl Bubblewrap {
+    /// Lets the wardens come before what they watch. Root's processes the kernel does not count, so a fork bomb of root's ends when the warden
+    /// has its turn; and only root may allow this.
+    #[cfg(target_os = "linux")]
+    pub(super) fn let_wardens_hurry() {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+
+        let limit = Rlimit { current: Some(LEAST_NICE), maximum: Some(LEAST_NICE) };
+        if let Err(refused) = setrlimit(Resource::Nice, limit) {
+            tracing::debug!(%refused, "the kernel counts this user's processes itself");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn let_wardens_hurry() {}
+
     /// The invocation with walls around it.
     pub(super) fn around(&self, invocation: Invocation, view: &View) -> Invocation {
         let forward = match view.reach {
@@ -77,6 +96,7 @@ impl Bubblewrap {
             helper: helper.clone(),
             writable: view.writable.clone(),
             limits: self.limits,
+            nice: 0,
             forwards: forward.map(|(port, _)| Forward { port, socket: relay }).into_iter().collect(),
         };
         let orders = orders.to_argument();

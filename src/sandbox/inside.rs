@@ -35,6 +35,8 @@ pub struct Orders {
     pub(super) writable: Vec<PathBuf>,
     pub(super) limits: Limits,
     pub(super) forwards: Vec<Forward>,
+    /// How much the worker yields to others, as `nice(1)` counts.
+    pub(super) nice: i32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,6 +58,17 @@ pub struct Limits {
     pub temporary: u64,
     /// What must stay free on the disk that it writes to, in bytes.
     pub free_space: u64,
+}
+
+/// How many threads a process has, as a limit for all of them together.
+#[cfg(target_os = "linux")]
+const THREADS_EACH: u64 = 16;
+
+#[cfg(target_os = "linux")]
+impl Limits {
+    pub(super) fn threads(&self) -> u64 {
+        u64::from(self.processes).saturating_mul(THREADS_EACH)
+    }
 }
 
 /// A port of the loopback address inside that leads to a relay outside.
@@ -83,7 +96,7 @@ pub fn run(orders: &str, command: &[OsString]) -> ExitCode {
 
 impl Orders {
     pub(super) fn to_probe(canaries: Canaries, helper: PathBuf, limits: Limits) -> Self {
-        Self { act: Act::Probe(canaries), helper, writable: Vec::new(), limits, forwards: Vec::new() }
+        Self { act: Act::Probe(canaries), helper, writable: Vec::new(), limits, forwards: Vec::new(), nice: 0 }
     }
 
     pub(super) fn to_argument(&self) -> OsString {

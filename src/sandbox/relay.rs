@@ -6,6 +6,8 @@ mod proxy;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::serve::Listener;
 use tokio::net::{TcpListener, UnixListener};
@@ -13,6 +15,27 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::bubblewrap::Sockets;
 use super::seatbelt::Ports;
+
+/// How often a relay tells of what it refused: a confined program may ask as often as it likes, and would fill the worker's log.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How much is told of what was asked for, in characters.
+const LONGEST_TOLD: usize = 200;
+
+/// What confined programs ask for and do not get, for the worker's log.
+#[derive(Debug, Clone, Default)]
+struct Refusals(Arc<Mutex<Option<Instant>>>);
+
+impl Refusals {
+    fn tell(&self, asked: &str, why: &str) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            let asked: String = asked.chars().take(LONGEST_TOLD).collect();
+            tracing::warn!(asked, "a confined program was refused: {why}");
+        }
+    }
+}
 
 /// Both relays, until they are dropped.
 #[derive(Debug)]

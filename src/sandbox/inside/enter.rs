@@ -16,22 +16,20 @@ use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimi
 
 use super::{Limits, Orders, seccomp};
 
-/// A process may have several threads, which the kernel counts too.
-const THREADS: u64 = 16;
-
-/// How much the program yields to others, as `nice(1)` counts.
-const NICE: i32 = 10;
+/// How much more the program yields to others than the worker does, and the most that there is, as `nice(1)` counts.
+const NICER: i32 = 10;
+const NICEST: i32 = 19;
 
 /// Written to beside the given paths: the temporary directories of the sandbox, and the devices that swallow or give everything.
-const ALWAYS_WRITABLE: [&str; 8] =
-    ["/tmp", "/dev/shm", "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/random", "/dev/urandom"];
+const ALWAYS_WRITABLE: [&str; 9] =
+    ["/tmp", "/var/tmp", "/dev/shm", "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/random", "/dev/urandom"];
 
 #[expect(clippy::disallowed_methods, reason = "this process becomes the program, and starts none")]
 pub(super) fn enter(orders: &Orders, command: &[OsString]) -> io::Result<ExitCode> {
     let [program, arguments @ ..] = command else { return Err(io::Error::other("there is no program to run")) };
     limit(&orders.limits)?;
     // So that the warden has its turn however many of them want theirs.
-    setpriority_process(None, NICE)?;
+    setpriority_process(None, orders.nice.saturating_add(NICER).min(NICEST))?;
     landlock(orders).map_err(io::Error::other)?;
     seccomp::apply(signals_are_scoped())?;
     let refused = std::process::Command::new(program).args(arguments).exec();
@@ -39,13 +37,14 @@ pub(super) fn enter(orders: &Orders, command: &[OsString]) -> io::Result<ExitCod
 }
 
 fn limit(limits: &Limits) -> io::Result<()> {
-    let threads = u64::from(limits.processes).saturating_mul(THREADS);
     let each = [
         (Resource::Core, 0),
         (Resource::Fsize, limits.file_size),
         // Not the address space: Java, Go and Node reserve much of it and use little.
         (Resource::Data, limits.memory),
-        (Resource::Nproc, threads),
+        (Resource::Nproc, limits.threads()),
+        // What let the warden hurry.
+        (Resource::Nice, 0),
     ];
     for (resource, wanted) in each {
         let hard = getrlimit(resource).maximum;

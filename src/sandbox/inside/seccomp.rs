@@ -140,10 +140,14 @@ fn refused() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
     rules.push((libc::SYS_clone, NAMESPACES.into_iter().map(flag).collect::<Result<_, _>>()?));
     let request = |request| Rule::new(vec![Condition::new(1, Length::Dword, Op::Eq, request)?]);
     rules.push((libc::SYS_ioctl, TERMINAL_INJECTION.into_iter().map(request).collect::<Result<_, _>>()?));
-    let other = |family: i32| Condition::new(0, Length::Dword, Op::Ne, u64::from(family.unsigned_abs()));
-    let family = Rule::new(FAMILIES.into_iter().map(other).collect::<Result<_, _>>()?)?;
-    rules.push((libc::SYS_socket, vec![family.clone()]));
-    rules.push((libc::SYS_socketpair, vec![family]));
+    let family = |operation, family: i32| Condition::new(0, Length::Dword, operation, u64::from(family.unsigned_abs()));
+    let other =
+        FAMILIES.map(|known| family(Op::Ne, known)).into_iter().collect::<Result<_, _>>().and_then(Rule::new)?;
+    // Of the kernel's own families of messages, the one by which programs ask for addresses.
+    let no_route = Condition::new(2, Length::Dword, Op::Ne, u64::from(libc::NETLINK_ROUTE.unsigned_abs()))?;
+    let netlink = Rule::new(vec![family(Op::Eq, libc::AF_NETLINK)?, no_route])?;
+    rules.push((libc::SYS_socket, vec![other.clone(), netlink]));
+    rules.push((libc::SYS_socketpair, vec![other]));
     Ok(calls(rules))
 }
 

@@ -13,6 +13,8 @@ use http_body_util::Limited;
 use localhttp::Bounds;
 use reqwest::Url;
 
+use super::Refusals;
+
 /// The longest request, in bytes: larger than any context window.
 const LARGEST_REQUEST: usize = 64 << 20;
 /// More than an agent has calls at once. Others of the worker's could not open a file if one took all it can.
@@ -47,6 +49,7 @@ const HEADERS: &[&str] =
 struct Model {
     client: reqwest::Client,
     endpoint: Url,
+    refusals: Refusals,
 }
 
 /// Serves until it is dropped.
@@ -54,7 +57,8 @@ pub(super) fn serve<L: Listener>(listener: L, endpoint: &str) -> io::Result<impl
     let endpoint = Url::parse(endpoint).map_err(io::Error::other)?;
     // Where a redirect leads is not the endpoint that the user named.
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
-    let model = Model { client: client.map_err(io::Error::other)?, endpoint };
+    let refusals = Refusals::default();
+    let model = Model { client: client.map_err(io::Error::other)?, endpoint, refusals };
     let routes = axum::Router::new().fallback(relay).with_state(model);
     let bounds = Bounds { connections: CONNECTIONS, ..Bounds::default() };
     Ok(localhttp::serve(listener, routes, bounds, std::future::pending()))
@@ -65,7 +69,7 @@ async fn relay(State(model): State<Model>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     if !passes(&head.method, path, model.endpoint.path()) {
-        tracing::warn!(method = %head.method, path, "a confined program asked the model's server for something else than inference");
+        model.refusals.tell(&format!("{} {path}", head.method), "it is no call for inference");
         return (StatusCode::FORBIDDEN, "this sandbox lets calls for inference pass, and no others\n").into_response();
     }
     let mut url = model.endpoint.clone();

@@ -12,6 +12,8 @@ use localhttp::Bounded;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpStream, lookup_host};
 
+use super::Refusals;
+
 /// The longest head of a request, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
 /// How long a client has to send it, and a server to be connected to.
@@ -25,17 +27,19 @@ const CONNECTIONS: usize = 64;
 /// Serves until it is dropped.
 pub(super) async fn serve(listener: impl Listener) {
     let mut listener = Bounded::new(listener, CONNECTIONS);
+    let refusals = Refusals::default();
     loop {
         let (client, place) = listener.accept().await;
+        let refusals = refusals.clone();
         drop(tokio::spawn(async move {
-            attend(client).await;
+            attend(client, refusals).await;
             drop(place);
         }));
     }
 }
 
-async fn attend(mut client: impl AsyncRead + AsyncWrite + Unpin) {
-    let refused = match serve_one(&mut client).await {
+async fn attend(mut client: impl AsyncRead + AsyncWrite + Unpin, refusals: Refusals) {
+    let refused = match serve_one(&mut client, &refusals).await {
         Ok(()) => return,
         Err(refused) => refused,
     };
@@ -53,13 +57,13 @@ struct Asked {
 }
 
 /// An error is one that the client is told.
-async fn serve_one(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+async fn serve_one(client: &mut (impl AsyncRead + AsyncWrite + Unpin), refusals: &Refusals) -> io::Result<()> {
     let (head, rest) = tokio::time::timeout(PATIENCE, read_head(client)).await??;
     let asked = parse(&head)
         .ok_or_else(|| io::Error::other("this proxy serves CONNECT, and http:// URLs, on ports 80 and 443"))?;
     let addresses: Vec<SocketAddr> = lookup_host((asked.host.as_str(), asked.port)).await?.collect();
     if let Some(inner) = addresses.iter().find(|address| !is_public(address.ip())) {
-        tracing::warn!(host = asked.host, address = %inner.ip(), "a confined program asked for an address that is not public");
+        refusals.tell(&asked.host, &format!("its address is {}, which is not public", inner.ip()));
         return Err(io::Error::other(format!("{} is at {}, which is not a public address", asked.host, inner.ip())));
     }
     let mut server = tokio::time::timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await??;
