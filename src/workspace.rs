@@ -13,12 +13,11 @@ mod harvest;
 mod object;
 mod path;
 mod remote;
+mod removal;
 mod staging;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -34,6 +33,7 @@ pub use self::git::{Deadlines, Git};
 pub use self::object::{BranchName, CommitId, InvalidName, ObjectId, TreeId};
 pub use self::path::RepoPath;
 pub use self::remote::Remote;
+pub use self::removal::remove_tree;
 
 /// The two trees of one run, beside each other in one directory that is theirs alone.
 #[derive(Debug)]
@@ -278,41 +278,4 @@ impl Workspace {
         settings.extend_from_slice(b"[user]\n\tname = Coding agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n");
         tokio::fs::write(&config, settings).await.map_err(failed(config))
     }
-}
-
-/// Removes a directory and all in it, whatever an agent or a build did to the permissions in there.
-///
-/// # Errors
-/// When something in it can't be removed; that it is not there is fine.
-pub async fn remove_tree(directory: &Path) -> Result<(), WorkspaceError> {
-    let doomed = directory.to_owned();
-    let removed = tokio::task::spawn_blocking(move || remove_whatever_its_modes(&doomed))
-        .await
-        .unwrap_or_else(|error| Err(error.into()));
-    removed.map_err(|source| WorkspaceError::Io { action: "remove", path: directory.to_owned(), source })
-}
-
-/// Builds leave directories that can't be written (Go's module cache is one), and what is in those can't be removed
-/// until they can.
-fn remove_whatever_its_modes(directory: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_directories(directory)?;
-            std::fs::remove_dir_all(directory)
-        }
-        done => done,
-    }
-}
-
-/// Lets the owner into every directory of a tree. Links are not followed.
-fn open_directories(directory: &Path) -> io::Result<()> {
-    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_directories(&entry.path())?;
-        }
-    }
-    Ok(())
 }

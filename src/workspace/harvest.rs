@@ -20,6 +20,9 @@ use super::staging::{Files, Staging};
 /// No file that is taken in is larger, in bytes. The gate allows far less; this keeps git from reading it at all.
 const LARGEST_FILE: u64 = 64 << 20;
 
+/// More than package managers leave, where each has a `.git`. Whoever makes more wants them to be looked at for ever.
+const MOST_FOREIGN: usize = 10_000;
+
 /// Which files are taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -33,7 +36,7 @@ pub(super) enum Scope {
 ///
 /// # Errors
 /// [`WorkspaceError::NestedRepository`] when there is a `.git`, in any spelling, where git might look into it;
-/// [`WorkspaceError::Foreign`] when there is what is no file, link or directory.
+/// [`WorkspaceError::Foreign`] when there is what is no file, link or directory; [`WorkspaceError::Unacceptable`] when there is very much of it.
 pub(super) async fn harvest(cache: &Cache, staging: &Staging, scope: Scope) -> Result<TreeId, WorkspaceError> {
     refuse_what_is_foreign(cache, staging, scope).await?;
     let all = match scope {
@@ -95,6 +98,10 @@ fn look_through(root: &Path, scope: Scope) -> Result<Vec<Foreign>, WorkspaceErro
     while let Some(directory) = waiting.pop() {
         let here = root.join(&directory);
         for entry in std::fs::read_dir(&here).map_err(failed(&here))? {
+            if found.len() > MOST_FOREIGN {
+                let why = format!("it has more than {MOST_FOREIGN} nested repositories, pipes, links or large files");
+                return Err(WorkspaceError::Unacceptable { why });
+            }
             let entry = entry.map_err(failed(&here))?;
             let name = entry.file_name();
             let path = directory.join(&name);

@@ -95,11 +95,14 @@ async fn a_file_of_ten_gigabytes_ends_at_the_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn temporary_files_end_at_the_limit() {
-    let mut scene = Scene::new(true).await;
-    scene.world.set("sandbox", json!({ "temporary_mib": 16 }));
-    scene.attack("dd if=/dev/zero of=/tmp/large bs=1M count=64 2>/dev/null; stat -c %s /tmp/large > \"$LOOT\"").await;
-    let size = scene.loot().trim().parse::<u64>().unwrap();
-    assert!((15 << 20..=16 << 20).contains(&size), "{size}");
+    for place in ["/tmp", "/var/tmp", "/dev/shm"] {
+        let mut scene = Scene::new(true).await;
+        scene.world.set("sandbox", json!({ "temporary_mib": 16 }));
+        let write = format!("dd if=/dev/zero of={place}/large bs=1M count=64 2>/dev/null; stat -c %s {place}/large");
+        scene.attack(&format!("{write} > \"$LOOT\"; rm {place}/large")).await;
+        let size = scene.loot().trim().parse::<u64>().unwrap();
+        assert!((15 << 20..=16 << 20).contains(&size), "{place}: {size}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,6 +118,56 @@ async fn what_left_its_session_dies_with_the_call() {
         assert_eq!(commands_with(&sleeper).is_empty(), walls, "walls: {walls}");
         kill_those_with(&sleeper);
     }
+}
+
+/// Root's threads the kernel does not count; those of another user it refuses, which the program sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn threads_end_at_the_limit() {
+    let start = "python3 -c 'import threading, time\nfor _ in range(3000): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\ntime.sleep(600)'";
+    let said = uses_too_much(start, json!({ "processes": 64 })).await;
+    assert!(said.contains("more than 1024 threads") || said.contains("can't start new thread"), "{said}");
+}
+
+/// No path leads to the end of such a tree, which is put away all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_may_be_as_deep_as_it_likes() {
+    let mut scene = Scene::new(true).await;
+    let deep = "import os\nfor _ in range(5000): os.mkdir(\"a-directory\"); os.chdir(\"a-directory\")";
+    scene.world.set("sandbox", json!({ "processes": 512 }));
+    scene.world.agent(&format!("(cd \"$HOME\" && python3 -c '{deep}'); python3 -c '{deep}'"));
+    let ran = scene.world.work().await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    scene.world.agent(COVER);
+    let ran = scene.world.work().await;
+    assert_eq!(ran.code, Some(0), "the worker is as good as before: {ran:?}");
+    scene.check_kept(&ran);
+    scene.world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_special_files_than_anybody_would_look_at_are_refused() {
+    let many = "import os\nfor number in range(20000): os.mkfifo(str(number))";
+    let said = uses_too_much(&format!("python3 -c '{many}'"), json!({})).await;
+    assert!(said.contains("more than 10000 nested repositories, pipes"), "{said}");
+}
+
+/// What the relay refuses is told, and not as often as it is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_refused_do_not_fill_the_log() {
+    const ASK: &str = r#"
+import os, urllib.request
+for _ in range(500):
+    try: urllib.request.urlopen(os.environ['OLLAMA_HOST'] + '/api/' + 'x' * 5000)
+    except OSError as error: assert error.code == 403
+"#;
+    let mut scene = Scene::new(true).await;
+    let ask = scene.world.stage().join("ask.py");
+    std::fs::write(&ask, ASK).unwrap();
+    scene.world.agent(&format!("python3 '{}' && {{ {COVER}; }}", ask.display()));
+    let ran = scene.world.work().await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let told = ran.stderr.matches("it is no call for inference").count();
+    assert!((1..100).contains(&told) && ran.stderr.len() < 50_000, "{told}: {}", ran.stderr.len());
 }
 
 /// An agent that opens connection after connection to the relay takes no more of the worker than its places there.

@@ -173,6 +173,9 @@ call('tiocsti', 16 if x86 else 29, 0, 0x5412, b'x')
 call('keyctl', 250 if x86 else 219, 0, -3, 0)
 try: socket.socket(40, socket.SOCK_STREAM); print('vsock passed')
 except OSError as error: print('vsock', 'refused' if error.errno == 1 else 'passed')
+try: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12); print('netfilter passed')
+except OSError as error: print('netfilter', 'refused' if error.errno == 1 else 'passed')
+socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
 try: os.memfd_create('x'); print('memfd passed')
 except OSError as error: print('memfd', 'refused' if error.errno == 38 else 'passed')
 pid = os.fork()
@@ -187,10 +190,10 @@ os.waitpid(pid, 0)
         std::fs::write(&file, CALLS).unwrap();
         scene.attack(&format!("python3 -u '{}' > \"$LOOT\"", file.display())).await;
         let loot = scene.loot();
-        assert_eq!(loot.lines().count(), 7, "{loot}");
+        assert_eq!(loot.lines().count(), 8, "{loot}");
         let refused = loot.lines().filter(|line| line.ends_with("refused")).count();
         if walls {
-            assert_eq!(refused, 7, "{loot}");
+            assert_eq!(refused, 8, "{loot}");
         } else {
             assert!(refused <= 1, "a container may refuse one of them itself: {loot}");
         }
