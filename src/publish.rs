@@ -203,7 +203,7 @@ impl Publisher {
 pub fn commit_message(task: &Task, agent: &str) -> String {
     format!(
         "{}\n\nMade for issue {} by CodingWorker with {}.\n\n{TRAILER}{}\n",
-        text::line(&task.title),
+        text::title(&task.title),
         task.issue_number,
         text::line(agent),
         task.key()

@@ -45,10 +45,11 @@ pub(super) fn line(text: &str) -> String {
     neutral(&plain_line(text)).replace('|', "\\|")
 }
 
-/// A title within GitHub's limit. Titles are not Markdown, but mentions in them are found by people's filters.
+/// A title within GitHub's limit. It is not Markdown itself, and becomes the message of a commit when the pull request is squashed, where
+/// mentions notify and keywords close issues.
 #[must_use]
 pub(super) fn title(text: &str) -> String {
-    cut(&plain_line(text), LONGEST_TITLE, "…")
+    cut(&neutral(&plain_line(text)), LONGEST_TITLE, "…")
 }
 
 /// Output as a code block: nothing in it is Markdown, and its fence is longer than any in it.
@@ -116,6 +117,7 @@ mod tests {
     fn a_title_is_one_line_within_the_limit() {
         assert_eq!(title(" Add\n FizzBuzz\u{1b}[1m "), "Add FizzBuzz");
         assert_eq!(title(&"あ".repeat(300)).chars().count(), 256);
+        assert_eq!(title("Thanks @octocat, closes #12").replace(JOINER, "·"), "Thanks @·octocat, closes #·12");
     }
 
     proptest! {
