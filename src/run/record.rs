@@ -40,7 +40,8 @@ impl Rooms {
         self.act(claimed, Act::Comment, status.name(), announcing).await
     }
 
-    /// Does something that the outside world sees: what can't be written down first is not done.
+    /// Does something that the outside world sees: what can't be written down first is not done, nor what is no longer this run's to do. A
+    /// machine may have slept since the lease was renewed.
     pub(super) async fn act<T, E: Display>(
         &self,
         claimed: &Claimed,
@@ -52,6 +53,10 @@ impl Rooms {
         Failure: From<E>,
     {
         let intent = self.journal.intend(claimed.id, act, detail, Timestamp::now())?;
+        if !claimed.hold.is_held(Timestamp::now()) {
+            self.journal.observe(&intent, "not done: the lease was lost", Timestamp::now())?;
+            return Err(Failure::LeaseLost);
+        }
         let done = doing.await;
         let observation = done.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
         self.journal.observe(&intent, &observation, Timestamp::now())?;

@@ -143,3 +143,27 @@ async fn a_worker_that_comes_back_after_another_did_its_task_publishes_nothing()
     assert_eq!(world.branches(), tips);
     world.finish();
 }
+
+/// It wakes with the answer to a renewal that was right when it was sent, and goes on where the push comes next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_suspended_between_a_renewal_and_the_push_does_not_push() {
+    let mut world = World::new().await;
+    let recorder = Recorder::before(&world.queue.url).await;
+    // Not renewed by the clock before the push, which would be another answer.
+    world.queue.set_visibility_timeout(3 * LEASE).await;
+    let agent = world.held_agent(2);
+    world.task("Add a greeting", "").await;
+    world.set("queue", json!({ "endpoint_url": recorder.url }));
+    let mut worker = start(&world, &["worker", "--once"]);
+    agent.wait_until_it_stops().await;
+    recorder.hold_answers();
+    agent.go_on();
+    recorder.wait_until_held().await;
+    tell(&worker, Signal::STOP);
+    recorder.let_answers_go();
+    world.queue.wait_until_visible(1).await;
+    tell(&worker, Signal::CONT);
+    assert_eq!(worker.wait().await.unwrap().code(), Some(1));
+    assert_eq!(world.branches(), ["main"]);
+    world.finish();
+}
