@@ -1,5 +1,5 @@
-//! The worker's own overhead a task: the time of tasks whose agent does one edit, against a shell script that makes the same git commands and
-//! HTTP calls by hand, in one run on one forge and queue. Also the memory of an idle worker.
+//! The worker's own overhead a task: the time of tasks whose agent does one edit, with its sandbox and without, against a shell script that
+//! makes the same git commands and HTTP calls by hand, in one run on one forge and queue. Also the memory of an idle worker.
 //!
 //! `cargo bench --bench overhead -- [--tasks N]`
 
@@ -23,6 +23,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use scenarios::world::{TOKEN, World};
+use serde_json::json;
 
 const NO_CHECKS: &str =
     "[checks]\ntests = false\nsetup = \"\"\nbuild = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n";
@@ -40,21 +41,24 @@ async fn measure(tasks: u32) {
     world.forge.repository("owner/repo", "main", &[("README.md", "small\n"), (".codingworker.toml", NO_CHECKS)]);
     world.agent("echo edited > hello.txt");
 
-    let (mut by_worker, mut by_hand) = (Duration::ZERO, Duration::ZERO);
+    let (mut confined, mut open, mut by_hand) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let mut memory = 0;
-    // In turns, so that a machine that slows down slows both.
+    // In turns, so that a machine that slows down slows all.
     for round in 0..2 {
-        for _ in 0..tasks {
-            world.task("A task", "One edit.").await;
+        for (require, total) in [("full", &mut confined), ("none", &mut open)] {
+            world.set("sandbox", json!({ "require": require }));
+            for _ in 0..tasks {
+                world.task("A task", "One edit.").await;
+            }
+            let mut worker = start_worker(&world);
+            let began = Instant::now();
+            wait_until_empty(&world).await;
+            *total += began.elapsed();
+            if round == 0 && require == "full" {
+                memory = resident_kib(worker.id().unwrap());
+            }
+            worker.kill().await.unwrap();
         }
-        let mut worker = start_worker(&world);
-        let began = Instant::now();
-        wait_until_empty(&world).await;
-        by_worker += began.elapsed();
-        if round == 0 {
-            memory = resident_kib(worker.id().unwrap());
-        }
-        worker.kill().await.unwrap();
 
         let issues: Vec<u64> = {
             let mut issues = Vec::new();
@@ -70,10 +74,10 @@ async fn measure(tasks: u32) {
         by_hand += began.elapsed();
     }
     let each = |total: Duration| total.as_secs_f64() * 1000.0 / f64::from(2 * tasks);
-    println!("worker   {:>7.1} ms a task", each(by_worker));
-    println!("by hand  {:>7.1} ms a task", each(by_hand));
-    println!("ratio    {:>7.2}", each(by_worker) / each(by_hand));
-    println!("idle     {:>7.1} MB resident", f64::from(memory) / 1024.0);
+    for (name, total) in [("worker", confined), ("without a sandbox", open), ("by hand", by_hand)] {
+        println!("{name:<17} {:>7.1} ms a task, {:>5.2} times by hand", each(total), each(total) / each(by_hand));
+    }
+    println!("{:<17} {:>7.1} MB resident", "idle", f64::from(memory) / 1024.0);
 }
 
 fn start_worker(world: &World) -> tokio::process::Child {

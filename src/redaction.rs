@@ -1,7 +1,7 @@
 //! Secrets: what this worker knows by its value, and what gives itself away by its form.
 //!
 //! They are found in what is about to be published, and struck out of what is told: logs, transcripts, comments. A value is known in every
-//! spelling that a program has at hand ([`spellings`]); forms are data ([`forms`]). Does no I/O. Invariant: a text that was struck out holds
+//! spelling that a program has at hand (`spellings`); forms are data (`forms`). Does no I/O. Invariant: a text that was struck out holds
 //! no secret that was known by then, and says where one was.
 
 mod forms;
