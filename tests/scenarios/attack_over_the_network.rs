@@ -55,15 +55,20 @@ async fn the_models_server_is_asked_for_inference_and_nothing_else() {
         let script = format!(
             "curl -s -X POST -d '{{\"model\":\"m:1b\",\"messages\":[]}}' {endpoint}/api/chat -o /dev/null -w '%{{http_code}}\\n' >> \"$LOOT\"\n\
              curl -s -X DELETE -d '{{\"model\":\"m:1b\"}}' {endpoint}/api/delete -o /dev/null -w '%{{http_code}}\\n' >> \"$LOOT\"\n\
-             curl -s -X POST -d '{{\"model\":\"evil\"}}' {endpoint}/api/pull -o /dev/null -w '%{{http_code}}\\n' >> \"$LOOT\""
+             curl -s -X POST -d '{{\"model\":\"evil\"}}' {endpoint}/api/pull -o /dev/null -w '%{{http_code}}\\n' >> \"$LOOT\"\n\
+             curl -s -H 'origin: https://evil.example' {endpoint}/api/tags -o /dev/null -w '%{{http_code}}\\n' >> \"$LOOT\""
         );
         let file = scene.loot_file();
         scene.world.agent(&format!("LOOT='{}'\n{script}\n{COVER}", file.display()));
         scene.world.set("agent", json!({ "model_endpoint": ollama.endpoint() }));
         assert_eq!(scene.world.work().await.code, Some(0));
         let loot = scene.loot();
-        let first: Vec<&str> = loot.lines().take(3).collect();
-        assert_eq!(first, if walls { ["200", "403", "403"] } else { ["200", "404", "404"] }, "404 is the server's own");
+        let first: Vec<&str> = loot.lines().take(4).collect();
+        assert_eq!(
+            first,
+            if walls { ["200", "403", "403", "403"] } else { ["200", "404", "404", "200"] },
+            "404 is the server's own"
+        );
     }
 }
 

@@ -9,5 +9,5 @@ mod local;
 mod server;
 
 pub use self::bounded::Bounded;
-pub use self::local::{Foreign, check_local, is_loopback_name};
+pub use self::local::{Foreign, check_local};
 pub use self::server::{Bounds, Unanswered, serve};

@@ -31,8 +31,7 @@ pub fn check_local(headers: &HeaderMap) -> Result<(), Foreign> {
 }
 
 /// Whether an authority, as in `Host`, is this machine by a name that nobody else can give to another (RFC 6761, "localhost.").
-#[must_use]
-pub fn is_loopback_name(authority: &str) -> bool {
+fn is_loopback_name(authority: &str) -> bool {
     let name = match authority.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => authority,

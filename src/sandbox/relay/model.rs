@@ -4,7 +4,7 @@
 
 use std::io;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -67,6 +67,10 @@ pub(super) fn serve<L: Listener>(listener: L, endpoint: &str) -> io::Result<impl
 /// Hands on what comes as it comes, both ways, so that no number of large requests fills the worker's memory.
 async fn relay(State(model): State<Model>, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    // Where the relay is at a port of this machine's, a page in its browser could send here what the model's own server refuses from one.
+    if let Err(foreign) = localhttp::check_local(&head.headers) {
+        return (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response();
+    }
     let path = head.uri.path();
     if !passes(&head.method, path, model.endpoint.path()) {
         model.refusals.tell(&format!("{} {path}", head.method), "it is no call for inference");
@@ -75,10 +79,13 @@ async fn relay(State(model): State<Model>, request: Request) -> Response {
     let mut url = model.endpoint.clone();
     url.set_path(path);
     url.set_query(head.uri.query());
-    // The length goes along as a header: not every server takes a body that comes without one.
-    let body = reqwest::Body::wrap_stream(Body::new(Limited::new(body, LARGEST_REQUEST)).into_data_stream());
-    let sent = model.client.request(head.method, url).headers(known(&head.headers)).body(body).send().await;
-    match sent {
+    let mut asked = model.client.request(head.method, url).headers(known(&head.headers));
+    if !body.is_end_stream() {
+        // The length went along as a header: not every server takes a body that comes without one.
+        let body = Body::new(Limited::new(body, LARGEST_REQUEST));
+        asked = asked.body(reqwest::Body::wrap_stream(body.into_data_stream()));
+    }
+    match asked.send().await {
         Ok(answer) => {
             let answer: axum::http::Response<reqwest::Body> = answer.into();
             let (head, body) = answer.into_parts();
