@@ -51,7 +51,13 @@ async fn the_machine_is_kept_awake_exactly_while_a_task_is_worked_on() {
     let environment = [("GITHUB_TOKEN", TOKEN), ("PATH", search_path.as_str())];
     let (ran, (pid, call)) = tokio::join!(world.run_with(&["worker", "--once"], &environment), meanwhile);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(!lives(&pid), "{call}");
+    // Killed by a worker that ended at once, it is laid to rest by whoever takes orphans in.
+    let gone = async {
+        while lives(&pid) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("the machine is kept awake after the task");
     if cfg!(target_os = "linux") {
         assert!(call.contains("--what=sleep:idle") && call.contains("tail --pid="), "{call}");
     }
