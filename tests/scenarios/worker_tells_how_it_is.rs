@@ -91,9 +91,16 @@ async fn a_worker_that_was_killed_is_not_alive_for_long() {
     let mut world = World::new().await;
     let (mut worker, url) = start(&mut world);
     probe(&url, "working").await;
+    // It answers as soon as it listens, and writes down at the same time how it is.
+    let file = world.data_dir().join("health.json");
+    let written = async {
+        while !file.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), written).await.expect("it writes nothing down");
     worker.kill().await.unwrap();
     // As it is a minute later.
-    let file = world.data_dir().join("health.json");
     let mut health: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let then: jiff::Timestamp = health["updated_at"].as_str().unwrap().parse().unwrap();
     health["updated_at"] = json!((then - jiff::SignedDuration::from_secs(61)).to_string());
