@@ -17,6 +17,8 @@ use crate::redaction::Redaction;
 const LONGEST_LEASE_SECONDS: u64 = 43_200;
 /// Below this a heartbeat at a third of the lease leaves no room for a slow answer.
 const SHORTEST_LEASE_SECONDS: u64 = 30;
+/// What must be free for a task unless the settings say otherwise, in bytes.
+pub(super) const FREE_SPACE: u64 = 256 << 20;
 /// More agents than this at once are a mistyped number.
 const MOST_SLOTS: usize = 64;
 
@@ -152,13 +154,14 @@ impl File {
             name.parse().map_err(|_| invalid("repositories", format!("{name:?}"), "repositories as \"owner/name\""))
         });
         let retry_delays = retry_delays(self.queue.retry_delays_seconds.as_deref())?;
+        let free_space = self.worker.free_space_mib.map_or(FREE_SPACE, |mib| u64::from(mib) << 20);
         Ok(Config {
             language: self.language.unwrap_or_default(),
             data_dir: self.data_dir.unwrap_or_else(|| environment.data_directory().join("codingworker")),
             repositories: repositories.collect::<Result<_, _>>()?,
             concurrency: concurrency(self.worker.concurrency)?,
             drain: seconds("worker.drain_seconds", self.worker.drain_seconds, 15, 0..=LONGEST_LEASE_SECONDS)?,
-            free_space: u64::from(self.worker.free_space_mib.unwrap_or(256)) << 20,
+            free_space,
             keep_awake: self.worker.keep_awake.unwrap_or(true),
             health_listen: health_listen(self.worker.health_listen)?,
             queue: self.queue.validate(environment)?,
@@ -175,7 +178,7 @@ impl File {
                 )?,
                 output_limit: self.checks.output_limit_bytes.unwrap_or(4 << 20),
             },
-            sandbox: self.sandbox.validate()?,
+            sandbox: self.sandbox.validate(free_space)?,
             publish: self.publish.validate()?,
             log: LogSettings {
                 format: self.log.format.unwrap_or_default(),

@@ -25,7 +25,7 @@ pub struct SandboxSettings {
 
 impl Default for SandboxSettings {
     fn default() -> Self {
-        Sandbox::default().validate().expect("the defaults are valid, as a test shows")
+        Sandbox::default().validate(super::file::FREE_SPACE).expect("the defaults are valid, as a test shows")
     }
 }
 
@@ -46,7 +46,8 @@ pub(super) const KEYS: &[&str] =
     &["require", "readable", "writable", "processes", "memory_mib", "file_size_mib", "temporary_mib"];
 
 impl Sandbox {
-    pub(super) fn validate(self) -> Result<SandboxSettings, InvalidSetting> {
+    /// `free_space` is what a worker wants to be free for a task, in bytes: a program is ended when a quarter of it is left.
+    pub(super) fn validate(self, free_space: u64) -> Result<SandboxSettings, InvalidSetting> {
         for (key, paths) in [("sandbox.readable", &self.readable), ("sandbox.writable", &self.writable)] {
             if let Some(relative) = paths.iter().find(|path| !path.is_absolute() || path.to_str().is_none()) {
                 return Err(invalid(key, format!("{relative:?}"), "absolute paths"));
@@ -70,7 +71,7 @@ impl Sandbox {
                 memory: mib("sandbox.memory_mib", self.memory_mib, 8192)?,
                 file_size: mib("sandbox.file_size_mib", self.file_size_mib, 4096)?,
                 temporary: mib("sandbox.temporary_mib", self.temporary_mib, 1024)?,
-                free_space: 64 << 20,
+                free_space: free_space / 4,
             },
         })
     }

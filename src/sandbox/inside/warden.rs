@@ -121,7 +121,7 @@ fn too_much(orders: &Orders) -> Option<String> {
         return Some(format!("it ran more than {threads} threads at once"));
     }
     let full = orders.writable.iter().find(|path| available(path).is_some_and(|free| free < free_space));
-    full.map(|path| format!("less than {} MiB are free on the disk of {}", free_space >> 20, path.display()))
+    full.map(|path| format!("less than {} KiB are free on the disk of {}", free_space >> 10, path.display()))
 }
 
 fn running() -> Vec<u32> {
