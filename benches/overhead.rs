@@ -1,5 +1,6 @@
-//! The worker's own overhead a task: the time of tasks whose agent does one edit, with its sandbox and without, against a shell script that
-//! makes the same git commands and HTTP calls by hand, in one run on one forge and queue. Also the memory of an idle worker.
+//! The worker's own overhead a task: the time of tasks whose agent does one edit, with its sandbox
+//! and without, against a shell script that makes the same git commands and HTTP calls by hand, in
+//! one run on one forge and queue. Also the memory of an idle worker.
 //!
 //! `cargo bench --bench overhead -- [--tasks N]`
 
@@ -25,20 +26,26 @@ use std::time::{Duration, Instant};
 use scenarios::world::{TOKEN, World};
 use serde_json::json;
 
-const NO_CHECKS: &str =
-    "[checks]\ntests = false\nsetup = \"\"\nbuild = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n";
+const NO_CHECKS: &str = "[checks]\ntests = false\nsetup = \"\"\nbuild = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n";
 const DEADLINE: Duration = Duration::from_secs(300);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let tasks = arguments.iter().position(|argument| argument == "--tasks").and_then(|at| arguments.get(at + 1));
+    let tasks = arguments
+        .iter()
+        .position(|argument| argument == "--tasks")
+        .and_then(|at| arguments.get(at + 1));
     let tasks = tasks.map_or(20, |tasks| tasks.parse().unwrap());
     tokio::runtime::Runtime::new().unwrap().block_on(measure(tasks));
 }
 
 async fn measure(tasks: u32) {
     let mut world = World::without_repository().await;
-    world.forge.repository("owner/repo", "main", &[("README.md", "small\n"), (".codingworker.toml", NO_CHECKS)]);
+    world.forge.repository(
+        "owner/repo",
+        "main",
+        &[("README.md", "small\n"), (".codingworker.toml", NO_CHECKS)],
+    );
     world.agent("echo edited > hello.txt");
 
     let (mut confined, mut open, mut by_hand) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
@@ -75,7 +82,11 @@ async fn measure(tasks: u32) {
     }
     let each = |total: Duration| total.as_secs_f64() * 1000.0 / f64::from(2 * tasks);
     for (name, total) in [("worker", confined), ("without a sandbox", open), ("by hand", by_hand)] {
-        println!("{name:<17} {:>7.1} ms a task, {:>5.2} times by hand", each(total), each(total) / each(by_hand));
+        println!(
+            "{name:<17} {:>7.1} ms a task, {:>5.2} times by hand",
+            each(total),
+            each(total) / each(by_hand)
+        );
     }
     println!("{:<17} {:>7.1} MB resident", "idle", f64::from(memory) / 1024.0);
 }
@@ -98,7 +109,13 @@ async fn by_hand_one(world: &World, issue: u64) {
     let directory = world.path().join("by-hand");
     std::fs::create_dir_all(&directory).unwrap();
     let status = tokio::process::Command::new(script)
-        .args([&world.forge.url, TOKEN, &world.queue.url, directory.to_str().unwrap(), &issue.to_string()])
+        .args([
+            &world.forge.url,
+            TOKEN,
+            &world.queue.url,
+            directory.to_str().unwrap(),
+            &issue.to_string(),
+        ])
         .stdout(Stdio::null())
         .status()
         .await

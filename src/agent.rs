@@ -1,8 +1,10 @@
 //! The coding agent: one call of it changes a tree, and a verdict says what came of it.
 //!
-//! Owns the calls (prompt, command line, private home, list of models), and their judgment. Leaves the tree's making and harvest to
-//! `workspace`, what a program may see to `sandbox`. Invariant: a verdict comes from the diff and the transcript; Aider exits with 0 on
-//! every failure, so its exit code is believed only when it crashes. After a call the tree holds what the agent made and nothing else new.
+//! Owns the calls (prompt, command line, private home, list of models), and their judgment. Leaves
+//! the tree's making and harvest to `workspace`, what a program may see to `sandbox`. Invariant: a
+//! verdict comes from the diff and the transcript; Aider exits with 0 on every failure, so its exit
+//! code is believed only when it crashes. After a call the tree holds what the agent made and
+//! nothing else new.
 
 mod aider;
 mod aside;
@@ -61,7 +63,8 @@ pub struct Call<'a> {
     pub prompt: &'a Prompt,
     /// The disposable clone that the agent changes.
     pub tree: &'a Path,
-    /// A directory outside the tree, for the agent's home, its histories and what the call is told by file.
+    /// A directory outside the tree, for the agent's home, its histories and what the call is told
+    /// by file.
     pub scratch: &'a Path,
     /// Files to edit, relative to the tree; those that the issue names.
     pub edit: Vec<PathBuf>,
@@ -141,15 +144,29 @@ pub enum AgentError {
 impl Agent {
     /// An agent whose executable is looked up on the search path when it is called.
     #[must_use]
-    pub fn new(settings: &AgentSettings, search_path: &OsStr, sandbox: &Sandbox, redaction: &Redaction) -> Self {
+    pub fn new(
+        settings: &AgentSettings,
+        search_path: &OsStr,
+        sandbox: &Sandbox,
+        redaction: &Redaction,
+    ) -> Self {
         let model_endpoint = sandbox.model_endpoint(&settings.model_endpoint);
         let cli = match &settings.kind {
-            AgentKind::Aider(aider) => Cli::Aider(Aider::new(aider, &model_endpoint, settings.model_timeout)),
+            AgentKind::Aider(aider) => {
+                Cli::Aider(Aider::new(aider, &model_endpoint, settings.model_timeout))
+            }
             AgentKind::Command(command) => Cli::Command(CommandAgent::new(command)),
         };
         let models = settings.models.iter().map(|model| Model::new(model)).collect();
         let (settings, search_path) = (settings.clone(), search_path.to_owned());
-        Self { cli, models, settings, search_path, sandbox: sandbox.clone(), redaction: redaction.clone() }
+        Self {
+            cli,
+            models,
+            settings,
+            search_path,
+            sandbox: sandbox.clone(),
+            redaction: redaction.clone(),
+        }
     }
 
     /// `aider` or `command`, as the settings call it.
@@ -161,11 +178,16 @@ impl Agent {
         }
     }
 
-    /// What the agent calls its version, such as `aider 0.86.2`; a command of the user's is not asked.
+    /// What the agent calls its version, such as `aider 0.86.2`; a command of the user's is not
+    /// asked.
     ///
     /// # Errors
     /// When the agent can't be started.
-    pub async fn version(&self, scratch: &Path, stop: &CancellationToken) -> Result<Option<String>, AgentError> {
+    pub async fn version(
+        &self,
+        scratch: &Path,
+        stop: &CancellationToken,
+    ) -> Result<Option<String>, AgentError> {
         let Cli::Aider(_) = &self.cli else { return Ok(None) };
         let room = Room::prepare(scratch)?;
         let asked = self.invocation(&room, scratch, vec!["--version".into()])?;
@@ -186,11 +208,16 @@ impl Agent {
 
     /// Lets the agent change the tree; the models are tried in their order while they time out.
     ///
-    /// What an earlier model applied before its time was up is still in the tree when the next one is asked.
+    /// What an earlier model applied before its time was up is still in the tree when the next one
+    /// is asked.
     ///
     /// # Errors
     /// When the agent can't be started; its own failures are an [`Outcome`].
-    pub async fn call(&self, call: &Call<'_>, stop: &CancellationToken) -> Result<Report, AgentError> {
+    pub async fn call(
+        &self,
+        call: &Call<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Report, AgentError> {
         let mut report: Option<Report> = None;
         for model in &self.models {
             let earlier = report.take();
@@ -204,21 +231,28 @@ impl Agent {
         report.ok_or(AgentError::NoModel)
     }
 
-    async fn ask(&self, model: &Model, call: &Call<'_>, stop: &CancellationToken) -> Result<Report, AgentError> {
+    async fn ask(
+        &self,
+        model: &Model,
+        call: &Call<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Report, AgentError> {
         let room = Room::prepare(call.scratch)?;
         room.write(&room.prompt(), call.prompt.as_str())?;
         let (finished, outcome, usage) = match &self.cli {
             Cli::Aider(aider) => {
                 aider.write_settings(model, &room)?;
                 let aside = Aside::take(call.tree, call.scratch)?;
-                let finished = self.run(call, &room, aider.arguments(model, call, &room), stop).await;
+                let finished =
+                    self.run(call, &room, aider.arguments(model, call, &room), stop).await;
                 aside.put_back()?;
                 let finished = finished?;
                 let (outcome, usage) = aider.judge(model, &finished, &room);
                 (finished, outcome, usage)
             }
             Cli::Command(command) => {
-                let finished = self.run(call, &room, command.arguments(model, call, &room), stop).await?;
+                let finished =
+                    self.run(call, &room, command.arguments(model, call, &room), stop).await?;
                 let outcome = command::judge(&finished);
                 (finished, outcome, None)
             }
@@ -242,12 +276,19 @@ impl Agent {
         process::run(self.sandbox.confine(invocation, &view), stop).await
     }
 
-    fn invocation(&self, room: &Room, directory: &Path, arguments: Vec<OsString>) -> Result<Invocation, ProcessError> {
+    fn invocation(
+        &self,
+        room: &Room,
+        directory: &Path,
+        arguments: Vec<OsString>,
+    ) -> Result<Invocation, ProcessError> {
         let executable = self.cli.executable();
         let program = process::find_executable(executable, &self.search_path)
             .ok_or_else(|| ProcessError::NotFound { program: executable.into() })?;
-        let mut environment = sandbox::clean_environment(&self.search_path, &room.home(), &room.temporary());
-        let passed = self.settings.pass_environment.iter().filter(|(name, _)| self.cli.lets_through(name));
+        let mut environment =
+            sandbox::clean_environment(&self.search_path, &room.home(), &room.temporary());
+        let passed =
+            self.settings.pass_environment.iter().filter(|(name, _)| self.cli.lets_through(name));
         environment.extend(passed.map(|(name, value)| (name.into(), value.expose_secret().into())));
         environment.extend(self.cli.environment());
         environment.extend(self.sandbox.model_environment(&self.settings.model_endpoint));
@@ -303,7 +344,8 @@ impl Report {
 
 /// Judges a call by its report and by whether the harvested tree differs from the one before.
 ///
-/// A change counts for more than the agent's complaints, except where it may be half of one: the time was up, or the answer was cut off.
+/// A change counts for more than the agent's complaints, except where it may be half of one: the
+/// time was up, or the answer was cut off.
 #[must_use]
 pub fn verdict(report: &Report, changed: bool) -> Verdict {
     match &report.outcome {
@@ -315,7 +357,9 @@ pub fn verdict(report: &Report, changed: bool) -> Verdict {
         Outcome::Crowded => Verdict::TokenLimit,
         Outcome::MalformedEdits => Verdict::MalformedEdits,
         Outcome::ModelMissing => Verdict::ModelMissing,
-        Outcome::ModelUnreachable { detail } => Verdict::ModelUnreachable { detail: detail.clone() },
+        Outcome::ModelUnreachable { detail } => {
+            Verdict::ModelUnreachable { detail: detail.clone() }
+        }
         Outcome::Failed { detail } => Verdict::Failed { detail: detail.clone() },
     }
 }
@@ -326,7 +370,9 @@ impl fmt::Display for Verdict {
             Self::Edited => "the agent changed the repository",
             Self::NoChange => "the agent changed nothing",
             Self::MalformedEdits => "the model's edits were malformed and could not be applied",
-            Self::ModelUnreachable { detail } => return write!(f, "the model could not be reached: {detail}"),
+            Self::ModelUnreachable { detail } => {
+                return write!(f, "the model could not be reached: {detail}");
+            }
             Self::ModelMissing => "the model is not installed",
             Self::TokenLimit => "the model hit its token limit",
             Self::TimedOut => "the agent timed out",
@@ -342,7 +388,8 @@ mod tests {
 
     fn check(outcome: Outcome, unchanged: Verdict, changed: Verdict) {
         let (duration, tail) = (Duration::ZERO, String::new());
-        let report = Report { model: "m".to_owned(), outcome, usage: None, duration, calls: 1, tail };
+        let report =
+            Report { model: "m".to_owned(), outcome, usage: None, duration, calls: 1, tail };
         assert_eq!(verdict(&report, false), unchanged);
         assert_eq!(verdict(&report, true), changed);
     }
@@ -359,7 +406,11 @@ mod tests {
             Verdict::ModelUnreachable { detail: detail() },
             Verdict::Edited,
         );
-        check(Outcome::Failed { detail: detail() }, Verdict::Failed { detail: detail() }, Verdict::Edited);
+        check(
+            Outcome::Failed { detail: detail() },
+            Verdict::Failed { detail: detail() },
+            Verdict::Edited,
+        );
         check(Outcome::TokenLimit, Verdict::TokenLimit, Verdict::TokenLimit);
         check(Outcome::TimedOut, Verdict::TimedOut, Verdict::TimedOut);
         check(Outcome::Stopped, Verdict::Stopped, Verdict::Stopped);

@@ -1,9 +1,11 @@
-//! A repository's own checks: which commands they are, what they said, and whether the change is to blame.
+//! A repository's own checks: which commands they are, what they said, and whether the change is to
+//! blame.
 //!
-//! Owns the [`Plan`] (detected by project type, overridden by the `.codingworker.toml` of the base branch), the running of one check
-//! ([`Checker`]) and the judgment against the [`Baseline`]. Leaves to `run` when checks run and what is asked of the agent when one fails.
-//! Invariant: a check that is red, or that could not run, is never reported as passed; and a failure that was there before the agent
-//! came never blocks.
+//! Owns the [`Plan`] (detected by project type, overridden by the `.codingworker.toml` of the base
+//! branch), the running of one check ([`Checker`]) and the judgment against the [`Baseline`].
+//! Leaves to `run` when checks run and what is asked of the agent when one fails. Invariant: a
+//! check that is red, or that could not run, is never reported as passed; and a failure that was
+//! there before the agent came never blocks.
 
 mod baseline;
 mod checker;
@@ -22,15 +24,26 @@ pub use checker::{CheckError, Checker, Ending, Ran, Site};
 pub use repository_file::{RepositoryFile, RepositoryFileError};
 pub use toolchains::Toolchains;
 
-/// The file at a repository's root that says how it wants to be checked. Only the base branch's is read.
+/// The file at a repository's root that says how it wants to be checked. Only the base branch's is
+/// read.
 pub const REPOSITORY_FILE: &str = ".codingworker.toml";
 
-/// What setup and checks leave behind in a tree, as patterns of gitignore: never part of a change, whether the repository ignores them or not.
-pub const ARTIFACTS: &[&str] =
-    &["/.venv/", "node_modules/", "/target/", "__pycache__/", "*.egg-info/", ".pytest_cache/", "/.gradle/"];
+/// What setup and checks leave behind in a tree, as patterns of gitignore: never part of a change,
+/// whether the repository ignores them or not.
+pub const ARTIFACTS: &[&str] = &[
+    "/.venv/",
+    "node_modules/",
+    "/target/",
+    "__pycache__/",
+    "*.egg-info/",
+    ".pytest_cache/",
+    "/.gradle/",
+];
 
 /// What a check is for. The order is the order in which checks run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Fetches dependencies.
@@ -71,7 +84,9 @@ pub struct Check {
 }
 
 /// Why a check is what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Origin {
     /// `.codingworker.toml` names it.
     RepositoryFile,
@@ -80,7 +95,9 @@ pub enum Origin {
 }
 
 /// What the files at a repository's root show it to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum ProjectType {
     Rust,
     Go,
@@ -119,10 +136,12 @@ impl Plan {
         detect::manifests(paths)
     }
 
-    /// Chooses the checks of a repository that consists of `paths`, each relative to its root and separated by slashes.
+    /// Chooses the checks of a repository that consists of `paths`, each relative to its root and
+    /// separated by slashes.
     ///
-    /// `contents` holds the text of the [`manifests`](Self::manifests). Kind by kind, what `file` says takes the place of what is detected.
-    /// A check has `timeout` unless the file gives another.
+    /// `contents` holds the text of the [`manifests`](Self::manifests). Kind by kind, what `file`
+    /// says takes the place of what is detected. A check has `timeout` unless the file gives
+    /// another.
     pub fn detect(
         paths: &[&str],
         contents: &BTreeMap<String, String>,
@@ -159,9 +178,11 @@ impl Plan {
         Self { checks, tests_pass: file.tests_pass() }
     }
 
-    /// Adds the checks of kinds that this plan has none of, as `later` has them: what was detected once the change was made.
+    /// Adds the checks of kinds that this plan has none of, as `later` has them: what was detected
+    /// once the change was made.
     ///
-    /// A change may bring the first test, or the first source file at all. What was checked before stays as it was.
+    /// A change may bring the first test, or the first source file at all. What was checked before
+    /// stays as it was.
     #[must_use]
     pub fn widened(mut self, later: Self) -> Self {
         let present: BTreeSet<Kind> = self.checks.iter().map(|check| check.kind).collect();
@@ -187,11 +208,15 @@ mod tests {
 
     fn check(file: &str, expected: &[(&str, &str, u64)]) {
         let paths = ["Cargo.toml", "src/lib.rs"];
-        let contents = BTreeMap::from([("Cargo.toml".to_owned(), "[package]\nname = \"shop\"\n".to_owned())]);
+        let contents =
+            BTreeMap::from([("Cargo.toml".to_owned(), "[package]\nname = \"shop\"\n".to_owned())]);
         let file = RepositoryFile::parse(file.as_bytes()).unwrap();
         let plan = Plan::detect(&paths, &contents, &file, Duration::from_secs(600));
-        let shown: Vec<_> =
-            plan.checks.iter().map(|c| (c.kind.name(), c.command.as_str(), c.timeout.as_secs())).collect();
+        let shown: Vec<_> = plan
+            .checks
+            .iter()
+            .map(|c| (c.kind.name(), c.command.as_str(), c.timeout.as_secs()))
+            .collect();
         assert_eq!(shown, expected);
     }
 
@@ -239,7 +264,8 @@ mod tests {
             ("test_shop.py".to_owned(), "import unittest\n".to_owned()),
             ("setup.cfg".to_owned(), "[flake8]\n".to_owned()),
         ]);
-        let later = Plan::detect(&["setup.cfg", "shop.py", "test_shop.py"], &contents, &file, timeout);
+        let later =
+            Plan::detect(&["setup.cfg", "shop.py", "test_shop.py"], &contents, &file, timeout);
         let plan = base.widened(later);
         let commands: Vec<_> = plan.checks.iter().map(|c| (c.kind, c.command.as_str())).collect();
         assert_eq!(
@@ -258,11 +284,18 @@ mod tests {
     #[test]
     fn before_tests_only_setup_and_build_run() {
         let paths = ["go.mod"];
-        let contents = BTreeMap::from([("go.mod".to_owned(), "module shop\nrequire a.b/c v1.0.0\n".to_owned())]);
-        let plan = Plan::detect(&paths, &contents, &RepositoryFile::default(), Duration::from_secs(1));
+        let contents = BTreeMap::from([(
+            "go.mod".to_owned(),
+            "module shop\nrequire a.b/c v1.0.0\n".to_owned(),
+        )]);
+        let plan =
+            Plan::detect(&paths, &contents, &RepositoryFile::default(), Duration::from_secs(1));
         let before: Vec<_> = plan.before_tests().map(|c| c.command.as_str()).collect();
         assert_eq!(before, ["go mod download", "go build ./..."]);
         assert!(plan.tests_pass);
-        assert_eq!(plan.of(Kind::Test).map(|c| c.command.as_str()).collect::<Vec<_>>(), ["go test ./..."]);
+        assert_eq!(
+            plan.of(Kind::Test).map(|c| c.command.as_str()).collect::<Vec<_>>(),
+            ["go test ./..."]
+        );
     }
 }

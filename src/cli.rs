@@ -1,7 +1,8 @@
 //! The command line: one file a command, each with its arguments and its wiring.
 //!
-//! The only room that prints, and the only one that names the embedded queue and forge. An error is told on standard error as a chain of
-//! causes, and the exit code says whether the command did what it was asked to.
+//! The only room that prints, and the only one that names the embedded queue and forge. An error is
+//! told on standard error as a chain of causes, and the exit code says whether the command did what
+//! it was asked to.
 
 mod confined;
 mod demo;
@@ -99,7 +100,8 @@ impl Cli {
         if let Command::Confined(arguments) = &self.command {
             return Ok(confined::run(arguments));
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let config = Config::load(self.config.as_deref(), environment);
         if let Command::Init(arguments) = self.command {
             return runtime.block_on(init::run(arguments, config));

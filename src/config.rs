@@ -1,7 +1,8 @@
 //! The settings: a TOML file and the environment into one validated [`Config`].
 //!
-//! Owns every default, the names of all environment variables and the reading of them; no other room reads the environment. A setting that
-//! is wrong is an error with its place and what would be right, never a guess. Secrets come from the environment alone.
+//! Owns every default, the names of all environment variables and the reading of them; no other
+//! room reads the environment. A setting that is wrong is an error with its place and what would be
+//! right, never a guess. Secrets come from the environment alone.
 
 mod environment;
 mod file;
@@ -19,7 +20,8 @@ pub use sandbox::SandboxSettings;
 use crate::redaction::Redaction;
 use crate::task::RepoName;
 
-/// Where the settings are looked for when `--config` names no file, below the platform's configuration directory.
+/// Where the settings are looked for when `--config` names no file, below the platform's
+/// configuration directory.
 const FILE_NAME: &str = "codingworker.toml";
 
 /// Everything the program may be told, with defaults filled in.
@@ -42,7 +44,8 @@ pub struct Config {
     /// Where the worker tells over HTTP how it is.
     pub health_listen: Option<SocketAddr>,
     pub queue: QueueSettings,
-    /// How long a failed task rests before its next delivery, by the number of deliveries so far; the last goes on. Never empty.
+    /// How long a failed task rests before its next delivery, by the number of deliveries so far;
+    /// the last goes on. Never empty.
     pub retry_delays: Vec<Duration>,
     pub github: GitHubSettings,
     pub agent: AgentSettings,
@@ -50,7 +53,8 @@ pub struct Config {
     pub sandbox: SandboxSettings,
     pub publish: PublishSettings,
     pub log: LogSettings,
-    /// What requests to the embedded queue must be signed with; without it the queue is for this machine alone.
+    /// What requests to the embedded queue must be signed with; without it the queue is for this
+    /// machine alone.
     pub queue_keys: Option<KeyPair>,
     /// Every secret that this program holds or passes on; more may be learned.
     pub redaction: Redaction,
@@ -82,7 +86,8 @@ pub struct QueueSettings {
     pub region: Option<String>,
     /// How long a delivery is leased at a time; the queue's own visibility timeout when absent.
     pub lease: Option<Duration>,
-    /// Whether requests carry a placeholder for credentials: a loopback server without keys of its own accepts any.
+    /// Whether requests carry a placeholder for credentials: a loopback server without keys of its
+    /// own accepts any.
     pub anonymous: bool,
 }
 
@@ -96,7 +101,8 @@ pub struct GitHubSettings {
     pub token: Option<SecretString>,
     /// How long one answer may take.
     pub timeout: Duration,
-    /// How often an issue that is being worked on is looked at: whether it was closed, or its label taken off.
+    /// How often an issue that is being worked on is looked at: whether it was closed, or its label
+    /// taken off.
     pub watch_interval: Duration,
     /// Whose label is worked on.
     pub trust: Trust,
@@ -186,19 +192,25 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads `file` (or, without one, the platform's configuration file if it is there) and lets the environment override it.
+    /// Reads `file` (or, without one, the platform's configuration file if it is there) and lets
+    /// the environment override it.
     ///
     /// # Errors
-    /// A file that can't be read, a key that is not known, a value of the wrong type or out of range: each with its place.
+    /// A file that can't be read, a key that is not known, a value of the wrong type or out of
+    /// range: each with its place.
     pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let named = file.map(Path::to_path_buf).or_else(|| environment.path("CODINGWORKER_CONFIG"));
         let (path, required) = match named {
             Some(path) => (path, true),
-            None => (environment.configuration_directory().join("codingworker").join(FILE_NAME), false),
+            None => {
+                (environment.configuration_directory().join("codingworker").join(FILE_NAME), false)
+            }
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound && !required => String::new(),
+            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound && !required => {
+                String::new()
+            }
             Err(source) => return Err(ConfigError::Unreadable { path, source }),
         };
         Self::parse(&text, &path, environment)
@@ -209,11 +221,12 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
-        let mut file: file::File =
-            toml::from_str(text).map_err(|source| ConfigError::Malformed { path: path.to_path_buf(), source })?;
+        let mut file: file::File = toml::from_str(text)
+            .map_err(|source| ConfigError::Malformed { path: path.to_path_buf(), source })?;
         environment::apply(&mut file, environment)?;
-        let config =
-            file.validate(environment).map_err(|invalid| ConfigError::Invalid { path: path.to_path_buf(), invalid })?;
+        let config = file
+            .validate(environment)
+            .map_err(|invalid| ConfigError::Invalid { path: path.to_path_buf(), invalid })?;
         config.secrets().for_each(|secret| config.redaction.learn(&secret));
         Ok(config)
     }
@@ -223,7 +236,13 @@ impl Config {
             .map(|name| self.environment.value(name).map(SecretString::from));
         let passed = self.agent.pass_environment.iter().map(|(_, value)| value.clone());
         let queue = self.queue_keys.iter().map(|keys| keys.secret_access_key.clone());
-        self.github.token.iter().cloned().chain(cloud.into_iter().flatten()).chain(passed).chain(queue)
+        self.github
+            .token
+            .iter()
+            .cloned()
+            .chain(cloud.into_iter().flatten())
+            .chain(passed)
+            .chain(queue)
     }
 
     /// Whether the allow list names this repository.
@@ -262,12 +281,15 @@ mod tests {
     fn environment(variables: &[(&str, &str)]) -> Environment {
         let home = [("HOME", "/home/user"), ("PATH", "/usr/bin")];
         Environment::from_variables(
-            home.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+            home.iter()
+                .chain(variables)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         )
     }
 
     fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-        Config::parse(text, Path::new("codingworker.toml"), &environment(variables)).map_err(|error| error.to_string())
+        Config::parse(text, Path::new("codingworker.toml"), &environment(variables))
+            .map_err(|error| error.to_string())
     }
 
     fn check_refused(text: &str, expected: &[&str]) {
@@ -299,10 +321,16 @@ mod tests {
             .collect();
         let every: toml::Table = toml::from_str(&uncommented).unwrap();
         for (section, keys) in file::KEYS {
-            let table =
-                if section.is_empty() { Some(&every) } else { every.get(*section).and_then(toml::Value::as_table) };
+            let table = if section.is_empty() {
+                Some(&every)
+            } else {
+                every.get(*section).and_then(toml::Value::as_table)
+            };
             for key in *keys {
-                assert!(table.is_some_and(|table| table.contains_key(*key)), "[{section}] {key} is not in the example");
+                assert!(
+                    table.is_some_and(|table| table.contains_key(*key)),
+                    "[{section}] {key} is not in the example"
+                );
             }
         }
         parse(&uncommented, &[]).unwrap();
@@ -316,13 +344,28 @@ mod tests {
         );
         check_refused("language = \"fr\"\n", &["line 1", "unknown variant `fr`", "`en` or `ja`"]);
         check_refused("[checks]\nfix_ups = \"three\"\n", &["line 2", "invalid type", "three"]);
-        check_refused("repositories = [\"codingworker\"]\n", &["`repositories`", "\"codingworker\"", "owner/name"]);
-        check_refused("[queue]\nlease_seconds = 10\n", &["`queue.lease_seconds`", "10", "30 to 43200"]);
+        check_refused(
+            "repositories = [\"codingworker\"]\n",
+            &["`repositories`", "\"codingworker\"", "owner/name"],
+        );
+        check_refused(
+            "[queue]\nlease_seconds = 10\n",
+            &["`queue.lease_seconds`", "10", "30 to 43200"],
+        );
         check_refused("[worker]\nconcurrency = 0\n", &["`worker.concurrency`", "1 to 64"]);
-        check_refused("[worker]\nhealth_listen = \"0.0.0.0:80\"\n", &["`worker.health_listen`", "loopback"]);
+        check_refused(
+            "[worker]\nhealth_listen = \"0.0.0.0:80\"\n",
+            &["`worker.health_listen`", "loopback"],
+        );
         check_refused("[agent]\nkind = \"command\"\n", &["`agent.command`", "{prompt_file}"]);
-        check_refused("[github]\napi_url = \"http://example.com\"\n", &["`github.api_url`", "https"]);
-        check_refused("[publish]\nbranch_prefix = \"a..b\"\n", &["`publish.branch_prefix`", "branch"]);
+        check_refused(
+            "[github]\napi_url = \"http://example.com\"\n",
+            &["`github.api_url`", "https"],
+        );
+        check_refused(
+            "[publish]\nbranch_prefix = \"a..b\"\n",
+            &["`publish.branch_prefix`", "branch"],
+        );
     }
 
     #[test]
@@ -339,7 +382,10 @@ mod tests {
         assert!(!format!("{config:?}").contains("token-of-the-forge"));
         assert_eq!(config.redaction.strike_out("token-of-the-forge"), "[redacted]");
         let error = parse("", &[("CODINGWORKER_LANGUAGE", "fr")]).unwrap_err();
-        assert_eq!(error, "environment variable CODINGWORKER_LANGUAGE is \"fr\", expected `en` or `ja`");
+        assert_eq!(
+            error,
+            "environment variable CODINGWORKER_LANGUAGE is \"fr\", expected `en` or `ja`"
+        );
     }
 
     #[test]

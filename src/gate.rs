@@ -1,8 +1,9 @@
 //! The policy on what a commit may change.
 //!
-//! Pure: it judges a list of changes and does no I/O. Every finding is told, not the first alone. Leaves reading the
-//! changes to `workspace` and the words that a reader sees to `publish`, which may translate a finding; the English
-//! text is here. Invariant: only what passed becomes an [`Approved`].
+//! Pure: it judges a list of changes and does no I/O. Every finding is told, not the first alone.
+//! Leaves reading the changes to `workspace` and the words that a reader sees to `publish`, which
+//! may translate a finding; the English text is here. Invariant: only what passed becomes an
+//! [`Approved`].
 
 pub mod attention;
 
@@ -13,11 +14,17 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use crate::workspace::{Change, Mode, RepoPath};
 
 /// What no agent may ever change: what GitHub acts on, and what steers the worker and git.
-pub const ALWAYS_PROTECTED: &[&str] =
-    &[".github/**", ".codingworker.toml", "**/.gitmodules", "**/.gitattributes", "**/.gitconfig", "**/.lfsconfig"];
+pub const ALWAYS_PROTECTED: &[&str] = &[
+    ".github/**",
+    ".codingworker.toml",
+    "**/.gitmodules",
+    "**/.gitattributes",
+    "**/.gitconfig",
+    "**/.lfsconfig",
+];
 
-/// What none may change unless the repository says so: what steers other agents, and what editors and shells run unasked on the machine of
-/// whoever checks the branch out.
+/// What none may change unless the repository says so: what steers other agents, and what editors
+/// and shells run unasked on the machine of whoever checks the branch out.
 pub const PROTECTED: &[&str] = &[
     "**/AGENTS.md",
     "**/CLAUDE.md",
@@ -49,11 +56,17 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { files: 200, size: 5 << 20, binary_size: 1 << 20, protected: ProtectedPaths::default() }
+        Self {
+            files: 200,
+            size: 5 << 20,
+            binary_size: 1 << 20,
+            protected: ProtectedPaths::default(),
+        }
     }
 }
 
-/// Glob patterns of paths, without regard to case: not every file system tells `.GitHub` from `.github`.
+/// Glob patterns of paths, without regard to case: not every file system tells `.GitHub` from
+/// `.github`.
 #[derive(Debug, Clone)]
 pub struct ProtectedPaths {
     patterns: Vec<String>,
@@ -68,17 +81,30 @@ impl ProtectedPaths {
     pub fn new<P: AsRef<str>>(patterns: &[P]) -> Result<Self, globset::Error> {
         let mut set = GlobSetBuilder::new();
         for pattern in patterns {
-            set.add(GlobBuilder::new(pattern.as_ref()).literal_separator(true).case_insensitive(true).build()?);
+            set.add(
+                GlobBuilder::new(pattern.as_ref())
+                    .literal_separator(true)
+                    .case_insensitive(true)
+                    .build()?,
+            );
         }
-        Ok(Self { patterns: patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect(), set: set.build()? })
+        Ok(Self {
+            patterns: patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect(),
+            set: set.build()?,
+        })
     }
 
-    /// As a repository wants it: `unprotected` are patterns of [`PROTECTED`] that it lifts, `protected` are its own besides.
+    /// As a repository wants it: `unprotected` are patterns of [`PROTECTED`] that it lifts,
+    /// `protected` are its own besides.
     ///
     /// # Errors
     /// When one of its own is not a glob pattern.
-    pub fn of_repository(protected: &[String], unprotected: &[String]) -> Result<Self, globset::Error> {
-        let kept = PROTECTED.iter().filter(|pattern| !unprotected.iter().any(|lifted| lifted == *pattern));
+    pub fn of_repository(
+        protected: &[String],
+        unprotected: &[String],
+    ) -> Result<Self, globset::Error> {
+        let kept =
+            PROTECTED.iter().filter(|pattern| !unprotected.iter().any(|lifted| lifted == *pattern));
         let own = protected.iter().map(String::as_str);
         Self::new(&ALWAYS_PROTECTED.iter().chain(kept).copied().chain(own).collect::<Vec<_>>())
     }
@@ -156,7 +182,8 @@ pub enum Finding {
 /// # Errors
 /// All that is against the limits, those of single files in the order of the changes.
 pub fn judge(changes: &[Change], limits: &Limits) -> Result<Approved, Refusal> {
-    let mut findings: Vec<Finding> = changes.iter().flat_map(|change| judge_one(change, limits)).collect();
+    let mut findings: Vec<Finding> =
+        changes.iter().flat_map(|change| judge_one(change, limits)).collect();
     let files = changes.len();
     if files > limits.files {
         findings.push(Finding::TooManyFiles { files, limit: limits.files });
@@ -182,18 +209,16 @@ fn judge_one(change: &Change, limits: &Limits) -> impl Iterator<Item = Finding> 
         .map(|_| Finding::Submodule { path: path() });
     let link = change.after.as_ref().filter(is(Mode::Link));
     let escaping = link.filter(|_| escapes(change)).map(|_| Finding::EscapingLink { path: path() });
-    let binary = (change.lines.is_none() && change.size > limits.binary_size).then(|| Finding::LargeBinary {
-        path: path(),
-        size: change.size,
-        limit: limits.binary_size,
+    let binary = (change.lines.is_none() && change.size > limits.binary_size).then(|| {
+        Finding::LargeBinary { path: path(), size: change.size, limit: limits.binary_size }
     });
     [protected, submodule, escaping, binary].into_iter().flatten()
 }
 
 /// Whether a link may lead out of the repository or into its `.git`.
 ///
-/// Its `..` must come first: after the name of a directory they could start from wherever that directory, being a link
-/// too, leads.
+/// Its `..` must come first: after the name of a directory they could start from wherever that
+/// directory, being a link too, leads.
 fn escapes(change: &Change) -> bool {
     let Some(target) = change.link_target.as_deref() else {
         return true;
@@ -239,12 +264,18 @@ mod tests {
     }
 
     fn link(path: &str, target: &str) -> Change {
-        Change { after: entry(Mode::Link), link_target: Some(target.as_bytes().to_vec()), ..file(path, 1) }
+        Change {
+            after: entry(Mode::Link),
+            link_target: Some(target.as_bytes().to_vec()),
+            ..file(path, 1)
+        }
     }
 
     fn findings(changes: &[Change]) -> Vec<String> {
-        judge(changes, &Limits::default())
-            .map_or_else(|refusal| refusal.findings.iter().map(Finding::to_string).collect(), |_| Vec::new())
+        judge(changes, &Limits::default()).map_or_else(
+            |refusal| refusal.findings.iter().map(Finding::to_string).collect(),
+            |_| Vec::new(),
+        )
     }
 
     #[test]
@@ -262,14 +293,18 @@ mod tests {
     #[test]
     fn protected_paths_are_named_with_their_rule() {
         let check = |path: &str, rule: &str| {
-            assert_eq!(findings(&[file(path, 1)]), [format!("{path} is protected by the rule {rule}")]);
+            assert_eq!(
+                findings(&[file(path, 1)]),
+                [format!("{path} is protected by the rule {rule}")]
+            );
         };
         check(".github/workflows/ci.yml", ".github/**");
         check(".GitHub/CODEOWNERS", ".github/**");
         check(".codingworker.toml", ".codingworker.toml");
         check(".gitmodules", "**/.gitmodules");
         check("sub/.gitattributes", "**/.gitattributes");
-        for free in ["github/x", "docs/.github", "a/.codingworker.toml", ".gitignore", "gitmodules"] {
+        for free in ["github/x", "docs/.github", "a/.codingworker.toml", ".gitignore", "gitmodules"]
+        {
             assert!(findings(&[file(free, 1)]).is_empty(), "{free}");
         }
     }
@@ -289,7 +324,10 @@ mod tests {
     fn a_submodule_may_not_come_go_or_change() {
         let text = ["lib adds, changes or removes a submodule, and submodules may not be changed"];
         assert_eq!(findings(&[Change { after: entry(Mode::Submodule), ..file("lib", 0) }]), text);
-        assert_eq!(findings(&[Change { before: entry(Mode::Submodule), after: None, ..file("lib", 0) }]), text);
+        assert_eq!(
+            findings(&[Change { before: entry(Mode::Submodule), after: None, ..file("lib", 0) }]),
+            text
+        );
         assert_eq!(findings(&[Change { before: entry(Mode::Submodule), ..file("lib", 9) }]), text);
     }
 
@@ -366,13 +404,20 @@ mod tests {
 
     #[test]
     fn a_repository_adds_and_lifts_but_not_what_is_always_protected() {
-        let own = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect::<Vec<_>>();
-        let protected =
-            ProtectedPaths::of_repository(&own(&["infra/**"]), &own(&["**/AGENTS.md", ".github/**"])).unwrap();
+        let own = |patterns: &[&str]| {
+            patterns.iter().map(|&pattern| pattern.to_owned()).collect::<Vec<_>>()
+        };
+        let protected = ProtectedPaths::of_repository(
+            &own(&["infra/**"]),
+            &own(&["**/AGENTS.md", ".github/**"]),
+        )
+        .unwrap();
         let limits = Limits { protected, ..Limits::default() };
         let passes = |path: &str| judge(&[file(path, 1)], &limits).is_ok();
         assert!(passes("AGENTS.md") && passes("src/infra.rs"));
-        assert!(!passes("infra/main.tf") && !passes(".github/workflows/ci.yml") && !passes("CLAUDE.md"));
+        assert!(
+            !passes("infra/main.tf") && !passes(".github/workflows/ci.yml") && !passes("CLAUDE.md")
+        );
     }
 
     #[test]

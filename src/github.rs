@@ -1,8 +1,10 @@
-//! A thin client of GitHub's REST API: the dozen calls a worker makes, each an async function with a value for an answer.
+//! A thin client of GitHub's REST API: the dozen calls a worker makes, each an async function with
+//! a value for an answer.
 //!
-//! Owns the token's way into a header, time limits, paging, retries and the meaning of GitHub's errors. Reads are tried again, because they
-//! change nothing; a write is sent once, and whoever makes it looks first whether it is still to be done. (octocrab sends a POST again when
-//! the answer is lost, which opens a pull request twice.)
+//! Owns the token's way into a header, time limits, paging, retries and the meaning of GitHub's
+//! errors. Reads are tried again, because they change nothing; a write is sent once, and whoever
+//! makes it looks first whether it is still to be done. (octocrab sends a POST again when the
+//! answer is lost, which opens a pull request twice.)
 
 mod error;
 mod models;
@@ -20,20 +22,25 @@ use serde_json::json;
 
 pub use self::error::GitHubError;
 use self::models::Collaborator;
-pub use self::models::{Comment, Issue, IssueEvent, Owner, Permission, PullRequest, Repository, User};
+pub use self::models::{
+    Comment, Issue, IssueEvent, Owner, Permission, PullRequest, Repository, User,
+};
 use crate::config::GitHubSettings;
 use crate::task::{IssueNumber, RepoName};
 
 /// The version of the API this is written against (GitHub's "API Versions").
 const API_VERSION: &str = "2022-11-28";
 const PAGE_SIZE: usize = 100;
-/// No list this client reads is longer than this many pages; an issue with 5,000 comments is past what a person reads.
+/// No list this client reads is longer than this many pages; an issue with 5,000 comments is past
+/// what a person reads.
 const MOST_PAGES: usize = 50;
 /// An answer larger than this is not one of GitHub's.
 const LARGEST_ANSWER: usize = 16 << 20;
 
-const READ_RETRIES: ExponentialBuilder =
-    ExponentialBuilder::new().with_min_delay(Duration::from_millis(500)).with_max_times(2).with_jitter();
+const READ_RETRIES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(500))
+    .with_max_times(2)
+    .with_jitter();
 
 #[derive(Debug, Clone)]
 pub struct GitHub {
@@ -71,7 +78,10 @@ impl GitHub {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization);
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("codingworker/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("codingworker/", env!("CARGO_PKG_VERSION"))),
+        );
         headers.insert("x-github-api-version", HeaderValue::from_static(API_VERSION));
         let client = reqwest::Client::builder()
             .default_headers(headers)
@@ -98,7 +108,11 @@ impl GitHub {
         self.read(&format!("/repos/{repository}")).await
     }
 
-    pub async fn issue(&self, repository: &RepoName, number: IssueNumber) -> Result<Issue, GitHubError> {
+    pub async fn issue(
+        &self,
+        repository: &RepoName,
+        number: IssueNumber,
+    ) -> Result<Issue, GitHubError> {
         self.read(&format!("/repos/{repository}/issues/{number}")).await
     }
 
@@ -112,14 +126,19 @@ impl GitHub {
         let path = format!("/repos/{repository}/issues/{number}/events");
         let events: Vec<IssueEvent> = self.list(&path, "").await?;
         let puts = |event: &&IssueEvent| {
-            let named = event.label.as_ref().is_some_and(|found| found.name.eq_ignore_ascii_case(label));
+            let named =
+                event.label.as_ref().is_some_and(|found| found.name.eq_ignore_ascii_case(label));
             event.event == "labeled" && named
         };
         Ok(events.iter().rfind(puts).and_then(|event| Some(event.actor.as_ref()?.login.clone())))
     }
 
     /// What somebody may do in a repository (GitHub's "Get repository permissions for a user").
-    pub async fn permission(&self, repository: &RepoName, login: &str) -> Result<Permission, GitHubError> {
+    pub async fn permission(
+        &self,
+        repository: &RepoName,
+        login: &str,
+    ) -> Result<Permission, GitHubError> {
         let path = format!("/repos/{repository}/collaborators/{}/permission", encode(login));
         self.read::<Collaborator>(&path).await.map(|collaborator| collaborator.permission)
     }
@@ -137,7 +156,11 @@ impl GitHub {
     }
 
     /// All comments of an issue, oldest first.
-    pub async fn comments(&self, repository: &RepoName, number: IssueNumber) -> Result<Vec<Comment>, GitHubError> {
+    pub async fn comments(
+        &self,
+        repository: &RepoName,
+        number: IssueNumber,
+    ) -> Result<Vec<Comment>, GitHubError> {
         self.list(&format!("/repos/{repository}/issues/{number}/comments"), "").await
     }
 
@@ -151,14 +174,31 @@ impl GitHub {
         self.write(Method::POST, &path, &json!({ "body": body })).await
     }
 
-    pub async fn edit_comment(&self, repository: &RepoName, id: u64, body: &str) -> Result<Comment, GitHubError> {
-        self.write(Method::PATCH, &format!("/repos/{repository}/issues/comments/{id}"), &json!({ "body": body })).await
+    pub async fn edit_comment(
+        &self,
+        repository: &RepoName,
+        id: u64,
+        body: &str,
+    ) -> Result<Comment, GitHubError> {
+        self.write(
+            Method::PATCH,
+            &format!("/repos/{repository}/issues/comments/{id}"),
+            &json!({ "body": body }),
+        )
+        .await
     }
 
     /// Puts a label on an issue; GitHub makes one that the repository does not have.
-    pub async fn add_label(&self, repository: &RepoName, number: IssueNumber, label: &str) -> Result<(), GitHubError> {
+    pub async fn add_label(
+        &self,
+        repository: &RepoName,
+        number: IssueNumber,
+        label: &str,
+    ) -> Result<(), GitHubError> {
         let path = format!("/repos/{repository}/issues/{number}/labels");
-        self.write::<serde_json::Value>(Method::POST, &path, &json!({ "labels": [label] })).await.map(drop)
+        self.write::<serde_json::Value>(Method::POST, &path, &json!({ "labels": [label] }))
+            .await
+            .map(drop)
     }
 
     /// Takes a label off an issue; one that is not there is fine.
@@ -176,7 +216,11 @@ impl GitHub {
     }
 
     /// The pull requests from a branch of the repository itself, in every state, newest first.
-    pub async fn pull_requests(&self, repository: &RepoName, branch: &str) -> Result<Vec<PullRequest>, GitHubError> {
+    pub async fn pull_requests(
+        &self,
+        repository: &RepoName,
+        branch: &str,
+    ) -> Result<Vec<PullRequest>, GitHubError> {
         let head = format!("{}:{branch}", repository.owner());
         let query = format!("&state=all&sort=created&direction=desc&head={}", encode(&head));
         self.list(&format!("/repos/{repository}/pulls"), &query).await
@@ -201,10 +245,15 @@ impl GitHub {
         self.write(Method::PATCH, &format!("/repos/{repository}/pulls/{number}"), &edit).await
     }
 
-    async fn list<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<Vec<T>, GitHubError> {
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &str,
+    ) -> Result<Vec<T>, GitHubError> {
         let mut all = Vec::new();
         for page in 1..=MOST_PAGES {
-            let items: Vec<T> = self.read(&format!("{path}?per_page={PAGE_SIZE}&page={page}{query}")).await?;
+            let items: Vec<T> =
+                self.read(&format!("{path}?per_page={PAGE_SIZE}&page={page}{query}")).await?;
             let last = items.len() < PAGE_SIZE;
             all.extend(items);
             if last {
@@ -215,7 +264,10 @@ impl GitHub {
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
-        (|| self.send(Method::GET, path, None::<&()>)).retry(READ_RETRIES).when(GitHubError::is_passing).await
+        (|| self.send(Method::GET, path, None::<&()>))
+            .retry(READ_RETRIES)
+            .when(GitHubError::is_passing)
+            .await
     }
 
     async fn write<T: DeserializeOwned>(
@@ -255,10 +307,17 @@ impl GitHub {
         }
         if !answer.status().is_success() {
             let now = jiff::Timestamp::now();
-            return Err(GitHubError::of_answer(&url, answer.status(), answer.headers(), &bytes, now));
+            return Err(GitHubError::of_answer(
+                &url,
+                answer.status(),
+                answer.headers(),
+                &bytes,
+                now,
+            ));
         }
         let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-        serde_json::from_slice(bytes).map_err(|error| GitHubError::Unexpected { url, detail: error.to_string() })
+        serde_json::from_slice(bytes)
+            .map_err(|error| GitHubError::Unexpected { url, detail: error.to_string() })
     }
 }
 

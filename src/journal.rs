@@ -1,7 +1,8 @@
 //! What the worker did and is doing, durable: runs, their stages and events, and how they ended.
 //!
-//! Owns all of the worker's SQL. SQLite in WAL mode with `synchronous=FULL`: what a function here returned from survives a power cut. A
-//! call takes a few milliseconds at the most and holds no transaction when it returns, so callers need no thread of their own for it.
+//! Owns all of the worker's SQL. SQLite in WAL mode with `synchronous=FULL`: what a function here
+//! returned from survives a power cut. A call takes a few milliseconds at the most and holds no
+//! transaction when it returns, so callers need no thread of their own for it.
 
 mod acts;
 mod delivery;
@@ -52,7 +53,8 @@ pub enum JournalError {
     Unstorable(serde_json::Error),
 }
 
-/// Makes a directory for what a worker keeps: issues, sources and logs, which are no other user's of this machine.
+/// Makes a directory for what a worker keeps: issues, sources and logs, which are no other user's
+/// of this machine.
 ///
 /// # Errors
 /// It can't be made. One that is there stays as it is.
@@ -67,12 +69,14 @@ impl Journal {
         data_dir.join(FILE_NAME).exists()
     }
 
-    /// Opens the journal below `data_dir`, making it when it is not there and bringing an older one up to date.
+    /// Opens the journal below `data_dir`, making it when it is not there and bringing an older one
+    /// up to date.
     ///
     /// # Errors
     /// The directory can't be made, the file is not a journal, or a later version wrote it.
     pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
-        make_directory(data_dir).map_err(|source| JournalError::Directory { path: data_dir.to_path_buf(), source })?;
+        make_directory(data_dir)
+            .map_err(|source| JournalError::Directory { path: data_dir.to_path_buf(), source })?;
         let path = data_dir.join(FILE_NAME);
         let mut connection = Connection::open(&path)
             .and_then(|connection| {
@@ -83,7 +87,9 @@ impl Journal {
                 Ok(connection)
             })
             .map_err(|source| JournalError::Open { path: path.clone(), source })?;
-        schema::MIGRATIONS.to_latest(&mut connection).map_err(|source| JournalError::Version { path, source })?;
+        schema::MIGRATIONS
+            .to_latest(&mut connection)
+            .map_err(|source| JournalError::Version { path, source })?;
         Ok(Self { connection: Mutex::new(connection) })
     }
 
@@ -91,7 +97,13 @@ impl Journal {
     ///
     /// # Errors
     /// The database can't be written; so for every function below.
-    pub fn enter(&self, run: RunId, stage: Stage, text: &str, now: Timestamp) -> Result<(), JournalError> {
+    pub fn enter(
+        &self,
+        run: RunId,
+        stage: Stage,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
         transaction.execute(
@@ -128,7 +140,12 @@ impl Journal {
     }
 
     /// Whether a run of this journal meant to push this commit to this branch.
-    pub fn knows_push(&self, repository: &RepoName, branch: &str, commit: &str) -> Result<bool, JournalError> {
+    pub fn knows_push(
+        &self,
+        repository: &RepoName,
+        branch: &str,
+        commit: &str,
+    ) -> Result<bool, JournalError> {
         let known = self
             .connection()
             .query_row(
@@ -141,7 +158,12 @@ impl Journal {
     }
 
     /// Records the pull request that was found or opened.
-    pub fn observe_pull_request(&self, run: RunId, number: u64, url: &str) -> Result<(), JournalError> {
+    pub fn observe_pull_request(
+        &self,
+        run: RunId,
+        number: u64,
+        url: &str,
+    ) -> Result<(), JournalError> {
         self.connection().execute(
             "UPDATE runs SET pull_request_number = :number, pull_request_url = :url WHERE id = :run",
             named_params! { ":number": signed(number), ":url": url, ":run": run.0 },
@@ -151,7 +173,10 @@ impl Journal {
 
     /// What earlier runs of a task ended with, oldest first: what was tried.
     pub fn attempts(&self, task: &TaskKey) -> Result<Vec<RunRecord>, JournalError> {
-        self.runs("WHERE task_key = :value AND ended_at IS NOT NULL ORDER BY id", Some(task.as_str()))
+        self.runs(
+            "WHERE task_key = :value AND ended_at IS NOT NULL ORDER BY id",
+            Some(task.as_str()),
+        )
     }
 
     pub fn run(&self, run: RunId) -> Result<Option<RunRecord>, JournalError> {
@@ -188,7 +213,9 @@ impl Journal {
 
     /// The number of the newest event, 0 when there is none.
     pub fn last_sequence(&self) -> Result<i64, JournalError> {
-        Ok(self.connection().query_row("SELECT COALESCE(MAX(id), 0) FROM events", [], |row| row.get(0))?)
+        Ok(self
+            .connection()
+            .query_row("SELECT COALESCE(MAX(id), 0) FROM events", [], |row| row.get(0))?)
     }
 
     fn runs(&self, rest: &str, value: Option<&str>) -> Result<Vec<RunRecord>, JournalError> {
@@ -210,8 +237,11 @@ impl Journal {
                 detail: row.get("detail")?,
                 branch: row.get("branch")?,
                 commit: row.get("commit_id")?,
-                checks: serde_json::from_str(&row.get::<_, String>("checks")?).map_err(|_| malformed(row, "checks"))?,
-                pull_request_number: row.get::<_, Option<i64>>("pull_request_number")?.map(i64::unsigned_abs),
+                checks: serde_json::from_str(&row.get::<_, String>("checks")?)
+                    .map_err(|_| malformed(row, "checks"))?,
+                pull_request_number: row
+                    .get::<_, Option<i64>>("pull_request_number")?
+                    .map(i64::unsigned_abs),
                 pull_request_url: row.get("pull_request_url")?,
                 lease_end: match row.get::<_, Option<String>>("released_at")? {
                     None => optional_timestamp(row, "lease_end")?,
@@ -239,7 +269,12 @@ pub fn runs_directory(data_dir: &Path) -> PathBuf {
     data_dir.join("runs")
 }
 
-fn add_event(connection: &Connection, run: RunId, text: &str, now: Timestamp) -> rusqlite::Result<()> {
+fn add_event(
+    connection: &Connection,
+    run: RunId,
+    text: &str,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO events (run_id, at, stage, text) SELECT id, :now, stage, :text FROM runs WHERE id = :run",
@@ -258,7 +293,9 @@ fn timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
 }
 
 fn optional_timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
-    row.get::<_, Option<String>>(column)?.map(|text| text.parse().map_err(|_| malformed(row, column))).transpose()
+    row.get::<_, Option<String>>(column)?
+        .map(|text| text.parse().map_err(|_| malformed(row, column)))
+        .transpose()
 }
 
 fn malformed(row: &Row<'_>, column: &str) -> rusqlite::Error {

@@ -1,8 +1,10 @@
 //! Running programs: the only room that starts one.
 //!
-//! Owns the process tree of an invocation, its deadline, its output within a limit and its end. Leaves what a program may see to `sandbox`.
-//! Invariant: when [`run`] returns, or its future is dropped, nothing of what it started is left alive: neither a grandchild that holds a
-//! pipe open nor, on Linux, one that left the process group. (One that also wiped its environment gets away; a PID namespace holds that.)
+//! Owns the process tree of an invocation, its deadline, its output within a limit and its end.
+//! Leaves what a program may see to `sandbox`. Invariant: when [`run`] returns, or its future is
+//! dropped, nothing of what it started is left alive: neither a grandchild that holds a pipe open
+//! nor, on Linux, one that left the process group. (One that also wiped its environment gets away;
+//! a PID namespace holds that.)
 
 mod capture;
 #[cfg(target_os = "linux")]
@@ -62,7 +64,10 @@ impl fmt::Debug for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { program, arguments, directory, deadline, .. } = self;
         let mut invocation = f.debug_struct("Invocation");
-        invocation.field("program", program).field("arguments", arguments).field("directory", directory);
+        invocation
+            .field("program", program)
+            .field("arguments", arguments)
+            .field("directory", directory);
         invocation.field("deadline", deadline).finish_non_exhaustive()
     }
 }
@@ -79,7 +84,8 @@ pub enum Streams {
 #[derive(Debug)]
 pub struct Finished {
     pub ending: Ending,
-    /// Standard output, or both streams merged: head and tail when it was over the limit, with a mark between them.
+    /// Standard output, or both streams merged: head and tail when it was over the limit, with a
+    /// mark between them.
     pub output: Vec<u8>,
     /// Standard error, when it was kept apart.
     pub errors: Vec<u8>,
@@ -111,18 +117,26 @@ pub enum ProcessError {
     Io { program: PathBuf, source: io::Error },
 }
 
-/// Runs a program to its end, its deadline or the call to stop, whichever comes first, and leaves nothing of it behind.
+/// Runs a program to its end, its deadline or the call to stop, whichever comes first, and leaves
+/// nothing of it behind.
 ///
 /// # Errors
-/// When the program can't be started or its log can't be written; a failure of the program itself is an [`Ending`].
-pub async fn run(invocation: Invocation, stop: &CancellationToken) -> Result<Finished, ProcessError> {
+/// When the program can't be started or its log can't be written; a failure of the program itself
+/// is an [`Ending`].
+pub async fn run(
+    invocation: Invocation,
+    stop: &CancellationToken,
+) -> Result<Finished, ProcessError> {
     let started = Instant::now();
     let mut output = Capture::new(invocation.output_limit);
     let mut errors = Capture::new(invocation.output_limit);
     let ending = if stop.is_cancelled() {
         Ending::Stopped
     } else {
-        Started::spawn(&invocation).await?.finish(&invocation, stop, &mut output, &mut errors).await?
+        Started::spawn(&invocation)
+            .await?
+            .finish(&invocation, stop, &mut output, &mut errors)
+            .await?
     };
     Ok(Finished {
         ending,
@@ -133,9 +147,11 @@ pub async fn run(invocation: Invocation, stop: &CancellationToken) -> Result<Fin
     })
 }
 
-/// The absolute path of an executable: a bare name is looked up on the search path, a name with a slash is taken as it is.
+/// The absolute path of an executable: a bare name is looked up on the search path, a name with a
+/// slash is taken as it is.
 ///
-/// Relative entries of the search path are passed over, so that a program in a work tree never takes the place of a tool.
+/// Relative entries of the search path are passed over, so that a program in a work tree never
+/// takes the place of a tool.
 #[must_use]
 pub fn find_executable(name: &str, search_path: &OsStr) -> Option<PathBuf> {
     if name.contains('/') {
@@ -165,16 +181,24 @@ impl Started {
         let mut retries = 0;
         loop {
             match Self::try_spawn(invocation) {
-                // A fork elsewhere in this process may hold a script that was just written open for a moment longer.
-                Err(busy) if busy.kind() == io::ErrorKind::ExecutableFileBusy && retries < BUSY_RETRIES => {
+                // A fork elsewhere in this process may hold a script that was just written open for
+                // a moment longer.
+                Err(busy)
+                    if busy.kind() == io::ErrorKind::ExecutableFileBusy
+                        && retries < BUSY_RETRIES =>
+                {
                     retries += 1;
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
-                Err(missing) if missing.kind() == io::ErrorKind::NotFound && !invocation.program.exists() => {
+                Err(missing)
+                    if missing.kind() == io::ErrorKind::NotFound
+                        && !invocation.program.exists() =>
+                {
                     return Err(ProcessError::NotFound { program: invocation.program.clone() });
                 }
                 Err(source) => {
-                    let (program, directory) = (invocation.program.clone(), invocation.directory.clone());
+                    let (program, directory) =
+                        (invocation.program.clone(), invocation.directory.clone());
                     return Err(ProcessError::Spawn { program, directory, source });
                 }
                 Ok(started) => return Ok(started),
@@ -207,11 +231,14 @@ impl Started {
             input: child.stdin.take(),
             child,
             output: pipe::Receiver::from_owned_fd(output.into())?,
-            errors: errors.map(|reader| pipe::Receiver::from_owned_fd(reader.into())).transpose()?,
+            errors: errors
+                .map(|reader| pipe::Receiver::from_owned_fd(reader.into()))
+                .transpose()?,
         })
     }
 
-    /// Reads, feeds and supervises at once; what is still unread when the tree is dead has [`DRAIN`] to come.
+    /// Reads, feeds and supervises at once; what is still unread when the tree is dead has
+    /// [`DRAIN`] to come.
     async fn finish(
         mut self,
         invocation: &Invocation,
@@ -227,7 +254,8 @@ impl Started {
                 errors.read(self.errors, log)
             )
         });
-        let mut supervision = pin!(supervise(&mut self.child, &mut self.tree, invocation.deadline, stop));
+        let mut supervision =
+            pin!(supervise(&mut self.child, &mut self.tree, invocation.deadline, stop));
         let mut read = None;
         let ending = loop {
             tokio::select! {
@@ -235,7 +263,8 @@ impl Started {
                 done = &mut streams, if read.is_none() => read = Some(done),
             }
         };
-        let ending = ending.map_err(|source| ProcessError::Io { program: invocation.program.clone(), source })?;
+        let ending = ending
+            .map_err(|source| ProcessError::Io { program: invocation.program.clone(), source })?;
         if read.is_none() {
             read = tokio::time::timeout(DRAIN, streams).await.ok();
         }

@@ -1,7 +1,8 @@
 //! What the forge is told of a task: the status comment, the pull request, the labels.
 //!
-//! Owns the words and the order of acts. Every step observes before it acts, so that a repeated one changes nothing: the comment is found by
-//! its hidden mark, the pull request by its head, labels are brought to a state. Leaves the push to `workspace`, and when to publish to `run`.
+//! Owns the words and the order of acts. Every step observes before it acts, so that a repeated one
+//! changes nothing: the comment is found by its hidden mark, the pull request by its head, labels
+//! are brought to a state. Leaves the push to `workspace`, and when to publish to `run`.
 
 mod marker;
 mod report;
@@ -125,31 +126,46 @@ impl Publisher {
         let open = newest.iter().find(|pull_request| pull_request.is_open());
         let done = marker::pull_request(&task.key(), Standing::Done);
         let of_this_task = |found: &crate::github::PullRequest| {
-            !found.draft && found.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&done))
+            !found.draft
+                && found.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&done))
         };
         Ok(match (open, newest.first()) {
             (Some(open), _) if of_this_task(open) => Existing::Published(PullRequest::of(open)),
             (Some(open), _) => Existing::Open(PullRequest::of(open)),
             (None, Some(ended)) if !of_this_task(ended) => Existing::Ended,
-            (None, Some(ended)) if ended.merged_at.is_some() => Existing::Merged(PullRequest::of(ended)),
+            (None, Some(ended)) if ended.merged_at.is_some() => {
+                Existing::Merged(PullRequest::of(ended))
+            }
             (None, Some(ended)) => Existing::Rejected { number: ended.number },
             (None, None) => Existing::None,
         })
     }
 
     /// Opens the pull request for what was pushed, or brings the one that is open to it.
-    pub async fn open_pull_request(&self, report: &Report<'_>, draft: bool) -> Result<PullRequest, GitHubError> {
+    pub async fn open_pull_request(
+        &self,
+        report: &Report<'_>,
+        draft: bool,
+    ) -> Result<PullRequest, GitHubError> {
         let standing = if draft { Standing::Draft } else { Standing::Done };
         let title = self.redaction.strike_out(&text::title(&report.task.title));
-        let body = self.redaction.strike_out(&wording::pull_request(self.language, report, standing));
+        let body =
+            self.redaction.strike_out(&wording::pull_request(self.language, report, standing));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
             return self.edit(repository, open, &title, &body).await;
         }
-        let new = NewPullRequest { title: &title, body: &body, head: report.branch, base: report.base, draft };
+        let new = NewPullRequest {
+            title: &title,
+            body: &body,
+            head: report.branch,
+            base: report.base,
+            draft,
+        };
         match self.github.create_pull_request(repository, &new).await {
             Ok(created) => Ok(PullRequest::of(&created)),
-            // The one before this may have been opened after all, with its answer lost, or by another worker.
+            // The one before this may have been opened after all, with its answer lost, or by
+            // another worker.
             Err(refused) => match self.find_open(report).await {
                 Ok(Some(open)) => self.edit(repository, open, &title, &body).await,
                 Ok(None) | Err(_) => Err(refused),
@@ -158,7 +174,12 @@ impl Publisher {
     }
 
     /// Brings the issue's labels to a state, leaving all others alone.
-    pub async fn label(&self, repository: &RepoName, issue: IssueNumber, state: Labels) -> Result<(), GitHubError> {
+    pub async fn label(
+        &self,
+        repository: &RepoName,
+        issue: IssueNumber,
+        state: Labels,
+    ) -> Result<(), GitHubError> {
         let (wanted, unwanted) = match state {
             Labels::Done => (DONE_LABEL, FAILED_LABEL),
             Labels::Failed => (FAILED_LABEL, DONE_LABEL),
@@ -175,7 +196,10 @@ impl Publisher {
         Ok(())
     }
 
-    async fn find_open(&self, report: &Report<'_>) -> Result<Option<crate::github::PullRequest>, GitHubError> {
+    async fn find_open(
+        &self,
+        report: &Report<'_>,
+    ) -> Result<Option<crate::github::PullRequest>, GitHubError> {
         let all = self.github.pull_requests(&report.task.repository, report.branch).await?;
         Ok(all.into_iter().find(crate::github::PullRequest::is_open))
     }
@@ -190,11 +214,17 @@ impl Publisher {
         if open.title == title && open.body.as_deref() == Some(body) {
             return Ok(PullRequest::of(&open));
         }
-        self.github.edit_pull_request(repository, open.number, title, body).await.map(|edited| PullRequest::of(&edited))
+        self.github
+            .edit_pull_request(repository, open.number, title, body)
+            .await
+            .map(|edited| PullRequest::of(&edited))
     }
 
     async fn login(&self) -> Result<&str, GitHubError> {
-        self.login.get_or_try_init(async || Ok(self.github.user().await?.login)).await.map(String::as_str)
+        self.login
+            .get_or_try_init(async || Ok(self.github.user().await?.login))
+            .await
+            .map(String::as_str)
     }
 }
 
@@ -214,7 +244,9 @@ pub fn commit_message(task: &Task, agent: &str) -> String {
 #[must_use]
 pub fn is_made_for(task: &Task, message: &str) -> bool {
     let issue = format!("{TRAILER}{}#{}@", task.repository, task.issue_number);
-    let signed = |line: &str| line.get(..issue.len()).is_some_and(|start| start.eq_ignore_ascii_case(&issue));
+    let signed = |line: &str| {
+        line.get(..issue.len()).is_some_and(|start| start.eq_ignore_ascii_case(&issue))
+    };
     message.lines().last().is_some_and(signed)
 }
 

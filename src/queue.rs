@@ -1,7 +1,9 @@
-//! The worker's side of the queue, over aws-sdk-sqs: receive, extend, release, delete, send, and what the queue says of itself.
+//! The worker's side of the queue, over aws-sdk-sqs: receive, extend, release, delete, send, and
+//! what the queue says of itself.
 //!
-//! Knows AWS's wire through the SDK alone, so an SQS-compatible server differs by its endpoint. Every call has a time limit of its own,
-//! because the SDK has none that ends a receive whose connection died. Leaves what becomes of a delivery to the run.
+//! Knows AWS's wire through the SDK alone, so an SQS-compatible server differs by its endpoint.
+//! Every call has a time limit of its own, because the SDK has none that ends a receive whose
+//! connection died. Leaves what becomes of a delivery to the run.
 
 mod credentials;
 pub mod dead_letters;
@@ -41,7 +43,8 @@ pub struct Queue {
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     pub visibility_timeout: Duration,
-    /// After this many receives SQS moves the message to the dead-letter queue; `None` when it has none.
+    /// After this many receives SQS moves the message to the dead-letter queue; `None` when it has
+    /// none.
     pub max_receive_count: Option<u32>,
 }
 
@@ -56,7 +59,9 @@ pub struct Depth {
 /// Why a call to the queue failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    #[error("there is no queue {queue}: check `queue.name` or `queue.url`, the region and the account")]
+    #[error(
+        "there is no queue {queue}: check `queue.name` or `queue.url`, the region and the account"
+    )]
     Missing { queue: String },
     #[error("the queue refused the credentials: {message}")]
     Refused { message: String },
@@ -70,7 +75,9 @@ pub enum QueueError {
     LeaseOver { message: String },
     #[error("the queue did not answer within {} s", .0.as_secs())]
     TimedOut(Duration),
-    #[error("message {message_id} arrived damaged: its body is not the one that was sent; it was given back")]
+    #[error(
+        "message {message_id} arrived damaged: its body is not the one that was sent; it was given back"
+    )]
     Damaged { message_id: String },
     #[error("the queue could not be asked: {message}")]
     Failed { message: String },
@@ -92,19 +99,32 @@ impl QueueError {
 }
 
 impl Queue {
-    /// Finds the queue that the settings name. The credentials that open it are secrets from then on, as often as they change.
+    /// Finds the queue that the settings name. The credentials that open it are secrets from then
+    /// on, as often as they change.
     ///
     /// # Errors
     /// The queue is missing, or the credentials are, or the endpoint does not answer.
-    pub async fn connect(settings: &QueueSettings, redaction: &Redaction) -> Result<Self, QueueError> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).build());
+    pub async fn connect(
+        settings: &QueueSettings,
+        redaction: &Redaction,
+    ) -> Result<Self, QueueError> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(
+            TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).build(),
+        );
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }
         if settings.anonymous {
-            loader = loader.credentials_provider(Credentials::new("local", "local", None, None, "placeholder"));
-            loader = loader.region(Region::new(settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned())));
+            loader = loader.credentials_provider(Credentials::new(
+                "local",
+                "local",
+                None,
+                None,
+                "placeholder",
+            ));
+            loader = loader.region(Region::new(
+                settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
+            ));
         }
         if let Some(endpoint) = &settings.endpoint_url {
             loader = loader.endpoint_url(endpoint);
@@ -118,10 +138,15 @@ impl Queue {
         let url = match &settings.url {
             Some(url) => url.clone(),
             None => {
-                let answer =
-                    call(&settings.name, CALL_TIMEOUT, client.get_queue_url().queue_name(&settings.name).send())
-                        .await?;
-                answer.queue_url.ok_or_else(|| QueueError::Missing { queue: settings.name.clone() })?
+                let answer = call(
+                    &settings.name,
+                    CALL_TIMEOUT,
+                    client.get_queue_url().queue_name(&settings.name).send(),
+                )
+                .await?;
+                answer
+                    .queue_url
+                    .ok_or_else(|| QueueError::Missing { queue: settings.name.clone() })?
             }
         };
         Ok(Self { client, url })
@@ -144,11 +169,15 @@ impl Queue {
             .message_attribute_names(cut::SHA256)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let answer = self.call(RECEIVE_TIMEOUT, request.send()).await?;
-        let Some(message) = answer.messages.unwrap_or_default().into_iter().next() else { return Ok(None) };
+        let Some(message) = answer.messages.unwrap_or_default().into_iter().next() else {
+            return Ok(None);
+        };
         let receive_count = message
             .attributes
             .as_ref()
-            .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+            .and_then(|attributes| {
+                attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount)
+            })
             .and_then(|count| count.parse().ok())
             .unwrap_or(1);
         let attribute = |name: &str| message.message_attributes.as_ref()?.get(name)?.string_value();
@@ -170,7 +199,11 @@ impl Queue {
     }
 
     /// Makes the delivery ours for `visibility` from now; zero gives it back at once.
-    pub async fn change_visibility(&self, delivery: &Delivery, visibility: Duration) -> Result<(), QueueError> {
+    pub async fn change_visibility(
+        &self,
+        delivery: &Delivery,
+        visibility: Duration,
+    ) -> Result<(), QueueError> {
         let request = self
             .client
             .change_message_visibility()
@@ -182,16 +215,26 @@ impl Queue {
 
     /// Ends the message.
     pub async fn delete(&self, delivery: &Delivery) -> Result<(), QueueError> {
-        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(&delivery.receipt_handle);
+        let request = self
+            .client
+            .delete_message()
+            .queue_url(&self.url)
+            .receipt_handle(&delivery.receipt_handle);
         self.call(CALL_TIMEOUT, request.send()).await.map(drop)
     }
 
     /// Sends a message body with string attributes, and returns the message id.
-    pub async fn send(&self, body: &str, attributes: &[(&str, String)]) -> Result<String, QueueError> {
+    pub async fn send(
+        &self,
+        body: &str,
+        attributes: &[(&str, String)],
+    ) -> Result<String, QueueError> {
         let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
         for (name, value) in attributes {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            let value = value.map_err(|invalid| QueueError::Failed { message: invalid.to_string() })?;
+            let value =
+                MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            let value =
+                value.map_err(|invalid| QueueError::Failed { message: invalid.to_string() })?;
             request = request.message_attributes(*name, value);
         }
         Ok(self.call(CALL_TIMEOUT, request.send()).await?.message_id.unwrap_or_default())
@@ -201,7 +244,9 @@ impl Queue {
     pub async fn policy(&self) -> Result<Policy, QueueError> {
         let names = [QueueAttributeName::VisibilityTimeout, QueueAttributeName::RedrivePolicy];
         let attributes = self.attributes(&names).await?;
-        let visibility = attributes.get(&QueueAttributeName::VisibilityTimeout).and_then(|value| value.parse().ok());
+        let visibility = attributes
+            .get(&QueueAttributeName::VisibilityTimeout)
+            .and_then(|value| value.parse().ok());
         Ok(Policy {
             visibility_timeout: visibility.map_or(DEFAULT_VISIBILITY, Duration::from_secs),
             max_receive_count: attributes
@@ -217,8 +262,9 @@ impl Queue {
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
         ];
         let attributes = self.attributes(&names).await?;
-        let [waiting, in_flight, delayed] =
-            names.map(|name| attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or_default());
+        let [waiting, in_flight, delayed] = names.map(|name| {
+            attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or_default()
+        });
         Ok(Depth { waiting, in_flight, delayed })
     }
 
@@ -226,7 +272,11 @@ impl Queue {
         &self,
         names: &[QueueAttributeName],
     ) -> Result<std::collections::HashMap<QueueAttributeName, String>, QueueError> {
-        let request = self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(Some(names.to_vec()));
+        let request = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .set_attribute_names(Some(names.to_vec()));
         Ok(self.call(CALL_TIMEOUT, request.send()).await?.attributes.unwrap_or_default())
     }
 
@@ -277,11 +327,14 @@ where
         "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue" => {
             QueueError::Missing { queue: queue.to_owned() }
         }
-        "ReceiptHandleIsInvalid" | "MessageNotInflight" | "AWS.SimpleQueueService.MessageNotInflight" => {
+        "ReceiptHandleIsInvalid"
+        | "MessageNotInflight"
+        | "AWS.SimpleQueueService.MessageNotInflight" => QueueError::LeaseOver { message },
+        // What AWS says of a message that is gone or was received again; the handle was never the
+        // caller's to choose.
+        "InvalidParameterValue" if message.contains("parameter ReceiptHandle") => {
             QueueError::LeaseOver { message }
         }
-        // What AWS says of a message that is gone or was received again; the handle was never the caller's to choose.
-        "InvalidParameterValue" if message.contains("parameter ReceiptHandle") => QueueError::LeaseOver { message },
         "AccessDenied"
         | "AccessDeniedException"
         | "InvalidClientTokenId"
@@ -294,10 +347,12 @@ where
     }
 }
 
-/// Whether the SDK's chain of providers ended without finding any; that one of them failed is another matter, which may pass.
+/// Whether the SDK's chain of providers ended without finding any; that one of them failed is
+/// another matter, which may pass.
 fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .any(|error| matches!(error.downcast_ref(), Some(CredentialsError::CredentialsNotLoaded(_))))
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        matches!(error.downcast_ref(), Some(CredentialsError::CredentialsNotLoaded(_)))
+    })
 }
 
 /// Reads `maxReceiveCount` of a redrive policy; SQS itself writes it as a number or as a string.
@@ -321,7 +376,10 @@ mod tests {
 
     #[test]
     fn a_redrive_policy_says_its_count_as_a_number_or_a_string() {
-        assert_eq!(max_receive_count(r#"{"deadLetterTargetArn":"a","maxReceiveCount":3}"#), Some(3));
+        assert_eq!(
+            max_receive_count(r#"{"deadLetterTargetArn":"a","maxReceiveCount":3}"#),
+            Some(3)
+        );
         assert_eq!(max_receive_count(r#"{"maxReceiveCount":"5"}"#), Some(5));
         assert_eq!(max_receive_count("{}"), None);
         assert_eq!(max_receive_count("nonsense"), None);

@@ -1,8 +1,9 @@
 //! Secrets: what this worker knows by its value, and what gives itself away by its form.
 //!
-//! They are found in what is about to be published, and struck out of what is told: logs, transcripts, comments. A value is known in every
-//! spelling that a program has at hand (`spellings`); forms are data (`forms`). Does no I/O. Invariant: a text that was struck out holds
-//! no secret that was known by then, and says where one was.
+//! They are found in what is about to be published, and struck out of what is told: logs,
+//! transcripts, comments. A value is known in every spelling that a program has at hand
+//! (`spellings`); forms are data (`forms`). Does no I/O. Invariant: a text that was struck out
+//! holds no secret that was known by then, and says where one was.
 
 mod forms;
 mod spellings;
@@ -22,7 +23,8 @@ const STRUCK_OUT: &str = "[redacted]";
 /// The rule that a known secret is told by.
 const KNOWN: &str = "a credential of this worker";
 
-/// Secrets that one program holds. Clones share what they know, since some are learned while it runs. Shown by `Debug` as none.
+/// Secrets that one program holds. Clones share what they know, since some are learned while it
+/// runs. Shown by `Debug` as none.
 #[derive(Debug, Clone, Default)]
 pub struct Redaction(Arc<RwLock<Known>>);
 
@@ -52,7 +54,9 @@ impl Redaction {
     /// From now on this is a secret. One of several lines is known by each of them.
     pub fn learn(&self, secret: &SecretString) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for line in secret.expose_secret().lines().map(str::trim).filter(|line| line.len() >= SHORTEST) {
+        for line in
+            secret.expose_secret().lines().map(str::trim).filter(|line| line.len() >= SHORTEST)
+        {
             if !known.secrets.iter().any(|secret| secret.expose_secret() == line) {
                 known.secrets.push(line.into());
             }
@@ -60,7 +64,8 @@ impl Redaction {
         known.spellings = Spellings::of(&known.secrets);
     }
 
-    /// What of a text is a secret: the names of the rules it breaks, each once, and never what was found.
+    /// What of a text is a secret: the names of the rules it breaks, each once, and never what was
+    /// found.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<String> {
         let known = self.spellings().any.is_match(text).then(|| KNOWN.to_owned());
@@ -80,7 +85,8 @@ impl Redaction {
 
 impl Spellings {
     fn of(secrets: &[SecretString]) -> Self {
-        let all: Vec<String> = secrets.iter().flat_map(|secret| spellings::of(secret.expose_secret())).collect();
+        let all: Vec<String> =
+            secrets.iter().flat_map(|secret| spellings::of(secret.expose_secret())).collect();
         let longest = all.iter().map(String::len).max().unwrap_or_default();
         let any = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&all);
         Self { any: any.expect("a few short words make no automaton that is too large"), longest }
@@ -91,7 +97,10 @@ impl Spellings {
         let at = text.len().saturating_sub(self.longest);
         let from = at.saturating_sub(self.longest);
         let near = text.get(from..).unwrap_or_default();
-        let across = self.any.find_iter(near).find(|found| from + found.start() < at && at < from + found.end());
+        let across = self
+            .any
+            .find_iter(near)
+            .find(|found| from + found.start() < at && at < from + found.end());
         across.map_or(at, |found| from + found.end())
     }
 
@@ -144,13 +153,17 @@ mod tests {
         let (redaction, clone) = (redaction(), redaction());
         let shared = redaction.clone();
         redaction.learn(&"a-later-secret".into());
-        assert_eq!(shared.strike_out("a-later-secret forge-token-of-the-owner"), "[redacted] [redacted]");
+        assert_eq!(
+            shared.strike_out("a-later-secret forge-token-of-the-owner"),
+            "[redacted] [redacted]"
+        );
         assert_eq!(clone.strike_out("a-later-secret"), "a-later-secret");
     }
 
     #[test]
     fn a_secret_of_several_lines_is_known_by_each() {
-        let redaction = Redaction::new(["-----BEGIN\nfirst-line-of-it\nsecond-line-of-it\nend\n".into()]);
+        let redaction =
+            Redaction::new(["-----BEGIN\nfirst-line-of-it\nsecond-line-of-it\nend\n".into()]);
         assert_eq!(redaction.strike_out("> second-line-of-it <"), "> [redacted] <");
     }
 }

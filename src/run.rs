@@ -1,8 +1,10 @@
 //! One run of a task: admit, prepare, implement, check, gate, publish, settle.
 //!
-//! Owns the way and what is said of it; each stage consumes the value that the one before returned, so what was not claimed can't be
-//! published. A stage leaves what it made in the journal, so that a run which a crash cut off goes on where it was. The rooms below do the
-//! work and don't know each other. The delivery itself stays with the worker, which carries out the [`Disposition`] that a run ends in.
+//! Owns the way and what is said of it; each stage consumes the value that the one before returned,
+//! so what was not claimed can't be published. A stage leaves what it made in the journal, so that
+//! a run which a crash cut off goes on where it was. The rooms below do the work and don't know
+//! each other. The delivery itself stays with the worker, which carries out the [`Disposition`]
+//! that a run ends in.
 
 mod approval;
 mod branch;
@@ -46,7 +48,8 @@ const SCRATCH: &str = "scratch";
 const LOG: &str = "log";
 /// A settings or project file that is larger than this, in bytes, is not one.
 const LARGEST_MANIFEST: usize = 1 << 20;
-/// SQS ends every lease twelve hours after the receive. A run ends before that, with time left to say so.
+/// SQS ends every lease twelve hours after the receive. A run ends before that, with time left to
+/// say so.
 const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(11 * 60 + 30);
 /// How often the clock is looked at for the end of that time.
 const LOOK: Duration = Duration::from_secs(30);
@@ -115,7 +118,8 @@ struct Published {
 /// What admission found.
 enum Admission {
     Granted(Box<Admitted>),
-    /// An earlier run of this very task opened the pull request, and only the settling is left to do.
+    /// An earlier run of this very task opened the pull request, and only the settling is left to
+    /// do.
     AlreadyPublished(Published),
 }
 
@@ -139,11 +143,13 @@ impl Rooms {
         }
     }
 
-    /// Goes on with a run that was cut off, under the lease that it had: where it was, or with how it ended.
+    /// Goes on with a run that was cut off, under the lease that it had: where it was, or with how
+    /// it ended.
     pub async fn resume(&self, left: &Unreleased, attempt: Attempt, hold: Hold) -> Ended {
         let end = |disposition| Ended { run: Some(left.run), disposition };
         // One that can't be read any more is decided anew.
-        let decided = left.decided.as_ref().and_then(|decision| Some((decision, decision.disposition()?)));
+        let decided =
+            left.decided.as_ref().and_then(|decision| Some((decision, decision.disposition()?)));
         if let Some((Decision { told: true, .. }, disposition)) = decided {
             return end(disposition);
         }
@@ -157,13 +163,20 @@ impl Rooms {
         self.once_held(claimed, decided).await
     }
 
-    /// Begins with a renewal: what a poll brought may have waited in a machine that was suspended, until the message was somebody else's. Then
-    /// the run goes on until it ends or the lease does; whatever it is in the midst of is dropped then, and what it started is killed.
-    async fn once_held(&self, claimed: Claimed, decided: Option<(&Decision, Disposition)>) -> Ended {
+    /// Begins with a renewal: what a poll brought may have waited in a machine that was suspended,
+    /// until the message was somebody else's. Then the run goes on until it ends or the lease does;
+    /// whatever it is in the midst of is dropped then, and what it started is killed.
+    async fn once_held(
+        &self,
+        claimed: Claimed,
+        decided: Option<(&Decision, Disposition)>,
+    ) -> Ended {
         let to_its_end = async {
             match (claimed.hold.renew().await, decided) {
                 (Err(_), _) => self.abandon(&claimed),
-                (Ok(()), Some((decision, disposition))) => self.tell_why(&claimed, disposition, decision).await,
+                (Ok(()), Some((decision, disposition))) => {
+                    self.tell_why(&claimed, disposition, decision).await
+                }
                 (Ok(()), None) => self.to_its_end(&claimed).await,
             }
         };
@@ -194,13 +207,21 @@ impl Rooms {
         }
     }
 
-    /// Who took the label off may be another worker that had the task too, and who closed the issue a person who merged what that one made.
-    async fn unless_done(&self, claimed: &Claimed, called_off: Failure) -> Result<Published, Failure> {
+    /// Who took the label off may be another worker that had the task too, and who closed the issue
+    /// a person who merged what that one made.
+    async fn unless_done(
+        &self,
+        claimed: &Claimed,
+        called_off: Failure,
+    ) -> Result<Published, Failure> {
         match self.find_branch(&claimed.task).await? {
             (_, Existing::Published(pull_request) | Existing::Merged(pull_request)) => {
                 Ok(Published { pull_request, red: Vec::new() })
             }
-            (_, Existing::None | Existing::Open(_) | Existing::Rejected { .. } | Existing::Ended) => Err(called_off),
+            (
+                _,
+                Existing::None | Existing::Open(_) | Existing::Rejected { .. } | Existing::Ended,
+            ) => Err(called_off),
         }
     }
 
@@ -219,8 +240,8 @@ impl Rooms {
         self.publish(approved).await
     }
 
-    /// Makes a task of the message, if this worker is to work on it at all, and begins its record: after a run of it that was broken off,
-    /// where that one was.
+    /// Makes a task of the message, if this worker is to work on it at all, and begins its record:
+    /// after a run of it that was broken off, where that one was.
     fn claim(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Result<Claimed, Failure> {
         if self.journal.last_outcome(&delivery.message_id)? == Some(Outcome::Failed) {
             return Err(Failure::AlreadyReported);
@@ -230,7 +251,8 @@ impl Rooms {
             return Err(Failure::RepositoryNotAllowed(task.repository));
         }
         let earlier = self.journal.broken_off(&task.key())?;
-        let (id, began) = self.journal.begin(&task, delivery, hold.end(), earlier, Timestamp::now())?;
+        let (id, began) =
+            self.journal.begin(&task, delivery, hold.end(), earlier, Timestamp::now())?;
         self.furnish(id, task, delivery, began, attempt, hold)
     }
 
@@ -239,7 +261,10 @@ impl Rooms {
         let claimed = self.furnish(left.run, task, &left.delivery, left.began, attempt, hold)?;
         self.note(&claimed, "taken up again: the worker was stopped or died")?;
         for act in self.journal.unobserved(claimed.id)? {
-            self.note(&claimed, &format!("{} ({}) may have been done: looking", act.act, act.detail))?;
+            self.note(
+                &claimed,
+                &format!("{} ({}) may have been done: looking", act.act, act.detail),
+            )?;
         }
         Ok(claimed)
     }
@@ -259,13 +284,15 @@ impl Rooms {
             source,
         })?;
         let lease = hold.clone();
-        let publisher = self.publisher.permitted(Permit::new(move || lease.is_held(Timestamp::now())));
+        let publisher =
+            self.publisher.permitted(Permit::new(move || lease.is_held(Timestamp::now())));
         let past = self.past(id)?;
         let (cut, received_at) = (delivery.cut.clone(), delivery.received_at);
         Ok(Claimed { task, cut, id, attempt, directory, hold, publisher, received_at, began, past })
     }
 
-    /// Asks the forge whether the task is still wanted, and says on the issue that it is being worked on.
+    /// Asks the forge whether the task is still wanted, and says on the issue that it is being
+    /// worked on.
     async fn admit(&self, mut claimed: Claimed) -> Result<Admission, Failure> {
         let task = &claimed.task;
         self.note(&claimed, &format!("{}: {}", task.key(), task.title))?;
@@ -273,7 +300,10 @@ impl Rooms {
         let (branch, existing) = self.find_branch(task).await?;
         match existing {
             Existing::Published(pull_request) | Existing::Merged(pull_request) => {
-                return Ok(Admission::AlreadyPublished(Published { pull_request, red: Vec::new() }));
+                return Ok(Admission::AlreadyPublished(Published {
+                    pull_request,
+                    red: Vec::new(),
+                }));
             }
             Existing::Rejected { number } => return Err(Failure::PullRequestClosed { number }),
             Existing::Open(_) | Existing::None | Existing::Ended => {}
@@ -316,8 +346,14 @@ impl Rooms {
         self.baseline(Prepared { claimed, branch, workspace, ground }).await
     }
 
-    /// Which checks a repository has: what the base's own file says, else what the files of `commit` show it to be.
-    async fn plan(&self, cache: &Cache, base: &CommitId, commit: &CommitId) -> Result<Plan, Failure> {
+    /// Which checks a repository has: what the base's own file says, else what the files of
+    /// `commit` show it to be.
+    async fn plan(
+        &self,
+        cache: &Cache,
+        base: &CommitId,
+        commit: &CommitId,
+    ) -> Result<Plan, Failure> {
         let file = repository_file(cache, base).await?;
         let files = cache.files_at(commit).await?;
         let paths: Vec<&str> = files.iter().filter_map(RepoPath::as_str).collect();
@@ -354,7 +390,10 @@ impl Rooms {
         let opening = claimed.publisher.open_pull_request(&report, !red.is_empty());
         let pull_request = self.act(claimed, Act::OpenPullRequest, report.branch, opening).await?;
         self.journal.observe_pull_request(claimed.id, pull_request.number, &pull_request.url)?;
-        self.note(claimed, &format!("pull request #{}: {}", pull_request.number, pull_request.url))?;
+        self.note(
+            claimed,
+            &format!("pull request #{}: {}", pull_request.number, pull_request.url),
+        )?;
         Ok(Published { pull_request, red })
     }
 }
@@ -369,11 +408,16 @@ impl Claimed {
 impl Checked {
     /// The commands of the checks that keep the change from being merged.
     fn red(&self) -> Vec<String> {
-        self.results.iter().filter(|result| result.blocks()).map(|result| result.ran.command.clone()).collect()
+        self.results
+            .iter()
+            .filter(|result| result.blocks())
+            .map(|result| result.ran.command.clone())
+            .collect()
     }
 }
 
-/// What a repository says itself of how it is worked on. Only the base's counts: an agent may write another.
+/// What a repository says itself of how it is worked on. Only the base's counts: an agent may write
+/// another.
 async fn repository_file(cache: &Cache, base: &CommitId) -> Result<RepositoryFile, Failure> {
     let unusable = |error: RepositoryFileError| Failure::RepositoryFile(error.to_string());
     let path = RepoPath::new(checks::REPOSITORY_FILE.into());
@@ -383,7 +427,8 @@ async fn repository_file(cache: &Cache, base: &CommitId) -> Result<RepositoryFil
     }
 }
 
-/// Returns when this long has passed since then, by the wall clock: a machine that slept has less time left.
+/// Returns when this long has passed since then, by the wall clock: a machine that slept has less
+/// time left.
 async fn passed(since: Timestamp, length: SignedDuration) {
     while Timestamp::now().duration_since(since) < length {
         tokio::time::sleep(LOOK).await;

@@ -1,10 +1,12 @@
 //! What a program that the worker starts may see, reach and use.
 //!
-//! Owns the environment of agents, checks and the git that looks at their trees, and the walls around them. The environment is built anew,
-//! so nothing of the worker's own (a token, a cloud credential, an agent's settings) is inherited. The walls are bubblewrap's on Linux and
-//! Seatbelt's on macOS; how much they hold is found by trying to get out ([`Level`]). Leaves to `process` the deadline and the end of what
-//! is started. Invariant: the only ways out of a sandbox at [`Level::Full`] are the paths that its [`View`] lets it write, its standard
-//! streams, and the relay that the view grants.
+//! Owns the environment of agents, checks and the git that looks at their trees, and the walls
+//! around them. The environment is built anew, so nothing of the worker's own (a token, a cloud
+//! credential, an agent's settings) is inherited. The walls are bubblewrap's on Linux and
+//! Seatbelt's on macOS; how much they hold is found by trying to get out ([`Level`]). Leaves to
+//! `process` the deadline and the end of what is started. Invariant: the only ways out of a sandbox
+//! at [`Level::Full`] are the paths that its [`View`] lets it write, its standard streams, and the
+//! relay that the view grants.
 
 mod bubblewrap;
 pub mod inside;
@@ -111,10 +113,16 @@ impl Sandbox {
     #[must_use]
     pub fn none() -> Self {
         let standing = Standing::none("it was not asked for");
-        Self(Arc::new(Parts { walls: None, _relays: None, standing, settings: SandboxSettings::default() }))
+        Self(Arc::new(Parts {
+            walls: None,
+            _relays: None,
+            standing,
+            settings: SandboxSettings::default(),
+        }))
     }
 
-    /// Builds walls as the settings say, tries to get out of them, and refuses when they hold less than is required.
+    /// Builds walls as the settings say, tries to get out of them, and refuses when they hold less
+    /// than is required.
     ///
     /// # Errors
     /// [`SandboxError::TooWeak`] with what is lacking; or the data directory can't be written.
@@ -128,15 +136,21 @@ impl Sandbox {
         if settings.require == Level::None && !settings.accept_none {
             return Err(SandboxError::Unsafe);
         }
-        let sandbox = Self::find(settings, data_dir, &directory, model_endpoint, environment).await?;
+        let sandbox =
+            Self::find(settings, data_dir, &directory, model_endpoint, environment).await?;
         let Standing { level, why, .. } = &sandbox.0.standing;
         if *level < settings.require {
-            return Err(SandboxError::TooWeak { level: *level, required: settings.require, why: why.clone() });
+            return Err(SandboxError::TooWeak {
+                level: *level,
+                required: settings.require,
+                why: why.clone(),
+            });
         }
         Ok(sandbox)
     }
 
-    /// The same, whatever level it comes to. What it needs is kept in `directory`, which no other sandbox may use meanwhile.
+    /// The same, whatever level it comes to. What it needs is kept in `directory`, which no other
+    /// sandbox may use meanwhile.
     ///
     /// # Errors
     /// When the directory can't be written.
@@ -149,7 +163,12 @@ impl Sandbox {
     ) -> Result<Self, SandboxError> {
         let without = |why: &str| {
             let standing = Standing::none(why);
-            Ok(Self(Arc::new(Parts { walls: None, _relays: None, standing, settings: settings.clone() })))
+            Ok(Self(Arc::new(Parts {
+                walls: None,
+                _relays: None,
+                standing,
+                settings: settings.clone(),
+            })))
         };
         if settings.require == Level::None {
             return without("`sandbox.require` is \"none\"");
@@ -162,18 +181,37 @@ impl Sandbox {
         };
         let failed = |source| SandboxError::Prepare { path: directory.to_path_buf(), source };
         let limits = settings.limits;
-        let root = Root::new(environment.search_path(), &environment.home(), data_dir, &directory.join("etc"))
-            .map_err(failed)?;
+        let root = Root::new(
+            environment.search_path(),
+            &environment.home(),
+            data_dir,
+            &directory.join("etc"),
+        )
+        .map_err(failed)?;
         let bubblewrap = process::find_executable("bwrap", environment.search_path());
-        let (walls, relays) = if let (Some(executable), true) = (bubblewrap, cfg!(target_os = "linux")) {
+        let (walls, relays) = if let (Some(executable), true) =
+            (bubblewrap, cfg!(target_os = "linux"))
+        {
             Bubblewrap::let_wardens_hurry();
-            let (relays, sockets) = Relays::at_sockets(directory, model_endpoint).map_err(failed)?;
-            (Walls::Bubblewrap(Box::new(Bubblewrap { executable, helper, root, limits, sockets })), relays)
+            let (relays, sockets) =
+                Relays::at_sockets(directory, model_endpoint).map_err(failed)?;
+            (
+                Walls::Bubblewrap(Box::new(Bubblewrap {
+                    executable,
+                    helper,
+                    root,
+                    limits,
+                    sockets,
+                })),
+                relays,
+            )
         } else if cfg!(target_os = "macos") && Seatbelt::is_here() {
             let (relays, ports) = Relays::at_ports(model_endpoint).await.map_err(failed)?;
             (Walls::Seatbelt(Seatbelt { helper, root, limits, ports }), relays)
         } else if cfg!(target_os = "linux") {
-            return without("bubblewrap was not found: install it (Debian, Ubuntu, Fedora: the package `bubblewrap`)");
+            return without(
+                "bubblewrap was not found: install it (Debian, Ubuntu, Fedora: the package `bubblewrap`)",
+            );
         } else {
             return without("there is none for this platform");
         };
@@ -206,42 +244,63 @@ impl Sandbox {
         }
     }
 
-    /// The variables by which programs that know nothing of the settings find the model from inside.
+    /// The variables by which programs that know nothing of the settings find the model from
+    /// inside.
     #[must_use]
     pub fn model_environment(&self, outside: &str) -> Vec<(OsString, OsString)> {
         if self.0.walls.is_none() {
             return Vec::new();
         }
         let endpoint = self.model_endpoint(outside);
-        let names = ["OLLAMA_HOST", "OPENAI_API_BASE", "OPENAI_BASE_URL", "ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"];
+        let names = [
+            "OLLAMA_HOST",
+            "OPENAI_API_BASE",
+            "OPENAI_BASE_URL",
+            "ANTHROPIC_API_BASE",
+            "ANTHROPIC_BASE_URL",
+        ];
         names.map(|name| (name.into(), endpoint.clone().into())).into()
     }
 
     /// The variables by which tools find the proxy that [`Reach::Internet`] grants.
     #[must_use]
     pub fn proxy_environment(&self) -> Vec<(OsString, OsString)> {
-        let Some(port) = self.0.walls.as_ref().map(|walls| walls.ports().proxy) else { return Vec::new() };
+        let Some(port) = self.0.walls.as_ref().map(|walls| walls.ports().proxy) else {
+            return Vec::new();
+        };
         let proxy = format!("http://127.0.0.1:{port}");
-        let java =
-            ["http", "https"].map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={port}"));
+        let java = ["http", "https"]
+            .map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={port}"));
         let names = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
-        let mut variables: Vec<(OsString, OsString)> = names.map(|name| (name.into(), proxy.clone().into())).to_vec();
+        let mut variables: Vec<(OsString, OsString)> =
+            names.map(|name| (name.into(), proxy.clone().into())).to_vec();
         variables.push(("NO_PROXY".into(), "localhost,127.0.0.1".into()));
         variables.push(("JAVA_TOOL_OPTIONS".into(), java.join(" ").into()));
         variables
     }
 }
 
-/// The whole environment of an agent or a check: where tools are found, a home and a temporary directory of its own, a fixed locale.
+/// The whole environment of an agent or a check: where tools are found, a home and a temporary
+/// directory of its own, a fixed locale.
 #[must_use]
-pub fn clean_environment(search_path: &OsStr, home: &Path, temporary: &Path) -> Vec<(OsString, OsString)> {
+pub fn clean_environment(
+    search_path: &OsStr,
+    home: &Path,
+    temporary: &Path,
+) -> Vec<(OsString, OsString)> {
     let mut environment: Vec<(OsString, OsString)> = vec![
         ("PATH".into(), search_path.to_owned()),
         ("HOME".into(), home.into()),
         ("TMPDIR".into(), temporary.into()),
     ];
-    let fixed =
-        [("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("TERM", "dumb"), ("NO_COLOR", "1"), ("CI", "1"), ("TZ", "UTC")];
+    let fixed = [
+        ("LANG", "C.UTF-8"),
+        ("LC_ALL", "C.UTF-8"),
+        ("TERM", "dumb"),
+        ("NO_COLOR", "1"),
+        ("CI", "1"),
+        ("TZ", "UTC"),
+    ];
     environment.extend(fixed.map(|(name, value)| (name.into(), value.into())));
     environment
 }

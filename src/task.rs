@@ -1,7 +1,8 @@
 //! The task message: what a producer puts into the queue, and the values the worker makes of it.
 //!
-//! Owns the contract of the message body (six required fields, unknown ones ignored), its JSON Schema and the task key. Does no I/O.
-//! A [`Task`] that exists is valid; a message that is not one yields an [`InvalidTask`] that names the field, what was expected and what came.
+//! Owns the contract of the message body (six required fields, unknown ones ignored), its JSON
+//! Schema and the task key. Does no I/O. A [`Task`] that exists is valid; a message that is not one
+//! yields an [`InvalidTask`] that names the field, what was expected and what came.
 
 pub mod cut;
 mod delivery;
@@ -19,8 +20,10 @@ pub use self::delivery::Delivery;
 /// The dialect and name of [`schema`], kept as `docs/task-message.schema.json`.
 const SCHEMA_DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// GitHub's rules for an account and a repository name, as a pattern: one slash, no `.` or `..` as a repository.
-const REPOSITORY_PATTERN: &str = r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,37}[A-Za-z0-9])?/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$";
+/// GitHub's rules for an account and a repository name, as a pattern: one slash, no `.` or `..` as
+/// a repository.
+const REPOSITORY_PATTERN: &str =
+    r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,37}[A-Za-z0-9])?/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$";
 
 /// How much of an offending value an error repeats.
 const SHOWN_CHARACTERS: usize = 60;
@@ -52,9 +55,12 @@ impl Task {
             issue_number: field(&fields, "issue_number", "an integer of at least 1", |value| {
                 value.as_u64().and_then(IssueNumber::new)
             })?,
-            repository: field(&fields, "repository", "a GitHub repository as \"owner/name\"", |value| {
-                value.as_str()?.parse().ok()
-            })?,
+            repository: field(
+                &fields,
+                "repository",
+                "a GitHub repository as \"owner/name\"",
+                |value| value.as_str()?.parse().ok(),
+            )?,
             title: field(&fields, "title", "a string that is not blank", |value| {
                 value.as_str().filter(|title| !title.trim().is_empty()).map(str::to_owned)
             })?,
@@ -154,10 +160,11 @@ impl fmt::Display for IssueNumber {
     }
 }
 
-/// `owner/name` in GitHub's own character set, so it is safe as a path of two segments and in a URL.
+/// `owner/name` in GitHub's own character set, so it is safe as a path of two segments and in a
+/// URL.
 ///
-/// An owner has up to 39 letters, digits and hyphens (and underscores, for managed users), a repository up to 100 letters, digits, `.`, `_`
-/// and `-`, and is neither `.` nor `..`.
+/// An owner has up to 39 letters, digits and hyphens (and underscores, for managed users), a
+/// repository up to 100 letters, digits, `.`, `_` and `-`, and is neither `.` nor `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoName {
     owner: String,
@@ -217,7 +224,9 @@ fn is_owner(owner: &str) -> bool {
 
 fn is_repository(name: &str) -> bool {
     (1..=100).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
         && name != "."
         && name != ".."
 }
@@ -262,7 +271,8 @@ fn field<T>(
     parse(value).ok_or_else(|| InvalidTask::Wrong { field, expected, found: describe(value) })
 }
 
-/// RFC 3339 asks for a full date, a time with seconds and an offset, and nothing beside them; jiff reads more than that.
+/// RFC 3339 asks for a full date, a time with seconds and an offset, and nothing beside them; jiff
+/// reads more than that.
 fn parse_date_time(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     let plain = bytes.len() >= "2025-01-26T00:00:00Z".len()

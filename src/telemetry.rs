@@ -1,4 +1,5 @@
-//! Logs: text for people, JSON for programs, on standard error so that a command's own output stays clean. No secret is in them.
+//! Logs: text for people, JSON for programs, on standard error so that a command's own output stays
+//! clean. No secret is in them.
 
 use std::io::{self, Write};
 
@@ -10,7 +11,9 @@ use crate::redaction::Redaction;
 
 /// A filter that is not one.
 #[derive(Debug, thiserror::Error)]
-#[error("`log.filter` is {filter:?}, expected a filter such as `info` or `codingworker=debug`: {source}")]
+#[error(
+    "`log.filter` is {filter:?}, expected a filter such as `info` or `codingworker=debug`: {source}"
+)]
 pub struct InvalidFilter {
     filter: String,
     source: tracing_subscriber::filter::ParseError,
@@ -25,7 +28,8 @@ pub fn start(settings: &LogSettings, redaction: &Redaction) -> Result<(), Invali
         .parse(&settings.filter)
         .map_err(|source| InvalidFilter { filter: settings.filter.clone(), source })?;
     let stderr = Stderr { redaction: redaction.clone() };
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
     let started = match settings.format {
         LogFormat::Text => logs.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),

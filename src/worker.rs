@@ -1,7 +1,9 @@
-//! The worker: polls the queue, holds the lease of what it took, lets a run work on it, and does to the delivery what the run ended in.
+//! The worker: polls the queue, holds the lease of what it took, lets a run work on it, and does to
+//! the delivery what the run ended in.
 //!
-//! Owns the loop with its slots, its patience with a queue or a model that does not answer, and the end of a delivery. Leaves the work itself
-//! to [`run`](crate::run). Invariant: a message is deleted only when its run was settled and the lease on it still held.
+//! Owns the loop with its slots, its patience with a queue or a model that does not answer, and the
+//! end of a delivery. Leaves the work itself to [`run`](crate::run). Invariant: a message is
+//! deleted only when its run was settled and the lease on it still held.
 
 mod awake;
 pub mod health;
@@ -29,7 +31,8 @@ use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
 use crate::run::{Attempt, Disposition, Ended, Hold, Rooms};
 use crate::task::Delivery;
 
-/// How long the worker waits after a failed call to the queue: doubled from one second, jittered, and no longer than [`longest_pause`].
+/// How long the worker waits after a failed call to the queue: doubled from one second, jittered,
+/// and no longer than [`longest_pause`].
 const PATIENCE: backon::ExponentialBuilder = backon::ExponentialBuilder::new()
     .with_min_delay(Duration::from_secs(1))
     .with_max_delay(Duration::from_secs(300))
@@ -42,7 +45,8 @@ const MODEL_RETRY: Duration = Duration::from_secs(15);
 /// How long until a disk that was full is looked at again.
 const SPACE_RETRY: Duration = Duration::from_secs(5);
 
-/// How long until a delivery that was given back may be received again when nothing stands against it.
+/// How long until a delivery that was given back may be received again when nothing stands against
+/// it.
 const AT_ONCE: Duration = Duration::ZERO;
 
 pub struct Worker {
@@ -56,10 +60,11 @@ pub struct Worker {
 /// The wish that the worker ends.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    /// Nothing more is taken. What is being worked on has the configured time to end, and is suspended then.
+    /// Nothing more is taken. What is being worked on has the configured time to end, and is
+    /// suspended then.
     pub asked: CancellationToken,
-    /// What is being worked on is suspended now, and the open poll is not waited for either: a message that it brings stays hidden for the
-    /// queue's visibility timeout.
+    /// What is being worked on is suspended now, and the open poll is not waited for either: a
+    /// message that it brings stays hidden for the queue's visibility timeout.
     pub insisted: CancellationToken,
 }
 
@@ -86,7 +91,8 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    /// A worker on `queue`, which is set up as `policy` says; a lease is as long as configured, else as the queue's own visibility timeout.
+    /// A worker on `queue`, which is set up as `policy` says; a lease is as long as configured,
+    /// else as the queue's own visibility timeout.
     #[must_use]
     pub fn new(queue: Queue, policy: Policy, rooms: Rooms) -> Self {
         let lease = rooms.config.queue.lease.unwrap_or(policy.visibility_timeout);
@@ -104,8 +110,8 @@ impl Worker {
         self.pulse.follow()
     }
 
-    /// Takes and works on tasks until it is told to stop, those first that a worker before it left; what goes wrong on the way is logged and
-    /// waited out.
+    /// Takes and works on tasks until it is told to stop, those first that a worker before it left;
+    /// what goes wrong on the way is logged and waited out.
     pub async fn run(self: &Arc<Self>, stop: &Stop) {
         let living = async {
             let mut runs = JoinSet::new();
@@ -124,7 +130,11 @@ impl Worker {
     async fn poll(self: &Arc<Self>, runs: &mut JoinSet<Turn>, stop: &Stop) {
         let mut left = VecDeque::from(self.left_behind());
         let mut patience = PATIENCE.build();
-        tracing::info!(queue = self.queue.url(), slots = self.rooms.config.concurrency, "waiting for tasks");
+        tracing::info!(
+            queue = self.queue.url(),
+            slots = self.rooms.config.concurrency,
+            "waiting for tasks"
+        );
         while !stop.asked.is_cancelled() {
             while runs.try_join_next().is_some() {}
             if runs.len() >= self.rooms.config.concurrency {
@@ -136,7 +146,9 @@ impl Worker {
             }
             if let Some(left) = left.pop_front() {
                 let (worker, stop) = (Arc::clone(self), stop.clone());
-                runs.spawn(async move { worker.unless_suspended(worker.take_up(left), &stop).await });
+                runs.spawn(
+                    async move { worker.unless_suspended(worker.take_up(left), &stop).await },
+                );
                 continue;
             }
             let pause = match self.take(LONGEST_WAIT, stop).await {
@@ -144,7 +156,9 @@ impl Worker {
                     patience = PATIENCE.build();
                     if let Some(delivery) = delivery {
                         let (worker, stop) = (Arc::clone(self), stop.clone());
-                        runs.spawn(async move { worker.unless_suspended(worker.work(delivery), &stop).await });
+                        runs.spawn(async move {
+                            worker.unless_suspended(worker.work(delivery), &stop).await
+                        });
                     }
                     continue;
                 }
@@ -157,7 +171,11 @@ impl Worker {
         }
     }
 
-    fn pause_after(&self, error: &WorkerError, patience: &mut backon::ExponentialBackoff) -> Duration {
+    fn pause_after(
+        &self,
+        error: &WorkerError,
+        patience: &mut backon::ExponentialBackoff,
+    ) -> Duration {
         match error {
             WorkerError::Model(problem) => {
                 tracing::warn!(%problem, "waiting for the model");
@@ -178,7 +196,8 @@ impl Worker {
         }
     }
 
-    /// Goes on with what a worker before this one left, else takes one message, waiting up to `wait` for it, and works on it to its end.
+    /// Goes on with what a worker before this one left, else takes one message, waiting up to
+    /// `wait` for it, and works on it to its end.
     ///
     /// # Errors
     /// The model can't work, so that nothing was taken; or the queue failed.
@@ -206,15 +225,19 @@ impl Worker {
         let config = &self.rooms.config;
         match rustix::fs::statvfs(&config.data_dir) {
             Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < config.free_space => {
-                Err(WorkerError::NoSpace { path: config.data_dir.clone(), wanted: config.free_space })
+                Err(WorkerError::NoSpace {
+                    path: config.data_dir.clone(),
+                    wanted: config.free_space,
+                })
             }
             // A disk that can't be asked may have enough.
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
-    /// A poll that is open when the worker is asked to stop is waited for and what it brings is given back: SQS may have answered it
-    /// already, and a message nobody reads is hidden for hours.
+    /// A poll that is open when the worker is asked to stop is waited for and what it brings is
+    /// given back: SQS may have answered it already, and a message nobody reads is hidden for
+    /// hours.
     async fn receive(&self, wait: Duration, stop: &Stop) -> Result<Option<Delivery>, QueueError> {
         let mut poll = pin!(self.queue.receive(wait));
         tokio::select! {
@@ -235,13 +258,17 @@ impl Worker {
     async fn work(&self, delivery: Delivery) -> Disposition {
         let end = lease::end_of(&delivery, self.policy.visibility_timeout);
         let leased = Leased { delivery: delivery.clone(), end, length: self.lease };
-        self.under_lease(&delivery, leased, async |attempt, hold| self.rooms.run(&delivery, attempt, hold).await).await
+        self.under_lease(&delivery, leased, async |attempt, hold| {
+            self.rooms.run(&delivery, attempt, hold).await
+        })
+        .await
     }
 
     /// Goes on with a run of a worker before this one, under the lease that it held.
     async fn take_up(&self, left: Unreleased) -> Disposition {
         tracing::info!(run = %left.run, lease_end = %left.lease_end, "taking up a run that was cut off");
-        let leased = Leased { delivery: left.delivery.clone(), end: left.lease_end, length: self.lease };
+        let leased =
+            Leased { delivery: left.delivery.clone(), end: left.lease_end, length: self.lease };
         let resume = async |attempt, hold| self.rooms.resume(&left, attempt, hold).await;
         self.under_lease(&left.delivery, leased, resume).await
     }
@@ -265,8 +292,8 @@ impl Worker {
         self.release(delivery, ended, held_until).await
     }
 
-    /// Does `work`, as long as a worker that is told to stop waits for it. Then it is dropped, which kills what it started; the journal
-    /// has what the next worker goes on with.
+    /// Does `work`, as long as a worker that is told to stop waits for it. Then it is dropped,
+    /// which kills what it started; the journal has what the next worker goes on with.
     async fn unless_suspended(&self, work: impl Future<Output = Disposition>, stop: &Stop) -> Turn {
         let over = async {
             stop.asked.cancelled().await;
@@ -284,8 +311,9 @@ impl Worker {
         }
     }
 
-    /// How long a task rests that failed at its nth delivery; the last of the configured delays goes on. Up to a quarter is added by chance,
-    /// so that tasks which failed together do not come back together.
+    /// How long a task rests that failed at its nth delivery; the last of the configured delays
+    /// goes on. Up to a quarter is added by chance, so that tasks which failed together do not come
+    /// back together.
     fn rest_after(&self, deliveries: u32) -> Duration {
         let delays = &self.rooms.config.retry_delays;
         let index = usize::try_from(deliveries.saturating_sub(1)).unwrap_or(usize::MAX);

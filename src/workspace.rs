@@ -1,8 +1,10 @@
-//! Repositories on disk: the bare cache, the trees that an agent and the checks work in, and what they made.
+//! Repositories on disk: the bare cache, the trees that an agent and the checks work in, and what
+//! they made.
 //!
-//! Owns every use of git. Leaves what a change may contain to `gate`, and when to push to `publish`. Invariants: git
-//! never runs with a repository that an agent could write; the token is in the environment of a command that talks to
-//! the forge and nowhere else; what a harvest took in is an object of the cache, where nothing is thrown away.
+//! Owns every use of git. Leaves what a change may contain to `gate`, and when to push to
+//! `publish`. Invariants: git never runs with a repository that an agent could write; the token is
+//! in the environment of a command that talks to the forge and nowhere else; what a harvest took in
+//! is an object of the cache, where nothing is thrown away.
 
 mod cache;
 mod changes;
@@ -66,7 +68,11 @@ impl Cache {
     ///
     /// # Errors
     /// When the base is not in the cache, or the disk does not take it.
-    pub async fn prepare(&self, directory: &Path, base: &Base) -> Result<Workspace, WorkspaceError> {
+    pub async fn prepare(
+        &self,
+        directory: &Path,
+        base: &Base,
+    ) -> Result<Workspace, WorkspaceError> {
         remove_tree(directory).await?;
         let workspace = Workspace {
             cache: self.clone(),
@@ -89,7 +95,8 @@ impl Cache {
 }
 
 impl Workspace {
-    /// The agent's tree: a shallow clone with a `.git` of its own, without a remote and without a link into the cache.
+    /// The agent's tree: a shallow clone with a `.git` of its own, without a remote and without a
+    /// link into the cache.
     #[must_use]
     pub fn agent_tree(&self) -> &Path {
         &self.agent.files
@@ -103,8 +110,9 @@ impl Workspace {
 
     /// Takes in what a side holds now.
     ///
-    /// Of the agent's side: tracked files, and new ones that are not ignored, whatever the agent did to its own `.git`.
-    /// Of the checks' side: tracked files only, since a formatter rewrites those and builds leave others behind.
+    /// Of the agent's side: tracked files, and new ones that are not ignored, whatever the agent
+    /// did to its own `.git`. Of the checks' side: tracked files only, since a formatter rewrites
+    /// those and builds leave others behind.
     ///
     /// # Errors
     /// [`WorkspaceError::NestedRepository`] when there is a repository inside the tree.
@@ -119,8 +127,8 @@ impl Workspace {
         Ok(tree)
     }
 
-    /// Brings a side to exactly a tree. Files that do not differ are not touched, so a build finds its times unchanged;
-    /// ignored files stay.
+    /// Brings a side to exactly a tree. Files that do not differ are not touched, so a build finds
+    /// its times unchanged; ignored files stay.
     ///
     /// # Errors
     /// When the tree is not in the cache, or the disk does not take it.
@@ -144,7 +152,8 @@ impl Workspace {
         at: Timestamp,
     ) -> Result<CommitId, WorkspaceError> {
         let date = format!("@{} +0000", at.as_second());
-        let mut command = self.cache.command("commit-tree").arguments([tree.as_str(), "-p", parent.as_str()]);
+        let mut command =
+            self.cache.command("commit-tree").arguments([tree.as_str(), "-p", parent.as_str()]);
         for (name, value) in [
             ("GIT_AUTHOR_NAME", &identity.name),
             ("GIT_AUTHOR_EMAIL", &identity.email),
@@ -161,7 +170,8 @@ impl Workspace {
             message.push('\n');
         }
         let name = command.input(message).word().await?;
-        name.parse().map_err(|_| WorkspaceError::UnexpectedAnswer { command: "commit-tree", answer: name })
+        name.parse()
+            .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "commit-tree", answer: name })
     }
 
     /// Names a commit as `refs/codingworker/NAME`, so that it is never thrown away.
@@ -176,7 +186,11 @@ impl Workspace {
     ///
     /// # Errors
     /// When one of them is not in the cache.
-    pub async fn changes(&self, base: &CommitId, commit: &CommitId) -> Result<Vec<Change>, WorkspaceError> {
+    pub async fn changes(
+        &self,
+        base: &CommitId,
+        commit: &CommitId,
+    ) -> Result<Vec<Change>, WorkspaceError> {
         changes::changes(&self.cache, base, commit).await
     }
 
@@ -184,20 +198,36 @@ impl Workspace {
     ///
     /// # Errors
     /// When one of them is not in the cache.
-    pub async fn diffstat(&self, base: &CommitId, commit: &CommitId) -> Result<Diffstat, WorkspaceError> {
+    pub async fn diffstat(
+        &self,
+        base: &CommitId,
+        commit: &CommitId,
+    ) -> Result<Diffstat, WorkspaceError> {
         Ok(Diffstat::of(&self.changes(base, commit).await?))
     }
 
-    /// The difference as a patch for people to read. Beyond `limit` bytes its middle is left out, with a mark in its
-    /// place.
+    /// The difference as a patch for people to read. Beyond `limit` bytes its middle is left out,
+    /// with a mark in its place.
     ///
     /// # Errors
     /// When one of them is not in the cache.
-    pub async fn diff(&self, base: &CommitId, commit: &CommitId, limit: usize) -> Result<String, WorkspaceError> {
+    pub async fn diff(
+        &self,
+        base: &CommitId,
+        commit: &CommitId,
+        limit: usize,
+    ) -> Result<String, WorkspaceError> {
         let answer = self
             .cache
             .command("diff-tree")
-            .arguments(["-r", "--patch", "--find-renames", "--no-ext-diff", "--no-textconv", "--no-color"])
+            .arguments([
+                "-r",
+                "--patch",
+                "--find-renames",
+                "--no-ext-diff",
+                "--no-textconv",
+                "--no-color",
+            ])
             .arguments([base.as_str(), commit.as_str()])
             .output_limit(limit)
             .run()
@@ -229,10 +259,11 @@ impl Workspace {
         }
     }
 
-    /// Gives the agent a repository with the base's commit and no history, so that it costs no more than the files.
+    /// Gives the agent a repository with the base's commit and no history, so that it costs no more
+    /// than the files.
     ///
-    /// Fetching from a directory copies: nothing is linked, and nothing the agent does to its objects reaches the
-    /// cache.
+    /// Fetching from a directory copies: nothing is linked, and nothing the agent does to its
+    /// objects reaches the cache.
     async fn clone_for_agent(&self, base: &Base) -> Result<(), WorkspaceError> {
         let git = self.cache.git();
         git.command(&self.directory, "init")
@@ -267,15 +298,18 @@ impl Workspace {
         command.arguments(["--reset", "-u", tree]).output().await.map(drop)
     }
 
-    /// Spares the agent's git from reading every file again to find that none has changed, and tells it whom its
-    /// commits are by.
+    /// Spares the agent's git from reading every file again to find that none has changed, and
+    /// tells it whom its commits are by.
     async fn share_index(&self) -> Result<(), WorkspaceError> {
         let git_dir = self.agent.files.join(".git");
-        let failed = |path: PathBuf| move |source| WorkspaceError::Io { action: "write", path, source };
+        let failed =
+            |path: PathBuf| move |source| WorkspaceError::Io { action: "write", path, source };
         self.agent.copy_index(&git_dir.join("index")).await?;
         let config = git_dir.join("config");
         let mut settings = tokio::fs::read(&config).await.map_err(failed(config.clone()))?;
-        settings.extend_from_slice(b"[user]\n\tname = Coding agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n");
+        settings.extend_from_slice(
+            b"[user]\n\tname = Coding agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n",
+        );
         tokio::fs::write(&config, settings).await.map_err(failed(config))
     }
 }

@@ -38,9 +38,14 @@ impl Door {
         let mut stream = TcpStream::connect(self.address).expect("the server listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a patience is set");
         let length = body.len();
-        let rest = format!("\r\nHost: {}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n", self.address);
+        let rest = format!(
+            "\r\nHost: {}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
+            self.address
+        );
         // A server that has refused the head may close before it has read the rest.
-        let _sent = [head.as_bytes(), rest.as_bytes(), body].iter().try_for_each(|part| stream.write_all(part));
+        let _sent = [head.as_bytes(), rest.as_bytes(), body]
+            .iter()
+            .try_for_each(|part| stream.write_all(part));
         let mut answer = Vec::new();
         let _read = stream.read_to_end(&mut answer);
         let status = answer.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;

@@ -15,7 +15,8 @@ fn replay(name: &str, target: fn(&[u8])) {
         before(panic);
     }));
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-    let mut inputs: Vec<_> = std::fs::read_dir(&corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut inputs: Vec<_> =
+        std::fs::read_dir(&corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
     inputs.sort();
     assert!(!inputs.is_empty(), "{} is empty", corpus.display());
     for input in inputs {

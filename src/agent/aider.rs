@@ -1,7 +1,8 @@
 //! Aider, run unattended: its command line, its settings by file, its environment and its judgment.
 //!
-//! Pinned to Aider 0.86.2, whose options and phrases these are. Nothing that lies about on the machine or in the repository has a say: the
-//! home is private, the environment is made anew, and the repository's own settings are out of sight (see `aside`).
+//! Pinned to Aider 0.86.2, whose options and phrases these are. Nothing that lies about on the
+//! machine or in the repository has a say: the home is private, the environment is made anew, and
+//! the repository's own settings are out of sight (see `aside`).
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -16,10 +17,12 @@ use super::{AgentError, Call, Outcome, aside, command};
 use crate::config::AiderSettings;
 use crate::process::{Ending, Finished};
 
-/// Aider takes every option from the environment too, by this prefix; none of the user's gets through.
+/// Aider takes every option from the environment too, by this prefix; none of the user's gets
+/// through.
 pub(super) const SETTINGS_PREFIX: &str = "AIDER_";
 
-/// Nobody answers questions, nothing is committed, fetched, opened, linted, tested or told to anybody, and the output is plain text.
+/// Nobody answers questions, nothing is committed, fetched, opened, linted, tested or told to
+/// anybody, and the output is plain text.
 const UNATTENDED: [&str; 17] = [
     "--yes-always",
     "--no-auto-commits",
@@ -54,8 +57,16 @@ pub(super) struct Aider {
 }
 
 impl Aider {
-    pub(super) fn new(settings: &AiderSettings, model_endpoint: &str, model_timeout: Duration) -> Self {
-        Self { settings: settings.clone(), model_endpoint: model_endpoint.to_owned(), model_timeout }
+    pub(super) fn new(
+        settings: &AiderSettings,
+        model_endpoint: &str,
+        model_timeout: Duration,
+    ) -> Self {
+        Self {
+            settings: settings.clone(),
+            model_endpoint: model_endpoint.to_owned(),
+            model_timeout,
+        }
     }
 
     pub(super) fn executable(&self) -> &str {
@@ -68,12 +79,14 @@ impl Aider {
         arguments.extend(UNATTENDED.map(OsString::from));
         arguments.extend(["--edit-format".into(), self.settings.edit_format.clone().into()]);
         arguments.extend(["--map-tokens".into(), self.settings.map_tokens.to_string().into()]);
-        arguments.extend(["--timeout".into(), self.model_timeout.as_secs().max(1).to_string().into()]);
+        arguments
+            .extend(["--timeout".into(), self.model_timeout.as_secs().max(1).to_string().into()]);
         for (option, path) in [
             ("--input-history-file", room.file("input.history")),
             ("--chat-history-file", room.file("chat.history.md")),
             ("--llm-history-file", room.file("llm.history")),
-            // A local file, and the only place with the exact tokens of each exchange; nothing is sent, analytics are off.
+            // A local file, and the only place with the exact tokens of each exchange; nothing is
+            // sent, analytics are off.
             ("--analytics-log", room.file(USAGE_LOG)),
         ] {
             arguments.extend([option.into(), path.into()]);
@@ -82,7 +95,9 @@ impl Aider {
             arguments.extend(["--model-settings-file".into(), model_settings(room).into()]);
             arguments.extend(["--model-metadata-file".into(), model_metadata(room).into()]);
         }
-        let in_view = |paths: &[PathBuf]| paths.iter().filter_map(|path| in_view(call.tree, path)).collect::<Vec<_>>();
+        let in_view = |paths: &[PathBuf]| {
+            paths.iter().filter_map(|path| in_view(call.tree, path)).collect::<Vec<_>>()
+        };
         arguments.extend(in_view(&call.read).into_iter().flat_map(|path| ["--read".into(), path]));
         arguments.extend(in_view(&call.edit).into_iter().flat_map(|path| ["--file".into(), path]));
         arguments
@@ -107,8 +122,9 @@ impl Aider {
 
     /// Tells Aider by file about a model of Ollama's, which it knows nothing of.
     ///
-    /// The context window is pinned: Aider computes another for each request, and Ollama reloads the model for it. A model that is named in
-    /// the metadata is not looked for in a price list on the internet. YAML reads JSON.
+    /// The context window is pinned: Aider computes another for each request, and Ollama reloads
+    /// the model for it. A model that is named in the metadata is not looked for in a price list on
+    /// the internet. YAML reads JSON.
     pub(super) fn write_settings(&self, model: &Model, room: &Room) -> Result<(), AgentError> {
         if model.ollama_name().is_none() {
             return Ok(());
@@ -128,23 +144,37 @@ impl Aider {
         room.write(&model_metadata(room), &metadata.to_string())
     }
 
-    pub(super) fn judge(&self, model: &Model, finished: &Finished, room: &Room) -> (Outcome, Option<Usage>) {
+    pub(super) fn judge(
+        &self,
+        model: &Model,
+        finished: &Finished,
+        room: &Room,
+    ) -> (Outcome, Option<Usage>) {
         let exchanges = transcript::exchanges(&room.left(USAGE_LOG));
         let said = transcript::outcome(&String::from_utf8_lossy(&finished.output));
         let outcome = match (finished.ending, said) {
             (Ending::Stopped, _) => Outcome::Stopped,
             // It was still trying again when its time was up.
-            (Ending::TimedOut, Some(said @ (Outcome::ModelMissing | Outcome::ModelUnreachable { .. }))) => said,
+            (
+                Ending::TimedOut,
+                Some(said @ (Outcome::ModelMissing | Outcome::ModelUnreachable { .. })),
+            ) => said,
             (Ending::TimedOut, _) => Outcome::TimedOut,
-            // Without streaming, litellm does not tell that Ollama cut an answer off, but a full context window does.
+            // Without streaming, litellm does not tell that Ollama cut an answer off, but a full
+            // context window does.
             (_, Some(Outcome::Answered | Outcome::Crowded | Outcome::MalformedEdits))
-                if model.ollama_name().is_some() && exchanges.iter().any(|exchange| self.fills_context(*exchange)) =>
+                if model.ollama_name().is_some()
+                    && exchanges.iter().any(|exchange| self.fills_context(*exchange)) =>
             {
                 Outcome::TokenLimit
             }
-            (Ending::Exited(0), Some(Outcome::Failed { detail })) => command::failed(&detail, &finished.output),
+            (Ending::Exited(0), Some(Outcome::Failed { detail })) => {
+                command::failed(&detail, &finished.output)
+            }
             (Ending::Exited(0), Some(said)) => said,
-            (Ending::Exited(0), None) => command::failed("it ended without an answer of the model", &finished.output),
+            (Ending::Exited(0), None) => {
+                command::failed("it ended without an answer of the model", &finished.output)
+            }
             (Ending::Exited(_) | Ending::Signaled(_), _) => command::judge(finished),
         };
         (outcome, exchanges.into_iter().reduce(Usage::plus))
@@ -163,18 +193,21 @@ fn model_metadata(room: &Room) -> PathBuf {
     room.file("model.metadata.json")
 }
 
-/// A file as Aider may be given it: a regular file of the tree that is not reached by a link and not out of sight, by a name that is
-/// neither an option nor expanded.
+/// A file as Aider may be given it: a regular file of the tree that is not reached by a link and
+/// not out of sight, by a name that is neither an option nor expanded.
 fn in_view(tree: &Path, path: &Path) -> Option<OsString> {
     path.to_str()?;
     let mut components = path.components();
     let Some(Component::Normal(first)) = components.next() else { return None };
-    if aside::is_hidden(first) || !components.all(|component| matches!(component, Component::Normal(_))) {
+    if aside::is_hidden(first)
+        || !components.all(|component| matches!(component, Component::Normal(_)))
+    {
         return None;
     }
     let tree = tree.canonicalize().ok()?;
     let file = tree.join(path);
-    (file.is_file() && file.canonicalize().ok()? == file).then(|| Path::new(".").join(path).into_os_string())
+    (file.is_file() && file.canonicalize().ok()? == file)
+        .then(|| Path::new(".").join(path).into_os_string())
 }
 
 #[cfg(test)]
@@ -204,8 +237,17 @@ mod tests {
         }
         symlink("/etc/hostname", tree.join("link")).unwrap();
         symlink("src", tree.join("other")).unwrap();
-        let named =
-            ["src/main.rs", "-x.rs", ".env", "link", "other/main.rs", "../scratch", "/etc/hostname", "src", "none"];
+        let named = [
+            "src/main.rs",
+            "-x.rs",
+            ".env",
+            "link",
+            "other/main.rs",
+            "../scratch",
+            "/etc/hostname",
+            "src",
+            "none",
+        ];
         let (prompt, log) = (Prompt::fix_up("test", "make", ""), scratch.join("log"));
         let call = Call {
             prompt: &prompt,
@@ -268,8 +310,13 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let room = Room::prepare(scratch.path()).unwrap();
         aider().write_settings(&Model::new("ollama_chat/m"), &room).unwrap();
-        let read = |path| serde_json::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap()).unwrap();
-        assert_eq!(read(model_settings(&room)), json!([{"name": "ollama_chat/m", "extra_params": {"num_ctx": 8192}}]));
+        let read = |path| {
+            serde_json::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap()).unwrap()
+        };
+        assert_eq!(
+            read(model_settings(&room)),
+            json!([{"name": "ollama_chat/m", "extra_params": {"num_ctx": 8192}}])
+        );
         assert_eq!(read(model_metadata(&room))["ollama_chat/m"]["max_input_tokens"], 8192);
     }
 
@@ -278,8 +325,11 @@ mod tests {
         let room = Room::prepare(scratch.path()).unwrap();
         let tokens = json!({"prompt_tokens": usage.sent, "completion_tokens": usage.received});
         let entry = json!({"event": "message_send", "properties": tokens});
-        room.write(&room.file(USAGE_LOG), &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n"))
-            .unwrap();
+        room.write(
+            &room.file(USAGE_LOG),
+            &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n"),
+        )
+        .unwrap();
         let (output, errors, duration) = (output.into(), vec![], Duration::ZERO);
         let finished = Finished { ending, output, errors, truncated: false, duration };
         let judged = aider().judge(&Model::new("ollama_chat/m"), &finished, &room);
@@ -296,9 +346,19 @@ mod tests {
         check(Ending::Exited(0), answered, few, &Outcome::Answered);
         check(Ending::Exited(0), answered, full, &Outcome::TokenLimit);
         check(Ending::TimedOut, answered, few, &Outcome::TimedOut);
-        check(Ending::TimedOut, refused, few, &Outcome::ModelUnreachable { detail: "refused".to_owned() });
+        check(
+            Ending::TimedOut,
+            refused,
+            few,
+            &Outcome::ModelUnreachable { detail: "refused".to_owned() },
+        );
         check(Ending::Stopped, refused, few, &Outcome::Stopped);
         check(Ending::Exited(2), "bad option\n", few, &failed("exit code 2:\nbad option"));
-        check(Ending::Exited(0), "hello\n", few, &failed("it ended without an answer of the model:\nhello"));
+        check(
+            Ending::Exited(0),
+            "hello\n",
+            few,
+            &failed("it ended without an answer of the model:\nhello"),
+        );
     }
 }

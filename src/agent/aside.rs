@@ -1,9 +1,11 @@
 //! Keeps the repository's own `.env` and `.aider*` out of Aider's sight during a call.
 //!
-//! Aider reads them from the root of the repository whatever its command line says: they could run commands or send the request elsewhere.
-//! So they are moved out of the tree before a call and back after it, and also when the call's future is dropped. The directory they wait
-//! in is the record of a call under way: after a crash [`put_back`] finds it. What bears such a name after a call and did not before is
-//! Aider's litter and removed, so that it is not harvested; a new `.env` is the agent's work and stays.
+//! Aider reads them from the root of the repository whatever its command line says: they could run
+//! commands or send the request elsewhere. So they are moved out of the tree before a call and back
+//! after it, and also when the call's future is dropped. The directory they wait in is the record
+//! of a call under way: after a crash [`put_back`] finds it. What bears such a name after a call
+//! and did not before is Aider's litter and removed, so that it is not harvested; a new `.env` is
+//! the agent's work and stays.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -57,12 +59,14 @@ impl Drop for Aside {
 
 /// Puts back into the tree what a call took out of it; does nothing when no call was cut short.
 ///
-/// To be called before a tree is harvested that a worker may have died over. Calling it twice does no harm.
+/// To be called before a tree is harvested that a worker may have died over. Calling it twice does
+/// no harm.
 ///
 /// # Errors
 /// When a file can't be moved or removed; what is not back yet is still aside.
 pub fn put_back(tree: &Path, scratch: &Path) -> Result<(), AgentError> {
-    restore(tree, &scratch.join(WAITING)).map_err(|source| AgentError::Aside { tree: tree.to_owned(), source })
+    restore(tree, &scratch.join(WAITING))
+        .map_err(|source| AgentError::Aside { tree: tree.to_owned(), source })
 }
 
 fn restore(tree: &Path, waiting: &Path) -> io::Result<()> {
@@ -86,7 +90,9 @@ pub(super) fn is_hidden(name: &OsStr) -> bool {
 }
 
 fn is_aiders(name: &OsStr) -> bool {
-    name.as_encoded_bytes().get(..".aider".len()).is_some_and(|start| start.eq_ignore_ascii_case(b".aider"))
+    name.as_encoded_bytes()
+        .get(..".aider".len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(b".aider"))
 }
 
 fn entries(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
@@ -118,7 +124,9 @@ mod tests {
             let place = Self { directory: tempfile::tempdir().unwrap() };
             fs::create_dir(place.tree()).unwrap();
             fs::create_dir(place.scratch()).unwrap();
-            for (name, content) in [(".env", "KEY=1"), (".aider.conf.yml", "lint-cmd: evil"), ("main.rs", "")] {
+            for (name, content) in
+                [(".env", "KEY=1"), (".aider.conf.yml", "lint-cmd: evil"), ("main.rs", "")]
+            {
                 fs::write(place.tree().join(name), content).unwrap();
             }
             fs::create_dir(place.tree().join(".Aider.d")).unwrap();
@@ -140,7 +148,10 @@ mod tests {
             names.sort();
             assert_eq!(names, [".Aider.d", ".aider.conf.yml", ".aiderignore", ".env", "main.rs"]);
             assert_eq!(fs::read_to_string(self.tree().join(".env")).unwrap(), "KEY=1");
-            assert_eq!(fs::read_link(self.tree().join(".aiderignore")).unwrap(), Path::new("main.rs"));
+            assert_eq!(
+                fs::read_link(self.tree().join(".aiderignore")).unwrap(),
+                Path::new("main.rs")
+            );
             assert_eq!(entries(&self.scratch()).unwrap().len(), 0);
         }
     }

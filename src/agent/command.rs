@@ -23,7 +23,8 @@ impl CommandAgent {
         self.argv.first().map_or("", String::as_str)
     }
 
-    /// The template's arguments with `{prompt_file}`, `{workspace}` and `{model}` filled in, each in one go: a value is never a template.
+    /// The template's arguments with `{prompt_file}`, `{workspace}` and `{model}` filled in, each
+    /// in one go: a value is never a template.
     pub(super) fn arguments(&self, model: &Model, call: &Call<'_>, room: &Room) -> Vec<OsString> {
         let prompt = room.prompt();
         let values: [(&str, &OsStr); 3] = [
@@ -41,9 +42,10 @@ fn fill(template: &str, values: &[(&str, &OsStr)]) -> OsString {
     while let Some(next) = rest.chars().next() {
         let (bytes, length) = match values.iter().find(|(name, _)| rest.starts_with(name)) {
             Some((name, value)) => (value.as_bytes(), name.len()),
-            None => {
-                rest.as_bytes().split_at_checked(next.len_utf8()).map_or((&[][..], 1), |(head, _)| (head, head.len()))
-            }
+            None => rest
+                .as_bytes()
+                .split_at_checked(next.len_utf8())
+                .map_or((&[][..], 1), |(head, _)| (head, head.len())),
         };
         filled.extend_from_slice(bytes);
         rest = rest.get(length..).unwrap_or_default();
@@ -65,7 +67,9 @@ pub(super) fn judge(finished: &Finished) -> Outcome {
 /// A failure with what was printed last.
 pub(super) fn failed(how: &str, output: &[u8]) -> Outcome {
     let tail = transcript::tail(output);
-    Outcome::Failed { detail: if tail.is_empty() { how.to_owned() } else { format!("{how}:\n{tail}") } }
+    Outcome::Failed {
+        detail: if tail.is_empty() { how.to_owned() } else { format!("{how}:\n{tail}") },
+    }
 }
 
 #[cfg(test)]
@@ -80,15 +84,26 @@ mod tests {
     fn the_template_is_filled_in_once() {
         let scratch = tempfile::tempdir().unwrap();
         let room = Room::prepare(scratch.path()).unwrap();
-        let argv = ["agent", "--prompt={prompt_file}", "{workspace}", "-m", "{model}", "é{x}{", ""].map(str::to_owned);
+        let argv = ["agent", "--prompt={prompt_file}", "{workspace}", "-m", "{model}", "é{x}{", ""]
+            .map(str::to_owned);
         let agent = CommandAgent::new(&CommandSettings { argv: argv.to_vec() });
         let prompt = Prompt::fix_up("test", "make test", "");
         let tree = Path::new("/tree {model}");
-        let call = Call { prompt: &prompt, tree, scratch: scratch.path(), edit: vec![], read: vec![], log: tree };
+        let call = Call {
+            prompt: &prompt,
+            tree,
+            scratch: scratch.path(),
+            edit: vec![],
+            read: vec![],
+            log: tree,
+        };
         let arguments = agent.arguments(&Model::new("gpt {workspace}"), &call, &room);
         let prompt_argument = format!("--prompt={}", room.prompt().display());
         assert_eq!(agent.executable(), "agent");
-        assert_eq!(arguments, [prompt_argument.as_str(), "/tree {model}", "-m", "gpt {workspace}", "é{x}{", ""]);
+        assert_eq!(
+            arguments,
+            [prompt_argument.as_str(), "/tree {model}", "-m", "gpt {workspace}", "é{x}{", ""]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The models that an agent is given, and whether Ollama has them.
 //!
-//! A model is named as litellm names it: `ollama_chat/qwen2.5-coder:7b`. One without Ollama's prefix belongs to somebody else and is not
-//! asked about.
+//! A model is named as litellm names it: `ollama_chat/qwen2.5-coder:7b`. One without Ollama's
+//! prefix belongs to somebody else and is not asked about.
 
 use std::time::Duration;
 
@@ -34,9 +34,13 @@ impl Model {
 /// Why a model can't be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelProblem {
-    #[error("no answer from Ollama at {endpoint}: start it with `ollama serve`, or set `agent.model_endpoint`")]
+    #[error(
+        "no answer from Ollama at {endpoint}: start it with `ollama serve`, or set `agent.model_endpoint`"
+    )]
     Unreachable { endpoint: String, source: reqwest::Error },
-    #[error("Ollama at {endpoint} does not have the model {model}: get it with `ollama pull {model}`")]
+    #[error(
+        "Ollama at {endpoint} does not have the model {model}: get it with `ollama pull {model}`"
+    )]
     Missing { endpoint: String, model: String },
     #[error("{endpoint} does not answer as Ollama does: check `agent.model_endpoint`")]
     NotOllama { endpoint: String, source: reqwest::Error },
@@ -73,7 +77,8 @@ pub(super) async fn check(endpoint: &str, models: &[Model]) -> Result<(), ModelP
 }
 
 async fn tags(endpoint: &str) -> reqwest::Result<Tags> {
-    // The agent's environment has no proxy either, so what is reached here is what the agent will reach.
+    // The agent's environment has no proxy either, so what is reached here is what the agent will
+    // reach.
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
     client.get(format!("{endpoint}/api/tags")).send().await?.error_for_status()?.json().await
 }
@@ -116,7 +121,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_endpoint_where_nobody_listens_is_unreachable() {
-        let problem = check("http://127.0.0.1:1/", &[Model::new("ollama_chat/m")]).await.unwrap_err();
+        let problem =
+            check("http://127.0.0.1:1/", &[Model::new("ollama_chat/m")]).await.unwrap_err();
         assert!(matches!(problem, ModelProblem::Unreachable { .. }), "{problem:?}");
         assert_eq!(
             problem.to_string(),

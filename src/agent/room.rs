@@ -1,6 +1,8 @@
-//! The directory of one call outside the tree: the agent's private home, its temporary files, histories, and what it is told by file.
+//! The directory of one call outside the tree: the agent's private home, its temporary files,
+//! histories, and what it is told by file.
 //!
-//! Made anew for each call, so that nothing an agent left there (a configuration in its home) governs the next.
+//! Made anew for each call, so that nothing an agent left there (a configuration in its home)
+//! governs the next.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -27,13 +29,15 @@ impl Room {
             Err(_) | Ok(()) => {}
         }
         for directory in [room.home(), room.temporary()] {
-            fs::create_dir_all(&directory).map_err(|source| AgentError::Scratch { path: directory, source })?;
+            fs::create_dir_all(&directory)
+                .map_err(|source| AgentError::Scratch { path: directory, source })?;
         }
         Ok(room)
     }
 
     pub(super) fn write(&self, path: &Path, text: &str) -> Result<(), AgentError> {
-        fs::write(path, text).map_err(|source| AgentError::Scratch { path: path.to_owned(), source })
+        fs::write(path, text)
+            .map_err(|source| AgentError::Scratch { path: path.to_owned(), source })
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -52,8 +56,9 @@ impl Room {
         self.directory.join("prompt.md")
     }
 
-    /// What the agent left in a file beside the prompt; nothing when it is no plain file of a sensible size. The agent could have put a link, a
-    /// pipe that nobody writes to, or gigabytes there.
+    /// What the agent left in a file beside the prompt; nothing when it is no plain file of a
+    /// sensible size. The agent could have put a link, a pipe that nobody writes to, or gigabytes
+    /// there.
     pub(super) fn left(&self, name: &str) -> String {
         let read = || {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -83,7 +88,17 @@ mod tests {
         let room = Room::prepare(scratch.path()).unwrap();
         room.write(&room.file("plain"), "text").unwrap();
         std::os::unix::fs::symlink(room.file("plain"), room.file("link")).unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, room.file("pipe"), rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
-        assert_eq!(["plain", "link", "pipe", "none"].map(|name| room.left(name)), ["text", "", "", ""]);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            room.file("pipe"),
+            rustix::fs::FileType::Fifo,
+            Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        assert_eq!(
+            ["plain", "link", "pipe", "none"].map(|name| room.left(name)),
+            ["text", "", "", ""]
+        );
     }
 }

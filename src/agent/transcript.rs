@@ -1,7 +1,8 @@
 //! What Aider's transcript says about a call. Does no I/O.
 //!
-//! The phrases are those of Aider 0.86.2 (`coders/base_coder.py`, `exceptions.py`) and of litellm, which names each error of a model's
-//! endpoint by its class. The last thing said counts: Aider tries again after an error, and a later answer takes it back.
+//! The phrases are those of Aider 0.86.2 (`coders/base_coder.py`, `exceptions.py`) and of litellm,
+//! which names each error of a model's endpoint by its class. The last thing said counts: Aider
+//! tries again after an error, and a later answer takes it back.
 
 use serde::Deserialize;
 
@@ -21,10 +22,14 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Both together. The numbers come from a log that the agent may have written: whatever they are, they add up.
+    /// Both together. The numbers come from a log that the agent may have written: whatever they
+    /// are, they add up.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self { sent: self.sent.saturating_add(other.sent), received: self.received.saturating_add(other.received) }
+        Self {
+            sent: self.sent.saturating_add(other.sent),
+            received: self.received.saturating_add(other.received),
+        }
     }
 
     #[must_use]
@@ -62,14 +67,17 @@ fn said(line: &str) -> Option<Outcome> {
     } else if line.starts_with("Model ") && line.contains(" has hit a token limit!") {
         Some(Outcome::TokenLimit)
     } else if line.starts_with("Traceback (most recent call last):") {
-        Some(Outcome::Failed { detail: "aider raised an exception that it does not handle".to_owned() })
+        Some(Outcome::Failed {
+            detail: "aider raised an exception that it does not handle".to_owned(),
+        })
     } else {
         let (class, message) = line.strip_prefix("litellm.")?.split_once(": ")?;
         Some(endpoint_error(class, message))
     }
 }
 
-/// The meaning of an error of litellm's. Every error of Ollama's is an `APIConnectionError` there, with Ollama's answer as its message.
+/// The meaning of an error of litellm's. Every error of Ollama's is an `APIConnectionError` there,
+/// with Ollama's answer as its message.
 fn endpoint_error(class: &str, message: &str) -> Outcome {
     let message = message.split_once("Exception - ").map_or(message, |(_, answer)| answer).trim();
     let detail = message.chars().take(DETAIL).collect();
@@ -89,7 +97,8 @@ fn endpoint_error(class: &str, message: &str) -> Outcome {
     }
 }
 
-/// The exact tokens of each exchange, from the log that Aider writes on request; its transcript rounds them.
+/// The exact tokens of each exchange, from the log that Aider writes on request; its transcript
+/// rounds them.
 #[must_use]
 pub fn exchanges(usage_log: &str) -> Vec<Usage> {
     #[derive(Deserialize)]

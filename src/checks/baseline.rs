@@ -1,7 +1,8 @@
 //! Judgment: whether a red check is the change's doing.
 //!
-//! Owns the comparison of a check with what it was before the agent came. Invariant: what was green, or was not run before, is never excused;
-//! what was red is excused as long as it fails in no way that it did not fail before.
+//! Owns the comparison of a check with what it was before the agent came. Invariant: what was
+//! green, or was not run before, is never excused; what was red is excused as long as it fails in
+//! no way that it did not fail before.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +37,8 @@ pub struct CheckResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     Passed,
-    /// Red, and not so before; `failures` are those that are new, and may be empty when the output names none.
+    /// Red, and not so before; `failures` are those that are new, and may be empty when the output
+    /// names none.
     New {
         failures: BTreeSet<String>,
     },
@@ -57,7 +59,10 @@ impl CheckResult {
     pub fn blocks(&self) -> bool {
         match self.standing {
             Standing::New { .. } | Standing::TimedOut => true,
-            Standing::Passed | Standing::FailedBefore | Standing::NotRun { .. } | Standing::Offline => false,
+            Standing::Passed
+            | Standing::FailedBefore
+            | Standing::NotRun { .. }
+            | Standing::Offline => false,
         }
     }
 }
@@ -67,12 +72,20 @@ impl Baseline {
     pub fn record(&mut self, ran: &Ran) {
         let Ran { kind, ref command, ref ending, ref failures, .. } = *ran;
         self.before.retain(|before| (before.kind, &before.command) != (kind, command));
-        self.before.push(Before { kind, command: command.clone(), ending: ending.clone(), failures: failures.clone() });
+        self.before.push(Before {
+            kind,
+            command: command.clone(),
+            ending: ending.clone(),
+            failures: failures.clone(),
+        });
     }
 
     /// Judges a check that ran on the change.
     pub fn judge(&self, ran: Ran) -> CheckResult {
-        let before = self.before.iter().find(|before| (before.kind, &before.command) == (ran.kind, &ran.command));
+        let before = self
+            .before
+            .iter()
+            .find(|before| (before.kind, &before.command) == (ran.kind, &ran.command));
         let red_before = before.is_some_and(|before| before.ending != Ending::Passed);
         let standing = match &ran.ending {
             Ending::Passed => Standing::Passed,
@@ -82,13 +95,19 @@ impl Baseline {
                 Some(Ending::Passed | Ending::Failed { .. } | Ending::TimedOut) => {
                     Standing::New { failures: BTreeSet::new() }
                 }
-                Some(Ending::Missing { .. } | Ending::Offline) | None => Standing::NotRun { tool: tool.clone() },
+                Some(Ending::Missing { .. } | Ending::Offline) | None => {
+                    Standing::NotRun { tool: tool.clone() }
+                }
             },
             Ending::TimedOut => match before.map(|before| &before.ending) {
                 Some(Ending::TimedOut) => Standing::FailedBefore,
-                Some(Ending::Passed | Ending::Failed { .. } | Ending::Missing { .. } | Ending::Offline) | None => {
-                    Standing::TimedOut
-                }
+                Some(
+                    Ending::Passed
+                    | Ending::Failed { .. }
+                    | Ending::Missing { .. }
+                    | Ending::Offline,
+                )
+                | None => Standing::TimedOut,
             },
             Ending::Failed { .. } => failed(before, &ran.failures),
         };
@@ -96,20 +115,24 @@ impl Baseline {
     }
 }
 
-/// Failures that were there before are excused, name by name. An output that names none is excused only by one that named none either: where the
-/// names stop coming, something else broke, such as the build of the tests.
+/// Failures that were there before are excused, name by name. An output that names none is excused
+/// only by one that named none either: where the names stop coming, something else broke, such as
+/// the build of the tests.
 fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> Standing {
     let nothing = BTreeSet::new();
     let (failed_before, old) = match before {
         Some(Before { ending: Ending::Failed { .. }, failures, .. }) => (true, failures),
-        // What a check said before its time was up counts; that it was too slow is no excuse for failing.
+        // What a check said before its time was up counts; that it was too slow is no excuse for
+        // failing.
         Some(Before { ending: Ending::TimedOut, failures, .. }) => (false, failures),
-        Some(Before { ending: Ending::Passed | Ending::Missing { .. } | Ending::Offline, .. }) | None => {
-            (false, &nothing)
-        }
+        Some(Before {
+            ending: Ending::Passed | Ending::Missing { .. } | Ending::Offline, ..
+        })
+        | None => (false, &nothing),
     };
     let new: BTreeSet<String> = now.difference(old).cloned().collect();
-    let excused = new.is_empty() && if now.is_empty() { failed_before && old.is_empty() } else { true };
+    let excused =
+        new.is_empty() && if now.is_empty() { failed_before && old.is_empty() } else { true };
     if excused { Standing::FailedBefore } else { Standing::New { failures: new } }
 }
 

@@ -14,8 +14,9 @@ use crate::process::{self, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
 use crate::sandbox::{self, Reach, Sandbox, View};
 
-/// Settings for plain and brief output, and against what is not to be had twice: Python takes bytecode for current when a source was changed
-/// within a second without changing its size, as one edit of an agent can.
+/// Settings for plain and brief output, and against what is not to be had twice: Python takes
+/// bytecode for current when a source was changed within a second without changing its size, as one
+/// edit of an agent can.
 const QUIET: &[(&str, &str)] = &[
     ("CARGO_TERM_COLOR", "never"),
     ("CARGO_TERM_PROGRESS_WHEN", "never"),
@@ -56,9 +57,11 @@ pub struct Ran {
     pub command: String,
     pub ending: Ending,
     pub duration: Duration,
-    /// Plain text, as much as the settings allow; [`Ran::excerpt`] is what people and models are shown.
+    /// Plain text, as much as the settings allow; [`Ran::excerpt`] is what people and models are
+    /// shown.
     pub output: String,
-    /// The tests that failed and the errors that were reported, named so that the same failure has the same name in another run.
+    /// The tests that failed and the errors that were reported, named so that the same failure has
+    /// the same name in another run.
     pub failures: BTreeSet<String>,
 }
 
@@ -66,7 +69,8 @@ pub struct Ran {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     Passed,
-    /// The code is the command's own; a command that a signal ended has 128 and the signal's number, as shells say it.
+    /// The code is the command's own; a command that a signal ended has 128 and the signal's
+    /// number, as shells say it.
     Failed {
         code: i32,
     },
@@ -102,12 +106,18 @@ impl Checker {
         sandbox: &Sandbox,
         redaction: &Redaction,
     ) -> Self {
-        let (search_path, sandbox, redaction) = (search_path.to_owned(), sandbox.clone(), redaction.clone());
+        let (search_path, sandbox, redaction) =
+            (search_path.to_owned(), sandbox.clone(), redaction.clone());
         Self { search_path, toolchains, output_limit: settings.output_limit, sandbox, redaction }
     }
 
     /// Runs a check at the root of the site's tree.
-    pub async fn run(&self, check: &Check, site: Site<'_>, stop: &CancellationToken) -> Result<Ran, CheckError> {
+    pub async fn run(
+        &self,
+        check: &Check,
+        site: Site<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Ran, CheckError> {
         let tree = site.tree;
         let invocation = Invocation {
             program: PathBuf::from("/bin/sh"),
@@ -134,7 +144,11 @@ impl Checker {
         let output = output::clean(&finished.output, tree);
         let ending = match finished.ending {
             process::Ending::Exited(0) => Ending::Passed,
-            process::Ending::Exited(_) if check.kind == Kind::Setup && missing::network(&output) => Ending::Offline,
+            process::Ending::Exited(_)
+                if check.kind == Kind::Setup && missing::network(&output) =>
+            {
+                Ending::Offline
+            }
             process::Ending::Exited(code) => match missing::tool(&command, code, &output) {
                 Some(tool) => Ending::Missing { tool },
                 None => Ending::Failed { code },
@@ -143,12 +157,17 @@ impl Checker {
             process::Ending::TimedOut => Ending::TimedOut,
             process::Ending::Stopped => return Err(CheckError::Stopped { command }),
         };
-        let failures = if ending == Ending::Passed { BTreeSet::new() } else { failures::named(&output) };
+        let failures =
+            if ending == Ending::Passed { BTreeSet::new() } else { failures::named(&output) };
         Ok(Ran { kind: check.kind, command, ending, duration: finished.duration, output, failures })
     }
 
     /// All that a check gets to see, with what keeps tools quiet and trees clean.
-    fn environment(&self, check: &Check, site: Site<'_>) -> Result<Vec<(OsString, OsString)>, CheckError> {
+    fn environment(
+        &self,
+        check: &Check,
+        site: Site<'_>,
+    ) -> Result<Vec<(OsString, OsString)>, CheckError> {
         let (home, temporary) = (site.scratch.join("home"), site.scratch.join("tmp"));
         for directory in [&home, &temporary, &site.cache.to_path_buf()] {
             std::fs::create_dir_all(directory)
@@ -158,7 +177,10 @@ impl Checker {
         environment.extend(self.toolchains.environment(site.cache));
         environment.extend(QUIET.iter().map(|(name, value)| (name.into(), value.into())));
         // A check that asks git must not find a repository that happens to lie around the tree.
-        environment.push(("GIT_CEILING_DIRECTORIES".into(), site.tree.parent().unwrap_or(site.tree).into()));
+        environment.push((
+            "GIT_CEILING_DIRECTORIES".into(),
+            site.tree.parent().unwrap_or(site.tree).into(),
+        ));
         if check.network {
             environment.extend(self.sandbox.proxy_environment());
         }
@@ -167,7 +189,8 @@ impl Checker {
 }
 
 impl Ran {
-    /// The part of the output that tells most about a failure, in at most `limit` bytes: for a fix-up prompt or a report.
+    /// The part of the output that tells most about a failure, in at most `limit` bytes: for a
+    /// fix-up prompt or a report.
     pub fn excerpt(&self, limit: usize) -> String {
         output::excerpt(&self.output, limit)
     }

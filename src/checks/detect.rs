@@ -1,7 +1,8 @@
 //! Detection: what a repository's files show it to be, and the ordinary commands of such a project.
 //!
-//! Looks at the root alone. Each project type is a pure function from a [`Survey`] to commands, so that it is tested as a table. A repository
-//! of several languages gets the commands of each; Make, which mostly wraps other tools, only fills the kinds that no language has.
+//! Looks at the root alone. Each project type is a pure function from a [`Survey`] to commands, so
+//! that it is tested as a table. A repository of several languages gets the commands of each; Make,
+//! which mostly wraps other tools, only fills the kinds that no language has.
 
 mod java;
 mod make;
@@ -32,7 +33,8 @@ impl<'a> Survey<'a> {
         self.paths.contains(&path)
     }
 
-    /// The file's text, when the repository has it; a file whose text was not to be had counts as empty.
+    /// The file's text, when the repository has it; a file whose text was not to be had counts as
+    /// empty.
     fn text(self, path: &str) -> Option<&'a str> {
         self.has(path).then(|| self.contents.get(path).map_or("", String::as_str))
     }
@@ -64,10 +66,15 @@ const MANIFESTS: &[&str] = &[
 const TEST_FILES_READ: usize = 20;
 
 pub(super) fn manifests<'a>(paths: &[&'a str]) -> Vec<&'a str> {
-    let named =
-        |path: &&str| MANIFESTS.contains(path) || make::MAKEFILES.contains(path) || python::is_requirements_file(path);
+    let named = |path: &&str| {
+        MANIFESTS.contains(path)
+            || make::MAKEFILES.contains(path)
+            || python::is_requirements_file(path)
+    };
     let mut wanted: Vec<&str> = paths.iter().copied().filter(named).collect();
-    wanted.extend(paths.iter().copied().filter(|path| python::is_test_file(path)).take(TEST_FILES_READ));
+    wanted.extend(
+        paths.iter().copied().filter(|path| python::is_test_file(path)).take(TEST_FILES_READ),
+    );
     wanted
 }
 
@@ -81,8 +88,11 @@ pub(super) fn commands(paths: &[&str], contents: &BTreeMap<String, String>) -> V
     add(ProjectType::Go, go(survey));
     add(ProjectType::Node, node::commands(survey));
     add(ProjectType::Python, python::commands(survey));
-    // A repository that is being moved from one to the other has both; the one with a wrapper is the one that is in use.
-    if java::is_gradle(survey) && (!java::is_maven(survey) || (survey.has("gradlew") && !survey.has("mvnw"))) {
+    // A repository that is being moved from one to the other has both; the one with a wrapper is
+    // the one that is in use.
+    if java::is_gradle(survey)
+        && (!java::is_maven(survey) || (survey.has("gradlew") && !survey.has("mvnw")))
+    {
         add(ProjectType::Gradle, java::gradle(survey));
     } else {
         add(ProjectType::Maven, java::maven(survey));
@@ -106,11 +116,17 @@ fn rust(survey: Survey<'_>) -> Vec<(Kind, String)> {
     let Some(manifest) = survey.toml("Cargo.toml") else { return Vec::new() };
     let workspace = if manifest.contains_key("workspace") { " --workspace" } else { "" };
     let all = if manifest.contains_key("workspace") { " --all" } else { "" };
-    // The lock file lists what is fetched from a registry with its source; without one, the manifest has to do.
+    // The lock file lists what is fetched from a registry with its source; without one, the
+    // manifest has to do.
     let fetches = match survey.text("Cargo.lock") {
         Some(lock) => lock.contains("source = "),
         None => {
-            let filled = |key| manifest.get(key).and_then(toml::Value::as_table).is_some_and(|table| !table.is_empty());
+            let filled = |key| {
+                manifest
+                    .get(key)
+                    .and_then(toml::Value::as_table)
+                    .is_some_and(|table| !table.is_empty())
+            };
             filled("dependencies") || filled("dev-dependencies") || filled("build-dependencies")
         }
     };
@@ -122,7 +138,8 @@ fn rust(survey: Survey<'_>) -> Vec<(Kind, String)> {
         (Kind::Format, format!("cargo fmt{all}")),
         (Kind::Build, format!("cargo build{workspace}")),
         (Kind::Lint, format!("cargo clippy{workspace} --all-targets -- -D warnings")),
-        // By default the run ends at the first test binary that is red, which would hide new failures behind old ones.
+        // By default the run ends at the first test binary that is red, which would hide new
+        // failures behind old ones.
         (Kind::Test, format!("cargo test{workspace} --no-fail-fast")),
     ]);
     commands
@@ -131,7 +148,9 @@ fn rust(survey: Survey<'_>) -> Vec<(Kind, String)> {
 fn go(survey: Survey<'_>) -> Vec<(Kind, String)> {
     let Some(module) = survey.text("go.mod") else { return Vec::new() };
     let mut commands = Vec::new();
-    if module.lines().any(|line| line.trim_start().starts_with("require")) && !survey.has("vendor/modules.txt") {
+    if module.lines().any(|line| line.trim_start().starts_with("require"))
+        && !survey.has("vendor/modules.txt")
+    {
         commands.push((Kind::Setup, "go mod download".to_owned()));
     }
     commands.extend([

@@ -1,8 +1,9 @@
 //! Names of failures, taken from what tools print.
 //!
-//! Owns the knowledge of the tools' output formats, one file a family. Every family reads every output, since a command may be a wrapper
-//! (`make test`) around anything. Invariant: a name has nothing in it that changes from run to run or with an unrelated edit, so no line
-//! numbers, times, addresses or temporary paths, and the same failure reported twice has one name.
+//! Owns the knowledge of the tools' output formats, one file a family. Every family reads every
+//! output, since a command may be a wrapper (`make test`) around anything. Invariant: a name has
+//! nothing in it that changes from run to run or with an unrelated edit, so no line numbers, times,
+//! addresses or temporary paths, and the same failure reported twice has one name.
 
 mod compilers;
 mod go;
@@ -20,8 +21,14 @@ use regex::Regex;
 pub(super) fn named(output: &str) -> BTreeSet<String> {
     let lines: Vec<&str> = output.lines().collect();
     let mut found = Found::default();
-    for collect in [rust::collect, go::collect, python::collect, javascript::collect, java::collect, compilers::collect]
-    {
+    for collect in [
+        rust::collect,
+        go::collect,
+        python::collect,
+        javascript::collect,
+        java::collect,
+        compilers::collect,
+    ] {
         collect(&lines, &mut found);
     }
     found.into_names()
@@ -40,18 +47,25 @@ impl Found {
         self.tests.insert(stable(name.trim()));
     }
 
-    /// An error that a compiler or linter reported in `path`; `place` tells it from the same error elsewhere in the file.
+    /// An error that a compiler or linter reported in `path`; `place` tells it from the same error
+    /// elsewhere in the file.
     fn diagnostic(&mut self, path: &str, message: &str, place: &str) {
         let path = path.strip_prefix("./").unwrap_or(path);
-        let name =
-            stable(&if path.is_empty() { message.trim().to_owned() } else { format!("{path}: {}", message.trim()) });
+        let name = stable(&if path.is_empty() {
+            message.trim().to_owned()
+        } else {
+            format!("{path}: {}", message.trim())
+        });
         self.diagnostics.entry(name).or_default().insert(place.to_owned());
     }
 
-    /// The second of two equal diagnostics in one file gets a number, so that one more of them is a new name.
+    /// The second of two equal diagnostics in one file gets a number, so that one more of them is a
+    /// new name.
     fn into_names(self) -> BTreeSet<String> {
         let numbered = self.diagnostics.into_iter().flat_map(|(name, places)| {
-            (1..=places.len()).map(move |number| if number == 1 { name.clone() } else { format!("{name} ({number})") })
+            (1..=places.len()).map(move |number| {
+                if number == 1 { name.clone() } else { format!("{name} ({number})") }
+            })
         });
         self.tests.into_iter().chain(numbered).collect()
     }

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// What shells, make and tool managers print when a program is not there; the program is the group that matched.
+/// What shells, make and tool managers print when a program is not there; the program is the group
+/// that matched.
 static NOT_FOUND: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?xm)
@@ -39,24 +40,28 @@ const COMMAND_NOT_FOUND: i32 = 127;
 /// The tool for lack of which a check ended with `code`, if that is what its output says.
 pub(super) fn tool(command: &str, code: i32, output: &str) -> Option<String> {
     let from_parts = PART_MISSING.captures_iter(output).last().and_then(|captures| {
-        let named = |name| captures.name(name).map(|found: regex::Match<'_>| found.as_str().to_owned());
+        let named =
+            |name| captures.name(name).map(|found: regex::Match<'_>| found.as_str().to_owned());
         named("component")
             .or_else(|| named("subcommand").map(|name| format!("cargo-{name}")))
             .or_else(|| named("toolchain").map(|name| format!("Rust toolchain {name}")))
             .or_else(|| named("module"))
             .or_else(|| captures.name("java").map(|_| "java".to_owned()))
-            .or_else(|| captures.name("developer_tools").map(|_| "Xcode command line tools".to_owned()))
+            .or_else(|| {
+                captures.name("developer_tools").map(|_| "Xcode command line tools".to_owned())
+            })
     });
     if from_parts.is_some() {
         return from_parts;
     }
     // make exits with 2 and prints the code of its recipe; npm hands the code on.
-    let not_found =
-        code == COMMAND_NOT_FOUND || output.lines().any(|line| line.starts_with("make") && line.ends_with("Error 127"));
+    let not_found = code == COMMAND_NOT_FOUND
+        || output.lines().any(|line| line.starts_with("make") && line.ends_with("Error 127"));
     not_found.then(|| {
         let named = NOT_FOUND.captures_iter(output).last();
-        let named =
-            named.and_then(|captures| captures.iter().skip(1).flatten().next().map(|name| name.as_str().to_owned()));
+        let named = named.and_then(|captures| {
+            captures.iter().skip(1).flatten().next().map(|name| name.as_str().to_owned())
+        });
         named.unwrap_or_else(|| command.split_whitespace().next().unwrap_or(command).to_owned())
     })
 }
@@ -91,7 +96,11 @@ mod tests {
             (127, "/bin/sh: line 1: go: command not found\n", "go"),
             (127, "/usr/bin/env: ‘node’: No such file or directory\n", "node"),
             (127, "env: node: No such file or directory\n", "node"),
-            (127, "pyenv: black: command not found\n\nThe `black' command exists in these Python versions:\n", "black"),
+            (
+                127,
+                "pyenv: black: command not found\n\nThe `black' command exists in these Python versions:\n",
+                "black",
+            ),
             (127, "", "first"),
             (
                 2,

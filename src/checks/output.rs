@@ -11,8 +11,8 @@ const GAP: &str = "[…]";
 
 /// The printed bytes as plain text, with paths below `tree` relative to it.
 ///
-/// Escape sequences and control characters are dropped, what is not UTF-8 is replaced, and of a line that a progress display wrote over and
-/// over only the last state is left.
+/// Escape sequences and control characters are dropped, what is not UTF-8 is replaced, and of a
+/// line that a progress display wrote over and over only the last state is left.
 pub(super) fn clean(bytes: &[u8], tree: &Path) -> String {
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     let mut cleaned = String::with_capacity(text.len());
@@ -27,7 +27,8 @@ pub(super) fn clean(bytes: &[u8], tree: &Path) -> String {
     relative_to(tree, cleaned)
 }
 
-/// Tools print absolute paths, by the name they were started with or by the resolved one; neither belongs in a pull request, and they differ from run to run.
+/// Tools print absolute paths, by the name they were started with or by the resolved one; neither
+/// belongs in a pull request, and they differ from run to run.
 fn relative_to(tree: &Path, mut text: String) -> String {
     let resolved = std::fs::canonicalize(tree).ok();
     for path in [resolved.as_deref(), Some(tree)].into_iter().flatten().filter_map(Path::to_str) {
@@ -72,10 +73,12 @@ static TELLING: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The part of an output that tells most about a failure, in at most `limit` bytes.
 ///
-/// Progress and successes go first. If what is left is still too long, the end is kept, where test tools sum up, and from the beginning the
-/// places where failures are told, since with compilers the first error is the one that counts.
+/// Progress and successes go first. If what is left is still too long, the end is kept, where test
+/// tools sum up, and from the beginning the places where failures are told, since with compilers
+/// the first error is the one that counts.
 pub(super) fn excerpt(text: &str, limit: usize) -> String {
-    let lines: Vec<_> = worth_reading(text).into_iter().map(|line| beginning(line, limit / 4)).collect();
+    let lines: Vec<_> =
+        worth_reading(text).into_iter().map(|line| beginning(line, limit / 4)).collect();
     let whole: usize = lines.iter().map(|line| line.len() + 1).sum();
     if whole <= limit {
         return lines.join("\n");
@@ -149,7 +152,10 @@ mod tests {
     #[test]
     fn escapes_control_characters_and_what_is_not_utf8_do_not_survive() {
         let printed = b"\x1b[1;31merror\x1b[0m: bad \xff\x07 byte\x08\r\n10%\r50%\r100% done\n\x1b]8;;http://x\x07link\x1b]8;;\x07\ttab  \nno end";
-        assert_eq!(clean(printed, Path::new("/nowhere")), "error: bad \u{fffd} byte\n100% done\nlink\ttab\nno end\n");
+        assert_eq!(
+            clean(printed, Path::new("/nowhere")),
+            "error: bad \u{fffd} byte\n100% done\nlink\ttab\nno end\n"
+        );
     }
 
     #[test]
@@ -173,7 +179,10 @@ mod tests {
         text.push_str("test result: 1 went wrong\nlast line\n");
         let shown = excerpt(&text, 600);
         assert!(shown.len() <= 600, "{} bytes", shown.len());
-        assert!(shown.starts_with("start\nerror[E0308]: mismatched types\n --> src/lib.rs:1:2\n"), "{shown}");
+        assert!(
+            shown.starts_with("start\nerror[E0308]: mismatched types\n --> src/lib.rs:1:2\n"),
+            "{shown}"
+        );
         assert!(shown.ends_with("filler line\ntest result: 1 went wrong\nlast line"), "{shown}");
         assert_eq!(shown.matches(GAP).count(), 1, "{shown}");
     }

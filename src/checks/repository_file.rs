@@ -1,7 +1,8 @@
 //! `.codingworker.toml`: how a repository says itself how it is checked.
 //!
-//! Owns the file's format and its errors, which name the place and what would be right. Leaves to [`super::Plan`] what happens to the kinds
-//! that the file is silent on. Invariant: a key that means nothing here is an error, so that a misspelt check is not a check that never runs.
+//! Owns the file's format and its errors, which name the place and what would be right. Leaves to
+//! [`super::Plan`] what happens to the kinds that the file is silent on. Invariant: a key that
+//! means nothing here is an error, so that a misspelt check is not a check that never runs.
 
 use std::fmt;
 use std::time::Duration;
@@ -129,11 +130,14 @@ fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
     let seconds = i64::deserialize(deserializer)?;
     match u64::try_from(seconds) {
         Ok(seconds @ 1..=LONGEST_TIMEOUT) => Ok(Some(Duration::from_secs(seconds))),
-        _ => Err(de::Error::custom(format!("a timeout is between 1 and {LONGEST_TIMEOUT} seconds, not {seconds}"))),
+        _ => Err(de::Error::custom(format!(
+            "a timeout is between 1 and {LONGEST_TIMEOUT} seconds, not {seconds}"
+        ))),
     }
 }
 
-/// A command line, several of them, or a table of either with a timeout. Written by hand since serde's untagged enums can't say what was expected.
+/// A command line, several of them, or a table of either with a timeout. Written by hand since
+/// serde's untagged enums can't say what was expected.
 impl<'de> Deserialize<'de> for Commands {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(CommandsVisitor)
@@ -146,7 +150,9 @@ impl<'de> Visitor<'de> for CommandsVisitor {
     type Value = Commands;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a command, a list of commands, or a table with `command` and `timeout_seconds`")
+        formatter.write_str(
+            "a command, a list of commands, or a table with `command` and `timeout_seconds`",
+        )
     }
 
     fn visit_str<E: de::Error>(self, line: &str) -> Result<Commands, E> {
@@ -176,7 +182,13 @@ struct Lines(Vec<String>);
 
 impl From<&str> for Lines {
     fn from(line: &str) -> Self {
-        Self(Some(line.trim()).filter(|line| !line.is_empty()).map(str::to_owned).into_iter().collect())
+        Self(
+            Some(line.trim())
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
+        )
     }
 }
 
@@ -230,7 +242,10 @@ mod tests {
         assert_eq!(lines(Kind::Lint), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(lines(Kind::Format), Some(Vec::new()));
         assert_eq!(lines(Kind::Test), Some(vec!["c".to_owned(), "d".to_owned()]));
-        assert_eq!(file.commands(Kind::Test).and_then(|commands| commands.timeout), Some(Duration::from_secs(5)));
+        assert_eq!(
+            file.commands(Kind::Test).and_then(|commands| commands.timeout),
+            Some(Duration::from_secs(5))
+        );
         assert_eq!(lines(Kind::Setup), None);
         assert!(!file.tests_pass());
     }
@@ -238,7 +253,10 @@ mod tests {
     #[test]
     fn an_empty_file_is_that_of_a_repository_without_one() {
         assert_eq!(RepositoryFile::parse(b"").unwrap(), RepositoryFile::default());
-        assert_eq!(RepositoryFile::parse(b"# nothing\n[checks]\n").unwrap(), RepositoryFile::default());
+        assert_eq!(
+            RepositoryFile::parse(b"# nothing\n[checks]\n").unwrap(),
+            RepositoryFile::default()
+        );
         assert!(RepositoryFile::default().tests_pass());
     }
 
@@ -296,7 +314,8 @@ mod tests {
     fn what_is_not_toml_or_not_utf8_is_refused_with_its_place() {
         let error = RepositoryFile::parse(b"[checks]\nbuild = \"\xff\"\n").unwrap_err();
         assert_eq!(error, RepositoryFileError::Encoding { offset: 18 });
-        let RepositoryFileError::Invalid { line, .. } = RepositoryFile::parse(b"[checks]\nbuild =\n").unwrap_err()
+        let RepositoryFileError::Invalid { line, .. } =
+            RepositoryFile::parse(b"[checks]\nbuild =\n").unwrap_err()
         else {
             panic!("not TOML")
         };

@@ -1,6 +1,7 @@
 //! `codingworker demo`: the whole way on this machine, from an issue to a pull request.
 //!
-//! Everything but the forge, the queue and, without a model at hand, the agent is what production runs.
+//! Everything but the forge, the queue and, without a model at hand, the agent is what production
+//! runs.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,11 +80,13 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let began = Instant::now();
     let temporary = tempfile::tempdir().context("can't make a temporary directory")?;
     let directory = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
-    journal::make_directory(&directory).with_context(|| format!("can't make {}", directory.display()))?;
+    journal::make_directory(&directory)
+        .with_context(|| format!("can't make {}", directory.display()))?;
     let directory = directory.canonicalize()?;
     let environment = config.environment.clone();
 
-    let addresses = Addresses { queue: ([127, 0, 0, 1], 0).into(), forge: ([127, 0, 0, 1], 0).into() };
+    let addresses =
+        Addresses { queue: ([127, 0, 0, 1], 0).into(), forge: ([127, 0, 0, 1], 0).into() };
     let embedded = Embedded::start(&directory, addresses, &environment).await?;
     let token = embedded.add_owner(OWNER, &directory.join("token"))?;
     let repository = free_name(&embedded)?;
@@ -98,9 +101,13 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
 
     let github = GitHub::new(&config.github, &token.as_str().into())?;
     let issue = github.create_issue(&repository, TITLE, BODY, &[TASK_LABEL]).await?;
-    output::progress(&format!("issue #{} \"{}\" is labelled {TASK_LABEL}", issue.number, issue.title));
+    output::progress(&format!(
+        "issue #{} \"{}\" is labelled {TASK_LABEL}",
+        issue.number, issue.title
+    ));
     let task = Task {
-        issue_number: IssueNumber::new(issue.number).context("the forge gave an issue the number 0")?,
+        issue_number: IssueNumber::new(issue.number)
+            .context("the forge gave an issue the number 0")?,
         repository,
         title: issue.title,
         body: issue.body.unwrap_or_default(),
@@ -118,8 +125,10 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     following.await??;
     let Turn::Worked(_) = turn? else { anyhow::bail!("the queue lost the demo's message") };
 
-    let record = worker.rooms().journal.attempts(&task.key())?.pop().context("the run left no record")?;
-    let done = record.outcome == Some(Outcome::Done) && is_published(&github, &task, &record).await?;
+    let record =
+        worker.rooms().journal.attempts(&task.key())?.pop().context("the run left no record")?;
+    let done =
+        record.outcome == Some(Outcome::Done) && is_published(&github, &task, &record).await?;
     if arguments.json {
         output::json(&result(&task, &record, began.elapsed())?)?;
     } else {
@@ -136,8 +145,10 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
 async fn is_published(github: &GitHub, task: &Task, record: &RunRecord) -> anyhow::Result<bool> {
     let Some(branch) = &record.branch else { return Ok(false) };
     let pull_requests = github.pull_requests(&task.repository, branch).await?;
-    let open = pull_requests.iter().any(|pull_request| pull_request.is_open() && !pull_request.draft);
-    let passed = !record.checks.is_empty() && record.checks.iter().all(|check| check.result == "passed");
+    let open =
+        pull_requests.iter().any(|pull_request| pull_request.is_open() && !pull_request.draft);
+    let passed =
+        !record.checks.is_empty() && record.checks.iter().all(|check| check.result == "passed");
     Ok(open && passed)
 }
 
@@ -162,7 +173,9 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
     }
     let search_path = config.environment.search_path().clone();
     let aider = match &config.agent.kind {
-        AgentKind::Aider(aider) => process::find_executable(&aider.executable, &search_path).is_some(),
+        AgentKind::Aider(aider) => {
+            process::find_executable(&aider.executable, &search_path).is_some()
+        }
         AgentKind::Command(_) => false,
     };
     let wanted = match arguments.agent.as_deref() {
@@ -184,9 +197,12 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
     };
     if !wanted {
         let program = std::env::current_exe().context("can't find this program")?;
-        config.agent.kind = AgentKind::Command(CommandSettings { argv: scripted_agent::argv(&program) });
+        config.agent.kind =
+            AgentKind::Command(CommandSettings { argv: scripted_agent::argv(&program) });
         config.agent.models = vec!["none (scripted)".to_owned()];
-        output::progress("agent: a script that knows this one issue, since no agent was named and no model is at hand");
+        output::progress(
+            "agent: a script that knows this one issue, since no agent was named and no model is at hand",
+        );
     }
     Ok(())
 }
@@ -195,12 +211,21 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
 async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
     let place = tempfile::tempdir().context("can't make a temporary directory")?;
     let endpoint = &config.agent.model_endpoint;
-    let found = Sandbox::find(&config.sandbox, &config.data_dir, place.path(), endpoint, &config.environment).await?;
+    let found = Sandbox::find(
+        &config.sandbox,
+        &config.data_dir,
+        place.path(),
+        endpoint,
+        &config.environment,
+    )
+    .await?;
     let Standing { level, why, .. } = found.standing();
     match level {
         Level::Full => output::progress("sandbox: full"),
         Level::Degraded | Level::None => {
-            output::progress(&format!("sandbox: {level} ({why}); a worker would not start like this"));
+            output::progress(&format!(
+                "sandbox: {level} ({why}); a worker would not start like this"
+            ));
         }
     }
     (config.sandbox.require, config.sandbox.accept_none) = (*level, true);
@@ -234,10 +259,15 @@ async fn seed(repository: &Path, scratch: &Path, environment: &Environment) -> a
     Ok(())
 }
 
-async fn git(arguments: &[&str], directory: &Path, environment: &Environment) -> anyhow::Result<String> {
+async fn git(
+    arguments: &[&str],
+    directory: &Path,
+    environment: &Environment,
+) -> anyhow::Result<String> {
     let program = process::find_executable("git", environment.search_path())
         .context("git was not found on the PATH: install it")?;
-    let mut variables = crate::sandbox::clean_environment(environment.search_path(), directory, directory);
+    let mut variables =
+        crate::sandbox::clean_environment(environment.search_path(), directory, directory);
     variables.extend(
         [("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")]
             .map(|(name, value)| (name.into(), value.into())),
@@ -255,34 +285,63 @@ async fn git(arguments: &[&str], directory: &Path, environment: &Environment) ->
     };
     let finished = process::run(invocation, &CancellationToken::new()).await?;
     let output = String::from_utf8_lossy(&finished.output).into_owned();
-    anyhow::ensure!(finished.ending == process::Ending::Exited(0), "git {} failed: {output}", arguments.join(" "));
+    anyhow::ensure!(
+        finished.ending == process::Ending::Exited(0),
+        "git {} failed: {output}",
+        arguments.join(" ")
+    );
     Ok(output)
 }
 
-async fn show(record: &RunRecord, repository: &Path, environment: &Environment, took: Duration) -> anyhow::Result<()> {
-    let (Some(branch), Some(url), Some(Outcome::Done)) = (&record.branch, &record.pull_request_url, record.outcome)
+async fn show(
+    record: &RunRecord,
+    repository: &Path,
+    environment: &Environment,
+    took: Duration,
+) -> anyhow::Result<()> {
+    let (Some(branch), Some(url), Some(Outcome::Done)) =
+        (&record.branch, &record.pull_request_url, record.outcome)
     else {
-        output::line(format!("the task was not done: {}", record.detail.as_deref().unwrap_or("see the lines above")))?;
+        output::line(format!(
+            "the task was not done: {}",
+            record.detail.as_deref().unwrap_or("see the lines above")
+        ))?;
         return Ok(());
     };
-    output::line(git(&["diff", "--stat", "--patch", &format!("main..{branch}")], repository, environment).await?)?;
+    output::line(
+        git(&["diff", "--stat", "--patch", &format!("main..{branch}")], repository, environment)
+            .await?,
+    )?;
     for check in &record.checks {
-        output::line(format!("{:<7} {:<9} {} ({:.1} s)", check.kind, check.result, check.command, check.seconds))?;
+        output::line(format!(
+            "{:<7} {:<9} {} ({:.1} s)",
+            check.kind, check.result, check.command, check.seconds
+        ))?;
     }
     output::line(format!("pull request  {url}"))?;
     output::line(format!("done in {}", output::duration(took)))
 }
 
 fn result(task: &Task, record: &RunRecord, took: Duration) -> anyhow::Result<Shown> {
-    let missing = || format!("the task was not done: {}", record.detail.as_deref().unwrap_or("see the lines above"));
-    let (Some(number), Some(url)) = (record.pull_request_number, record.pull_request_url.clone()) else {
+    let missing = || {
+        format!(
+            "the task was not done: {}",
+            record.detail.as_deref().unwrap_or("see the lines above")
+        )
+    };
+    let (Some(number), Some(url)) = (record.pull_request_number, record.pull_request_url.clone())
+    else {
         anyhow::bail!(missing());
     };
     Ok(Shown {
         task_key: task.key().to_string(),
         branch: record.branch.clone().with_context(missing)?,
         commit: record.commit.clone().with_context(missing)?,
-        pull_request: ShownPullRequest { number, url, draft: record.outcome != Some(Outcome::Done) },
+        pull_request: ShownPullRequest {
+            number,
+            url,
+            draft: record.outcome != Some(Outcome::Done),
+        },
         checks: record.checks.clone(),
         repository: record.repository.clone(),
         seconds: took.as_secs_f64(),

@@ -1,4 +1,5 @@
-//! `codingworker dlq`: what an operator does with tasks that failed for good, under credentials of their own.
+//! `codingworker dlq`: what an operator does with tasks that failed for good, under credentials of
+//! their own.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -81,8 +82,9 @@ struct Shown<'a> {
 }
 
 pub(super) async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
-    let letters =
-        DeadLetters::connect(&config.queue, &config.redaction).await.context("can't use the dead-letter queue")?;
+    let letters = DeadLetters::connect(&config.queue, &config.redaction)
+        .await
+        .context("can't use the dead-letter queue")?;
     match command {
         Command::List(arguments) => list(&letters, &config, arguments).await,
         Command::Show(arguments) => show(&letters, &config, arguments).await,
@@ -92,17 +94,24 @@ pub(super) async fn run(command: Command, config: Config) -> anyhow::Result<Exit
     }
 }
 
-async fn list(letters: &DeadLetters, config: &Config, List { limit, json }: List) -> anyhow::Result<ExitCode> {
+async fn list(
+    letters: &DeadLetters,
+    config: &Config,
+    List { limit, json }: List,
+) -> anyhow::Result<ExitCode> {
     let found = letters.look(limit).await?;
     let journal = journal(config)?;
-    let shown: Vec<_> = found.iter().map(|message| shown(message, journal.as_ref())).collect::<Result<_, _>>()?;
+    let shown: Vec<_> =
+        found.iter().map(|message| shown(message, journal.as_ref())).collect::<Result<_, _>>()?;
     if json {
         output::json(&shown)?;
         return Ok(ExitCode::SUCCESS);
     }
     for Shown { task_key, title, tried, message } in &shown {
         let called = task_key.as_deref().unwrap_or("not a task");
-        let said = title.clone().unwrap_or_else(|| publish::plain_line(&message.body).chars().take(100).collect());
+        let said = title
+            .clone()
+            .unwrap_or_else(|| publish::plain_line(&message.body).chars().take(100).collect());
         output::line(format!("{}  {called}  {said}", message.message_id))?;
         if let Some(last) = tried.last() {
             output::line(format!("    {}", publish::plain_line(last)))?;
@@ -118,9 +127,14 @@ async fn list(letters: &DeadLetters, config: &Config, List { limit, json }: List
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(letters: &DeadLetters, config: &Config, Show { id, json }: Show) -> anyhow::Result<ExitCode> {
+async fn show(
+    letters: &DeadLetters,
+    config: &Config,
+    Show { id, json }: Show,
+) -> anyhow::Result<ExitCode> {
     let found = letters.look(usize::MAX).await?;
-    let message = found.iter().find(|message| message.is_called(&id)).with_context(|| not_there(&id))?;
+    let message =
+        found.iter().find(|message| message.is_called(&id)).with_context(|| not_there(&id))?;
     let journal = journal(config)?;
     let shown = shown(message, journal.as_ref())?;
     if json {
@@ -160,7 +174,9 @@ async fn redrive_all(letters: &DeadLetters, rate: Option<i32>) -> anyhow::Result
     letters.redrive_all(rate).await.context("SQS does not move them")?;
     let mut cancelled = false;
     loop {
-        let Some(newest) = letters.newest_move().await? else { anyhow::bail!("SQS does not know of the move") };
+        let Some(newest) = letters.newest_move().await? else {
+            anyhow::bail!("SQS does not know of the move")
+        };
         let Move { moved, status, failure, .. } = &newest;
         if !newest.is_running() {
             output::line(format!("{moved} put back"))?;

@@ -31,7 +31,14 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     // Not the data directory: a worker may be at work there.
     let place = tempfile::tempdir()?;
     let endpoint = &config.agent.model_endpoint;
-    let sandbox = Sandbox::find(&config.sandbox, &config.data_dir, place.path(), endpoint, &config.environment).await?;
+    let sandbox = Sandbox::find(
+        &config.sandbox,
+        &config.data_dir,
+        place.path(),
+        endpoint,
+        &config.environment,
+    )
+    .await?;
     let standing = sandbox.standing();
     let mut findings = vec![
         executable("git", "git", &config),
@@ -40,9 +47,12 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         Finding {
             what: "sandbox".to_owned(),
             good: standing.level >= config.sandbox.require,
-            detail: format!("{} (required: {}) {}", standing.level, config.sandbox.require, standing.why)
-                .trim()
-                .to_owned(),
+            detail: format!(
+                "{} (required: {}) {}",
+                standing.level, config.sandbox.require, standing.why
+            )
+            .trim()
+            .to_owned(),
         },
     ];
     findings.push(data_directory(&config));
@@ -60,7 +70,11 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
             output::line(format!("{} {what:<9} {detail}", if *good { "ok " } else { "NOT" }))?;
         }
     }
-    Ok(if findings.iter().all(|finding| finding.good) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if findings.iter().all(|finding| finding.good) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn executable(what: &str, name: &str, config: &Config) -> Finding {

@@ -1,6 +1,7 @@
 //! The embedded queue and forge, started for a command that needs a whole system on this machine.
 //!
-//! The only file beside `queue serve` that knows them. Everything else talks to them over the wire, as it would to AWS and GitHub.
+//! The only file beside `queue serve` that knows them. Everything else talks to them over the wire,
+//! as it would to AWS and GitHub.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -31,7 +32,8 @@ const MAIN: &[(&str, &str)] = &[
     ("ReceiveMessageWaitTimeSeconds", "20"),
     ("SqsManagedSseEnabled", "true"),
 ];
-const DEAD_LETTER: &[(&str, &str)] = &[("MessageRetentionPeriod", "1209600"), ("SqsManagedSseEnabled", "true")];
+const DEAD_LETTER: &[(&str, &str)] =
+    &[("MessageRetentionPeriod", "1209600"), ("SqsManagedSseEnabled", "true")];
 const MAX_RECEIVE_COUNT: u32 = 3;
 
 /// Makes the contract's queues if they are not there.
@@ -93,7 +95,8 @@ impl Embedded {
         Ok(Self { queue, forge, hub, stop, servers })
     }
 
-    /// Makes the owner of the repositories, whose token stays the same as long as its file is there.
+    /// Makes the owner of the repositories, whose token stays the same as long as its file is
+    /// there.
     pub(super) fn add_owner(&self, login: &str, token_file: &Path) -> anyhow::Result<String> {
         let token = match std::fs::read_to_string(token_file) {
             Ok(token) => token,
@@ -102,7 +105,9 @@ impl Embedded {
                 write_private(token_file, &token)?;
                 token
             }
-            Err(error) => return Err(error).with_context(|| format!("can't read {}", token_file.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("can't read {}", token_file.display()));
+            }
         };
         self.hub.add_user(login, &token)?;
         Ok(token)

@@ -18,10 +18,12 @@ use crate::config::{Config, ConfigError};
 use crate::github::GitHub;
 use crate::task::RepoName;
 
-/// What is set up: a repository whose issues become tasks, or the folder of Terraform that holds the AWS side.
+/// What is set up: a repository whose issues become tasks, or the folder of Terraform that holds
+/// the AWS side.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The repository, which gets the workflow and a .codingworker.toml, or the Terraform folder, which gets a terraform.tfvars
+    /// The repository, which gets the workflow and a .codingworker.toml, or the Terraform folder,
+    /// which gets a terraform.tfvars
     #[arg(value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
     /// Replace files that are there and differ
@@ -65,8 +67,12 @@ impl TerraformArguments {
     }
 }
 
-/// Sets a directory up. Settings are only wanted for the token, so what needs none works where they are broken.
-pub(super) async fn run(arguments: Arguments, config: Result<Config, ConfigError>) -> anyhow::Result<ExitCode> {
+/// Sets a directory up. Settings are only wanted for the token, so what needs none works where they
+/// are broken.
+pub(super) async fn run(
+    arguments: Arguments,
+    config: Result<Config, ConfigError>,
+) -> anyhow::Result<ExitCode> {
     let Arguments { directory, force, dry_run, terraform } = arguments;
     let here = directory.as_deref().unwrap_or(Path::new("."));
     let (files, next) = if terraform::is_folder(here) {
@@ -85,7 +91,8 @@ pub(super) async fn run(arguments: Arguments, config: Result<Config, ConfigError
         );
         (repository::files(here), repository::next())
     };
-    let places = files.into_iter().map(|file| Place::look(here, file)).collect::<Result<Vec<_>, _>>()?;
+    let places =
+        files.into_iter().map(|file| Place::look(here, file)).collect::<Result<Vec<_>, _>>()?;
     if dry_run {
         show(&places, force)?;
     } else {
@@ -95,7 +102,10 @@ pub(super) async fn run(arguments: Arguments, config: Result<Config, ConfigError
     Ok(ExitCode::SUCCESS)
 }
 
-async fn values(flags: TerraformArguments, config: Result<Config, ConfigError>) -> anyhow::Result<Values> {
+async fn values(
+    flags: TerraformArguments,
+    config: Result<Config, ConfigError>,
+) -> anyhow::Result<Values> {
     let no_lookup = flags.no_lookup;
     let stdin = std::io::stdin();
     let mut values = if stdin.is_terminal() {
@@ -104,7 +114,8 @@ async fn values(flags: TerraformArguments, config: Result<Config, ConfigError>) 
         answers::from_flags(flags)?
     };
     if !no_lookup {
-        let config = config.context("can't tell whether there is a token (--no-lookup does without)")?;
+        let config =
+            config.context("can't tell whether there is a token (--no-lookup does without)")?;
         if let Some(token) = &config.github.token {
             let github = GitHub::new(&config.github, token)?;
             values = identified(values, &github).await?;
@@ -113,7 +124,8 @@ async fn values(flags: TerraformArguments, config: Result<Config, ConfigError>) 
     Ok(values)
 }
 
-/// The values with GitHub's numbers, and with names as GitHub spells them: IAM compares letter by letter.
+/// The values with GitHub's numbers, and with names as GitHub spells them: IAM compares letter by
+/// letter.
 async fn identified(values: Values, github: &GitHub) -> anyhow::Result<Values> {
     let mut owner = None;
     let mut repositories = Vec::new();
@@ -126,7 +138,8 @@ async fn identified(values: Values, github: &GitHub) -> anyhow::Result<Values> {
         if spelled != asked.to_string() {
             output::progress(&format!("GitHub spells {asked} as {spelled}, and so does the file"));
         }
-        repositories.push((terraform::repository(&found.name).map_err(anyhow::Error::msg)?, found.id));
+        repositories
+            .push((terraform::repository(&found.name).map_err(anyhow::Error::msg)?, found.id));
         owner = Some(found.owner);
     }
     let owner = owner.context("no repository is named")?;
@@ -139,8 +152,11 @@ async fn identified(values: Values, github: &GitHub) -> anyhow::Result<Values> {
 }
 
 fn write(places: &[Place], force: bool) -> anyhow::Result<()> {
-    let differing: Vec<_> =
-        places.iter().filter(|place| place.differs()).map(|place| place.path().to_string()).collect();
+    let differing: Vec<_> = places
+        .iter()
+        .filter(|place| place.differs())
+        .map(|place| place.path().to_string())
+        .collect();
     anyhow::ensure!(
         force || differing.is_empty(),
         "{} is there and differs; nothing was written (--dry-run shows what would be, --force replaces it)",
@@ -162,7 +178,9 @@ fn show(places: &[Place], force: bool) -> anyhow::Result<()> {
     for place in places {
         let path = place.path();
         match place.present {
-            Present::Nothing => output::line(format!("would write {path}:\n\n{}", place.file.text))?,
+            Present::Nothing => {
+                output::line(format!("would write {path}:\n\n{}", place.file.text))?
+            }
             Present::TheSame => output::line(format!("unchanged {path}\n"))?,
             Present::Another { .. } if force => {
                 output::line(format!("would replace {path}:\n\n{}", place.file.text))?;

@@ -25,10 +25,17 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
     let journal = Journal::open(&config.data_dir)?;
     let id = RunId::new(arguments.run);
-    let missing = || format!("there is no run {id} in {}: `codingworker status` lists them", config.data_dir.display());
+    let missing = || {
+        format!(
+            "there is no run {id} in {}: `codingworker status` lists them",
+            config.data_dir.display()
+        )
+    };
     journal.run(id)?.with_context(missing)?;
     let path = run::log_file(&config.data_dir, id);
-    let mut log = tokio::fs::File::open(&path).await.with_context(|| format!("can't read {}", path.display()))?;
+    let mut log = tokio::fs::File::open(&path)
+        .await
+        .with_context(|| format!("can't read {}", path.display()))?;
     loop {
         let ended = journal.run(id)?.is_none_or(|record| record.ended_at.is_some());
         let mut text = Vec::new();

@@ -30,7 +30,8 @@ pub(super) fn error(error: &anyhow::Error, redaction: &Redaction) {
     }
 }
 
-/// Prints a line about what goes on, on standard error, so that the result on standard output stays clean.
+/// Prints a line about what goes on, on standard error, so that the result on standard output stays
+/// clean.
 pub(super) fn progress(line: &str) {
     if writeln!(std::io::stderr(), "{line}").is_err() {
         tracing::debug!("standard error is closed");

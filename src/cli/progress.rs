@@ -1,4 +1,5 @@
-//! What a run does, shown as it happens: a spinner where a person looks on, a line an event otherwise.
+//! What a run does, shown as it happens: a spinner where a person looks on, a line an event
+//! otherwise.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +35,11 @@ impl Progress {
     }
 
     /// Shows events until it is told to stop, and then those that are still to show.
-    pub(super) async fn follow(mut self, journal: &Journal, stop: &CancellationToken) -> Result<(), JournalError> {
+    pub(super) async fn follow(
+        mut self,
+        journal: &Journal,
+        stop: &CancellationToken,
+    ) -> Result<(), JournalError> {
         loop {
             let stopped = stop.is_cancelled();
             for event in journal.events_after(self.seen)? {
@@ -78,8 +83,8 @@ impl Drop for Progress {
 }
 
 fn spinner(screen: &MultiProgress) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = screen.add(ProgressBar::new_spinner().with_style(style));
     bar.enable_steady_tick(SPIN);
     bar

@@ -23,8 +23,8 @@ pub(super) struct Serve {
     /// Where messages are kept
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Where to listen; an address that others can reach needs a key pair, in `CODINGWORKER_QUEUE_ACCESS_KEY_ID` and
-    /// `CODINGWORKER_QUEUE_SECRET_ACCESS_KEY`
+    /// Where to listen; an address that others can reach needs a key pair, in
+    /// `CODINGWORKER_QUEUE_ACCESS_KEY_ID` and `CODINGWORKER_QUEUE_SECRET_ACCESS_KEY`
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9324")]
     listen: SocketAddr,
 }
@@ -39,7 +39,8 @@ pub(super) async fn run(command: Command, config: Config) -> anyhow::Result<Exit
     let queues = localsqs::Queues::open(&data, options)?;
     embedded::create_queues(&queues).await?;
     let stop = signals::stop()?;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
+    let listener =
+        TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
     output::line(format!("queue {} at http://{}", embedded::QUEUE_NAME, listener.local_addr()?))?;
     localsqs::serve(listener, queues, stop.asked.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,8 @@
-//! The demo's stand-in for an agent, for a machine without Aider and a model: it writes what the demo's issue asks for, and nothing else.
+//! The demo's stand-in for an agent, for a machine without Aider and a model: it writes what the
+//! demo's issue asks for, and nothing else.
 //!
-//! It is started as any other agent CLI is, by the `command` agent, so everything around it is the real thing.
+//! It is started as any other agent CLI is, by the `command` agent, so everything around it is the
+//! real thing.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

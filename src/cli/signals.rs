@@ -6,7 +6,8 @@ use crate::worker::Stop;
 
 /// Asked by the first SIGINT or SIGTERM, insisted on by the second.
 pub(super) fn stop() -> std::io::Result<Stop> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stop = Stop::default();
     let told = stop.clone();
     tokio::spawn(async move {

@@ -55,7 +55,11 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let now = Timestamp::now();
     let health = Health::read(&config.data_dir).context("can't read how the worker is")?;
     let status = Status {
-        worker: health.map(|health| WorkerStatus { alive: health.is_alive(now), well: health.is_well(now), health }),
+        worker: health.map(|health| WorkerStatus {
+            alive: health.is_alive(now),
+            well: health.is_well(now),
+            health,
+        }),
         queue: queue_status(&config).await,
         current: journal.current()?,
         runs: journal.recent(arguments.runs)?,
@@ -65,11 +69,16 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         return Ok(ExitCode::SUCCESS);
     }
     output::line(
-        status.worker.as_ref().map_or_else(|| "worker none runs here".to_owned(), |worker| tell(worker, now)),
+        status
+            .worker
+            .as_ref()
+            .map_or_else(|| "worker none runs here".to_owned(), |worker| tell(worker, now)),
     )?;
     match &status.queue {
         QueueStatus::Reached { url, depth: Depth { waiting, in_flight, delayed } } => {
-            output::line(format!("queue  {url}\n       {waiting} waiting, {in_flight} in flight, {delayed} delayed"))?;
+            output::line(format!(
+                "queue  {url}\n       {waiting} waiting, {in_flight} in flight, {delayed} delayed"
+            ))?;
         }
         QueueStatus::Unreached { error } => output::line(format!("queue  {error}"))?,
     }
@@ -96,7 +105,11 @@ fn tell(worker: &WorkerStatus, now: Timestamp) -> String {
     let mut line = if *alive {
         format!("worker {} (process {})", health.state.words(), health.pid)
     } else {
-        format!("worker process {} has said nothing for {} s", health.pid, seconds_since(health.updated_at))
+        format!(
+            "worker process {} has said nothing for {} s",
+            health.pid,
+            seconds_since(health.updated_at)
+        )
     };
     if let Some(polled) = health.last_good_poll {
         line.push_str(&format!(", the queue last answered {} s ago", seconds_since(polled)));
@@ -109,7 +122,9 @@ fn tell(worker: &WorkerStatus, now: Timestamp) -> String {
 }
 
 fn describe(run: &RunRecord) -> String {
-    let state = run.outcome.map_or_else(|| format!("in {}", run.stage.name()), |outcome| outcome.name().to_owned());
+    let state = run
+        .outcome
+        .map_or_else(|| format!("in {}", run.stage.name()), |outcome| outcome.name().to_owned());
     let mut line = format!(
         "run {:<5}{:<12}{}#{} {} (attempt {})",
         run.run.to_string(),

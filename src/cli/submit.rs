@@ -41,16 +41,23 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let Arguments { issue, repository, title, body, message, json } = arguments;
     let task = match (issue, repository, title, message) {
         (Some(issue), ..) => of_issue(&config, &issue).await?,
-        (None, Some(repository), Some(title), _) => of_new_issue(&config, &repository, &title, &body).await?,
+        (None, Some(repository), Some(title), _) => {
+            of_new_issue(&config, &repository, &title, &body).await?
+        }
         (None, _, _, Some(file)) => of_file(&file).await?,
         (None, ..) => {
-            anyhow::bail!("name a task: --issue OWNER/REPO#N, or --repository and --title, or a message file")
+            anyhow::bail!(
+                "name a task: --issue OWNER/REPO#N, or --repository and --title, or a message file"
+            )
         }
     };
-    let queue = Queue::connect(&config.queue, &config.redaction).await.context("can't use the queue")?;
+    let queue =
+        Queue::connect(&config.queue, &config.redaction).await.context("can't use the queue")?;
     let message_id = queue.send(&task.encode(), &[]).await?;
     if json {
-        output::json(&serde_json::json!({ "message_id": message_id, "task_key": task.key().as_str() }))?;
+        output::json(
+            &serde_json::json!({ "message_id": message_id, "task_key": task.key().as_str() }),
+        )?;
     } else {
         output::line(format!("queued {} as message {message_id}", task.key()))?;
     }
@@ -61,18 +68,27 @@ async fn of_issue(config: &Config, issue: &str) -> anyhow::Result<Task> {
     let named = issue.split_once('#').and_then(|(repository, number)| {
         Some((repository.parse::<RepoName>().ok()?, IssueNumber::new(number.parse().ok()?)?))
     });
-    let (repository, number) = named.with_context(|| format!("{issue:?} is not an issue: write it as OWNER/REPO#N"))?;
+    let (repository, number) =
+        named.with_context(|| format!("{issue:?} is not an issue: write it as OWNER/REPO#N"))?;
     let github = github(config)?;
     let issue = github.issue(&repository, number).await?;
     anyhow::ensure!(issue.is_open(), "{repository}#{number} is {}: reopen it first", issue.state);
-    anyhow::ensure!(issue.pull_request.is_none(), "{repository}#{number} is a pull request, not an issue");
+    anyhow::ensure!(
+        issue.pull_request.is_none(),
+        "{repository}#{number} is a pull request, not an issue"
+    );
     if !issue.has_label(TASK_LABEL) {
         github.add_label(&repository, number, TASK_LABEL).await?;
     }
     task(&repository, issue)
 }
 
-async fn of_new_issue(config: &Config, repository: &RepoName, title: &str, body: &str) -> anyhow::Result<Task> {
+async fn of_new_issue(
+    config: &Config,
+    repository: &RepoName,
+    title: &str,
+    body: &str,
+) -> anyhow::Result<Task> {
     let issue = github(config)?.create_issue(repository, title, body, &[TASK_LABEL]).await?;
     output::progress(&format!("opened {}", issue.html_url));
     task(repository, issue)
@@ -99,7 +115,8 @@ fn task(repository: &RepoName, issue: Issue) -> anyhow::Result<Task> {
         labels.push(TASK_LABEL.to_owned());
     }
     Ok(Task {
-        issue_number: IssueNumber::new(issue.number).context("the forge gave an issue the number 0")?,
+        issue_number: IssueNumber::new(issue.number)
+            .context("the forge gave an issue the number 0")?,
         repository: repository.clone(),
         title: issue.title,
         body: issue.body.unwrap_or_default(),

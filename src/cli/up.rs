@@ -22,7 +22,8 @@ pub(super) struct Arguments {
     /// Where everything is kept; else `local` in the data directory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A repository to have on the forge, made empty when it is not there; may be given more than once
+    /// A repository to have on the forge, made empty when it is not there; may be given more than
+    /// once
     #[arg(long, value_name = "OWNER/REPO", default_value = "me/project")]
     repository: Vec<RepoName>,
     /// Where the queue listens
@@ -31,14 +32,16 @@ pub(super) struct Arguments {
     /// Where the forge listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9325")]
     forge_listen: SocketAddr,
-    /// Run agents and checks without any sandbox, where the configuration's `sandbox.require` is "none"
+    /// Run agents and checks without any sandbox, where the configuration's `sandbox.require` is
+    /// "none"
     #[arg(long = "unsafe")]
     without_sandbox: bool,
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
     let directory = arguments.data.unwrap_or_else(|| config.data_dir.join("local"));
-    journal::make_directory(&directory).with_context(|| format!("can't make {}", directory.display()))?;
+    journal::make_directory(&directory)
+        .with_context(|| format!("can't make {}", directory.display()))?;
     let directory = directory.canonicalize()?;
     let addresses = Addresses { queue: arguments.queue_listen, forge: arguments.forge_listen };
     let embedded = Embedded::start(&directory, addresses, &config.environment).await?;
@@ -86,20 +89,30 @@ fn describe(
     repositories: &[RepoName],
 ) -> anyhow::Result<PathBuf> {
     let mut settings = toml::Table::new();
-    let names = repositories.iter().map(|repository| toml::Value::String(repository.to_string())).collect();
+    let names =
+        repositories.iter().map(|repository| toml::Value::String(repository.to_string())).collect();
     settings.insert("repositories".to_owned(), toml::Value::Array(names));
-    settings
-        .insert("data_dir".to_owned(), toml::Value::String(directory.join("worker").to_string_lossy().into_owned()));
-    let queue = toml::Table::from_iter([("endpoint_url".to_owned(), toml::Value::String(embedded.queue_url()))]);
+    settings.insert(
+        "data_dir".to_owned(),
+        toml::Value::String(directory.join("worker").to_string_lossy().into_owned()),
+    );
+    let queue = toml::Table::from_iter([(
+        "endpoint_url".to_owned(),
+        toml::Value::String(embedded.queue_url()),
+    )]);
     let github = [
         ("api_url", embedded.forge_url()),
         ("git_url", embedded.forge_url()),
         ("token_file", token_file.to_string_lossy().into_owned()),
     ];
-    let github = github.into_iter().map(|(key, value)| (key.to_owned(), toml::Value::String(value))).collect();
+    let github = github
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), toml::Value::String(value)))
+        .collect();
     settings.insert("queue".to_owned(), toml::Value::Table(queue));
     settings.insert("github".to_owned(), toml::Value::Table(github));
     let file = directory.join("codingworker.toml");
-    std::fs::write(&file, toml::to_string(&settings)?).with_context(|| format!("can't write {}", file.display()))?;
+    std::fs::write(&file, toml::to_string(&settings)?)
+        .with_context(|| format!("can't write {}", file.display()))?;
     Ok(file)
 }

@@ -27,10 +27,12 @@ pub(super) struct Arguments {
     /// Take one message, work on it to its end, and exit
     #[arg(long)]
     once: bool,
-    /// How long a running task may go on after the first signal, before it is suspended; else the configured time
+    /// How long a running task may go on after the first signal, before it is suspended; else the
+    /// configured time
     #[arg(long, value_name = "SECONDS")]
     drain_seconds: Option<u64>,
-    /// Run agents and checks without any sandbox, where the configuration's `sandbox.require` is "none"
+    /// Run agents and checks without any sandbox, where the configuration's `sandbox.require` is
+    /// "none"
     #[arg(long = "unsafe")]
     without_sandbox: bool,
 }
@@ -44,7 +46,11 @@ pub(super) async fn run(arguments: Arguments, mut config: Config) -> anyhow::Res
     let stop = signals::stop()?;
     let shown = CancellationToken::new();
     let following = follow(Arc::clone(&worker), shown.clone())?;
-    let code = if arguments.once { once(&worker, &stop).await } else { until_stopped(&worker, &stop).await };
+    let code = if arguments.once {
+        once(&worker, &stop).await
+    } else {
+        until_stopped(&worker, &stop).await
+    };
     shown.cancel();
     following.await??;
     code
@@ -60,7 +66,8 @@ pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
     Ok(Worker::new(queue, policy, Rooms::open(config).await?))
 }
 
-/// A machine that has just started may have no network yet; a queue that is missing or refuses us is for a person to mend.
+/// A machine that has just started may have no network yet; a queue that is missing or refuses us
+/// is for a person to mend.
 async fn find_queue(config: &Config) -> Result<(Queue, Policy), QueueError> {
     let find = async || {
         let queue = Queue::connect(&config.queue, &config.redaction).await?;
@@ -80,7 +87,8 @@ pub(super) fn follow(
     Ok(tokio::spawn(async move { progress.follow(&worker.rooms().journal, &stop).await }))
 }
 
-/// A worker that was asked to tell how it is and can't would pass for a dead one, so it does not start.
+/// A worker that was asked to tell how it is and can't would pass for a dead one, so it does not
+/// start.
 async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<ExitCode> {
     let Some(address) = worker.rooms().config.health_listen else {
         worker.run(stop).await;
@@ -107,8 +115,8 @@ async fn once(worker: &Worker, stop: &Stop) -> anyhow::Result<ExitCode> {
             output::progress("the run is suspended: it goes on when a worker is started again");
             Ok(ExitCode::FAILURE)
         }
-        Turn::Worked(Disposition::RetryAfter(_) | Disposition::DeadLetter | Disposition::Abandon) => {
-            Ok(ExitCode::FAILURE)
-        }
+        Turn::Worked(
+            Disposition::RetryAfter(_) | Disposition::DeadLetter | Disposition::Abandon,
+        ) => Ok(ExitCode::FAILURE),
     }
 }

@@ -1,4 +1,5 @@
-//! The environment: the one place that reads it, and the registry of the variables that mean something.
+//! The environment: the one place that reads it, and the registry of the variables that mean
+//! something.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -140,8 +141,9 @@ impl Environment {
     #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
     #[must_use]
     pub fn capture() -> Self {
-        let variables =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         Self {
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             variables: variables.collect(),
@@ -193,8 +195,9 @@ impl Environment {
     /// `$XDG_DATA_HOME`, else the platform's own.
     #[must_use]
     pub fn data_directory(&self) -> PathBuf {
-        self.path("XDG_DATA_HOME")
-            .unwrap_or_else(|| self.home().join(platform(".local/share", "Library/Application Support")))
+        self.path("XDG_DATA_HOME").unwrap_or_else(|| {
+            self.home().join(platform(".local/share", "Library/Application Support"))
+        })
     }
 }
 
@@ -212,7 +215,11 @@ fn platform(linux: &'static str, macos: &'static str) -> &'static str {
 pub(super) fn apply(file: &mut File, environment: &Environment) -> Result<(), ConfigError> {
     for Variable { name, expected, apply, .. } in VARIABLES {
         if let Some(value) = environment.value(name) {
-            apply(file, value).ok_or_else(|| ConfigError::Variable { name, value: value.to_owned(), expected })?;
+            apply(file, value).ok_or_else(|| ConfigError::Variable {
+                name,
+                value: value.to_owned(),
+                expected,
+            })?;
         }
     }
     Ok(())

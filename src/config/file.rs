@@ -8,12 +8,14 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    AgentKind, AgentSettings, AiderSettings, CheckSettings, CommandSettings, Config, Environment, GitHubSettings,
-    InvalidSetting, KeyPair, Language, LogFormat, LogSettings, PublishSettings, QueueSettings,
+    AgentKind, AgentSettings, AiderSettings, CheckSettings, CommandSettings, Config, Environment,
+    GitHubSettings, InvalidSetting, KeyPair, Language, LogFormat, LogSettings, PublishSettings,
+    QueueSettings,
 };
 use crate::redaction::Redaction;
 
-/// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS visibility timeout").
+/// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS
+/// visibility timeout").
 const LONGEST_LEASE_SECONDS: u64 = 43_200;
 /// Below this a heartbeat at a third of the lease leaves no room for a slow answer.
 const SHORTEST_LEASE_SECONDS: u64 = 30;
@@ -151,16 +153,25 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
 impl File {
     pub(super) fn validate(self, environment: &Environment) -> Result<Config, InvalidSetting> {
         let repositories = self.repositories.iter().map(|name| {
-            name.parse().map_err(|_| invalid("repositories", format!("{name:?}"), "repositories as \"owner/name\""))
+            name.parse().map_err(|_| {
+                invalid("repositories", format!("{name:?}"), "repositories as \"owner/name\"")
+            })
         });
         let retry_delays = retry_delays(self.queue.retry_delays_seconds.as_deref())?;
         let free_space = self.worker.free_space_mib.map_or(FREE_SPACE, |mib| u64::from(mib) << 20);
         Ok(Config {
             language: self.language.unwrap_or_default(),
-            data_dir: self.data_dir.unwrap_or_else(|| environment.data_directory().join("codingworker")),
+            data_dir: self
+                .data_dir
+                .unwrap_or_else(|| environment.data_directory().join("codingworker")),
             repositories: repositories.collect::<Result<_, _>>()?,
             concurrency: concurrency(self.worker.concurrency)?,
-            drain: seconds("worker.drain_seconds", self.worker.drain_seconds, 15, 0..=LONGEST_LEASE_SECONDS)?,
+            drain: seconds(
+                "worker.drain_seconds",
+                self.worker.drain_seconds,
+                15,
+                0..=LONGEST_LEASE_SECONDS,
+            )?,
             free_space,
             keep_awake: self.worker.keep_awake.unwrap_or(true),
             health_listen: health_listen(self.worker.health_listen)?,
@@ -193,9 +204,15 @@ impl File {
 
 impl Queue {
     fn validate(self, environment: &Environment) -> Result<QueueSettings, InvalidSetting> {
-        let endpoint_url = self.endpoint_url.map(|url| base_url("queue.endpoint_url", url)).transpose()?;
+        let endpoint_url =
+            self.endpoint_url.map(|url| base_url("queue.endpoint_url", url)).transpose()?;
         let lease = self.lease_seconds.map(|lease| {
-            seconds("queue.lease_seconds", Some(lease), lease, SHORTEST_LEASE_SECONDS..=LONGEST_LEASE_SECONDS)
+            seconds(
+                "queue.lease_seconds",
+                Some(lease),
+                lease,
+                SHORTEST_LEASE_SECONDS..=LONGEST_LEASE_SECONDS,
+            )
         });
         Ok(QueueSettings {
             name: self.name.unwrap_or_else(|| "codingworker-tasks".to_owned()),
@@ -237,7 +254,9 @@ impl Agent {
                 map_tokens: self.map_tokens.unwrap_or(1024),
                 num_ctx: self.num_ctx.unwrap_or(16_384),
             }),
-            Kind::Command => AgentKind::Command(CommandSettings { argv: self.command.unwrap_or_default() }),
+            Kind::Command => {
+                AgentKind::Command(CommandSettings { argv: self.command.unwrap_or_default() })
+            }
         };
         if let AgentKind::Command(CommandSettings { argv }) = &kind
             && !argv.iter().skip(1).any(|argument| argument.contains("{prompt_file}"))
@@ -250,7 +269,11 @@ impl Agent {
         }
         let models = self.models.unwrap_or_else(|| vec![default_model().to_owned()]);
         if models.is_empty() || models.iter().any(|model| model.trim().is_empty()) {
-            return Err(invalid("agent.models", format!("{models:?}"), "at least one model, none of them blank"));
+            return Err(invalid(
+                "agent.models",
+                format!("{models:?}"),
+                "at least one model, none of them blank",
+            ));
         }
         let mut pass_environment = Vec::new();
         for name in self.pass_environment {
@@ -262,8 +285,12 @@ impl Agent {
                 pass_environment.push((name.clone(), value.into()));
             }
         }
-        let model_timeout =
-            seconds("agent.model_timeout_seconds", self.model_timeout_seconds, 600, 1..=LONGEST_LEASE_SECONDS)?;
+        let model_timeout = seconds(
+            "agent.model_timeout_seconds",
+            self.model_timeout_seconds,
+            600,
+            1..=LONGEST_LEASE_SECONDS,
+        )?;
         let thrice = model_timeout.as_secs().saturating_mul(3).min(LONGEST_LEASE_SECONDS);
         Ok(AgentSettings {
             kind,
@@ -296,8 +323,11 @@ impl Publish {
             ));
         }
         let author_name = self.author_name.unwrap_or_else(|| "CodingWorker".to_owned());
-        let author_email = self.author_email.unwrap_or_else(|| "codingworker@users.noreply.github.com".to_owned());
-        for (key, value) in [("publish.author_name", &author_name), ("publish.author_email", &author_email)] {
+        let author_email =
+            self.author_email.unwrap_or_else(|| "codingworker@users.noreply.github.com".to_owned());
+        for (key, value) in
+            [("publish.author_name", &author_name), ("publish.author_email", &author_email)]
+        {
             if value.trim().is_empty() || value.contains(['<', '>', '\n', '\0']) {
                 return Err(invalid(
                     key,
@@ -310,7 +340,8 @@ impl Publish {
     }
 }
 
-/// The models these machines are known to run: a small one for slow hardware, a larger one where the GPU shares the memory.
+/// The models these machines are known to run: a small one for slow hardware, a larger one where
+/// the GPU shares the memory.
 fn default_model() -> &'static str {
     if cfg!(all(target_os = "macos", target_arch = "aarch64")) {
         "ollama_chat/qwen2.5-coder:7b"
@@ -369,7 +400,11 @@ fn retry_delays(delays: Option<&[u64]>) -> Result<Vec<Duration>, InvalidSetting>
     Ok(delays.iter().copied().map(Duration::from_secs).collect())
 }
 
-pub(super) fn invalid(key: &'static str, found: String, expected: impl Into<String>) -> InvalidSetting {
+pub(super) fn invalid(
+    key: &'static str,
+    found: String,
+    expected: impl Into<String>,
+) -> InvalidSetting {
     InvalidSetting { key, found, expected: expected.into() }
 }
 
@@ -390,12 +425,16 @@ fn seconds(
 /// Plain HTTP would show the token to the network; on loopback there is none.
 fn base_url(key: &'static str, url: String) -> Result<String, InvalidSetting> {
     let parsed = reqwest::Url::parse(&url).ok().filter(|parsed| {
-        parsed.has_host() && parsed.username().is_empty() && parsed.password().is_none() && parsed.query().is_none()
+        parsed.has_host()
+            && parsed.username().is_empty()
+            && parsed.password().is_none()
+            && parsed.query().is_none()
     });
     match parsed {
         Some(parsed)
             if parsed.scheme() == "https"
-                || (parsed.scheme() == "http" && (is_loopback(&url) || key == "agent.model_endpoint")) =>
+                || (parsed.scheme() == "http"
+                    && (is_loopback(&url) || key == "agent.model_endpoint")) =>
         {
             Ok(url.trim_end_matches('/').to_owned())
         }
@@ -411,17 +450,21 @@ fn is_loopback(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     match url.host_str() {
         Some("localhost") => true,
-        Some(host) => {
-            host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
+        Some(host) => host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
         None => false,
     }
 }
 
 /// Git's rules for a ref name (`git check-ref-format`), for a prefix that a number follows.
 fn is_branch_prefix(prefix: &str) -> bool {
-    let forbidden =
-        |c: char| c.is_ascii_control() || c.is_whitespace() || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\');
+    let forbidden = |c: char| {
+        c.is_ascii_control()
+            || c.is_whitespace()
+            || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\')
+    };
     !prefix.is_empty()
         && !prefix.starts_with(['-', '/', '.'])
         && !prefix.contains("..")

@@ -25,7 +25,9 @@ pub struct SandboxSettings {
 
 impl Default for SandboxSettings {
     fn default() -> Self {
-        Sandbox::default().validate(super::file::FREE_SPACE).expect("the defaults are valid, as a test shows")
+        Sandbox::default()
+            .validate(super::file::FREE_SPACE)
+            .expect("the defaults are valid, as a test shows")
     }
 }
 
@@ -42,14 +44,26 @@ pub(super) struct Sandbox {
 }
 
 #[cfg(test)]
-pub(super) const KEYS: &[&str] =
-    &["require", "readable", "writable", "processes", "memory_mib", "file_size_mib", "temporary_mib"];
+pub(super) const KEYS: &[&str] = &[
+    "require",
+    "readable",
+    "writable",
+    "processes",
+    "memory_mib",
+    "file_size_mib",
+    "temporary_mib",
+];
 
 impl Sandbox {
-    /// `free_space` is what a worker wants to be free for a task, in bytes: a program is ended when a quarter of it is left.
+    /// `free_space` is what a worker wants to be free for a task, in bytes: a program is ended when
+    /// a quarter of it is left.
     pub(super) fn validate(self, free_space: u64) -> Result<SandboxSettings, InvalidSetting> {
-        for (key, paths) in [("sandbox.readable", &self.readable), ("sandbox.writable", &self.writable)] {
-            if let Some(relative) = paths.iter().find(|path| !path.is_absolute() || path.to_str().is_none()) {
+        for (key, paths) in
+            [("sandbox.readable", &self.readable), ("sandbox.writable", &self.writable)]
+        {
+            if let Some(relative) =
+                paths.iter().find(|path| !path.is_absolute() || path.to_str().is_none())
+            {
                 return Err(invalid(key, format!("{relative:?}"), "absolute paths"));
             }
         }

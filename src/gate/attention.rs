@@ -1,4 +1,5 @@
-//! What nothing forbids, and whoever reads a change should look at: tests that went, tests that no longer run, content that is not shown.
+//! What nothing forbids, and whoever reads a change should look at: tests that went, tests that no
+//! longer run, content that is not shown.
 
 use std::sync::LazyLock;
 
@@ -33,14 +34,16 @@ static SKIPS: LazyLock<Regex> = LazyLock::new(|| {
 /// What there is of it, in order.
 #[must_use]
 pub fn attention<'a>(changes: impl IntoIterator<Item = (&'a Change, &'a str)>) -> Vec<Attention> {
-    let mut found: Vec<Attention> = changes.into_iter().flat_map(|(change, added)| of_one(change, added)).collect();
+    let mut found: Vec<Attention> =
+        changes.into_iter().flat_map(|(change, added)| of_one(change, added)).collect();
     found.sort_unstable();
     found.dedup();
     found
 }
 
 fn of_one(change: &Change, added: &str) -> impl Iterator<Item = Attention> {
-    let deleted = (change.status == Status::Deleted && is_test(&change.path)).then_some(Attention::TestDeleted);
+    let deleted = (change.status == Status::Deleted && is_test(&change.path))
+        .then_some(Attention::TestDeleted);
     let skipped = SKIPS.is_match(added).then_some(Attention::TestSkipped);
     let binary = (change.lines.is_none() && change.after.is_some()).then_some(Attention::Binary);
     [deleted, skipped, binary].into_iter().flatten()
@@ -86,7 +89,9 @@ mod tests {
         ] {
             assert!(SKIPS.is_match(mark), "{mark}");
         }
-        for other in ["#[ignored_any]", "skip = 1", "items.iter().skip(1)", "it('a'", "exit(1)", "audit("] {
+        for other in
+            ["#[ignored_any]", "skip = 1", "items.iter().skip(1)", "it('a'", "exit(1)", "audit("]
+        {
             assert!(!SKIPS.is_match(other), "{other}");
         }
     }

@@ -8,7 +8,8 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-/// How long to wait when GitHub limits us and does not say how long ("Rate limits for the REST API": at least a minute).
+/// How long to wait when GitHub limits us and does not say how long ("Rate limits for the REST
+/// API": at least a minute).
 const UNSAID_LIMIT: Duration = Duration::from_secs(60);
 
 /// How much of GitHub's own words is repeated.
@@ -18,7 +19,9 @@ const SHOWN_CHARACTERS: usize = 400;
 pub enum GitHubError {
     #[error("GITHUB_TOKEN holds characters that can't be in a token: set it anew")]
     UnusableToken,
-    #[error("GitHub refused the token at {url}: set GITHUB_TOKEN to one that is valid and has not expired ({message})")]
+    #[error(
+        "GitHub refused the token at {url}: set GITHUB_TOKEN to one that is valid and has not expired ({message})"
+    )]
     Unauthorized { url: String, message: String },
     #[error(
         "GitHub refuses {url} to this token: give it read and write access to contents, issues and pull requests ({message})"
@@ -57,7 +60,13 @@ impl GitHubError {
         if source.is_timeout() { Self::TimedOut { url } } else { Self::Unreachable { url, source } }
     }
 
-    pub(super) fn of_answer(url: &str, status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Self {
+    pub(super) fn of_answer(
+        url: &str,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Self {
         let url = url.to_owned();
         let body: Body = serde_json::from_slice(body).unwrap_or_default();
         let message = body.explain(status);
@@ -100,15 +109,24 @@ impl Body {
             parts.push(self.message.clone());
         }
         for error in &self.errors {
-            let said = ["message", "code", "field"].iter().find_map(|key| error.get(key)?.as_str()).or(error.as_str());
+            let said = ["message", "code", "field"]
+                .iter()
+                .find_map(|key| error.get(key)?.as_str())
+                .or(error.as_str());
             parts.extend(said.map(str::to_owned));
         }
         parts.join("; ").chars().take(SHOWN_CHARACTERS).collect()
     }
 }
 
-/// How long GitHub wants us to wait, if it is limiting us: `Retry-After` first, then the reset of a used-up limit.
-fn limit(status: StatusCode, headers: &HeaderMap, message: &str, now: Timestamp) -> Option<Duration> {
+/// How long GitHub wants us to wait, if it is limiting us: `Retry-After` first, then the reset of a
+/// used-up limit.
+fn limit(
+    status: StatusCode,
+    headers: &HeaderMap,
+    message: &str,
+    now: Timestamp,
+) -> Option<Duration> {
     if status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::FORBIDDEN {
         return None;
     }
@@ -117,8 +135,8 @@ fn limit(status: StatusCode, headers: &HeaderMap, message: &str, now: Timestamp)
         return Some(Duration::from_secs(seconds.unsigned_abs()));
     }
     if number("x-ratelimit-remaining") == Some(0) {
-        let reset =
-            number("x-ratelimit-reset").map(|reset| reset.saturating_sub(now.as_second()).max(1).unsigned_abs());
+        let reset = number("x-ratelimit-reset")
+            .map(|reset| reset.saturating_sub(now.as_second()).max(1).unsigned_abs());
         return Some(reset.map_or(UNSAID_LIMIT, Duration::from_secs));
     }
     let secondary = message.to_ascii_lowercase().contains("rate limit");
@@ -153,7 +171,12 @@ mod tests {
 
     #[test]
     fn each_status_is_told_with_what_to_do() {
-        check(401, &[], r#"{"message":"Bad credentials"}"#, "set GITHUB_TOKEN to one that is valid");
+        check(
+            401,
+            &[],
+            r#"{"message":"Bad credentials"}"#,
+            "set GITHUB_TOKEN to one that is valid",
+        );
         check(403, &[], r#"{"message":"Resource not accessible"}"#, "read and write access");
         check(404, &[], r#"{"message":"Not Found"}"#, "nothing at https://x/y");
         check(502, &[], "<html>", "answered 502");
@@ -166,8 +189,18 @@ mod tests {
     fn a_limit_says_how_long_to_wait() {
         check(403, &[("retry-after", "17")], "{}", "wait 17 s");
         check(429, &[], "{}", "wait 60 s");
-        check(403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1090")], "{}", "wait 90 s");
-        check(403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "900")], "{}", "wait 1 s");
+        check(
+            403,
+            &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1090")],
+            "{}",
+            "wait 90 s",
+        );
+        check(
+            403,
+            &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "900")],
+            "{}",
+            "wait 1 s",
+        );
         check(403, &[], r#"{"message":"You have exceeded a secondary rate limit"}"#, "wait 60 s");
     }
 }

@@ -61,7 +61,8 @@ pub struct IssueEvent {
     pub label: Option<Label>,
 }
 
-/// What somebody may do in a repository. GitHub counts "maintain" as `write` and "triage" as `read`.
+/// What somebody may do in a repository. GitHub counts "maintain" as `write` and "triage" as
+/// `read`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Permission {

@@ -1,6 +1,8 @@
-//! What a run does to the outside world: each act is intended before it is done, and observed after.
+//! What a run does to the outside world: each act is intended before it is done, and observed
+//! after.
 //!
-//! An act that was intended and not observed may have happened. Whoever goes on with the run looks, and does not believe either.
+//! An act that was intended and not observed may have happened. Whoever goes on with the run looks,
+//! and does not believe either.
 
 use jiff::Timestamp;
 use rusqlite::named_params;
@@ -47,8 +49,15 @@ impl Journal {
     /// Records that an act is about to be done.
     ///
     /// # Errors
-    /// The database can't be written, and then the act must not be done; so for every function here.
-    pub fn intend(&self, run: RunId, act: Act, detail: &str, now: Timestamp) -> Result<Intent, JournalError> {
+    /// The database can't be written, and then the act must not be done; so for every function
+    /// here.
+    pub fn intend(
+        &self,
+        run: RunId,
+        act: Act,
+        detail: &str,
+        now: Timestamp,
+    ) -> Result<Intent, JournalError> {
         let connection = self.connection();
         connection.execute(
             "INSERT INTO acts (run_id, act, detail, intended_at) VALUES (:run, :act, :detail, :now)",
@@ -58,7 +67,12 @@ impl Journal {
     }
 
     /// Records what came of an act.
-    pub fn observe(&self, intent: &Intent, observation: &str, now: Timestamp) -> Result<(), JournalError> {
+    pub fn observe(
+        &self,
+        intent: &Intent,
+        observation: &str,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
         self.connection().execute(
             "UPDATE acts SET observed_at = :now, observation = :observation WHERE id = :id",
             named_params! { ":now": now.to_string(), ":observation": observation, ":id": intent.0 },
@@ -69,8 +83,9 @@ impl Journal {
     /// The acts of a run that a crash cut off.
     pub fn unobserved(&self, run: RunId) -> Result<Vec<Unobserved>, JournalError> {
         let connection = self.connection();
-        let mut statement = connection
-            .prepare_cached("SELECT act, detail FROM acts WHERE run_id = :run AND observed_at IS NULL ORDER BY id")?;
+        let mut statement = connection.prepare_cached(
+            "SELECT act, detail FROM acts WHERE run_id = :run AND observed_at IS NULL ORDER BY id",
+        )?;
         let acts = statement.query_map(named_params! { ":run": run.0 }, |row| {
             Ok(Unobserved { act: row.get("act")?, detail: row.get("detail")? })
         })?;

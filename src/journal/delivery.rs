@@ -1,7 +1,8 @@
 //! The deliveries that runs work on: what holds them, until when, and whether they were ended.
 //!
-//! A run is *decided* when what is to become of its delivery is known, *ended* when the issue was told, and *released* when the queue was. A
-//! worker that died between two of these goes on from the later one.
+//! A run is *decided* when what is to become of its delivery is known, *ended* when the issue was
+//! told, and *released* when the queue was. A worker that died between two of these goes on from
+//! the later one.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
@@ -49,7 +50,8 @@ impl Decision {
         Ok(Self { outcome, detail, disposition: stored(disposition)?, draft, told: false })
     }
 
-    /// What becomes of the delivery; nothing when another version of the program wrote it in a way that is not understood.
+    /// What becomes of the delivery; nothing when another version of the program wrote it in a way
+    /// that is not understood.
     #[must_use]
     pub fn disposition<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_str(&self.disposition).ok()
@@ -57,8 +59,8 @@ impl Decision {
 }
 
 impl Journal {
-    /// Records that a delivery of `task` is being worked on, under a lease until `lease_end`. What an `earlier` run of it made is the new
-    /// one's, with the time it began at, which is returned.
+    /// Records that a delivery of `task` is being worked on, under a lease until `lease_end`. What
+    /// an `earlier` run of it made is the new one's, with the time it began at, which is returned.
     ///
     /// # Errors
     /// The database can't be written; so for every function here.
@@ -93,8 +95,9 @@ impl Journal {
             take_over(&transaction, run, earlier)?;
         }
         let query = "SELECT started_at FROM runs WHERE id = :run";
-        let began =
-            transaction.query_row(query, named_params! { ":run": run.0 }, |row| timestamp(row, "started_at"))?;
+        let began = transaction.query_row(query, named_params! { ":run": run.0 }, |row| {
+            timestamp(row, "started_at")
+        })?;
         transaction.commit()?;
         Ok((run, began))
     }
@@ -133,7 +136,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Records that the queue was told what becomes of a run's delivery, or that the delivery is not ours any more.
+    /// Records that the queue was told what becomes of a run's delivery, or that the delivery is
+    /// not ours any more.
     pub fn release(&self, run: RunId, now: Timestamp) -> Result<(), JournalError> {
         self.connection().execute(
             "UPDATE runs SET released_at = :now WHERE id = :run",
@@ -161,7 +165,8 @@ impl Journal {
         Ok(runs.collect::<Result<_, _>>()?)
     }
 
-    /// How the last ended run of this very message ended; a redriven message has another id and so begins anew.
+    /// How the last ended run of this very message ended; a redriven message has another id and so
+    /// begins anew.
     pub fn last_outcome(&self, message_id: &str) -> Result<Option<Outcome>, JournalError> {
         let name: Option<String> = self
             .connection()
@@ -174,7 +179,8 @@ impl Journal {
         Ok(name.as_deref().and_then(Outcome::from_name))
     }
 
-    /// The newest run of a task, when it was broken off: its lease was lost, and with it the right to go on.
+    /// The newest run of a task, when it was broken off: its lease was lost, and with it the right
+    /// to go on.
     pub fn broken_off(&self, task: &TaskKey) -> Result<Option<RunId>, JournalError> {
         let newest: Option<(i64, Option<String>)> = self
             .connection()
@@ -184,7 +190,8 @@ impl Journal {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()?;
-        let broken = newest.filter(|(_, outcome)| outcome.as_deref() == Some(Outcome::Abandoned.name()));
+        let broken =
+            newest.filter(|(_, outcome)| outcome.as_deref() == Some(Outcome::Abandoned.name()));
         Ok(broken.map(|(run, _)| RunId(run)))
     }
 }

@@ -35,8 +35,15 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Self; 7] =
-        [Self::Admit, Self::Prepare, Self::Implement, Self::Check, Self::Gate, Self::Publish, Self::Settle];
+    pub const ALL: [Self; 7] = [
+        Self::Admit,
+        Self::Prepare,
+        Self::Implement,
+        Self::Check,
+        Self::Gate,
+        Self::Publish,
+        Self::Settle,
+    ];
 
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -73,7 +80,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [Self::Done, Self::Retrying, Self::Failed, Self::Cancelled, Self::Abandoned];
+    const ALL: [Self; 5] =
+        [Self::Done, Self::Retrying, Self::Failed, Self::Cancelled, Self::Abandoned];
 
     #[must_use]
     pub fn name(self) -> &'static str {

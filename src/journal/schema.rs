@@ -1,4 +1,5 @@
-//! The journal's tables, as numbered migrations: one that was released is never edited, a change is a new one.
+//! The journal's tables, as numbered migrations: one that was released is never edited, a change is
+//! a new one.
 
 use rusqlite_migration::{M, Migrations};
 
@@ -34,7 +35,8 @@ const STEPS: &[M<'_>] = &[
      ) STRICT;
      CREATE INDEX events_by_run ON events (run_id);",
     ),
-    // What a worker must know to go on with the runs of one that died. Runs from before it have nothing to go on with.
+    // What a worker must know to go on with the runs of one that died. Runs from before it have
+    // nothing to go on with.
     M::up(
         "ALTER TABLE runs ADD COLUMN delivery TEXT;
          ALTER TABLE runs ADD COLUMN receipt_handle TEXT;
@@ -95,9 +97,15 @@ mod tests {
         let journal = Journal::open(directory.path()).unwrap();
         let [done, died] = [1, 2].map(|run| journal.run(RunId::new(run)).unwrap().unwrap());
         assert_eq!((done.outcome, done.title.as_str()), (Some(Outcome::Done), "done"));
-        assert_eq!((died.outcome, died.ended_at), (Some(Outcome::Abandoned), Some(died.started_at)));
+        assert_eq!(
+            (died.outcome, died.ended_at),
+            (Some(Outcome::Abandoned), Some(died.started_at))
+        );
         assert_eq!(journal.events_after(0).unwrap().len(), 1);
-        assert!(journal.unreleased().unwrap().is_empty(), "nothing is known of how to go on with it");
+        assert!(
+            journal.unreleased().unwrap().is_empty(),
+            "nothing is known of how to go on with it"
+        );
     }
 
     #[test]

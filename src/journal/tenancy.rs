@@ -1,4 +1,5 @@
-//! One worker a data directory: two would work on each other's clones, and each would take the other's runs for a dead worker's.
+//! One worker a data directory: two would work on each other's clones, and each would take the
+//! other's runs for a dead worker's.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -23,7 +24,9 @@ impl Tenancy {
         let file = File::options().create(true).append(true).open(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(JournalError::Occupied { path: data_dir.to_path_buf() }),
+            Err(TryLockError::WouldBlock) => {
+                Err(JournalError::Occupied { path: data_dir.to_path_buf() })
+            }
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
     }

@@ -67,8 +67,12 @@ fn events_come_in_order_and_can_be_followed() {
     let seen = journal.last_sequence().unwrap();
     journal.enter(run, Stage::Check, "two", at(12)).unwrap();
     journal.note(run, "three", at(13)).unwrap();
-    let texts: Vec<_> =
-        journal.events_after(seen).unwrap().into_iter().map(|event| (event.stage, event.text)).collect();
+    let texts: Vec<_> = journal
+        .events_after(seen)
+        .unwrap()
+        .into_iter()
+        .map(|event| (event.stage, event.text))
+        .collect();
     assert_eq!(texts, [(Stage::Check, "two".to_owned()), (Stage::Check, "three".to_owned())]);
 }
 
@@ -88,8 +92,11 @@ fn an_outcome_belongs_to_the_message_not_to_the_task() {
 #[test]
 fn a_file_that_is_no_journal_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join(FILE_NAME), "not a database, but long enough to be read as one".repeat(20))
-        .unwrap();
+    std::fs::write(
+        directory.path().join(FILE_NAME),
+        "not a database, but long enough to be read as one".repeat(20),
+    )
+    .unwrap();
     let error = Journal::open(directory.path()).err().expect("it is refused").to_string();
     assert!(error.contains(FILE_NAME) && error.contains("not a database"), "{error}");
 }
@@ -103,10 +110,14 @@ fn a_run_is_unreleased_until_the_queue_was_told() {
     let unreleased = || journal.unreleased().unwrap().pop();
 
     let open = unreleased().unwrap();
-    assert_eq!((open.run, open.delivery, open.lease_end, open.began), (run, delivery("m-1"), at(100), at(10)));
+    assert_eq!(
+        (open.run, open.delivery, open.lease_end, open.began),
+        (run, delivery("m-1"), at(100), at(10))
+    );
     assert_eq!(open.decided, None);
 
-    let decision = Decision::new(Outcome::Failed, Some("red".to_owned()), &"dead letter", Some(8)).unwrap();
+    let decision =
+        Decision::new(Outcome::Failed, Some("red".to_owned()), &"dead letter", Some(8)).unwrap();
     journal.decide(run, &decision).unwrap();
     assert_eq!(decision.disposition::<String>().as_deref(), Some("dead letter"));
     assert_eq!(unreleased().unwrap().decided, Some(decision.clone()));
@@ -145,7 +156,8 @@ fn an_act_is_unobserved_from_its_intent_to_its_observation() {
     let comment = journal.intend(run, Act::Comment, "accepted", at(11)).unwrap();
     let _cut_off = journal.intend(run, Act::Push, "codingworker/issue-7", at(12)).unwrap();
     journal.observe(&comment, "done", at(13)).unwrap();
-    let acts: Vec<_> = journal.unobserved(run).unwrap().into_iter().map(|act| (act.act, act.detail)).collect();
+    let acts: Vec<_> =
+        journal.unobserved(run).unwrap().into_iter().map(|act| (act.act, act.detail)).collect();
     assert_eq!(acts, [("push".to_owned(), "codingworker/issue-7".to_owned())]);
 }
 
@@ -174,7 +186,8 @@ fn a_run_takes_over_what_an_earlier_one_made() {
     let earlier = begin(&journal, "m-1");
     journal.keep_prepared(earlier, &"base").unwrap();
     journal.keep_pass(earlier, "c1", &1, at(11)).unwrap();
-    let (run, began) = journal.begin(&task(), &delivery("m-1"), at(170), Some(earlier), at(110)).unwrap();
+    let (run, began) =
+        journal.begin(&task(), &delivery("m-1"), at(170), Some(earlier), at(110)).unwrap();
     assert_eq!(began, at(10));
     assert_eq!(journal.prepared::<String>(run).unwrap().as_deref(), Some("base"));
     assert_eq!(journal.passes(run).unwrap(), ["c1"]);

@@ -1,7 +1,8 @@
-//! What a run made so far: the repository as it was prepared, the commit of each pass, the checked result.
+//! What a run made so far: the repository as it was prepared, the commit of each pass, the checked
+//! result.
 //!
-//! The journal keeps these values as their owner writes them. One that a later version can't read any more is as good as none: the run
-//! makes it anew.
+//! The journal keeps these values as their owner writes them. One that a later version can't read
+//! any more is as good as none: the run makes it anew.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, named_params};
@@ -55,7 +56,10 @@ impl Journal {
 
     /// What was kept with a run's last pass.
     pub fn last_pass<T: DeserializeOwned>(&self, run: RunId) -> Result<Option<T>, JournalError> {
-        self.kept(run, "SELECT progress FROM passes WHERE run_id = :run ORDER BY number DESC LIMIT 1")
+        self.kept(
+            run,
+            "SELECT progress FROM passes WHERE run_id = :run ORDER BY number DESC LIMIT 1",
+        )
     }
 
     /// What was kept of a run's checks.
@@ -66,15 +70,21 @@ impl Journal {
     /// The commit of each pass of a run, in order.
     pub fn passes(&self, run: RunId) -> Result<Vec<String>, JournalError> {
         let connection = self.connection();
-        let mut statement =
-            connection.prepare_cached("SELECT commit_id FROM passes WHERE run_id = :run ORDER BY number")?;
+        let mut statement = connection
+            .prepare_cached("SELECT commit_id FROM passes WHERE run_id = :run ORDER BY number")?;
         let commits = statement.query_map(named_params! { ":run": run.0 }, |row| row.get(0))?;
         Ok(commits.collect::<Result<_, _>>()?)
     }
 
-    fn kept<T: DeserializeOwned>(&self, run: RunId, query: &str) -> Result<Option<T>, JournalError> {
-        let text: Option<Option<String>> =
-            self.connection().query_row(query, named_params! { ":run": run.0 }, |row| row.get(0)).optional()?;
+    fn kept<T: DeserializeOwned>(
+        &self,
+        run: RunId,
+        query: &str,
+    ) -> Result<Option<T>, JournalError> {
+        let text: Option<Option<String>> = self
+            .connection()
+            .query_row(query, named_params! { ":run": run.0 }, |row| row.get(0))
+            .optional()?;
         Ok(text.flatten().and_then(|text| serde_json::from_str(&text).ok()))
     }
 }

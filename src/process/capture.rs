@@ -1,7 +1,8 @@
-//! The output of a program within a limit, its head and its tail; and in a log, up to a limit of its own.
+//! The output of a program within a limit, its head and its tail; and in a log, up to a limit of
+//! its own.
 //!
-//! A stream is always read to its end, so that no program blocks on a full pipe. What has a log is told to people, so secrets are struck out
-//! of all of it as it comes.
+//! A stream is always read to its end, so that no program blocks on a full pipe. What has a log is
+//! told to people, so secrets are struck out of all of it as it comes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,7 +17,8 @@ use crate::redaction::{Redaction, Strained};
 
 const CHUNK: usize = 64 * 1024;
 
-/// What a log takes of one stream: more than anybody reads, and less than a disk holds of a program that prints for ever.
+/// What a log takes of one stream: more than anybody reads, and less than a disk holds of a program
+/// that prints for ever.
 const LONGEST_LOG: usize = 16 << 20;
 const LOG_IS_FULL: &[u8] = b"\n[the log is full: the rest of this program's output is left out]\n";
 
@@ -40,11 +42,21 @@ pub(super) struct Capture {
 impl Capture {
     pub(super) fn new(limit: usize) -> Self {
         let head_limit = limit / 2;
-        Self { head: Vec::new(), head_limit, tail: VecDeque::new(), tail_limit: limit - head_limit, left_out: 0 }
+        Self {
+            head: Vec::new(),
+            head_limit,
+            tail: VecDeque::new(),
+            tail_limit: limit - head_limit,
+            left_out: 0,
+        }
     }
 
     /// Reads a stream to its end, into the log as well.
-    pub(super) async fn read(&mut self, stream: Option<pipe::Receiver>, log: Option<&Log>) -> Result<(), ProcessError> {
+    pub(super) async fn read(
+        &mut self,
+        stream: Option<pipe::Receiver>,
+        log: Option<&Log>,
+    ) -> Result<(), ProcessError> {
         let Some(mut stream) = stream else { return Ok(()) };
         let mut told = match log {
             Some(log) => Some(Told::to(log).await),
@@ -87,14 +99,17 @@ impl Capture {
     pub(super) fn into_bytes(self) -> Vec<u8> {
         let mut bytes = self.head;
         if self.left_out > 0 {
-            bytes.extend_from_slice(format!("\n[… {} bytes left out …]\n", self.left_out).as_bytes());
+            bytes.extend_from_slice(
+                format!("\n[… {} bytes left out …]\n", self.left_out).as_bytes(),
+            );
         }
         bytes.extend(self.tail);
         bytes
     }
 }
 
-/// One stream on its way into a log, which remembers its first failure instead of ending the reading.
+/// One stream on its way into a log, which remembers its first failure instead of ending the
+/// reading.
 struct Told<'a> {
     log: &'a Log,
     strained: Strained,
@@ -125,7 +140,9 @@ impl<'a> Told<'a> {
     }
 
     fn close(self) -> Result<(), ProcessError> {
-        self.file.map(drop).map_err(|source| ProcessError::Log { path: self.log.file.clone(), source })
+        self.file
+            .map(drop)
+            .map_err(|source| ProcessError::Log { path: self.log.file.clone(), source })
     }
 }
 

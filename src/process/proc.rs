@@ -1,4 +1,5 @@
-//! The process table, as `proc(5)` shows it: who descends from whom, who bears whose mark, and when each was started.
+//! The process table, as `proc(5)` shows it: who descends from whom, who bears whose mark, and when
+//! each was started.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -8,8 +9,8 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
 use super::tree::{MARK_VARIABLE, Mark};
 
-/// Its parent, group and session are `None` where they lie outside this PID namespace, which shows them as 0: for instance those of
-/// what `docker exec` starts.
+/// Its parent, group and session are `None` where they lie outside this PID namespace, which shows
+/// them as 0: for instance those of what `docker exec` starts.
 struct Process {
     pid: Pid,
     parent: Option<Pid>,
@@ -24,13 +25,14 @@ struct Process {
 #[derive(Default)]
 pub(super) struct Family {
     pub(super) living: Vec<Pid>,
-    /// Dead children of this process that it did not start, of any invocation: what it starts is in its session, and either in its
-    /// group or the leader of another.
+    /// Dead children of this process that it did not start, of any invocation: what it starts is in
+    /// its session, and either in its group or the leader of another.
     pub(super) dead_adopted: Vec<Pid>,
 }
 
 pub(super) fn look(leader: Pid, mark: &Mark) -> Family {
-    // Nobody is left to be found below a process without children, and this is cheaper than to look.
+    // Nobody is left to be found below a process without children, and this is cheaper than to
+    // look.
     let any = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     if matches!(waitid(WaitId::All, any), Err(Errno::CHILD)) {
         return Family::default();
@@ -40,7 +42,8 @@ pub(super) fn look(leader: Pid, mark: &Mark) -> Family {
     Family { living: living(this, leader, mark, &table), dead_adopted: dead_adopted(this, &table) }
 }
 
-/// This process' own group and session are read where those of the others are, since `getsid(2)` has no word for 0.
+/// This process' own group and session are read where those of the others are, since `getsid(2)`
+/// has no word for 0.
 fn dead_adopted(this: Pid, table: &[Process]) -> Vec<Pid> {
     let Some(own) = table.iter().find(|process| process.pid == this) else { return Vec::new() };
     let adopted = |process: &&Process| {
@@ -62,7 +65,9 @@ fn living(this: Pid, leader: Pid, mark: &Mark, table: &[Process]) -> Vec<Pid> {
     let mut seen = HashSet::new();
     let mut open = vec![(this, false)];
     while let Some((parent, belongs)) = open.pop() {
-        for child in children.get(&parent).into_iter().flatten().filter(|child| seen.insert(child.pid)) {
+        for child in
+            children.get(&parent).into_iter().flatten().filter(|child| seen.insert(child.pid))
+        {
             let belongs = belongs || child.group == Some(leader) || bears(child.pid, mark);
             if belongs && !child.dead {
                 living.push(child.pid);
@@ -81,7 +86,8 @@ fn table() -> Vec<Process> {
         .collect()
 }
 
-/// Reads a line of `/proc/PID/stat`, in which the program's name is in parentheses and may hold any byte.
+/// Reads a line of `/proc/PID/stat`, in which the program's name is in parentheses and may hold any
+/// byte.
 fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
@@ -103,18 +109,21 @@ fn any_variable(pid: Pid, matches: impl Fn(&[u8]) -> bool) -> bool {
         .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(matches))
 }
 
-/// What tells a living process from every other that ever had its number: the boot, and when in it the process was started.
+/// What tells a living process from every other that ever had its number: the boot, and when in it
+/// the process was started.
 pub(super) fn identity(pid: Pid) -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let process = parse(pid, &fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?)?;
     process.started.filter(|_| !process.dead).map(|started| format!("{} {started}", boot.trim()))
 }
 
-/// What a process that died left running: these leaders with their groups, whoever bears a mark that begins with its prefix, and all that
-/// descend from one of them.
+/// What a process that died left running: these leaders with their groups, whoever bears a mark
+/// that begins with its prefix, and all that descend from one of them.
 pub(super) fn orphans(leaders: &[Pid], mark_prefix: &str) -> Vec<Pid> {
     let prefix = [MARK_VARIABLE.as_bytes(), b"=", mark_prefix.as_bytes()].concat();
-    let marked = |pid| !mark_prefix.is_empty() && any_variable(pid, |variable| variable.starts_with(&prefix));
+    let marked = |pid| {
+        !mark_prefix.is_empty() && any_variable(pid, |variable| variable.starts_with(&prefix))
+    };
     let table = table();
     let mut orphans: HashSet<Pid> = HashSet::new();
     loop {
@@ -150,9 +159,12 @@ mod tests {
     }
 
     fn check(stats: &[(i32, &str)], adopted: &[i32]) {
-        let table: Vec<Process> =
-            stats.iter().map(|(id, stat)| parse(pid(*id), format!("{id} (x) {stat}").as_bytes()).unwrap()).collect();
-        let found: Vec<i32> = dead_adopted(pid(1), &table).into_iter().map(Pid::as_raw_pid).collect();
+        let table: Vec<Process> = stats
+            .iter()
+            .map(|(id, stat)| parse(pid(*id), format!("{id} (x) {stat}").as_bytes()).unwrap())
+            .collect();
+        let found: Vec<i32> =
+            dead_adopted(pid(1), &table).into_iter().map(Pid::as_raw_pid).collect();
         assert_eq!(found, adopted);
     }
 
@@ -163,7 +175,14 @@ mod tests {
     #[test]
     fn only_dead_children_that_others_started_are_laid_to_rest() {
         check(
-            &[(1, "S 0 1 1"), (2, "Z 1 1 1"), (3, "Z 1 3 1"), (4, "Z 1 3 1"), (5, "S 1 3 1"), (6, "Z 1 6 6")],
+            &[
+                (1, "S 0 1 1"),
+                (2, "Z 1 1 1"),
+                (3, "Z 1 3 1"),
+                (4, "Z 1 3 1"),
+                (5, "S 1 3 1"),
+                (6, "Z 1 6 6"),
+            ],
             &[4, 6],
         );
         check(&[(2, "Z 1 3 1")], &[]);
@@ -171,6 +190,9 @@ mod tests {
 
     #[test]
     fn a_session_outside_the_pid_namespace_is_one_like_another() {
-        check(&[(1, "S 0 0 0"), (2, "Z 1 0 0"), (3, "Z 1 3 0"), (4, "Z 1 3 0"), (5, "Z 1 5 5")], &[4, 5]);
+        check(
+            &[(1, "S 0 0 0"), (2, "Z 1 0 0"), (3, "Z 1 3 0"), (4, "Z 1 3 0"), (5, "Z 1 5 5")],
+            &[4, 5],
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! Which programs run, written down where the next worker finds it.
 //!
-//! A worker that was killed leaves running what it had started. A note for each leader, named by its process id, tells which process it was:
-//! on Linux by boot id and start time, elsewhere by the time `ps` gives. A note of the worker itself tells the beginning of its marks, by
-//! which Linux finds what was started without a note.
+//! A worker that was killed leaves running what it had started. A note for each leader, named by
+//! its process id, tells which process it was: on Linux by boot id and start time, elsewhere by the
+//! time `ps` gives. A note of the worker itself tells the beginning of its marks, by which Linux
+//! finds what was started without a note.
 
 use std::fs;
 use std::io;
@@ -26,9 +27,11 @@ const DISAPPEAR: Duration = Duration::from_secs(5);
 /// One process is one worker, and has one data directory.
 static NOTES: OnceLock<PathBuf> = OnceLock::new();
 
-/// Kills what the worker before this one left running, by its notes in `directory`, and from now on keeps notes there.
+/// Kills what the worker before this one left running, by its notes in `directory`, and from now on
+/// keeps notes there.
 ///
-/// Returns how many processes were killed. Whoever calls this owns the directory: no other worker lives that keeps notes in it.
+/// Returns how many processes were killed. Whoever calls this owns the directory: no other worker
+/// lives that keeps notes in it.
 ///
 /// # Errors
 /// The directory can't be made, read or written.
@@ -50,7 +53,9 @@ impl Note {
         let path = NOTES.get().map(|directory| directory.join(leader.as_raw_pid().to_string()));
         let written = path.filter(|path| {
             let identity = identity(leader).unwrap_or_default();
-            fs::write(path, identity).inspect_err(|error| tracing::warn!(%error, "a program runs unnoted")).is_ok()
+            fs::write(path, identity)
+                .inspect_err(|error| tracing::warn!(%error, "a program runs unnoted"))
+                .is_ok()
         });
         Self(written)
     }
@@ -70,7 +75,8 @@ fn reap(directory: &Path) -> io::Result<usize> {
     let mut leaders = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let named = path.file_name().and_then(|name| name.to_str()?.parse().ok()).and_then(Pid::from_raw);
+        let named =
+            path.file_name().and_then(|name| name.to_str()?.parse().ok()).and_then(Pid::from_raw);
         let Some(pid) = named else { continue };
         let noted = fs::read_to_string(&path).unwrap_or_default();
         if !noted.is_empty() && identity(pid).is_some_and(|identity| identity == noted) {
@@ -106,7 +112,11 @@ fn kill(leaders: &[Pid], mark_prefix: &str) -> usize {
 /// Without a process table to look into, a group is all there is to find.
 #[cfg(not(target_os = "linux"))]
 fn orphans(leaders: &[Pid], _mark_prefix: &str) -> Vec<Pid> {
-    leaders.iter().copied().filter(|leader| kill_process_group(*leader, Signal::KILL).is_ok()).collect()
+    leaders
+        .iter()
+        .copied()
+        .filter(|leader| kill_process_group(*leader, Signal::KILL).is_ok())
+        .collect()
 }
 
 /// When a process was started, to the second, as `ps` has it on every Unix.

@@ -30,7 +30,8 @@ async fn finish(invocation: Invocation) -> Finished {
 
 /// Waits until every process id in the file, one a line, names no living process.
 async fn check_dead(pids: &Path, count: usize) {
-    let pids: Vec<i32> = fs::read_to_string(pids).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    let pids: Vec<i32> =
+        fs::read_to_string(pids).unwrap().lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(pids.len(), count);
     for pid in pids {
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -43,20 +44,27 @@ async fn check_dead(pids: &Path, count: usize) {
 
 fn lives(pid: i32) -> bool {
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-    let dead = |stat: String| stat.rsplit_once(')').is_some_and(|(_, fields)| fields.trim_start().starts_with('Z'));
+    let dead = |stat: String| {
+        stat.rsplit_once(')').is_some_and(|(_, fields)| fields.trim_start().starts_with('Z'))
+    };
     match state {
         Some(stat) => !dead(stat),
         None => {
             cfg!(not(target_os = "linux"))
-                && rustix::process::test_kill_process(rustix::process::Pid::from_raw(pid).unwrap()).is_ok()
+                && rustix::process::test_kill_process(rustix::process::Pid::from_raw(pid).unwrap())
+                    .is_ok()
         }
     }
 }
 
-/// A script whose leftover children (one in the group, one that left it where `setsid` is at hand) write their ids into `pids`.
+/// A script whose leftover children (one in the group, one that left it where `setsid` is at hand)
+/// write their ids into `pids`.
 fn with_grandchildren(pids: &Path, then: &str) -> (Invocation, usize) {
     let escape = if cfg!(target_os = "linux") { "setsid " } else { "" };
-    let child = format!("sh -c 'echo $$ >> {0}; trap \"\" TERM; while :; do sleep 1; done'", pids.display());
+    let child = format!(
+        "sh -c 'echo $$ >> {0}; trap \"\" TERM; while :; do sleep 1; done'",
+        pids.display()
+    );
     let wait = format!("while [ \"$(wc -l < {0})\" -lt 2 ]; do sleep 0.01; done", pids.display());
     fs::write(pids, "").unwrap();
     (shell(&format!("{child} & ({escape}{child} &) \n {wait}; echo ready; {then}")), 2)
@@ -74,7 +82,8 @@ async fn output_input_environment_and_directory_are_as_told() {
     };
     let finished = finish(invocation).await;
     assert_eq!(finished.ending, Ending::Exited(3));
-    let output = format!("from the pipe\nhello\n{}\n", directory.path().canonicalize().unwrap().display());
+    let output =
+        format!("from the pipe\nhello\n{}\n", directory.path().canonicalize().unwrap().display());
     assert_eq!(String::from_utf8_lossy(&finished.output), output);
     assert_eq!(finished.errors, b"trouble\n");
     assert!(!finished.truncated);
@@ -98,11 +107,16 @@ async fn output_over_the_limit_is_drained_cut_and_logged_whole() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("run.log");
     fs::write(&log, "before\n").unwrap();
-    let script = "echo first; i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done; echo last";
-    let finished = finish(Invocation { output_limit: 100, log: Some(told(&log)), ..shell(script) }).await;
+    let script =
+        "echo first; i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done; echo last";
+    let finished =
+        finish(Invocation { output_limit: 100, log: Some(told(&log)), ..shell(script) }).await;
     assert!(finished.ending.is_success() && finished.truncated);
     let output = String::from_utf8(finished.output).unwrap();
-    assert!(output.starts_with("first\n0123456789\n") && output.ends_with("0123456789\nlast\n"), "{output}");
+    assert!(
+        output.starts_with("first\n0123456789\n") && output.ends_with("0123456789\nlast\n"),
+        "{output}"
+    );
     assert!(output.contains("bytes left out") && output.len() < 200, "{output}");
     let logged = fs::read_to_string(&log).unwrap();
     assert_eq!(logged.len(), "before\nfirst\nlast\n".len() + 20_000 * 11);
@@ -116,7 +130,10 @@ async fn secrets_are_in_no_log_and_in_no_output_that_has_one() {
     let by_form = format!("{}x7Kq2Lw9Zr4Tn8Vb3Mc6Jd1Hf5Gs0PyQeUi2", "ghp_");
     let script = format!("printf 'one a-known-'; sleep 0.1; printf 'secret\ntwo {by_form}\nthree'");
     let finished = finish(Invocation { log: Some(told(&log)), ..shell(&script) }).await;
-    assert_eq!(String::from_utf8(finished.output).unwrap(), "one [redacted]\ntwo [redacted]\nthree");
+    assert_eq!(
+        String::from_utf8(finished.output).unwrap(),
+        "one [redacted]\ntwo [redacted]\nthree"
+    );
     assert_eq!(fs::read_to_string(&log).unwrap(), "one [redacted]\ntwo [redacted]\nthree");
     // A program whose output nobody is told, as git's pack, is read as it is.
     assert_eq!(finish(shell("printf a-known-secret")).await.output, b"a-known-secret");
@@ -126,7 +143,9 @@ async fn secrets_are_in_no_log_and_in_no_output_that_has_one() {
 async fn a_log_that_cannot_be_written_is_an_error_that_names_it() {
     let log = PathBuf::from("/nonexistent/run.log");
     let failed =
-        run(Invocation { log: Some(told(&log)), ..shell("echo x") }, &CancellationToken::new()).await.unwrap_err();
+        run(Invocation { log: Some(told(&log)), ..shell("echo x") }, &CancellationToken::new())
+            .await
+            .unwrap_err();
     assert_eq!(failed.to_string(), "could not write the log /nonexistent/run.log");
 }
 
@@ -209,7 +228,10 @@ async fn runs_at_the_same_time_do_not_touch_each_other() {
     let directory = tempfile::tempdir().unwrap();
     let done = directory.path().join("done");
     let (long, short) = tokio::join!(
-        finish(shell(&format!("while [ ! -e {} ]; do sleep 0.01; done; echo survived", done.display()))),
+        finish(shell(&format!(
+            "while [ ! -e {} ]; do sleep 0.01; done; echo survived",
+            done.display()
+        ))),
         async {
             let short = finish(shell("setsid sleep 60 & exit 0")).await;
             fs::write(&done, "").unwrap();
@@ -225,7 +247,10 @@ async fn what_is_not_there_is_said_to_be_missing() {
     let missing = Invocation { program: "/nonexistent/agent".into(), ..shell("") };
     let error = run(missing, &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(&error, ProcessError::NotFound { .. }), "{error:?}");
-    assert_eq!(error.to_string(), "/nonexistent/agent was not found: install it, or name its path in the settings");
+    assert_eq!(
+        error.to_string(),
+        "/nonexistent/agent was not found: install it, or name its path in the settings"
+    );
 
     let nowhere = Invocation { directory: "/nonexistent".into(), ..shell("") };
     let error = run(nowhere, &CancellationToken::new()).await.unwrap_err();
@@ -240,7 +265,8 @@ fn executables_are_found_on_absolute_entries_of_the_search_path() {
         fs::write(path, "#!/bin/sh\n").unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let search_path = std::env::join_paths([Path::new("relative"), Path::new(""), directory.path()]).unwrap();
+    let search_path =
+        std::env::join_paths([Path::new("relative"), Path::new(""), directory.path()]).unwrap();
     assert_eq!(find_executable("tool", &search_path), Some(tool.clone()));
     assert_eq!(find_executable("plain", &search_path), None);
     assert_eq!(find_executable("absent", &search_path), None);

@@ -1,8 +1,9 @@
 //! Everything that descends from one started program, and its end.
 //!
-//! A process group holds most of it. What leaves the group (`setsid`, a shell's job control) is found on Linux: this process adopts its
-//! orphaned descendants, so all of them hang below it in `/proc`, and belong to the program whose mark their environment bears or that
-//! one of their ancestors belongs to. Elsewhere only the group is known.
+//! A process group holds most of it. What leaves the group (`setsid`, a shell's job control) is
+//! found on Linux: this process adopts its orphaned descendants, so all of them hang below it in
+//! `/proc`, and belong to the program whose mark their environment bears or that one of their
+//! ancestors belongs to. Elsewhere only the group is known.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -30,9 +31,11 @@ const SWEEPS: u32 = 50;
 /// The value of [`MARK_VARIABLE`], another for each invocation of this process.
 pub(super) struct Mark(OsString);
 
-/// What the marks of all invocations of this process begin with. A later process may have its number, and not its random part.
+/// What the marks of all invocations of this process begin with. A later process may have its
+/// number, and not its random part.
 pub(super) fn mark_prefix() -> &'static str {
-    static PREFIX: LazyLock<String> = LazyLock::new(|| format!("{}-{:016x}-", std::process::id(), fastrand::u64(..)));
+    static PREFIX: LazyLock<String> =
+        LazyLock::new(|| format!("{}-{:016x}-", std::process::id(), fastrand::u64(..)));
     &PREFIX
 }
 
@@ -47,7 +50,8 @@ impl Mark {
     }
 }
 
-/// Makes this process the parent of its orphaned descendants. That is for good, and does no harm twice.
+/// Makes this process the parent of its orphaned descendants. That is for good, and does no harm
+/// twice.
 pub(super) fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     if let Err(refused) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
@@ -58,7 +62,10 @@ pub(super) fn adopt_orphans() {
 /// The processes of one invocation; dropping it kills them.
 pub(super) struct Tree {
     leader: Pid,
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only there it can be looked for"))]
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only there it can be looked for")
+    )]
     mark: Mark,
     dead: bool,
     _note: Note,
@@ -67,7 +74,8 @@ pub(super) struct Tree {
 impl Tree {
     pub(super) fn of(child: &Child, mark: Mark) -> io::Result<Self> {
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let leader = leader.ok_or_else(|| io::Error::other("a started program has no process id"))?;
+        let leader =
+            leader.ok_or_else(|| io::Error::other("a started program has no process id"))?;
         Ok(Self { leader, mark, dead: false, _note: Note::of(leader) })
     }
 
@@ -81,7 +89,10 @@ impl Tree {
         let give_up = Instant::now() + DISAPPEAR;
         while child.try_wait()?.is_none() || self.sweep() {
             if Instant::now() > give_up {
-                tracing::warn!(leader = self.leader.as_raw_pid(), "killed processes do not disappear");
+                tracing::warn!(
+                    leader = self.leader.as_raw_pid(),
+                    "killed processes do not disappear"
+                );
                 break;
             }
             self.sweep();
@@ -91,7 +102,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Kills until no process is found that was not killed already; tells whether one was found at all.
+    /// Kills until no process is found that was not killed already; tells whether one was found at
+    /// all.
     fn sweep(&self) -> bool {
         let mut killed = HashSet::new();
         for _ in 0..SWEEPS {
@@ -102,7 +114,8 @@ impl Tree {
         !killed.is_empty()
     }
 
-    /// Signals the processes that were not signaled yet; tells whether there were any. Adopted ones that are dead are laid to rest.
+    /// Signals the processes that were not signaled yet; tells whether there were any. Adopted ones
+    /// that are dead are laid to rest.
     #[cfg(target_os = "linux")]
     fn signal(&self, signal: Signal, signaled: &mut HashSet<Pid>) -> bool {
         use rustix::process::{WaitOptions, kill_process, waitpid};
@@ -122,7 +135,8 @@ impl Tree {
 
     #[cfg(not(target_os = "linux"))]
     fn signal(&self, signal: Signal, signaled: &mut HashSet<Pid>) -> bool {
-        rustix::process::kill_process_group(self.leader, signal).is_ok() && signaled.insert(self.leader)
+        rustix::process::kill_process_group(self.leader, signal).is_ok()
+            && signaled.insert(self.leader)
     }
 }
 

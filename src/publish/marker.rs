@@ -1,7 +1,7 @@
 //! The hidden marks by which the worker finds its own comments and pull requests again.
 //!
-//! A mark is an HTML comment, which GitHub keeps in the source and shows to nobody. Text that comes from elsewhere can't hold one: see
-//! [`neutral`](super::text::neutral).
+//! A mark is an HTML comment, which GitHub keeps in the source and shows to nobody. Text that comes
+//! from elsewhere can't hold one: see [`neutral`](super::text::neutral).
 
 use crate::task::{IssueNumber, TaskKey};
 
@@ -13,7 +13,8 @@ pub(super) fn status(issue: IssueNumber) -> String {
     format!("{PREFIX}status issue={issue}{SUFFIX}")
 }
 
-/// The mark of the pull request that a task ended in. Its last form is told apart from a draft that a failure left behind.
+/// The mark of the pull request that a task ended in. Its last form is told apart from a draft that
+/// a failure left behind.
 pub(super) fn pull_request(task: &TaskKey, standing: Standing) -> String {
     format!("{PREFIX}{} task={task}{SUFFIX}", standing.name())
 }

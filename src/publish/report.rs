@@ -99,7 +99,10 @@ impl Report<'_> {
 
     /// Lines added and deleted in all.
     pub(super) fn lines(&self) -> (u64, u64) {
-        self.files.iter().filter_map(|file| file.lines).fold((0, 0), |sum, lines| (sum.0 + lines.0, sum.1 + lines.1))
+        self.files
+            .iter()
+            .filter_map(|file| file.lines)
+            .fold((0, 0), |sum, lines| (sum.0 + lines.0, sum.1 + lines.1))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Foreign text made harmless, and any text made to fit.
 //!
-//! What an issue, a model or a build printed must notify nobody, close nothing, hide nothing and forge no mark of ours.
+//! What an issue, a model or a build printed must notify nobody, close nothing, hide nothing and
+//! forge no mark of ours.
 
 use std::sync::LazyLock;
 
@@ -26,7 +27,8 @@ pub fn plain_line(text: &str) -> String {
     plain(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Plain text for Markdown: mentions, references, links, HTML and comments are shown and do nothing.
+/// Plain text for Markdown: mentions, references, links, HTML and comments are shown and do
+/// nothing.
 #[must_use]
 pub(super) fn neutral(text: &str) -> String {
     let text = plain(text).replace("<!--", &format!("<{JOINER}!--"));
@@ -45,8 +47,8 @@ pub(super) fn line(text: &str) -> String {
     neutral(&plain_line(text)).replace('|', "\\|")
 }
 
-/// A title within GitHub's limit. It is not Markdown itself, and becomes the message of a commit when the pull request is squashed, where
-/// mentions notify and keywords close issues.
+/// A title within GitHub's limit. It is not Markdown itself, and becomes the message of a commit
+/// when the pull request is squashed, where mentions notify and keywords close issues.
 #[must_use]
 pub(super) fn title(text: &str) -> String {
     cut(&neutral(&plain_line(text)), LONGEST_TITLE, "…")
@@ -96,12 +98,18 @@ mod tests {
         check_neutral("thanks @octocat and @org/team", "thanks @·octocat and @·org/team");
         check_neutral("担当は@okadaさん", "担当は@·okadaさん");
         check_neutral("closes #12, fixes o/r#3 and GH-4", "closes #·12, fixes o/r#·3 and GH-·4");
-        check_neutral("see https://github.com/o/r/issues/1", "see https://·github.com/o/r/issues/1");
+        check_neutral(
+            "see https://github.com/o/r/issues/1",
+            "see https://·github.com/o/r/issues/1",
+        );
     }
 
     #[test]
     fn nothing_is_hidden_and_no_mark_is_forged() {
-        check_neutral("a<!-- codingworker:done task=x -->b", "a<·!-- codingworker:done task=x -->b");
+        check_neutral(
+            "a<!-- codingworker:done task=x -->b",
+            "a<·!-- codingworker:done task=x -->b",
+        );
         check_neutral("<img src=x><details>", "<·img src=x><·details>");
         check_neutral("a\u{202e}b\u{200b}c\u{e0041}d\0e\u{1b}[31mred\u{1b}[0m\r\nf", "abcdered\nf");
     }
@@ -117,7 +125,10 @@ mod tests {
     fn a_title_is_one_line_within_the_limit() {
         assert_eq!(title(" Add\n FizzBuzz\u{1b}[1m "), "Add FizzBuzz");
         assert_eq!(title(&"あ".repeat(300)).chars().count(), 256);
-        assert_eq!(title("Thanks @octocat, closes #12").replace(JOINER, "·"), "Thanks @·octocat, closes #·12");
+        assert_eq!(
+            title("Thanks @octocat, closes #12").replace(JOINER, "·"),
+            "Thanks @·octocat, closes #·12"
+        );
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! The words: the status comment and the pull request, in English and in Japanese.
 //!
-//! Pure. Everything that comes from elsewhere passes through [`text`](super::text), and every body fits GitHub's limit with its mark in it.
+//! Pure. Everything that comes from elsewhere passes through [`text`](super::text), and every body
+//! fits GitHub's limit with its mark in it.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -32,7 +33,10 @@ pub(super) fn pull_request(language: Language, report: &Report<'_>, standing: St
     let mut body = String::new();
     let closes = if standing == Standing::Done { "Closes" } else { "Refs" };
     push(&mut body, format!("{closes} #{}\n", report.task.issue_number));
-    push(&mut body, format!("{}\n", words.intent.replace("{title}", &text::line(&report.task.title))));
+    push(
+        &mut body,
+        format!("{}\n", words.intent.replace("{title}", &text::line(&report.task.title))),
+    );
     if standing == Standing::Draft {
         push(&mut body, format!("> [!WARNING]\n> {}\n", words.draft));
     }
@@ -42,7 +46,10 @@ pub(super) fn pull_request(language: Language, report: &Report<'_>, standing: St
         let summary = text::line(&check.command).replace('<', "&lt;");
         push(
             &mut body,
-            format!("<details><summary>{summary}</summary>\n\n{}\n\n</details>\n", text::code(&check.output)),
+            format!(
+                "<details><summary>{summary}</summary>\n\n{}\n\n</details>\n",
+                text::code(&check.output)
+            ),
         );
     }
     for note in &report.notes {
@@ -61,11 +68,15 @@ fn check_table(words: &Words, report: &Report<'_>) -> String {
     if report.checks.is_empty() {
         return format!("{}\n", words.note(Note::NothingToCheck));
     }
-    let mut table = format!("| {} |\n| --- | --- | --- | ---: |\n", words.check_columns.join(" | "));
+    let mut table =
+        format!("| {} |\n| --- | --- | --- | ---: |\n", words.check_columns.join(" | "));
     for check in &report.checks {
         let CheckLine { kind, command, result, duration, .. } = check;
         let command = text::inline_code(command);
-        push(&mut table, format!("| {kind} | {command} | {} | {} |", words.result(result), seconds(*duration)));
+        push(
+            &mut table,
+            format!("| {kind} | {command} | {} | {} |", words.result(result), seconds(*duration)),
+        );
     }
     table
 }
@@ -75,8 +86,10 @@ fn changed_files(words: &Words, report: &Report<'_>) -> String {
     let count = report.files.len().to_string();
     let mut list = format!("{} (+{added} −{deleted})\n\n", words.files.replace("{count}", &count));
     for file in report.files.iter().take(LISTED_FILES) {
-        let lines =
-            file.lines.map_or_else(|| words.binary.to_owned(), |(added, deleted)| format!("+{added} −{deleted}"));
+        let lines = file.lines.map_or_else(
+            || words.binary.to_owned(),
+            |(added, deleted)| format!("+{added} −{deleted}"),
+        );
         push(&mut list, format!("- {} ({lines})", text::inline_code(&file.path)));
     }
     if report.files.len() > LISTED_FILES {
@@ -96,7 +109,10 @@ fn run_table(words: &Words, report: &Report<'_>) -> String {
         (attempt, report.attempt.to_string()),
         (
             calls,
-            words.calls.replace("{calls}", &report.calls.to_string()).replace("{fix_ups}", &report.fix_ups.to_string()),
+            words
+                .calls
+                .replace("{calls}", &report.calls.to_string())
+                .replace("{fix_ups}", &report.fix_ups.to_string()),
         ),
         (base, text::inline_code(report.base)),
         (commit, report.commit.to_owned()),
@@ -104,7 +120,13 @@ fn run_table(words: &Words, report: &Report<'_>) -> String {
     if let Some((sent, received)) = report.tokens {
         rows.insert(
             2,
-            (tokens, words.tokens.replace("{sent}", &sent.to_string()).replace("{received}", &received.to_string())),
+            (
+                tokens,
+                words
+                    .tokens
+                    .replace("{sent}", &sent.to_string())
+                    .replace("{received}", &received.to_string()),
+            ),
         );
     }
     let mut table = "| | |\n| --- | --- |\n".to_owned();
@@ -147,7 +169,9 @@ fn english(status: &Status<'_>) -> String {
             };
             format!("⏳ **CodingWorker** · attempt {attempt}\n\n{doing}")
         }
-        Status::Done { number } => format!("✅ **CodingWorker**\n\nDone: #{number} is ready for review."),
+        Status::Done { number } => {
+            format!("✅ **CodingWorker**\n\nDone: #{number} is ready for review.")
+        }
         Status::Retrying { reason, attempt, rest } => {
             let rest = seconds(*rest);
             format!(
@@ -155,9 +179,14 @@ fn english(status: &Status<'_>) -> String {
                 text::code(reason)
             )
         }
-        Status::Cancelled { reason } => format!("⏹️ **CodingWorker**\n\nStopped: {}.", text::neutral(reason)),
+        Status::Cancelled { reason } => {
+            format!("⏹️ **CodingWorker**\n\nStopped: {}.", text::neutral(reason))
+        }
         Status::Failed { reason, tried, draft } => {
-            let mut said = format!("❌ **CodingWorker**\n\nThis could not be done.\n\n{}\n", text::code(reason));
+            let mut said = format!(
+                "❌ **CodingWorker**\n\nThis could not be done.\n\n{}\n",
+                text::code(reason)
+            );
             if let Some(number) = draft {
                 let _ = writeln!(said, "\nWhat was made so far is in the draft #{number}.");
             }
@@ -182,7 +211,9 @@ fn japanese(status: &Status<'_>) -> String {
             };
             format!("⏳ **CodingWorker**・{attempt}回目\n\n{doing}")
         }
-        Status::Done { number } => format!("✅ **CodingWorker**\n\n完了しました。#{number} をレビューしてください。"),
+        Status::Done { number } => {
+            format!("✅ **CodingWorker**\n\n完了しました。#{number} をレビューしてください。")
+        }
         Status::Retrying { reason, attempt, rest } => {
             let rest = seconds(*rest);
             format!(
@@ -190,10 +221,14 @@ fn japanese(status: &Status<'_>) -> String {
                 text::code(reason)
             )
         }
-        Status::Cancelled { reason } => format!("⏹️ **CodingWorker**\n\n中止しました: {}", text::neutral(reason)),
+        Status::Cancelled { reason } => {
+            format!("⏹️ **CodingWorker**\n\n中止しました: {}", text::neutral(reason))
+        }
         Status::Failed { reason, tried, draft } => {
-            let mut said =
-                format!("❌ **CodingWorker**\n\nこのタスクは完了できませんでした。\n\n{}\n", text::code(reason));
+            let mut said = format!(
+                "❌ **CodingWorker**\n\nこのタスクは完了できませんでした。\n\n{}\n",
+                text::code(reason)
+            );
             if let Some(number) = draft {
                 let _ = writeln!(said, "\n途中までの変更は下書き #{number} にあります。");
             }

@@ -1,5 +1,5 @@
-//! AWS credentials as the SDK's own chain finds them, each told to the redaction before it is used: a profile's, a single sign-on's, and what
-//! takes the place of those that expire.
+//! AWS credentials as the SDK's own chain finds them, each told to the redaction before it is used:
+//! a profile's, a single sign-on's, and what takes the place of those that expire.
 
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use secrecy::SecretString;

@@ -1,8 +1,9 @@
 //! The dead-letter queue as an operator sees it: look, move back, throw away.
 //!
-//! Found by the main queue's redrive policy. Needs the operator's own credentials: the worker's may not touch it. Looking takes nothing away:
-//! what was received is given back, or comes back by itself within a minute. Moving one sends first and deletes then, so that a crash
-//! between the two doubles a task, which the worker knows by its key, and loses none.
+//! Found by the main queue's redrive policy. Needs the operator's own credentials: the worker's may
+//! not touch it. Looking takes nothing away: what was received is given back, or comes back by
+//! itself within a minute. Moving one sends first and deletes then, so that a crash between the two
+//! doubles a task, which the worker knows by its key, and loses none.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -20,7 +21,8 @@ use crate::task::Task;
 const HIDDEN: Duration = Duration::from_secs(60);
 /// The most that SQS hands out at once.
 const BATCH: i32 = 10;
-/// How long a look waits for what SQS has not found yet; one that does not wait at all samples a few of its servers.
+/// How long a look waits for what SQS has not found yet; one that does not wait at all samples a
+/// few of its servers.
 const WAIT: Duration = Duration::from_secs(2);
 
 pub struct DeadLetters {
@@ -86,17 +88,22 @@ impl DeadLetters {
     ///
     /// # Errors
     /// [`QueueError::NoDeadLetters`] when the queue has none; for the rest as [`Queue::connect`].
-    pub async fn connect(settings: &QueueSettings, redaction: &Redaction) -> Result<Self, QueueError> {
+    pub async fn connect(
+        settings: &QueueSettings,
+        redaction: &Redaction,
+    ) -> Result<Self, QueueError> {
         let main = Queue::connect(settings, redaction).await?;
         let attributes = main.attributes(&[QueueAttributeName::RedrivePolicy]).await?;
         let policy = attributes.get(&QueueAttributeName::RedrivePolicy);
         let arn = policy
             .and_then(|policy| target(policy))
             .ok_or_else(|| QueueError::NoDeadLetters { queue: main.url.clone() })?;
-        // arn:aws:sqs:region:account:name ("Amazon SQS: resource types" in the Service Authorization Reference).
+        // arn:aws:sqs:region:account:name ("Amazon SQS: resource types" in the Service
+        // Authorization Reference).
         let mut parts = arn.rsplit(':');
         let (name, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let request = main.client.get_queue_url().queue_name(name).queue_owner_aws_account_id(account);
+        let request =
+            main.client.get_queue_url().queue_name(name).queue_owner_aws_account_id(account);
         let answer = super::call(name, CALL_TIMEOUT, request.send()).await?;
         let url = answer.queue_url.ok_or_else(|| QueueError::Missing { queue: name.to_owned() })?;
         let queue = Queue { client: main.client.clone(), url };
@@ -133,8 +140,12 @@ impl DeadLetters {
                 .message_body(&message.body)
                 .set_message_attributes(Some(message.all_attributes.clone()));
             self.main.call(CALL_TIMEOUT, request.send()).await?;
-            let request =
-                self.queue.client.delete_message().queue_url(&self.queue.url).receipt_handle(&message.receipt_handle);
+            let request = self
+                .queue
+                .client
+                .delete_message()
+                .queue_url(&self.queue.url)
+                .receipt_handle(&message.receipt_handle);
             self.queue.call(CALL_TIMEOUT, request.send()).await?;
         }
         Ok(found.len())
@@ -153,7 +164,8 @@ impl DeadLetters {
 
     /// The newest move that SQS knows of.
     pub async fn newest_move(&self) -> Result<Option<Move>, QueueError> {
-        let request = self.queue.client.list_message_move_tasks().source_arn(&self.arn).max_results(1);
+        let request =
+            self.queue.client.list_message_move_tasks().source_arn(&self.arn).max_results(1);
         let answer = self.queue.call(CALL_TIMEOUT, request.send()).await?;
         Ok(answer.results.unwrap_or_default().into_iter().next().map(|entry| Move {
             handle: entry.task_handle,
@@ -165,7 +177,8 @@ impl DeadLetters {
 
     /// Ends a move; what was moved stays moved.
     pub async fn cancel(&self, running: &Move) -> Result<(), QueueError> {
-        let request = self.queue.client.cancel_message_move_task().set_task_handle(running.handle.clone());
+        let request =
+            self.queue.client.cancel_message_move_task().set_task_handle(running.handle.clone());
         self.queue.call(CALL_TIMEOUT, request.send()).await.map(drop)
     }
 
@@ -175,8 +188,13 @@ impl DeadLetters {
         self.queue.call(CALL_TIMEOUT, request.send()).await.map(drop)
     }
 
-    /// Takes up to `most` messages that are wanted, until the queue shows no new one; the others are given back.
-    async fn take(&self, most: usize, is_wanted: impl Fn(&DeadLetter) -> bool) -> Result<Vec<DeadLetter>, QueueError> {
+    /// Takes up to `most` messages that are wanted, until the queue shows no new one; the others
+    /// are given back.
+    async fn take(
+        &self,
+        most: usize,
+        is_wanted: impl Fn(&DeadLetter) -> bool,
+    ) -> Result<Vec<DeadLetter>, QueueError> {
         let (mut wanted, mut others) = (BTreeMap::new(), BTreeMap::new());
         loop {
             let batch = self.receive().await?;
@@ -233,10 +251,13 @@ impl DeadLetters {
 impl DeadLetter {
     fn of(message: aws_sdk_sqs::types::Message) -> Self {
         let system = message.attributes.unwrap_or_default();
-        let sent = system.get(&MessageSystemAttributeName::SentTimestamp).and_then(|text| text.parse().ok());
+        let sent = system
+            .get(&MessageSystemAttributeName::SentTimestamp)
+            .and_then(|text| text.parse().ok());
         let all_attributes = message.message_attributes.unwrap_or_default();
-        let text =
-            |(name, value): (&String, &MessageAttributeValue)| Some((name.clone(), value.string_value()?.to_owned()));
+        let text = |(name, value): (&String, &MessageAttributeValue)| {
+            Some((name.clone(), value.string_value()?.to_owned()))
+        };
         Self {
             message_id: message.message_id.unwrap_or_default(),
             receipt_handle: message.receipt_handle.unwrap_or_default(),

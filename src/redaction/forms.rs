@@ -1,6 +1,7 @@
 //! Secrets by their form, as the kinds of tokens and keys that services give out.
 //!
-//! The rules are data, of Betterleaks (`scripts/secret-rules` makes `forms.toml` of its configuration).
+//! The rules are data, of Betterleaks (`scripts/secret-rules` makes `forms.toml` of its
+//! configuration).
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -55,20 +56,25 @@ fn written() -> Vec<Written> {
     struct File {
         rules: Vec<Written>,
     }
-    let file: File =
-        toml::from_str(include_str!("forms.toml")).expect("the file is part of this program, and a test reads it");
+    let file: File = toml::from_str(include_str!("forms.toml"))
+        .expect("the file is part of this program, and a test reads it");
     file.rules
 }
 
 /// The names of the rules that a text breaks, each once.
 pub(super) fn find(text: &str) -> Vec<String> {
     let text = text.as_bytes();
-    RULES.asked(text).filter(|rule| rule.breaches(text).next().is_some()).map(|rule| rule.id.clone()).collect()
+    RULES
+        .asked(text)
+        .filter(|rule| rule.breaches(text).next().is_some())
+        .map(|rule| rule.id.clone())
+        .collect()
 }
 
 /// The text with a mark in place of each.
 pub(super) fn strike_out(text: &[u8]) -> Cow<'_, [u8]> {
-    let mut breaches: Vec<Range<usize>> = RULES.asked(text).flat_map(|rule| rule.breaches(text)).collect();
+    let mut breaches: Vec<Range<usize>> =
+        RULES.asked(text).flat_map(|rule| rule.breaches(text)).collect();
     if breaches.is_empty() {
         return Cow::Borrowed(text);
     }
@@ -91,11 +97,15 @@ impl Rules {
     fn of(written: Vec<Written>) -> Self {
         let keywords = written.iter().flat_map(|rule| &rule.keywords);
         let keywords = AhoCorasick::builder().ascii_case_insensitive(true).build(keywords);
-        let owners = written.iter().enumerate().flat_map(|(place, rule)| rule.keywords.iter().map(move |_| place));
+        let owners = written
+            .iter()
+            .enumerate()
+            .flat_map(|(place, rule)| rule.keywords.iter().map(move |_| place));
         let owners = owners.collect();
         let rules = written.into_iter().map(Rule::of).collect();
         Self {
-            keywords: keywords.expect("the words of some hundred rules make no automaton that is too large"),
+            keywords: keywords
+                .expect("the words of some hundred rules make no automaton that is too large"),
             owners,
             rules,
         }
@@ -104,8 +114,9 @@ impl Rules {
     /// The rules that have a keyword in the text.
     fn asked(&self, text: &[u8]) -> impl Iterator<Item = &Rule> {
         let found = self.keywords.find_overlapping_iter(text);
-        let asked: BTreeSet<usize> =
-            found.filter_map(|found| self.owners.get(found.pattern().as_usize()).copied()).collect();
+        let asked: BTreeSet<usize> = found
+            .filter_map(|found| self.owners.get(found.pattern().as_usize()).copied())
+            .collect();
         asked.into_iter().filter_map(|place| self.rules.get(place))
     }
 }
@@ -121,12 +132,16 @@ impl Rule {
         }
     }
 
-    /// Where a text breaks the rule. What is found is the first group of the expression, where it has one.
+    /// Where a text breaks the rule. What is found is the first group of the expression, where it
+    /// has one.
     fn breaches(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let found = self.regex.captures_iter(text);
-        let secrets = found.filter_map(|found| found.iter().skip(1).flatten().next().or_else(|| found.get(0)));
-        let secrets = secrets.filter(|secret| entropy(&String::from_utf8_lossy(secret.as_bytes())) > self.entropy);
-        let is_example = |secret: &[u8]| self.examples.iter().any(|example| example.is_match(secret));
+        let secrets = found
+            .filter_map(|found| found.iter().skip(1).flatten().next().or_else(|| found.get(0)));
+        let secrets = secrets
+            .filter(|secret| entropy(&String::from_utf8_lossy(secret.as_bytes())) > self.entropy);
+        let is_example =
+            |secret: &[u8]| self.examples.iter().any(|example| example.is_match(secret));
         secrets.filter(move |secret| !is_example(secret.as_bytes())).map(|secret| secret.range())
     }
 }
@@ -158,7 +173,11 @@ mod tests {
             for text in rule.examples.iter().chain([&rule.regex]) {
                 expression(text);
             }
-            assert!(rule.keywords.iter().all(|keyword| *keyword == keyword.to_lowercase()), "{}", rule.id);
+            assert!(
+                rule.keywords.iter().all(|keyword| *keyword == keyword.to_lowercase()),
+                "{}",
+                rule.id
+            );
         }
     }
 
@@ -171,7 +190,12 @@ mod tests {
             (format!("{}QX7KZ2LW3R4TNVBM", "AKIA"), "aws-access-token"),
             (format!("{}1234567890-1234567890{}", "xoxb-", "abcDEFghi123"), "slack-bot-token"),
             (
-                format!("-----BEGIN {} KEY-----\n{}\n-----END {} KEY-----", "PRIVATE", random.repeat(4), "PRIVATE"),
+                format!(
+                    "-----BEGIN {} KEY-----\n{}\n-----END {} KEY-----",
+                    "PRIVATE",
+                    random.repeat(4),
+                    "PRIVATE"
+                ),
                 "private-key",
             ),
         ] {
@@ -196,10 +220,17 @@ mod tests {
     #[test]
     fn what_is_found_is_struck_out_and_nothing_else() {
         let random = "x7Kq2Lw9Zr4Tn8Vb3Mc6Jd1Hf5Gs0PyQeUi2";
-        let key = format!("-----BEGIN {0} KEY-----\n{1}\n-----END {0} KEY-----", "PRIVATE", random.repeat(4));
+        let key = format!(
+            "-----BEGIN {0} KEY-----\n{1}\n-----END {0} KEY-----",
+            "PRIVATE",
+            random.repeat(4)
+        );
         let text = format!("日本語 token={}{random} and\n{key}\nthe rest", "ghp_");
         let struck_out = strike_out(text.as_bytes()).into_owned();
-        assert_eq!(String::from_utf8(struck_out).unwrap(), "日本語 token=[redacted] and\n[redacted]\nthe rest");
+        assert_eq!(
+            String::from_utf8(struck_out).unwrap(),
+            "日本語 token=[redacted] and\n[redacted]\nthe rest"
+        );
         assert_eq!(strike_out(b"nothing"), Cow::Borrowed(b"nothing"));
     }
 }

@@ -1,4 +1,5 @@
-//! The spellings of a secret that a program has at hand: what `base64`, `xxd`, `rev`, a URL, JSON and an HTTP header make of it.
+//! The spellings of a secret that a program has at hand: what `base64`, `xxd`, `rev`, a URL, JSON
+//! and an HTTP header make of it.
 
 use std::fmt::Write as _;
 
@@ -45,8 +46,8 @@ fn percent(secret: &str) -> String {
     })
 }
 
-/// The characters that are sure when `before` bytes, or three times as many more, stand before the secret: at its ends a character is made
-/// of a neighbor's bits too.
+/// The characters that are sure when `before` bytes, or three times as many more, stand before the
+/// secret: at its ends a character is made of a neighbor's bits too.
 fn in_base64(secret: &str, before: usize, alphabet: &impl base64::Engine) -> String {
     let encoded = alphabet.encode([&[0][..].repeat(before), secret.as_bytes()].concat());
     let (first, end) = ((before * 8).div_ceil(6), (before + secret.len()) * 8 / 6);

@@ -66,7 +66,8 @@ mod tests {
     fn check(text: &str, sizes: &[usize], expected: &str) {
         for &size in sizes {
             let mut strained = Strained::new(&Redaction::new([SECRET.into()]));
-            let mut told: Vec<u8> = text.as_bytes().chunks(size).flat_map(|piece| strained.push(piece)).collect();
+            let mut told: Vec<u8> =
+                text.as_bytes().chunks(size).flat_map(|piece| strained.push(piece)).collect();
             told.extend(strained.end());
             assert!(String::from_utf8(told).unwrap() == expected, "in pieces of {size}");
         }
@@ -74,7 +75,11 @@ mod tests {
 
     #[test]
     fn a_secret_that_comes_in_two_pieces_is_struck_out() {
-        check(&format!("a {SECRET} b\nc {SECRET}"), &[1, 2, 7, 100], "a [redacted] b\nc [redacted]");
+        check(
+            &format!("a {SECRET} b\nc {SECRET}"),
+            &[1, 2, 7, 100],
+            "a [redacted] b\nc [redacted]",
+        );
     }
 
     #[test]

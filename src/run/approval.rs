@@ -1,4 +1,5 @@
-//! Whether a change may be published: held against the policy, and searched for secrets in what it adds.
+//! Whether a change may be published: held against the policy, and searched for secrets in what it
+//! adds.
 
 use std::collections::HashSet;
 
@@ -11,7 +12,8 @@ use crate::redaction::Redaction;
 use crate::workspace::{Cache, Change, Entry, WorkspaceError};
 
 impl Rooms {
-    /// Holds the change against the policy. A red change goes on only when no other delivery could make it green: as a draft.
+    /// Holds the change against the policy. A red change goes on only when no other delivery could
+    /// make it green: as a draft.
     pub(super) async fn approve(&self, checked: Checked) -> Result<Approved, Failure> {
         let Prepared { claimed, ground, workspace, .. } = &checked.prepared;
         self.enter(claimed, Stage::Gate, "holding the change against the policy").await?;
@@ -20,8 +22,10 @@ impl Rooms {
             return Err(Failure::Agent(Verdict::NoChange));
         }
         let file = repository_file(workspace.cache(), &ground.base.commit).await?;
-        let protected = ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected);
-        let protected = protected.map_err(|error| Failure::RepositoryFile(format!("`gate.protected`: {error}")))?;
+        let protected =
+            ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected);
+        let protected = protected
+            .map_err(|error| Failure::RepositoryFile(format!("`gate.protected`: {error}")))?;
         let limits = gate::Limits { protected, ..gate::Limits::default() };
         gate::judge(&changes, &limits).map_err(Failure::GateRefused)?;
         let limit = usize::try_from(limits.size).unwrap_or(usize::MAX);
@@ -54,12 +58,17 @@ fn find_secrets(changes: &[Change], added: &[String], redaction: &Redaction) -> 
 /// The lines that a change adds to a file.
 async fn added_by(cache: &Cache, change: &Change, limit: usize) -> Result<String, WorkspaceError> {
     let after = content(cache, change.after.as_ref(), limit).await?;
-    // What was there before may be larger than what may be published, and then all of it counts as new.
+    // What was there before may be larger than what may be published, and then all of it counts as
+    // new.
     let before = content(cache, change.before.as_ref(), limit).await.unwrap_or_default();
     Ok(added(&before, &after))
 }
 
-async fn content(cache: &Cache, entry: Option<&Entry>, limit: usize) -> Result<String, WorkspaceError> {
+async fn content(
+    cache: &Cache,
+    entry: Option<&Entry>,
+    limit: usize,
+) -> Result<String, WorkspaceError> {
     let Some(entry) = entry else { return Ok(String::new()) };
     let content = cache.blob(&entry.id, limit).await?.unwrap_or_default();
     Ok(String::from_utf8_lossy(&content).into_owned())

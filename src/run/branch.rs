@@ -1,8 +1,9 @@
 //! Which branch a task is published on, and whose commits are on it.
 //!
-//! A task goes on the issue's branch as long as that one's pull request is open, or there is none. One that was closed or merged stays as a
-//! person left it, and the next task of the issue gets the next branch: `codingworker/issue-7`, `codingworker/issue-7-2`, and so on. What is
-//! found is the forge's own state, so a retry, on whatever machine, comes to the same branch.
+//! A task goes on the issue's branch as long as that one's pull request is open, or there is none.
+//! One that was closed or merged stays as a person left it, and the next task of the issue gets the
+//! next branch: `codingworker/issue-7`, `codingworker/issue-7-2`, and so on. What is found is the
+//! forge's own state, so a retry, on whatever machine, comes to the same branch.
 
 use super::{Failure, Rooms};
 use crate::publish::{self, Existing};
@@ -45,8 +46,9 @@ impl Rooms {
         if ours { Ok(Some(tip)) } else { Err(Failure::BranchTaken(branch.clone())) }
     }
 
-    /// Whether another worker made the branch: it holds one commit, written and committed by one identity in one second, and signed off for
-    /// a task of this issue. What a person adds or amends has another committer, another time or another parent.
+    /// Whether another worker made the branch: it holds one commit, written and committed by one
+    /// identity in one second, and signed off for a task of this issue. What a person adds or
+    /// amends has another committer, another time or another parent.
     async fn is_of_a_worker(
         &self,
         task: &Task,
@@ -56,6 +58,8 @@ impl Rooms {
         tip: &CommitId,
     ) -> Result<bool, Failure> {
         let commit = cache.fetch_commit(remote, branch, tip).await?;
-        Ok(commit.parents == 1 && commit.author == commit.committer && publish::is_made_for(task, &commit.message))
+        Ok(commit.parents == 1
+            && commit.author == commit.committer
+            && publish::is_made_for(task, &commit.message))
     }
 }

@@ -1,6 +1,8 @@
-//! What a run stands on and how far it came, as the journal keeps it: the way that a worker which died left to the next.
+//! What a run stands on and how far it came, as the journal keeps it: the way that a worker which
+//! died left to the next.
 //!
-//! A run that is taken up again passes through the same stages. Each finds here what it made before, and does only the rest.
+//! A run that is taken up again passes through the same stages. Each finds here what it made
+//! before, and does only the rest.
 
 use serde::{Deserialize, Serialize};
 

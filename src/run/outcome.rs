@@ -1,7 +1,8 @@
 //! From a run's failure to what becomes of its delivery: one exhaustive match, no I/O.
 //!
-//! Every kind of failure is one that somebody acts on. A failure that another try may mend is retried until the last delivery; one that it
-//! can't is reported at once. Whatever is not settled stays in the queue.
+//! Every kind of failure is one that somebody acts on. A failure that another try may mend is
+//! retried until the last delivery; one that it can't is reported at once. Whatever is not settled
+//! stays in the queue.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::process::ProcessError;
 use crate::task::{InvalidTask, RepoName};
 use crate::workspace::{BranchName, InvalidName, WorkspaceError};
 
-/// The longest a delivery is put off, whatever GitHub asks for: SQS allows no visibility timeout above 12 hours.
+/// The longest a delivery is put off, whatever GitHub asks for: SQS allows no visibility timeout
+/// above 12 hours.
 const LONGEST_DELAY: Duration = Duration::from_secs(11 * 3600);
 
 /// What becomes of a delivery.
@@ -26,7 +28,8 @@ pub enum Disposition {
     RetryAfter(Duration),
     /// The user does not want it any more: the message is deleted.
     Cancel,
-    /// The failure is final and reported: the message is given back at once until SQS moves it to the dead-letter queue.
+    /// The failure is final and reported: the message is given back at once until SQS moves it to
+    /// the dead-letter queue.
     DeadLetter,
     /// The delivery is not ours any more: nothing is touched.
     Abandon,
@@ -63,9 +66,13 @@ pub enum Failure {
     RepositoryFile(String),
     #[error("the change was refused: {0}")]
     GateRefused(Refusal),
-    #[error("its pull request #{number} was closed by somebody: set the label again to have the task done anew")]
+    #[error(
+        "its pull request #{number} was closed by somebody: set the label again to have the task done anew"
+    )]
     PullRequestClosed { number: u64 },
-    #[error("too many pull requests of this issue were closed or merged, on {0} and those after it: open a new issue")]
+    #[error(
+        "too many pull requests of this issue were closed or merged, on {0} and those after it: open a new issue"
+    )]
     TooManyBranches(String),
     #[error(
         "the branch {0} holds commits that this worker did not make: they are left as they are; delete or rename the branch to have the task done anew"
@@ -125,7 +132,9 @@ pub(super) fn disposition(failure: &Failure, attempt: Attempt) -> Disposition {
 
 fn remedy(failure: &Failure) -> Remedy {
     match failure {
-        Failure::IssueClosed | Failure::LabelRemoved(_) | Failure::PullRequestClosed { .. } => Remedy::Unwanted,
+        Failure::IssueClosed | Failure::LabelRemoved(_) | Failure::PullRequestClosed { .. } => {
+            Remedy::Unwanted
+        }
         Failure::LeaseLost => Remedy::Elsewhere,
         Failure::InvalidMessage(_)
         | Failure::AlreadyReported
@@ -211,7 +220,11 @@ mod tests {
     fn check(failure: &Failure, receive_count: u32, expected: Disposition) {
         let rest = Duration::from_secs(30 * u64::from(receive_count));
         let attempt = Attempt { receive_count, max_receive_count: Some(3), rest };
-        assert_eq!(disposition(failure, attempt), expected, "{failure} at delivery {receive_count}");
+        assert_eq!(
+            disposition(failure, attempt),
+            expected,
+            "{failure} at delivery {receive_count}"
+        );
     }
 
     fn retry(seconds: u64) -> Disposition {
@@ -227,7 +240,10 @@ mod tests {
             Failure::Agent(Verdict::ModelMissing),
             Failure::ChecksRed(vec!["make test".to_owned()]),
             Failure::GitHub(GitHubError::Unavailable { url: "u".to_owned(), status: 502 }),
-            Failure::GitHub(GitHubError::Unauthorized { url: "u".to_owned(), message: "m".to_owned() }),
+            Failure::GitHub(GitHubError::Unauthorized {
+                url: "u".to_owned(),
+                message: "m".to_owned(),
+            }),
         ] {
             check(&failure, 1, retry(30));
             check(&failure, 2, retry(60));
@@ -257,7 +273,9 @@ mod tests {
 
     #[test]
     fn githubs_limit_is_obeyed_even_on_the_last_delivery() {
-        let limited = |seconds| Failure::GitHub(GitHubError::RateLimited { retry_after: Duration::from_secs(seconds) });
+        let limited = |seconds| {
+            Failure::GitHub(GitHubError::RateLimited { retry_after: Duration::from_secs(seconds) })
+        };
         check(&limited(600), 1, retry(600));
         check(&limited(5), 2, retry(60));
         check(&limited(600), 3, retry(600));
@@ -266,7 +284,8 @@ mod tests {
 
     #[test]
     fn without_a_dead_letter_queue_there_is_always_another_delivery() {
-        let attempt = Attempt { receive_count: 9, max_receive_count: None, rest: Duration::from_secs(120) };
+        let attempt =
+            Attempt { receive_count: 9, max_receive_count: None, rest: Duration::from_secs(120) };
         assert_eq!(disposition(&Failure::Agent(Verdict::NoChange), attempt), retry(120));
     }
 }

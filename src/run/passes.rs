@@ -1,7 +1,8 @@
-//! The agent's two passes, implement and write tests, each with the checks it must meet and the fix-ups that answer a red one.
+//! The agent's two passes, implement and write tests, each with the checks it must meet and the
+//! fix-ups that answer a red one.
 //!
-//! Leaves to `run` what a pass is part of. Invariant: every tree that a check judged, or that is published, was harvested and is kept as a
-//! commit in the worker's own repository.
+//! Leaves to `run` what a pass is part of. Invariant: every tree that a check judged, or that is
+//! published, was harvested and is kept as a commit in the worker's own repository.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,8 @@ use crate::publish::{self, Note};
 use crate::task::RepoName;
 use crate::workspace::{CommitId, Side, TreeId};
 
-/// How much of a red check's output a fix-up prompt repeats, in bytes: what a small model can still read.
+/// How much of a red check's output a fix-up prompt repeats, in bytes: what a small model can still
+/// read.
 const EXCERPT: usize = 6_000;
 
 /// What the agent has done so far. The journal keeps it after each call.
@@ -61,7 +63,12 @@ impl Progress {
 impl Rooms {
     /// First pass: the agent does the task, until what it made builds.
     pub(super) async fn implement(&self, mut prepared: Prepared) -> Result<Changed, Failure> {
-        self.enter(&prepared.claimed, Stage::Implement, &format!("{} works on the task", self.agent.name())).await?;
+        self.enter(
+            &prepared.claimed,
+            Stage::Implement,
+            &format!("{} works on the task", self.agent.name()),
+        )
+        .await?;
         let mut progress = self.progress(&prepared).await?;
         if progress.pass < Pass::Implement {
             progress.begin(Pass::Implement);
@@ -93,7 +100,8 @@ impl Rooms {
         Ok(Progress { notes: ground.notes.clone(), ..progress })
     }
 
-    /// Second pass: the agent writes tests; then every check is run, and answered as long as a fix-up is left.
+    /// Second pass: the agent writes tests; then every check is run, and answered as long as a
+    /// fix-up is left.
     pub(super) async fn check(&self, changed: Changed) -> Result<Checked, Failure> {
         let Changed { mut prepared, mut progress, builds } = changed;
         self.enter(&prepared.claimed, Stage::Check, "writing tests and running the checks").await?;
@@ -121,13 +129,16 @@ impl Rooms {
 
     /// The state of every check before the agent came.
     ///
-    /// A formatter that rewrites files at the base would bury the change under what it rewrites, so it is left out of the plan.
+    /// A formatter that rewrites files at the base would bury the change under what it rewrites, so
+    /// it is left out of the plan.
     pub(super) async fn baseline(&self, mut prepared: Prepared) -> Result<Prepared, Failure> {
         let tree = prepared.workspace.cache().tree_at(&prepared.ground.base.commit).await?;
         for check in prepared.ground.plan.checks.clone() {
-            let ran = self.run_check(&prepared.claimed, prepared.workspace.check_tree(), &check).await?;
+            let ran =
+                self.run_check(&prepared.claimed, prepared.workspace.check_tree(), &check).await?;
             prepared.ground.baseline.record(&ran);
-            if check.kind == Kind::Format && prepared.workspace.harvest(Side::Checks).await? != tree {
+            if check.kind == Kind::Format && prepared.workspace.harvest(Side::Checks).await? != tree
+            {
                 prepared.workspace.show(Side::Checks, &tree).await?;
                 prepared.ground.plan.checks.retain(|planned| *planned != check);
                 prepared.ground.notes.push(Note::FormatSkipped);
@@ -137,16 +148,24 @@ impl Rooms {
         Ok(prepared)
     }
 
-    /// What the change brings is checked too: an empty repository has a kind of project only afterwards.
-    async fn widen_plan(&self, prepared: &mut Prepared, progress: &Progress) -> Result<(), Failure> {
+    /// What the change brings is checked too: an empty repository has a kind of project only
+    /// afterwards.
+    async fn widen_plan(
+        &self,
+        prepared: &mut Prepared,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
         let Prepared { workspace, ground, .. } = prepared;
         let later = self.plan(workspace.cache(), &ground.base.commit, &progress.commit).await?;
         ground.plan = std::mem::take(&mut ground.plan).widened(later);
-        ground.plan.checks.retain(|check| check.kind != Kind::Format || !progress.notes.contains(&Note::FormatSkipped));
+        ground.plan.checks.retain(|check| {
+            check.kind != Kind::Format || !progress.notes.contains(&Note::FormatSkipped)
+        });
         Ok(())
     }
 
-    /// Runs the checks of a pass, and has the agent answer the first that is red as often as a pass may.
+    /// Runs the checks of a pass, and has the agent answer the first that is red as often as a pass
+    /// may.
     async fn meet(
         &self,
         prepared: &mut Prepared,
@@ -156,7 +175,9 @@ impl Rooms {
         loop {
             let fix_ups_left = self.config.checks.fix_ups.saturating_sub(progress.fix_ups_of_pass);
             let results = self.run_checks(prepared, progress, &in_pass, fix_ups_left == 0).await?;
-            let Some(red) = results.iter().find(|result| result.blocks()) else { return Ok(results) };
+            let Some(red) = results.iter().find(|result| result.blocks()) else {
+                return Ok(results);
+            };
             if fix_ups_left == 0 {
                 return Ok(results);
             }
@@ -164,13 +185,15 @@ impl Rooms {
             progress.fix_ups_of_pass += 1;
             let said = format!("`{}` failed: the agent is asked to mend it", red.ran.command);
             self.note(&prepared.claimed, &said)?;
-            let prompt = Prompt::fix_up(red.ran.kind.name(), &red.ran.command, &red.ran.excerpt(EXCERPT));
+            let prompt =
+                Prompt::fix_up(red.ran.kind.name(), &red.ran.command, &red.ran.excerpt(EXCERPT));
             self.ask(prepared, progress, &prompt).await?;
             self.record(prepared, progress)?;
         }
     }
 
-    /// Runs the checks that belong to the pass, in order. A red one ends the round unless `all` are wanted.
+    /// Runs the checks that belong to the pass, in order. A red one ends the round unless `all` are
+    /// wanted.
     async fn run_checks(
         &self,
         prepared: &mut Prepared,
@@ -184,7 +207,8 @@ impl Rooms {
             if !in_pass(check.kind) {
                 continue;
             }
-            let ran = self.run_check(&prepared.claimed, prepared.workspace.check_tree(), &check).await?;
+            let ran =
+                self.run_check(&prepared.claimed, prepared.workspace.check_tree(), &check).await?;
             let result = prepared.ground.baseline.judge(ran);
             self.note(&prepared.claimed, &format!("`{}` {}", check.command, describe(&result)))?;
             if check.kind == Kind::Format {
@@ -200,7 +224,11 @@ impl Rooms {
     }
 
     /// What the formatter changed becomes part of the change, and of what the agent sees next.
-    async fn take_up_format(&self, prepared: &mut Prepared, progress: &mut Progress) -> Result<(), Failure> {
+    async fn take_up_format(
+        &self,
+        prepared: &mut Prepared,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
         let formatted = prepared.workspace.harvest(Side::Checks).await?;
         if formatted != progress.tree {
             prepared.workspace.show(Side::Agent, &formatted).await?;
@@ -210,23 +238,38 @@ impl Rooms {
         Ok(())
     }
 
-    async fn run_check(&self, claimed: &Claimed, tree: &Path, check: &Check) -> Result<Ran, Failure> {
+    async fn run_check(
+        &self,
+        claimed: &Claimed,
+        tree: &Path,
+        check: &Check,
+    ) -> Result<Ran, Failure> {
         claimed.write_log(&format!("$ {}", check.command))?;
         let cache = repository_cache(&self.config.data_dir, &claimed.task.repository);
-        let site =
-            Site { tree, scratch: &claimed.directory.join(SCRATCH).join("checks"), cache: &cache, log: &claimed.log() };
+        let site = Site {
+            tree,
+            scratch: &claimed.directory.join(SCRATCH).join("checks"),
+            cache: &cache,
+            log: &claimed.log(),
+        };
         match self.checker.run(check, site, claimed.hold.lost()).await {
             Ok(ran) => Ok(ran),
             Err(CheckError::Stopped { .. }) => Err(Failure::LeaseLost),
             Err(CheckError::Process { source, .. }) => Err(source.into()),
-            Err(CheckError::Place { path, source }) => {
-                Err(Failure::Local { what: format!("can't make the directory {}", path.display()), source })
-            }
+            Err(CheckError::Place { path, source }) => Err(Failure::Local {
+                what: format!("can't make the directory {}", path.display()),
+                source,
+            }),
         }
     }
 
     /// Calls the agent once, and takes up what it left in its tree.
-    async fn ask(&self, prepared: &mut Prepared, progress: &mut Progress, prompt: &Prompt) -> Result<Verdict, Failure> {
+    async fn ask(
+        &self,
+        prepared: &mut Prepared,
+        progress: &mut Progress,
+        prompt: &Prompt,
+    ) -> Result<Verdict, Failure> {
         let Prepared { claimed, workspace, .. } = &*prepared;
         let files = workspace.cache().files_at(&progress.commit).await?;
         let files: Vec<PathBuf> = files.iter().map(|file| file.as_path().to_path_buf()).collect();
@@ -248,7 +291,9 @@ impl Rooms {
         }
         match verdict {
             Verdict::Stopped => Err(Failure::LeaseLost),
-            Verdict::ModelUnreachable { .. } | Verdict::ModelMissing => Err(Failure::Agent(verdict)),
+            Verdict::ModelUnreachable { .. } | Verdict::ModelMissing => {
+                Err(Failure::Agent(verdict))
+            }
             Verdict::Edited
             | Verdict::NoChange
             | Verdict::MalformedEdits
@@ -258,8 +303,14 @@ impl Rooms {
         }
     }
 
-    /// Makes a tree the state of the work: a commit of its own in the worker's repository, so that nothing is thrown away.
-    async fn keep(&self, prepared: &Prepared, progress: &mut Progress, tree: TreeId) -> Result<(), Failure> {
+    /// Makes a tree the state of the work: a commit of its own in the worker's repository, so that
+    /// nothing is thrown away.
+    async fn keep(
+        &self,
+        prepared: &Prepared,
+        progress: &mut Progress,
+        tree: TreeId,
+    ) -> Result<(), Failure> {
         let Prepared { claimed, workspace, ground, .. } = prepared;
         let commit = workspace
             .commit(
@@ -284,9 +335,11 @@ impl Rooms {
     }
 }
 
-/// What the tools of one repository's checks download is kept here, and no other repository's checks see it.
+/// What the tools of one repository's checks download is kept here, and no other repository's
+/// checks see it.
 fn repository_cache(data_dir: &Path, repository: &RepoName) -> PathBuf {
-    let (owner, name) = (repository.owner().to_ascii_lowercase(), repository.name().to_ascii_lowercase());
+    let (owner, name) =
+        (repository.owner().to_ascii_lowercase(), repository.name().to_ascii_lowercase());
     data_dir.join("caches").join(owner).join(name)
 }
 

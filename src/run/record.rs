@@ -13,8 +13,14 @@ use crate::task::Task;
 use crate::workspace::{Identity, Remote};
 
 impl Rooms {
-    /// Records that a stage is reached, and says so on the issue. The issue's not hearing of it stops nothing.
-    pub(super) async fn enter(&self, claimed: &Claimed, stage: Stage, text: &str) -> Result<(), Failure> {
+    /// Records that a stage is reached, and says so on the issue. The issue's not hearing of it
+    /// stops nothing.
+    pub(super) async fn enter(
+        &self,
+        claimed: &Claimed,
+        stage: Stage,
+        text: &str,
+    ) -> Result<(), Failure> {
         self.journal.enter(claimed.id, stage, text, Timestamp::now())?;
         let told = match stage {
             Stage::Admit => publish::Stage::Accepted,
@@ -34,14 +40,19 @@ impl Rooms {
         }
     }
 
-    pub(super) async fn announce(&self, claimed: &Claimed, status: &Status<'_>) -> Result<(), Failure> {
+    pub(super) async fn announce(
+        &self,
+        claimed: &Claimed,
+        status: &Status<'_>,
+    ) -> Result<(), Failure> {
         let Task { repository, issue_number, .. } = &claimed.task;
         let announcing = claimed.publisher.announce(repository, *issue_number, status);
         self.act(claimed, Act::Comment, status.name(), announcing).await
     }
 
-    /// Does something that the outside world sees: what can't be written down first is not done, nor what is no longer this run's to do. A
-    /// machine may have slept since the lease was renewed.
+    /// Does something that the outside world sees: what can't be written down first is not done,
+    /// nor what is no longer this run's to do. A machine may have slept since the lease was
+    /// renewed.
     pub(super) async fn act<T, E: Display>(
         &self,
         claimed: &Claimed,
@@ -92,7 +103,9 @@ impl Claimed {
             .append(true)
             .open(&path)
             .and_then(|mut log| writeln!(log, "{line}"));
-        written
-            .map_err(|source| Failure::Local { what: format!("can't write the run's log {}", path.display()), source })
+        written.map_err(|source| Failure::Local {
+            what: format!("can't write the run's log {}", path.display()),
+            source,
+        })
     }
 }

@@ -13,9 +13,11 @@ use crate::workspace::Change;
 const SHOWN_OUTPUT: usize = 8_000;
 
 pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved) -> Report<'a> {
-    let Approved { checked: Checked { prepared, progress, results, .. }, changes, attention } = approved;
+    let Approved { checked: Checked { prepared, progress, results, .. }, changes, attention } =
+        approved;
     let Prepared { claimed, branch, ground, .. } = prepared;
-    let mut models: Vec<String> = progress.reports.iter().map(|report| report.model.clone()).collect();
+    let mut models: Vec<String> =
+        progress.reports.iter().map(|report| report.model.clone()).collect();
     models.dedup();
     let nothing_to_check = results.is_empty().then_some(Note::NothingToCheck);
     let hidden = (hidden_characters(&claimed.task) > 0).then_some(Note::HiddenText);
@@ -68,7 +70,9 @@ fn check_line(CheckResult { ran, standing, .. }: &CheckResult) -> CheckLine {
         command: ran.command.clone(),
         result: match standing {
             Standing::Passed => CheckOutcome::Passed,
-            Standing::New { failures } => CheckOutcome::Failed { failures: failures.iter().cloned().collect() },
+            Standing::New { failures } => {
+                CheckOutcome::Failed { failures: failures.iter().cloned().collect() }
+            }
             Standing::FailedBefore => CheckOutcome::FailedBefore,
             Standing::TimedOut => CheckOutcome::TimedOut,
             Standing::NotRun { tool } => CheckOutcome::NotRun { tool: tool.clone() },
@@ -99,5 +103,8 @@ pub(super) fn check_records(results: &[CheckResult]) -> Vec<CheckRecord> {
 }
 
 fn file_line(change: &Change) -> FileLine {
-    FileLine { path: change.path.to_string(), lines: change.lines.as_ref().map(|lines| (lines.added, lines.deleted)) }
+    FileLine {
+        path: change.path.to_string(),
+        lines: change.lines.as_ref().map(|lines| (lines.added, lines.deleted)),
+    }
 }

@@ -1,7 +1,7 @@
 //! The rooms a run works with, and how they are furnished; one set serves all runs of a worker.
 //!
-//! Whoever opens them owns the data directory until they are dropped, and has put away what a worker that died left in it: its processes,
-//! and the trees of its runs.
+//! Whoever opens them owns the data directory until they are dropped, and has put away what a
+//! worker that died left in it: its processes, and the trees of its runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,9 +76,15 @@ impl Rooms {
         for directory in [&temporary, &git_home] {
             std::fs::create_dir_all(directory).map_err(unusable(directory))?;
         }
-        let sandbox =
-            Sandbox::open(&config.sandbox, &config.data_dir, &config.agent.model_endpoint, environment).await?;
-        let toolchains = Toolchains::find(&environment.home(), |name| environment.value(name).map(Into::into));
+        let sandbox = Sandbox::open(
+            &config.sandbox,
+            &config.data_dir,
+            &config.agent.model_endpoint,
+            environment,
+        )
+        .await?;
+        let toolchains =
+            Toolchains::find(&environment.home(), |name| environment.value(name).map(Into::into));
         let agent = Agent::new(&config.agent, search_path, &sandbox, &config.redaction);
         let version = agent.version(&temporary, &CancellationToken::new()).await?;
         Ok(Self {
@@ -93,7 +99,13 @@ impl Rooms {
             .excluding(checks::ARTIFACTS),
             publisher: Publisher::new(github.clone(), config.language, config.redaction.clone()),
             github,
-            checker: Checker::new(&config.checks, search_path, toolchains, &sandbox, &config.redaction),
+            checker: Checker::new(
+                &config.checks,
+                search_path,
+                toolchains,
+                &sandbox,
+                &config.redaction,
+            ),
             turns: Turns::default(),
             sandbox,
             config,
@@ -101,7 +113,8 @@ impl Rooms {
     }
 }
 
-/// Puts away what a worker that died left in the data directory. What it made is in the caches and in the journal.
+/// Puts away what a worker that died left in the data directory. What it made is in the caches and
+/// in the journal.
 async fn put_away(data_dir: &Path) -> Result<(), StartError> {
     let processes = data_dir.join("processes");
     let killed = process::take_over(&processes).map_err(unusable(&processes))?;

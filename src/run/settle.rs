@@ -1,7 +1,9 @@
-//! The end of a run: what the issue is told, which labels it carries, what the journal keeps and what is removed.
+//! The end of a run: what the issue is told, which labels it carries, what the journal keeps and
+//! what is removed.
 //!
-//! A failure is decided before anybody is told, so that a worker which died in between says the same. Invariant: a failure on the way out never
-//! makes a published task a lost one; what could not be said is said by the next delivery.
+//! A failure is decided before anybody is told, so that a worker which died in between says the
+//! same. Invariant: a failure on the way out never makes a published task a lost one; what could
+//! not be said is said by the next delivery.
 
 use jiff::Timestamp;
 
@@ -33,8 +35,14 @@ impl Rooms {
         self.tell(claimed, &Status::Done { number }, Some(Labels::Done)).await
     }
 
-    /// Decides what becomes of a delivery whose run failed, and tells the issue why there is no pull request to merge, and what comes next.
-    pub(super) async fn report(&self, claimed: &Claimed, failure: Failure, draft: Option<u64>) -> Disposition {
+    /// Decides what becomes of a delivery whose run failed, and tells the issue why there is no
+    /// pull request to merge, and what comes next.
+    pub(super) async fn report(
+        &self,
+        claimed: &Claimed,
+        failure: Failure,
+        draft: Option<u64>,
+    ) -> Disposition {
         let disposition = outcome::disposition(&failure, claimed.attempt);
         let reason = failure.to_string();
         tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, ?disposition, "the run failed");
@@ -64,7 +72,12 @@ impl Rooms {
             Disposition::Cancel => self.tell(claimed, &Status::Cancelled { reason }, None).await,
             Disposition::DeadLetter => {
                 let tried = self.tried(claimed);
-                self.tell(claimed, &Status::Failed { reason, tried: &tried, draft }, Some(Labels::Failed)).await
+                self.tell(
+                    claimed,
+                    &Status::Failed { reason, tried: &tried, draft },
+                    Some(Labels::Failed),
+                )
+                .await
             }
         };
         if let Err(error) = told {
@@ -73,12 +86,14 @@ impl Rooms {
         self.recorded(claimed, disposition, || self.end(claimed, decision))
     }
 
-    /// The lease is lost: whoever receives the message next goes on. Nothing is said, since saying so would be an act without a right.
+    /// The lease is lost: whoever receives the message next goes on. Nothing is said, since saying
+    /// so would be an act without a right.
     pub(super) fn abandon(&self, claimed: &Claimed) -> Disposition {
         let reason = Failure::LeaseLost.to_string();
         tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, "the run is given up");
         self.recorded(claimed, Disposition::Abandon, || {
-            let decision = Decision::new(Outcome::Abandoned, Some(reason), &Disposition::Abandon, None)?;
+            let decision =
+                Decision::new(Outcome::Abandoned, Some(reason), &Disposition::Abandon, None)?;
             self.journal.decide(claimed.id, &decision)?;
             self.end(claimed, &decision)
         })
@@ -90,16 +105,30 @@ impl Rooms {
         attempts.into_iter().filter_map(|RunRecord { detail, .. }| detail).collect()
     }
 
-    async fn tell(&self, claimed: &Claimed, status: &Status<'_>, labels: Option<Labels>) -> Result<(), Failure> {
+    async fn tell(
+        &self,
+        claimed: &Claimed,
+        status: &Status<'_>,
+        labels: Option<Labels>,
+    ) -> Result<(), Failure> {
         self.announce(claimed, status).await?;
         let Some(labels) = labels else { return Ok(()) };
         let (repository, issue) = (&claimed.task.repository, claimed.task.issue_number);
-        self.act(claimed, Act::Label, labels.name(), claimed.publisher.label(repository, issue, labels)).await
+        self.act(
+            claimed,
+            Act::Label,
+            labels.name(),
+            claimed.publisher.label(repository, issue, labels),
+        )
+        .await
     }
 
     fn end(&self, claimed: &Claimed, decision: &Decision) -> Result<(), JournalError> {
         let outcome = decision.outcome.name();
-        let said = decision.detail.as_ref().map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
+        let said = decision
+            .detail
+            .as_ref()
+            .map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
         let now = Timestamp::now();
         self.journal.end(claimed.id, now)?;
         self.journal.note(claimed.id, &said, now)
@@ -121,7 +150,8 @@ impl Rooms {
         }
     }
 
-    /// Removes what a run worked in; its log stays, and what the agent made is in the worker's repository.
+    /// Removes what a run worked in; its log stays, and what the agent made is in the worker's
+    /// repository.
     pub(super) async fn clear(&self, claimed: &Claimed) {
         for directory in [TREES, SCRATCH] {
             let directory = claimed.directory.join(directory);

@@ -1,4 +1,5 @@
-//! Whether somebody who may decide it set the label. The workflow that queues an issue asks the same; this worker does not take its word.
+//! Whether somebody who may decide it set the label. The workflow that queues an issue asks the
+//! same; this worker does not take its word.
 
 use super::{Failure, Rooms};
 use crate::config::Trust;
@@ -7,7 +8,8 @@ use crate::publish::TASK_LABEL;
 use crate::task::Task;
 
 impl Rooms {
-    /// Whoever set the label last, by a template or by hand, must be trusted by the repository as far as the settings ask.
+    /// Whoever set the label last, by a template or by hand, must be trusted by the repository as
+    /// far as the settings ask.
     pub(super) async fn trusted(&self, task: &Task) -> Result<(), Failure> {
         let required = match self.config.github.trust {
             Trust::Anybody => return Ok(()),

@@ -12,7 +12,8 @@ use crate::task::Task;
 pub(super) struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Turns {
-    /// Waits until no other run of this worker works on the issue; none will until the turn is dropped.
+    /// Waits until no other run of this worker works on the issue; none will until the turn is
+    /// dropped.
     pub(super) async fn take(&self, task: &Task) -> OwnedMutexGuard<()> {
         let issue = format!("{}#{}", task.repository, task.issue_number).to_ascii_lowercase();
         let turn = {

@@ -1,4 +1,5 @@
-//! Whether a task is still wanted: its issue open, and its label on it. Asked before the work, during it, and before it is published.
+//! Whether a task is still wanted: its issue open, and its label on it. Asked before the work,
+//! during it, and before it is published.
 
 use super::{Claimed, Failure, Rooms};
 use crate::github::{GitHubError, Issue};
@@ -39,7 +40,8 @@ impl Rooms {
     }
 }
 
-/// Work goes on while the forge does not answer, and a forge that is limiting us is left alone until it is done with that.
+/// Work goes on while the forge does not answer, and a forge that is limiting us is left alone
+/// until it is done with that.
 async fn wait_out(error: &GitHubError) {
     tracing::debug!(%error, "whether the task is still wanted could not be asked");
     if let GitHubError::RateLimited { retry_after } = error {
@@ -47,8 +49,9 @@ async fn wait_out(error: &GitHubError) {
     }
 }
 
-/// A failed task's issue bears [`FAILED_LABEL`] in place of the other. Its message comes again when an operator redrives it, or when it was
-/// sent twice: then it is done after all, unless somebody closed the issue or took that label off too.
+/// A failed task's issue bears [`FAILED_LABEL`] in place of the other. Its message comes again when
+/// an operator redrives it, or when it was sent twice: then it is done after all, unless somebody
+/// closed the issue or took that label off too.
 fn called_off(issue: &Issue) -> Option<Failure> {
     if !issue.is_open() {
         Some(Failure::IssueClosed)

@@ -1,7 +1,7 @@
 //! Linux: the walls that bubblewrap builds around one program.
 //!
-//! Everything is new inside: the root, the processes, the network, the user's identity. Paths keep their names, so what the program prints
-//! and what it was told mean the same on both sides.
+//! Everything is new inside: the root, the processes, the network, the user's identity. Paths keep
+//! their names, so what the program prints and what it was told mean the same on both sides.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ use crate::process::Invocation;
 const HELPER: &str = "/run/codingworker/codingworker";
 const RELAY: &str = "/run/codingworker/relay";
 
-/// The ports inside that lead to the relays. Ollama's own, so that programs which know only that one find it.
+/// The ports inside that lead to the relays. Ollama's own, so that programs which know only that
+/// one find it.
 pub(super) const MODEL_PORT: u16 = 11434;
 pub(super) const PROXY_PORT: u16 = 3128;
 
@@ -43,8 +44,8 @@ pub(super) struct Sockets {
 const LEAST_NICE: u64 = 40;
 
 impl Bubblewrap {
-    /// Lets the wardens come before what they watch. Root's processes the kernel does not count, so a fork bomb of root's ends when the warden
-    /// has its turn; and only root may allow this.
+    /// Lets the wardens come before what they watch. Root's processes the kernel does not count, so
+    /// a fork bomb of root's ends when the warden has its turn; and only root may allow this.
     #[cfg(target_os = "linux")]
     pub(super) fn let_wardens_hurry() {
         use rustix::process::{Resource, Rlimit, setrlimit};
@@ -67,7 +68,13 @@ impl Bubblewrap {
         };
         let (helper, relay) = (PathBuf::from(HELPER), PathBuf::from(RELAY));
         let mut walls = Arguments::default();
-        walls.flags(&["--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session"]);
+        walls.flags(&[
+            "--unshare-user",
+            "--unshare-all",
+            "--disable-userns",
+            "--die-with-parent",
+            "--new-session",
+        ]);
         walls.pair("--cap-drop", "ALL");
         walls.pair("--hostname", "sandbox");
         self.root.build(&mut walls, self.limits.temporary);
@@ -97,10 +104,19 @@ impl Bubblewrap {
             writable: view.writable.clone(),
             limits: self.limits,
             nice: 0,
-            forwards: forward.map(|(port, _)| Forward { port, socket: relay }).into_iter().collect(),
+            forwards: forward
+                .map(|(port, _)| Forward { port, socket: relay })
+                .into_iter()
+                .collect(),
         };
         let orders = orders.to_argument();
-        walls.arguments.extend(["--".into(), helper.into(), SUBCOMMAND.into(), orders, "--".into()]);
+        walls.arguments.extend([
+            "--".into(),
+            helper.into(),
+            SUBCOMMAND.into(),
+            orders,
+            "--".into(),
+        ]);
         walls.arguments.push(invocation.program.into());
         walls.arguments.extend(invocation.arguments);
         Invocation { program: self.executable.clone(), arguments: walls.arguments, ..invocation }

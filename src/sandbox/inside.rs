@@ -1,8 +1,11 @@
-//! The part of this program that runs inside a sandbox, between its walls and the program that is confined.
+//! The part of this program that runs inside a sandbox, between its walls and the program that is
+//! confined.
 //!
-//! Three acts, each a start of this executable in there: the `Watch` of a warden, who keeps the limits that no single process can be
-//! held to and carries bytes between the loopback address and the relays' sockets; the `Enter` of the confined program, which takes
-//! from itself what the kernel lets a process give up, and then becomes that program; and the `Probe`, which tries to get out.
+//! Three acts, each a start of this executable in there: the `Watch` of a warden, who keeps the
+//! limits that no single process can be held to and carries bytes between the loopback address and
+//! the relays' sockets; the `Enter` of the confined program, which takes from itself what the
+//! kernel lets a process give up, and then becomes that program; and the `Probe`, which tries to
+//! get out.
 
 #[cfg(target_os = "linux")]
 mod enter;
@@ -96,11 +99,20 @@ pub fn run(orders: &str, command: &[OsString]) -> ExitCode {
 
 impl Orders {
     pub(super) fn to_probe(canaries: Canaries, helper: PathBuf, limits: Limits) -> Self {
-        Self { act: Act::Probe(canaries), helper, writable: Vec::new(), limits, forwards: Vec::new(), nice: 0 }
+        Self {
+            act: Act::Probe(canaries),
+            helper,
+            writable: Vec::new(),
+            limits,
+            forwards: Vec::new(),
+            nice: 0,
+        }
     }
 
     pub(super) fn to_argument(&self) -> OsString {
-        serde_json::to_string(self).expect("the paths are UTF-8, which the sandbox is opened with").into()
+        serde_json::to_string(self)
+            .expect("the paths are UTF-8, which the sandbox is opened with")
+            .into()
     }
 
     #[cfg(target_os = "linux")]
@@ -117,7 +129,9 @@ impl Orders {
     fn carry_out(self, _: &[OsString]) -> std::io::Result<ExitCode> {
         match &self.act {
             Act::Probe(canaries) => probe::tell(canaries),
-            Act::Watch | Act::Enter => Err(std::io::Error::other("there is no warden on this platform")),
+            Act::Watch | Act::Enter => {
+                Err(std::io::Error::other("there is no warden on this platform"))
+            }
         }
     }
 }

@@ -77,7 +77,8 @@ pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standin
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let abstract_socket = format!("codingworker-{}-{:016x}", std::process::id(), fastrand::u64(..));
     let _listening = listen_abstract(&abstract_socket)?;
-    let canaries = Canaries { file: file.clone(), address: listener.local_addr()?, abstract_socket };
+    let canaries =
+        Canaries { file: file.clone(), address: listener.local_addr()?, abstract_socket };
     let (program, arguments) = walls.prober(canaries);
     let probe = Invocation {
         program,
@@ -92,7 +93,8 @@ pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standin
     };
     let view = View { reach: Reach::Nothing, ..View::default() };
     let probe = walls.around(probe, &view);
-    let finished = process::run(probe, &CancellationToken::new()).await.map_err(io::Error::other)?;
+    let finished =
+        process::run(probe, &CancellationToken::new()).await.map_err(io::Error::other)?;
     if std::fs::read_to_string(&file)? != CONTENT {
         return Ok(Standing::none("the sandbox let a file outside be written"));
     }
@@ -105,8 +107,11 @@ pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standin
 }
 
 fn judge(walls: Vec<(Wall, bool)>) -> Standing {
-    let broken: Vec<String> =
-        walls.iter().filter(|(_, held)| !held).map(|(wall, _)| format!("it does not hold that {wall}")).collect();
+    let broken: Vec<String> = walls
+        .iter()
+        .filter(|(_, held)| !held)
+        .map(|(wall, _)| format!("it does not hold that {wall}"))
+        .collect();
     let why = match broken.as_slice() {
         // Nothing was found to be broken, and less was tried than there is to hold.
         [] if !cfg!(target_os = "linux") => {
@@ -121,7 +126,9 @@ fn judge(walls: Vec<(Wall, bool)>) -> Standing {
 fn listen_abstract(name: &str) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::linux::net::SocketAddrExt;
 
-    std::os::unix::net::UnixListener::bind_addr(&std::os::unix::net::SocketAddr::from_abstract_name(name)?)
+    std::os::unix::net::UnixListener::bind_addr(
+        &std::os::unix::net::SocketAddr::from_abstract_name(name)?,
+    )
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -1,4 +1,5 @@
-//! The two ways out of a sandbox, each a socket or a port behind which this program decides what goes on.
+//! The two ways out of a sandbox, each a socket or a port behind which this program decides what
+//! goes on.
 
 mod model;
 mod proxy;
@@ -16,7 +17,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::bubblewrap::Sockets;
 use super::seatbelt::Ports;
 
-/// How often a relay tells of what it refused: a confined program may ask as often as it likes, and would fill the worker's log.
+/// How often a relay tells of what it refused: a confined program may ask as often as it likes, and
+/// would fill the worker's log.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// How much is told of what was asked for, in characters.
@@ -45,8 +47,12 @@ pub(super) struct Relays {
 
 impl Relays {
     /// Listens at sockets below `directory`, which is nobody else's.
-    pub(super) fn at_sockets(directory: &Path, model_endpoint: &str) -> io::Result<(Self, Sockets)> {
-        let sockets = Sockets { model: directory.join("model.sock"), proxy: directory.join("proxy.sock") };
+    pub(super) fn at_sockets(
+        directory: &Path,
+        model_endpoint: &str,
+    ) -> io::Result<(Self, Sockets)> {
+        let sockets =
+            Sockets { model: directory.join("model.sock"), proxy: directory.join("proxy.sock") };
         let listen = |socket: &Path| {
             // A worker that died left its own behind.
             if socket.exists() {
@@ -68,7 +74,10 @@ impl Relays {
 
     fn start<L: Listener>(model: L, proxy: L, model_endpoint: &str) -> io::Result<Self> {
         let (model, proxy) = (model::serve(model, model_endpoint)?, proxy::serve(proxy));
-        let servers = [AbortOnDropHandle::new(tokio::spawn(model)), AbortOnDropHandle::new(tokio::spawn(proxy))];
+        let servers = [
+            AbortOnDropHandle::new(tokio::spawn(model)),
+            AbortOnDropHandle::new(tokio::spawn(proxy)),
+        ];
         Ok(Self { _servers: servers })
     }
 }
@@ -86,6 +95,9 @@ mod tests {
     #[test]
     fn the_path_of_an_endpoint_is_kept() {
         assert_eq!(seen_from_inside("http://127.0.0.1:4000", 11434), "http://127.0.0.1:11434");
-        assert_eq!(seen_from_inside("https://api.openai.com/v1/", 11434), "http://127.0.0.1:11434/v1");
+        assert_eq!(
+            seen_from_inside("https://api.openai.com/v1/", 11434),
+            "http://127.0.0.1:11434/v1"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The root directory that a confined program finds: the system's programs, a few files of `/etc`, and nothing of the user's.
+//! The root directory that a confined program finds: the system's programs, a few files of `/etc`,
+//! and nothing of the user's.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,9 +10,11 @@ use std::path::{Path, PathBuf};
 use super::bubblewrap::Arguments;
 
 /// Where systems keep programs and libraries. Some of them are links to others.
-const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
+const SYSTEM: &[&str] =
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
 
-/// What of `/etc` programs need in order to find libraries, alternatives, certificates and the time.
+/// What of `/etc` programs need in order to find libraries, alternatives, certificates and the
+/// time.
 const SETTINGS: &[&str] = &[
     "alternatives",
     "ca-certificates",
@@ -39,7 +42,8 @@ const LONGEST_CHAIN: usize = 16;
 /// What a root is made of; found once, when the sandbox is opened.
 #[derive(Debug, Clone)]
 pub(super) struct Root {
-    /// Directories of the search path that are not the system's, with what their programs need beside them.
+    /// Directories of the search path that are not the system's, with what their programs need
+    /// beside them.
     tools: Vec<PathBuf>,
     /// What stands in for files of `/etc` that tell about the machine and its users.
     made: PathBuf,
@@ -56,13 +60,21 @@ pub(super) enum Part {
 
 impl Root {
     /// `home` and `data_dir` are private; `directory` is for the files that stand in.
-    pub(super) fn new(search_path: &OsStr, home: &Path, data_dir: &Path, directory: &Path) -> io::Result<Self> {
+    pub(super) fn new(
+        search_path: &OsStr,
+        home: &Path,
+        data_dir: &Path,
+        directory: &Path,
+    ) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
-        let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let (user, group) =
+            (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         for (name, text) in [
             (
                 "passwd",
-                format!("agent:x:{user}:{group}:agent:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
+                format!(
+                    "agent:x:{user}:{group}:agent:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+                ),
             ),
             ("group", format!("agent:x:{group}:\nnogroup:x:65534:\n")),
             ("hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n".to_owned()),
@@ -71,9 +83,12 @@ impl Root {
         ] {
             fs::write(directory.join(name), text)?;
         }
-        let private = [home, data_dir].map(|path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf())).to_vec();
+        let private = [home, data_dir]
+            .map(|path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
+            .to_vec();
         let mut root = Self { tools: Vec::new(), made: directory.to_path_buf(), private };
-        root.tools = std::env::split_paths(search_path).filter_map(|entry| root.tools_of(&entry)).collect();
+        root.tools =
+            std::env::split_paths(search_path).filter_map(|entry| root.tools_of(&entry)).collect();
         root.tools.dedup();
         Ok(root)
     }
@@ -107,8 +122,9 @@ impl Root {
         &self.tools
     }
 
-    /// A program with what it needs of where it is installed: what it is a link to, the interpreter of its first line, and the whole of the
-    /// Python environment or the `node_modules` that it is in. What is shown anyhow is not repeated.
+    /// A program with what it needs of where it is installed: what it is a link to, the interpreter
+    /// of its first line, and the whole of the Python environment or the `node_modules` that it is
+    /// in. What is shown anyhow is not repeated.
     pub(super) fn installation(&self, program: &Path) -> Vec<Part> {
         let (mut parts, mut shown) = (Vec::new(), self.tools.clone());
         let mut waiting = vec![program.to_path_buf()];
@@ -119,7 +135,11 @@ impl Root {
             waiting.extend(interpreter(&path));
             let python = python_environment(&path);
             waiting.extend(python.iter().map(|environment| environment.join("bin/python")));
-            for environment in python.into_iter().chain(node_modules(&path)).filter(|found| self.may_be_bound(found)) {
+            for environment in python
+                .into_iter()
+                .chain(node_modules(&path))
+                .filter(|found| self.may_be_bound(found))
+            {
                 if !shown.iter().any(|above| environment.starts_with(above)) {
                     parts.push(Part::Bound(environment.clone()));
                     shown.push(environment);
@@ -139,13 +159,15 @@ impl Root {
         parts
     }
 
-    /// Outside the home a directory `bin` belongs to one product, and its neighbors do too; inside it they may be anything.
+    /// Outside the home a directory `bin` belongs to one product, and its neighbors do too; inside
+    /// it they may be anything.
     fn tools_of(&self, entry: &Path) -> Option<PathBuf> {
         if !entry.is_absolute() || is_system(entry) || !self.may_be_bound(entry) {
             return None;
         }
         let product = entry.parent().filter(|_| entry.ends_with("bin")).filter(|product| {
-            product.components().count() > 2 && !self.private.iter().any(|private| product.starts_with(private))
+            product.components().count() > 2
+                && !self.private.iter().any(|private| product.starts_with(private))
         });
         Some(product.filter(|product| self.may_be_bound(product)).unwrap_or(entry).to_path_buf())
     }
@@ -162,13 +184,16 @@ fn is_system(path: &Path) -> bool {
 
 fn settings() -> impl Iterator<Item = PathBuf> {
     let versioned = fs::read_dir("/etc").into_iter().flatten().flatten().filter(|entry| {
-        SETTINGS_BY_VERSION.iter().any(|prefix| entry.file_name().as_bytes().starts_with(prefix.as_bytes()))
+        SETTINGS_BY_VERSION
+            .iter()
+            .any(|prefix| entry.file_name().as_bytes().starts_with(prefix.as_bytes()))
     });
     let fixed = SETTINGS.iter().map(|name| Path::new("/etc").join(name));
     fixed.chain(versioned.map(|entry| entry.path()))
 }
 
-/// What a link leads to, by a name without `..` in it: itself maybe another link, in a directory whose name is its own.
+/// What a link leads to, by a name without `..` in it: itself maybe another link, in a directory
+/// whose name is its own.
 fn next(link: &Path, target: &Path) -> Option<PathBuf> {
     let target = link.parent()?.join(target);
     Some(target.parent()?.canonicalize().ok()?.join(target.file_name()?))
@@ -190,7 +215,8 @@ fn node_modules(program: &Path) -> Option<PathBuf> {
     program.ancestors().skip(1).find(|above| above.ends_with("node_modules")).map(Path::to_path_buf)
 }
 
-/// The environment or installation that an executable in its `bin` belongs to: one with `pyvenv.cfg`, or with Python's library.
+/// The environment or installation that an executable in its `bin` belongs to: one with
+/// `pyvenv.cfg`, or with Python's library.
 fn python_environment(executable: &Path) -> Option<PathBuf> {
     let prefix = executable.parent().filter(|directory| directory.ends_with("bin"))?.parent()?;
     let is_python = executable.file_name()?.as_bytes().starts_with(b"python");
@@ -229,7 +255,9 @@ mod tests {
             symlink("../venv/bin/aider", home.join("bin/aider")).unwrap();
             symlink("../node/lib/node_modules/cli/main.js", home.join("bin/cli")).unwrap();
             let search_path = format!("{0}/bin:{0}:/usr/bin:relative", home.display());
-            let root = Root::new(search_path.as_ref(), &home, &home.join("data"), &home.join("data/etc")).unwrap();
+            let root =
+                Root::new(search_path.as_ref(), &home, &home.join("data"), &home.join("data/etc"))
+                    .unwrap();
             Self { directory, root }
         }
 

@@ -1,7 +1,9 @@
-//! macOS: a profile for the kernel's Seatbelt, which `/usr/bin/sandbox-exec` puts a program under. Everything is denied that it does not name.
+//! macOS: a profile for the kernel's Seatbelt, which `/usr/bin/sandbox-exec` puts a program under.
+//! Everything is denied that it does not name.
 //!
-//! There are no namespaces: the program sees that others run, and shares this machine's loopback address, of which the profile opens the one
-//! port that leads to a relay. Nobody counts processes and memory. So the level is never [`Level::Full`](super::Level::Full).
+//! There are no namespaces: the program sees that others run, and shares this machine's loopback
+//! address, of which the profile opens the one port that leads to a relay. Nobody counts processes
+//! and memory. So the level is never [`Level::Full`](super::Level::Full).
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -15,7 +17,8 @@ use crate::process::Invocation;
 
 const EXECUTABLE: &str = "/usr/bin/sandbox-exec";
 
-/// What every program needs: to start others like it, to read the system, to know the time and its user's name.
+/// What every program needs: to start others like it, to read the system, to know the time and its
+/// user's name.
 const BASE: &str = r#"(version 1)
 (deny default)
 (allow process-exec process-fork)
@@ -78,7 +81,8 @@ impl Seatbelt {
 
     /// The invocation under a profile.
     pub(super) fn around(&self, invocation: Invocation, view: &View) -> Invocation {
-        let mut arguments: Vec<OsString> = vec!["-p".into(), self.profile(&invocation.program, view).into()];
+        let mut arguments: Vec<OsString> =
+            vec!["-p".into(), self.profile(&invocation.program, view).into()];
         arguments.push(invocation.program.into());
         arguments.extend(invocation.arguments);
         Invocation { program: EXECUTABLE.into(), arguments, ..invocation }
@@ -97,8 +101,10 @@ impl Seatbelt {
             Part::Link { .. } => None,
         });
         let system = SYSTEM.iter().map(PathBuf::from);
-        let readable =
-            system.chain(self.root.tools().iter().cloned()).chain(installed).chain(view.readable.iter().cloned());
+        let readable = system
+            .chain(self.root.tools().iter().cloned())
+            .chain(installed)
+            .chain(view.readable.iter().cloned());
         for path in readable.filter_map(|path| real(&path)) {
             allow(&mut profile, "file-read*", &path);
         }
@@ -111,7 +117,8 @@ impl Seatbelt {
             Reach::Internet => Some(self.ports.proxy),
         };
         if let Some(port) = port {
-            writeln!(profile, "(allow network-outbound (remote ip \"localhost:{port}\"))").expect("a string takes all");
+            writeln!(profile, "(allow network-outbound (remote ip \"localhost:{port}\"))")
+                .expect("a string takes all");
         }
         profile
     }
@@ -140,12 +147,18 @@ mod tests {
             fs::create_dir(place.join(made)).unwrap();
         }
         std::os::unix::fs::symlink(place.join("tree \"x\""), place.join("link")).unwrap();
-        let root =
-            Root::new("/usr/bin".as_ref(), &place.join("home"), &place.join("data"), &place.join("etc")).unwrap();
+        let root = Root::new(
+            "/usr/bin".as_ref(),
+            &place.join("home"),
+            &place.join("data"),
+            &place.join("etc"),
+        )
+        .unwrap();
         let limits = crate::config::SandboxSettings::default().limits;
         let ports = Ports { model: 4001, proxy: 4002 };
         let seatbelt = Seatbelt { helper: "/opt/codingworker".into(), root, limits, ports };
-        let view = View { readable: vec![place.join("none")], writable: vec![place.join("link")], reach };
+        let view =
+            View { readable: vec![place.join("none")], writable: vec![place.join("link")], reach };
         let profile = seatbelt.profile(Path::new("/usr/bin/env"), &view);
         profile.strip_prefix(BASE).unwrap().replace(place.to_str().unwrap(), "~")
     }
@@ -155,7 +168,10 @@ mod tests {
         assert!(BASE.contains("\n(deny default)\n"));
         let named = profile(Reach::Nothing);
         assert!(named.contains("(allow file-read* (subpath \"/usr\"))\n"), "{named}");
-        assert!(named.contains("(allow file-read* file-write* (subpath \"~/tree \\\"x\\\"\"))\n"), "{named}");
+        assert!(
+            named.contains("(allow file-read* file-write* (subpath \"~/tree \\\"x\\\"\"))\n"),
+            "{named}"
+        );
         for never in ["home", "data", "none", "network", "(subpath \"/\")"] {
             assert!(!named.contains(never), "{never} is in {named}");
         }
@@ -163,7 +179,13 @@ mod tests {
 
     #[test]
     fn one_port_is_opened_for_what_is_granted() {
-        assert!(profile(Reach::Model).ends_with("(allow network-outbound (remote ip \"localhost:4001\"))\n"));
-        assert!(profile(Reach::Internet).ends_with("(allow network-outbound (remote ip \"localhost:4002\"))\n"));
+        assert!(
+            profile(Reach::Model)
+                .ends_with("(allow network-outbound (remote ip \"localhost:4001\"))\n")
+        );
+        assert!(
+            profile(Reach::Internet)
+                .ends_with("(allow network-outbound (remote ip \"localhost:4002\"))\n")
+        );
     }
 }

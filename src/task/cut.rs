@@ -1,7 +1,8 @@
 //! The body of an issue that did not fit into a message.
 //!
-//! SQS takes 262,144 bytes a message, attributes included. A longer body is cut by the producer, which says so in the message attributes
-//! [`TRUNCATED`] and [`SHA256`]; the rest is read from GitHub, and counts only while it is what was labelled.
+//! SQS takes 262,144 bytes a message, attributes included. A longer body is cut by the producer,
+//! which says so in the message attributes [`TRUNCATED`] and [`SHA256`]; the rest is read from
+//! GitHub, and counts only while it is what was labelled.
 
 use sha2::{Digest, Sha256};
 
@@ -20,13 +21,15 @@ impl CutBody {
     /// Reads the two attributes; `None` when the body is whole.
     #[must_use]
     pub fn from_attributes(truncated: Option<&str>, sha256: Option<&str>) -> Option<Self> {
-        (truncated == Some("true")).then(|| Self { sha256: sha256.unwrap_or_default().to_ascii_lowercase() })
+        (truncated == Some("true"))
+            .then(|| Self { sha256: sha256.unwrap_or_default().to_ascii_lowercase() })
     }
 
     /// Whether this is the text that was cut. Nothing is, when the producer gave no digest.
     #[must_use]
     pub fn is_of(&self, body: &str) -> bool {
-        let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String =
+            Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
         self.sha256 == digest
     }
 }

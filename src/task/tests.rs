@@ -52,7 +52,10 @@ fn every_field_is_required() {
         let mut message = message();
         message.as_object_mut().unwrap().remove(field);
         let refused = Task::decode(message.to_string().as_bytes()).unwrap_err().to_string();
-        assert!(refused.starts_with(&format!("field `{field}` is missing, expected ")), "{refused}");
+        assert!(
+            refused.starts_with(&format!("field `{field}` is missing, expected ")),
+            "{refused}"
+        );
     }
 }
 
@@ -87,9 +90,10 @@ fn a_repository_is_named_as_github_names_it() {
     for good in ["o/r", "Okada-Satoshi/codingworker", "a1/.github", "o/...", "o_corp/r", "o/-r"] {
         assert!(good.parse::<RepoName>().is_ok(), "{good}");
     }
-    for bad in
-        ["", "o", "/r", "o/", "o/.", "o/..", "o/r/x", "-o/r", "o-/r", "o/r r", "o/リポ", "../r", "o\n/r", "o/r\0"]
-    {
+    for bad in [
+        "", "o", "/r", "o/", "o/.", "o/..", "o/r/x", "-o/r", "o-/r", "o/r r", "o/リポ", "../r",
+        "o\n/r", "o/r\0",
+    ] {
         assert!(bad.parse::<RepoName>().is_err(), "{bad:?}");
     }
     assert!(format!("{}/r", "o".repeat(40)).parse::<RepoName>().is_err());
@@ -98,9 +102,12 @@ fn a_repository_is_named_as_github_names_it() {
 
 #[test]
 fn created_at_is_rfc_3339() {
-    for good in
-        ["2025-01-26T00:00:00Z", "2025-01-26T00:00:00.123456Z", "2025-01-26t00:00:00z", "2025-01-26T09:00:00+09:00"]
-    {
+    for good in [
+        "2025-01-26T00:00:00Z",
+        "2025-01-26T00:00:00.123456Z",
+        "2025-01-26t00:00:00z",
+        "2025-01-26T09:00:00+09:00",
+    ] {
         assert!(Task::decode(&with("created_at", json!(good))).is_ok(), "{good}");
     }
     for bad in [
@@ -119,7 +126,8 @@ fn created_at_is_rfc_3339() {
 
 #[test]
 fn the_kept_schema_is_the_schema() {
-    let kept: Value = serde_json::from_str(include_str!("../../docs/task-message.schema.json")).unwrap();
+    let kept: Value =
+        serde_json::from_str(include_str!("../../docs/task-message.schema.json")).unwrap();
     assert_eq!(kept, schema(), "run `codingworker schema > docs/task-message.schema.json`");
 }
 
@@ -155,7 +163,11 @@ fn the_schema_and_the_decoder_agree() {
             let mut message = message();
             message[field] = value.clone();
             let decoded = Task::decode(message.to_string().as_bytes());
-            assert_eq!(validator.is_valid(&message), decoded.is_ok(), "{field} = {value}: {decoded:?}");
+            assert_eq!(
+                validator.is_valid(&message),
+                decoded.is_ok(),
+                "{field} = {value}: {decoded:?}"
+            );
         }
     }
 }

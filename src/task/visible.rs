@@ -1,7 +1,8 @@
 //! What of a text a person sees, who decides by it. Does no I/O.
 //!
-//! A person who sets a label reads the issue as GitHub shows it. What GitHub does not show must not steer an agent: comments of HTML and of
-//! Markdown, characters without a width, those that turn the direction, and those that only programs read.
+//! A person who sets a label reads the issue as GitHub shows it. What GitHub does not show must not
+//! steer an agent: comments of HTML and of Markdown, characters without a width, those that turn
+//! the direction, and those that only programs read.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -9,10 +10,12 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])?").expect("the pattern is constant")
+    Regex::new(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])?")
+        .expect("the pattern is constant")
 });
 
-/// A comment that is not closed hides all that follows. A reference that nothing refers to is how Markdown is made to hide a line.
+/// A comment that is not closed hides all that follows. A reference that nothing refers to is how
+/// Markdown is made to hide a line.
 static COMMENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"(?s)<!--.*?(?:-->|\z)|(?m:^ {0,3}\[[^\]\n]+\]:[ \t]*(?:#|<>)(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^)\n]*\)))?[ \t]*$)"#)
         .expect("the pattern is constant")
@@ -26,12 +29,13 @@ pub struct Visible {
     pub hidden: usize,
 }
 
-/// The text without what GitHub does not show of it. Also in code, where a comment would be shown: whether something is code can be
-/// disputed, and what is left out is told.
+/// The text without what GitHub does not show of it. Also in code, where a comment would be shown:
+/// whether something is code can be disputed, and what is left out is told.
 #[must_use]
 pub fn visible(text: &str) -> Visible {
     let unified = text.replace("\r\n", "\n");
-    // What hides between the characters of a comment's mark must not keep it from being one; nor must a comment that does.
+    // What hides between the characters of a comment's mark must not keep it from being one; nor
+    // must a comment that does.
     let mut seen = plain(&unified);
     while let Cow::Owned(less) = COMMENT.replace_all(&seen, "") {
         seen = less;
@@ -40,7 +44,8 @@ pub fn visible(text: &str) -> Visible {
     Visible { text: seen, hidden }
 }
 
-/// Text without terminal escapes, control characters and characters that reorder or hide what is seen.
+/// Text without terminal escapes, control characters and characters that reorder or hide what is
+/// seen.
 #[must_use]
 pub fn plain(text: &str) -> String {
     ESCAPE.replace_all(text, "").replace("\r\n", "\n").chars().filter(|&c| is_seen(c)).collect()
@@ -48,7 +53,8 @@ pub fn plain(text: &str) -> String {
 
 /// Whether a character stands for something that a reader sees, or is a line end or a tab.
 ///
-/// U+FE0F stays: it makes an emoji of a sign. The other selectors of variants, of which a text can be made, go.
+/// U+FE0F stays: it makes an emoji of a sign. The other selectors of variants, of which a text can
+/// be made, go.
 fn is_seen(c: char) -> bool {
     let hidden = matches!(c,
         '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'

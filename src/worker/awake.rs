@@ -1,7 +1,8 @@
 //! Keeps the machine from sleeping while a run goes on: a lease does not last through a night.
 //!
-//! The platform's own tool holds the inhibitor, for as long as it runs: `caffeinate` on macOS, `systemd-inhibit` on Linux. Both are told to
-//! watch this process, so that neither outlives a worker that was killed. A machine without the tool just may sleep, which costs a delivery.
+//! The platform's own tool holds the inhibitor, for as long as it runs: `caffeinate` on macOS,
+//! `systemd-inhibit` on Linux. Both are told to watch this process, so that neither outlives a
+//! worker that was killed. A machine without the tool just may sleep, which costs a delivery.
 
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
@@ -15,7 +16,9 @@ const LONGEST: Duration = Duration::from_secs(13 * 3600);
 const WHY: &str = "a task is being worked on";
 
 /// The machine stays awake until this is dropped.
-pub(super) struct Awake(#[expect(dead_code, reason = "its drop is what it is for")] Option<DropGuard>);
+pub(super) struct Awake(
+    #[expect(dead_code, reason = "its drop is what it is for")] Option<DropGuard>,
+);
 
 impl Awake {
     pub(super) fn keep(wanted: bool, search_path: &OsStr) -> Self {
@@ -28,7 +31,10 @@ impl Awake {
                 Ok(finished) if finished.ending == Ending::Stopped => {}
                 Ok(finished) => {
                     let said = String::from_utf8_lossy(&finished.output).trim().to_owned();
-                    tracing::debug!(said, "the machine can't be kept from sleeping while a task is worked on");
+                    tracing::debug!(
+                        said,
+                        "the machine can't be kept from sleeping while a task is worked on"
+                    );
                 }
                 Err(error) => tracing::debug!(%error, "the machine can't be kept from sleeping"),
             }

@@ -1,6 +1,8 @@
-//! Whether the worker is well: a file that a living worker renews, for `codingworker status`, a look at its age, or an HTTP probe.
+//! Whether the worker is well: a file that a living worker renews, for `codingworker status`, a
+//! look at its age, or an HTTP probe.
 //!
-//! What a worker is busy with is in the journal. Invariant: only a living worker renews the file, however long its runs take.
+//! What a worker is busy with is in the journal. Invariant: only a living worker renews the file,
+//! however long its runs take.
 
 pub mod http;
 
@@ -103,7 +105,8 @@ impl Pulse {
 
     pub(super) fn polled(&self, now: Timestamp) {
         self.0.send_modify(|health| {
-            (health.last_good_poll, health.state, health.problem) = (Some(now), State::Working, None);
+            (health.last_good_poll, health.state, health.problem) =
+                (Some(now), State::Working, None);
         });
     }
 
@@ -115,12 +118,14 @@ impl Pulse {
         self.0.subscribe()
     }
 
-    /// Keeps the file of `data_dir` until it is dropped, and takes it away then: a worker that ended is not one that hangs.
+    /// Keeps the file of `data_dir` until it is dropped, and takes it away then: a worker that
+    /// ended is not one that hangs.
     pub(super) async fn beat(&self, data_dir: &Path) {
         let file = File(data_dir.join(FILE_NAME));
         let mut said = self.0.subscribe();
         loop {
-            let health = Health { updated_at: Timestamp::now(), ..said.borrow_and_update().clone() };
+            let health =
+                Health { updated_at: Timestamp::now(), ..said.borrow_and_update().clone() };
             if let Err(error) = file.write(&health) {
                 tracing::warn!(%error, file = %file.0.display(), "how the worker is could not be written down");
             }

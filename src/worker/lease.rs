@@ -1,7 +1,9 @@
-//! The right to work on a delivery: held by renewing its visibility, and given up for good once it is lost.
+//! The right to work on a delivery: held by renewing its visibility, and given up for good once it
+//! is lost.
 //!
-//! Renews at a third of the lease's length. Ends are reckoned on the wall clock, because a machine that slept has lost a lease that a
-//! monotonic clock believes in. A lost lease cancels its token; whoever works under the lease watches that token and stops.
+//! Renews at a third of the lease's length. Ends are reckoned on the wall clock, because a machine
+//! that slept has lost a lease that a monotonic clock believes in. A lost lease cancels its token;
+//! whoever works under the lease watches that token and stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,8 @@ use crate::queue::{Queue, QueueError};
 use crate::run::{Hold, LeaseEnd};
 use crate::task::Delivery;
 
-/// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS visibility timeout").
+/// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS
+/// visibility timeout").
 const LONGEST: SignedDuration = SignedDuration::from_hours(12);
 
 /// How often the clock is looked at, so that a suspended machine notices soon after it wakes.
@@ -52,7 +55,8 @@ pub(super) fn end_of(delivery: &Delivery, visibility: Duration) -> Timestamp {
 }
 
 impl Lease {
-    /// Holds what is leased. The journal learns of each renewal, so that a restarted worker knows whether it holds the lease still.
+    /// Holds what is leased. The journal learns of each renewal, so that a restarted worker knows
+    /// whether it holds the lease still.
     #[must_use]
     pub(super) fn hold(queue: Arc<Queue>, journal: Arc<Journal>, leased: Leased) -> Self {
         let lost = CancellationToken::new();
@@ -60,7 +64,8 @@ impl Lease {
         let (renewals, wishes) = mpsc::channel(1);
         let end = LeaseEnd::at(leased.end);
         let hold = Hold::new(lost.clone(), end.clone(), renewals);
-        let renewal = Renewal { queue, journal, leased, end, lost: lost.clone(), waiting: Vec::new() };
+        let renewal =
+            Renewal { queue, journal, leased, end, lost: lost.clone(), waiting: Vec::new() };
         let renewing = tokio::spawn(renewal.go_on(released.clone(), wishes));
         Self { hold, lost, _renewal: released.drop_guard(), renewing }
     }
@@ -71,8 +76,8 @@ impl Lease {
         self.hold.clone()
     }
 
-    /// Stops renewing, and returns until when the lease is still held, if it is. No renewal is under way once this returned, so what is
-    /// then done to the delivery is not overtaken by one.
+    /// Stops renewing, and returns until when the lease is still held, if it is. No renewal is
+    /// under way once this returned, so what is then done to the delivery is not overtaken by one.
     pub(super) async fn release(self) -> Option<Timestamp> {
         let Self { hold, lost, _renewal, renewing } = self;
         drop(_renewal);
@@ -94,7 +99,11 @@ struct Renewal {
 }
 
 impl Renewal {
-    async fn go_on(mut self, released: CancellationToken, mut wishes: mpsc::Receiver<oneshot::Sender<()>>) {
+    async fn go_on(
+        mut self,
+        released: CancellationToken,
+        mut wishes: mpsc::Receiver<oneshot::Sender<()>>,
+    ) {
         let mut schedule = Schedule::of(&self.leased, Timestamp::now());
         loop {
             tokio::select! {
@@ -130,7 +139,8 @@ impl Renewal {
     async fn renew(&mut self, now: Timestamp) -> Result<(), QueueError> {
         let Leased { delivery, length, .. } = &self.leased;
         let last_end = add(delivery.received_at, LONGEST);
-        let wished = (*length).min(Duration::try_from(now.duration_until(last_end)).unwrap_or_default());
+        let wished =
+            (*length).min(Duration::try_from(now.duration_until(last_end)).unwrap_or_default());
         self.queue.change_visibility(delivery, wished).await?;
         let end = add(now, signed(wished));
         self.end.set(end);
@@ -145,13 +155,18 @@ impl Renewal {
     }
 
     fn lose(&self, why: &str) {
-        tracing::warn!(message_id = self.leased.delivery.message_id, why, "the lease is lost: the run stops");
+        tracing::warn!(
+            message_id = self.leased.delivery.message_id,
+            why,
+            "the lease is lost: the run stops"
+        );
         self.lost.cancel();
     }
 }
 
-/// When to renew, by what the clock says. The clock may jump: forward, as after a sleep, and then the lease may be over; or back, and then
-/// nothing that was reckoned by it counts, so the lease is renewed at once.
+/// When to renew, by what the clock says. The clock may jump: forward, as after a sleep, and then
+/// the lease may be over; or back, and then nothing that was reckoned by it counts, so the lease is
+/// renewed at once.
 struct Schedule {
     length: SignedDuration,
     margin: SignedDuration,
@@ -218,7 +233,13 @@ mod tests {
     /// Of a lease of 300 seconds that was received at 0.
     fn schedule() -> Schedule {
         let (margin, next) = (margin(Duration::from_secs(300)), at(100));
-        Schedule { length: SignedDuration::from_secs(300), margin, next, seen: at(0), not_before: Timestamp::MIN }
+        Schedule {
+            length: SignedDuration::from_secs(300),
+            margin,
+            next,
+            seen: at(0),
+            not_before: Timestamp::MIN,
+        }
     }
 
     #[test]

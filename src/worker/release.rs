@@ -1,4 +1,5 @@
-//! The end of a delivery: what its run ended in is told to the queue, and what a worker that died did not tell is told by the next one.
+//! The end of a delivery: what its run ended in is told to the queue, and what a worker that died
+//! did not tell is told by the next one.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::queue::QueueError;
 use crate::run::{Disposition, Ended};
 use crate::task::Delivery;
 
-/// How long a queue that fails is asked again to end a delivery. What is still not ended then comes again, and is known.
+/// How long a queue that fails is asked again to end a delivery. What is still not ended then comes
+/// again, and is known.
 const INSISTENCE: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_secs(1))
     .with_max_delay(Duration::from_secs(30))
@@ -19,7 +21,8 @@ const INSISTENCE: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter();
 
 impl Worker {
-    /// Ends a delivery in the right of a lease that is held until `held_until`; without one nothing is touched.
+    /// Ends a delivery in the right of a lease that is held until `held_until`; without one nothing
+    /// is touched.
     pub(super) async fn release(
         &self,
         delivery: &Delivery,
@@ -30,13 +33,16 @@ impl Worker {
         let disposition = if held_until.is_some() { disposition } else { Disposition::Abandon };
         let failed = |error: &JournalError| tracing::error!(message_id = delivery.message_id, %error, "the end of the delivery was not recorded");
         let intent = run.and_then(|run| {
-            let intent = self.rooms.journal.intend(run, Act::Release, name(disposition), Timestamp::now());
+            let intent =
+                self.rooms.journal.intend(run, Act::Release, name(disposition), Timestamp::now());
             intent.inspect_err(failed).ok()
         });
         let is_held = |error: &QueueError| {
-            !matches!(error, QueueError::LeaseOver { .. }) && held_until.is_some_and(|end| Timestamp::now() < end)
+            !matches!(error, QueueError::LeaseOver { .. })
+                && held_until.is_some_and(|end| Timestamp::now() < end)
         };
-        let told = (|| self.tell_queue(delivery, disposition)).retry(INSISTENCE).when(is_held).await;
+        let told =
+            (|| self.tell_queue(delivery, disposition)).retry(INSISTENCE).when(is_held).await;
         if let Err(error) = &told
             && !matches!(error, QueueError::LeaseOver { .. })
         {
@@ -51,7 +57,11 @@ impl Worker {
         disposition
     }
 
-    async fn tell_queue(&self, delivery: &Delivery, disposition: Disposition) -> Result<(), QueueError> {
+    async fn tell_queue(
+        &self,
+        delivery: &Delivery,
+        disposition: Disposition,
+    ) -> Result<(), QueueError> {
         match disposition {
             Disposition::Complete | Disposition::Cancel => self.queue.delete(delivery).await,
             Disposition::RetryAfter(rest) => self.queue.change_visibility(delivery, rest).await,
@@ -60,17 +70,21 @@ impl Worker {
         }
     }
 
-    /// The runs of a worker before this one whose lease is still held, oldest first. The others are given up: their messages come again.
+    /// The runs of a worker before this one whose lease is still held, oldest first. The others are
+    /// given up: their messages come again.
     pub(super) fn left_behind(&self) -> Vec<Unreleased> {
         let left = self.rooms.journal.unreleased().unwrap_or_else(|error| {
             tracing::error!(%error, "what a worker before this one left can't be read: its messages come again");
             Vec::new()
         });
         let now = Timestamp::now();
-        let (held, over): (Vec<_>, Vec<_>) = left.into_iter().partition(|left| now < left.lease_end);
+        let (held, over): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|left| now < left.lease_end);
         for left in over {
             tracing::info!(run = %left.run, "a run that was cut off is given up: its lease is over, and its message comes again");
-            if let Err(error) = self.give_up(left.run, left.decided.is_some_and(|decision| decision.told), now) {
+            if let Err(error) =
+                self.give_up(left.run, left.decided.is_some_and(|decision| decision.told), now)
+            {
                 tracing::error!(run = %left.run, %error, "that it was given up could not be recorded");
             }
         }
@@ -82,7 +96,10 @@ impl Worker {
         if !ended {
             let why = "the worker was stopped or died, and the lease ended before it came back";
             let detail = Some(why.to_owned());
-            journal.decide(run, &Decision::new(Outcome::Abandoned, detail, &Disposition::Abandon, None)?)?;
+            journal.decide(
+                run,
+                &Decision::new(Outcome::Abandoned, detail, &Disposition::Abandon, None)?,
+            )?;
             journal.end(run, now)?;
             journal.note(run, why, now)?;
         }

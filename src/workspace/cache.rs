@@ -1,9 +1,9 @@
 //! The bare repository that the worker keeps for each repository at the forge.
 //!
-//! Owns what is under `repositories/`: it is fetched into, read from, pushed from, and what agents made is kept in it.
-//! It has no remote, no credential and no work tree; only the forge's default branch is fetched, to one ref that no
-//! branch name can collide with. Several runs may use one cache at once: fetches take turns, everything else only adds
-//! objects.
+//! Owns what is under `repositories/`: it is fetched into, read from, pushed from, and what agents
+//! made is kept in it. It has no remote, no credential and no work tree; only the forge's default
+//! branch is fetched, to one ref that no branch name can collide with. Several runs may use one
+//! cache at once: fetches take turns, everything else only adds objects.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -56,10 +56,16 @@ pub struct Base {
 impl Caches {
     #[must_use]
     pub fn new(git: Git, data_dir: &Path) -> Self {
-        Self { git, directory: data_dir.join("repositories"), excludes: &[], turns: Mutex::default() }
+        Self {
+            git,
+            directory: data_dir.join("repositories"),
+            excludes: &[],
+            turns: Mutex::default(),
+        }
     }
 
-    /// Untracked files that match these patterns of gitignore are neither harvested nor cleaned away, whether a repository ignores them or not.
+    /// Untracked files that match these patterns of gitignore are neither harvested nor cleaned
+    /// away, whether a repository ignores them or not.
     #[must_use]
     pub fn excluding(self, excludes: &'static [&'static str]) -> Self {
         Self { excludes, ..self }
@@ -109,7 +115,11 @@ impl Cache {
             tokio::fs::create_dir_all(&info).await?;
             tokio::fs::write(&exclude, excludes.join("\n") + "\n").await
         };
-        written.await.map_err(|source| WorkspaceError::Io { action: "write", path: exclude.clone(), source })?;
+        written.await.map_err(|source| WorkspaceError::Io {
+            action: "write",
+            path: exclude.clone(),
+            source,
+        })?;
         *known = Known::Yes;
         Ok(())
     }
@@ -126,11 +136,12 @@ impl Cache {
         self.git.in_repository(&self.directory, name)
     }
 
-    /// Brings the cache up to the remote's default branch; what is there already is not transferred again.
+    /// Brings the cache up to the remote's default branch; what is there already is not transferred
+    /// again.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoCommits`] when there is no default branch to start from; the others tell what is wrong with
-    /// the remote.
+    /// [`WorkspaceError::NoCommits`] when there is no default branch to start from; the others tell
+    /// what is wrong with the remote.
     pub async fn fetch(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
         let _turn = self.turn.lock().await;
         let (branch, announced) = self.default_branch(remote).await?;
@@ -155,7 +166,10 @@ impl Cache {
         }
         self.tidy().await;
         // The branch may have moved on since it was announced.
-        let commit = self.fetched().await?.ok_or_else(|| WorkspaceError::NoCommits { url: remote.url.clone() })?;
+        let commit = self
+            .fetched()
+            .await?
+            .ok_or_else(|| WorkspaceError::NoCommits { url: remote.url.clone() })?;
         Ok(Base { branch, commit })
     }
 
@@ -168,13 +182,18 @@ impl Cache {
     }
 
     /// The branch that the remote's HEAD points at, and its commit.
-    async fn default_branch(&self, remote: &Remote) -> Result<(BranchName, CommitId), WorkspaceError> {
+    async fn default_branch(
+        &self,
+        remote: &Remote,
+    ) -> Result<(BranchName, CommitId), WorkspaceError> {
         let listing = self.ask(remote, "HEAD").await?;
-        let symbolic = listing.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
-        let commit =
-            listing.lines().find_map(|line| line.strip_suffix("\tHEAD").filter(|name| !name.starts_with("ref: ")));
-        // An empty repository announces nothing; one whose HEAD names no branch has no default branch to open a pull
-        // request against.
+        let symbolic =
+            listing.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
+        let commit = listing
+            .lines()
+            .find_map(|line| line.strip_suffix("\tHEAD").filter(|name| !name.starts_with("ref: ")));
+        // An empty repository announces nothing; one whose HEAD names no branch has no default
+        // branch to open a pull request against.
         let (Some(reference), Some(commit)) = (symbolic, commit) else {
             return Err(WorkspaceError::NoCommits { url: remote.url.clone() });
         };
@@ -197,11 +216,14 @@ impl Cache {
         let reference = branch.reference();
         let listing = self.ask(remote, &reference).await?;
         // git matches the end of a name, so refs/heads/x/refs/heads/main would be listed too.
-        let commit =
-            listing.lines().find_map(|line| line.strip_suffix(reference.as_str())?.strip_suffix('\t')).map(str::parse);
-        commit
-            .transpose()
-            .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "ls-remote", answer: listing.clone() })
+        let commit = listing
+            .lines()
+            .find_map(|line| line.strip_suffix(reference.as_str())?.strip_suffix('\t'))
+            .map(str::parse);
+        commit.transpose().map_err(|_| WorkspaceError::UnexpectedAnswer {
+            command: "ls-remote",
+            answer: listing.clone(),
+        })
     }
 
     async fn ask(&self, remote: &Remote, reference: &str) -> Result<String, WorkspaceError> {
@@ -219,24 +241,25 @@ impl Cache {
     }
 
     async fn fetched(&self) -> Result<Option<CommitId>, WorkspaceError> {
-        let answer = self.command("rev-parse").arguments(["--verify", "--quiet", FETCHED]).run().await?;
+        let answer =
+            self.command("rev-parse").arguments(["--verify", "--quiet", FETCHED]).run().await?;
         Ok(String::from_utf8_lossy(&answer.output).trim_end().parse().ok())
     }
 
-    /// Lets git pack what has piled up. It spares what is younger than two weeks, so it is safe beside runs; whether it
-    /// worked is no run's affair.
+    /// Lets git pack what has piled up. It spares what is younger than two weeks, so it is safe
+    /// beside runs; whether it worked is no run's affair.
     async fn tidy(&self) {
         if let Err(error) = self.command("gc").arguments(["--auto", "--quiet"]).output().await {
             tracing::warn!(error = &error as &dyn std::error::Error, cache = %self.directory.display(), "could not tidy the cache");
         }
     }
 
-    /// Pushes a commit to a branch that is expected to be at `expected`, or not to exist. A push that was done before
-    /// does nothing.
+    /// Pushes a commit to a branch that is expected to be at `expected`, or not to exist. A push
+    /// that was done before does nothing.
     ///
     /// # Errors
-    /// [`WorkspaceError::StaleRemote`] when the branch is elsewhere, [`WorkspaceError::PushRefused`] when the forge's
-    /// rules are against it.
+    /// [`WorkspaceError::StaleRemote`] when the branch is elsewhere,
+    /// [`WorkspaceError::PushRefused`] when the forge's rules are against it.
     pub async fn push(
         &self,
         remote: &Remote,
@@ -248,7 +271,10 @@ impl Cache {
         let answer = self
             .command("push")
             .arguments(["--quiet", "--porcelain", "--no-verify"])
-            .argument(format!("--force-with-lease={reference}:{}", expected.map_or("", CommitId::as_str)))
+            .argument(format!(
+                "--force-with-lease={reference}:{}",
+                expected.map_or("", CommitId::as_str)
+            ))
             .argument(&remote.url)
             .argument(format!("{commit}:{reference}"))
             .run_against(remote)
@@ -265,7 +291,12 @@ impl Cache {
             return Err(InvalidName::new(name, "a name to keep a commit under").into());
         }
         let reference = format!("refs/codingworker/{name}");
-        self.command("update-ref").argument(reference).argument(commit.as_str()).output().await.map(drop)
+        self.command("update-ref")
+            .argument(reference)
+            .argument(commit.as_str())
+            .output()
+            .await
+            .map(drop)
     }
 
     /// Whether an object is here.
@@ -284,7 +315,8 @@ impl Cache {
             .argument(format!("{commit}^{{tree}}"))
             .word()
             .await?;
-        tree.parse().map_err(|_| WorkspaceError::UnexpectedAnswer { command: "rev-parse", answer: tree })
+        tree.parse()
+            .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "rev-parse", answer: tree })
     }
 
     /// The names of all files of a commit.
@@ -319,12 +351,22 @@ impl Cache {
     ///
     /// # Errors
     /// [`WorkspaceError::TooLarge`] when it has more than `limit` bytes.
-    pub async fn blob(&self, object: &ObjectId, limit: usize) -> Result<Option<Vec<u8>>, WorkspaceError> {
+    pub async fn blob(
+        &self,
+        object: &ObjectId,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
         self.read_blob(object.as_str().as_bytes().to_vec(), object.to_string(), limit).await
     }
 
-    async fn read_blob(&self, name: Vec<u8>, what: String, limit: usize) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        let (before, after) = ("an object's header and its name".len() + 64 + name.len(), "\n".len());
+    async fn read_blob(
+        &self,
+        name: Vec<u8>,
+        what: String,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
+        let (before, after) =
+            ("an object's header and its name".len() + 64 + name.len(), "\n".len());
         let answer = self
             .command("cat-file")
             .arguments(["--batch", "-z"])
@@ -341,15 +383,17 @@ impl Cache {
         if answer.truncated || object.size > limit {
             return Err(WorkspaceError::TooLarge { what, limit });
         }
-        object.content.map(|content| Some(content.to_vec())).ok_or_else(|| WorkspaceError::UnexpectedAnswer {
-            command: "cat-file",
-            answer: String::from_utf8_lossy(&answer.output).chars().take(200).collect(),
+        object.content.map(|content| Some(content.to_vec())).ok_or_else(|| {
+            WorkspaceError::UnexpectedAnswer {
+                command: "cat-file",
+                answer: String::from_utf8_lossy(&answer.output).chars().take(200).collect(),
+            }
         })
     }
 }
 
-/// Takes away the locks that a killed git left in a repository. Nobody else's can be there: one worker has the data directory, and what the
-/// one before it left running is dead.
+/// Takes away the locks that a killed git left in a repository. Nobody else's can be there: one
+/// worker has the data directory, and what the one before it left running is dead.
 async fn unlock(directory: PathBuf) -> Result<(), WorkspaceError> {
     let path = directory.clone();
     let unlocked = tokio::task::spawn_blocking(move || {
@@ -368,7 +412,8 @@ fn remove_locks(directory: &Path, below: bool) -> std::io::Result<()> {
     };
     for entry in entries {
         let path = entry?.path();
-        let is_lock = path.extension().is_some_and(|extension| extension == "lock") || path.ends_with("gc.pid");
+        let is_lock = path.extension().is_some_and(|extension| extension == "lock")
+            || path.ends_with("gc.pid");
         if is_lock && path.is_file() {
             tracing::warn!(lock = %path.display(), "a git that was killed left a lock: it is taken away");
             std::fs::remove_file(&path)?;
@@ -379,7 +424,8 @@ fn remove_locks(directory: &Path, below: bool) -> std::io::Result<()> {
     Ok(())
 }
 
-/// One object as `git cat-file --batch` prints it: a line with name, type and size, then the content.
+/// One object as `git cat-file --batch` prints it: a line with name, type and size, then the
+/// content.
 struct BatchObject<'a> {
     size: usize,
     /// Nothing when the answer was cut.
@@ -391,7 +437,9 @@ fn parse_object(answer: &[u8]) -> Option<BatchObject<'_>> {
     let end = answer.iter().position(|&byte| byte == b'\n')?;
     let (header, rest) = answer.split_at_checked(end)?;
     let mut words = std::str::from_utf8(header).ok()?.split(' ');
-    let (Some(_), Some("blob"), Some(size), None) = (words.next(), words.next(), words.next(), words.next()) else {
+    let (Some(_), Some("blob"), Some(size), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
         return None;
     };
     let size = size.parse().ok()?;
@@ -404,7 +452,9 @@ mod tests {
 
     #[test]
     fn an_object_is_read_from_a_batch() {
-        let content = |answer: &'static [u8]| parse_object(answer).map(|object| (object.size, object.content));
+        let content = |answer: &'static [u8]| {
+            parse_object(answer).map(|object| (object.size, object.content))
+        };
         assert_eq!(content(b"0123abcd blob 5\na\nb\0c\n"), Some((5, Some(b"a\nb\0c".as_slice()))));
         assert_eq!(content(b"0123abcd blob 0\n\n"), Some((0, Some(b"".as_slice()))));
         assert_eq!(content(b"0123abcd blob 900\nhead"), Some((900, None)));

@@ -1,7 +1,7 @@
 //! What a commit changes, read from `git diff-tree`.
 //!
-//! Pure but for the two questions to git; names are bytes and NUL-separated throughout. Renames are told as a deletion
-//! and an addition, so that every path that is touched is named.
+//! Pure but for the two questions to git; names are bytes and NUL-separated throughout. Renames are
+//! told as a deletion and an addition, so that every path that is touched is named.
 
 use std::collections::HashMap;
 
@@ -26,8 +26,8 @@ pub struct Change {
     pub lines: Option<Lines>,
     /// The size in bytes of what is there now.
     pub size: u64,
-    /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is longer than any
-    /// system allows.
+    /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is
+    /// longer than any system allows.
     pub link_target: Option<Vec<u8>>,
 }
 
@@ -83,10 +83,23 @@ impl Diffstat {
 }
 
 /// Everything that differs between two commits.
-pub(super) async fn changes(cache: &Cache, base: &CommitId, commit: &CommitId) -> Result<Vec<Change>, WorkspaceError> {
+pub(super) async fn changes(
+    cache: &Cache,
+    base: &CommitId,
+    commit: &CommitId,
+) -> Result<Vec<Change>, WorkspaceError> {
     let answer = cache
         .command("diff-tree")
-        .arguments(["-r", "-z", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-abbrev"])
+        .arguments([
+            "-r",
+            "-z",
+            "--raw",
+            "--numstat",
+            "--no-renames",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-abbrev",
+        ])
         .arguments([base.as_str(), commit.as_str()])
         .output()
         .await?;
@@ -109,7 +122,8 @@ async fn measure(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceE
         .input(question)
         .output()
         .await?;
-    let answer = String::from_utf8(answer).map_err(|error| unexpected("cat-file", error.as_bytes()))?;
+    let answer =
+        String::from_utf8(answer).map_err(|error| unexpected("cat-file", error.as_bytes()))?;
     let sizes: HashMap<&str, u64> = answer
         .lines()
         .filter_map(|line| line.split_once(' '))
@@ -142,11 +156,14 @@ fn blob_after(change: &Change) -> Option<&ObjectId> {
 }
 
 fn unexpected(command: &'static str, answer: &[u8]) -> WorkspaceError {
-    WorkspaceError::UnexpectedAnswer { command, answer: String::from_utf8_lossy(answer).chars().take(200).collect() }
+    WorkspaceError::UnexpectedAnswer {
+        command,
+        answer: String::from_utf8_lossy(answer).chars().take(200).collect(),
+    }
 }
 
-/// Reads `--raw --numstat -z`: first `:MODE MODE ID ID STATUS NUL PATH NUL` for each path, then `ADDED TAB DELETED TAB
-/// PATH NUL` for each.
+/// Reads `--raw --numstat -z`: first `:MODE MODE ID ID STATUS NUL PATH NUL` for each path, then
+/// `ADDED TAB DELETED TAB PATH NUL` for each.
 fn parse(answer: &[u8]) -> Option<Vec<Change>> {
     let mut fields = answer.split(|&byte| byte == 0).filter(|field| !field.is_empty()).peekable();
     let mut changes = Vec::new();
@@ -159,7 +176,8 @@ fn parse(answer: &[u8]) -> Option<Vec<Change>> {
         lines.insert(path, counts);
     }
     for change in &mut changes {
-        change.lines = lines.get(change.path.as_bytes()).copied().unwrap_or_else(|| Some(Lines::default()));
+        change.lines =
+            lines.get(change.path.as_bytes()).copied().unwrap_or_else(|| Some(Lines::default()));
     }
     Some(changes)
 }
@@ -258,15 +276,28 @@ mod tests {
             format!(":100644 100755 {ONE} {ONE} M"),
         ];
         let paths = ["added", "deleted", "linked", "sub", "mode"];
-        let raw: Vec<(&str, &[u8])> = headers.iter().map(String::as_str).zip(paths.map(str::as_bytes)).collect();
-        let changes = check(&raw, &[b"2\t0\tadded", b"0\t7\tdeleted", b"1\t1\tlinked", b"1\t0\tsub"]).unwrap();
-        let modes: Vec<_> = changes.iter().map(|change| change.after.as_ref().map(|entry| entry.mode)).collect();
+        let raw: Vec<(&str, &[u8])> =
+            headers.iter().map(String::as_str).zip(paths.map(str::as_bytes)).collect();
+        let changes =
+            check(&raw, &[b"2\t0\tadded", b"0\t7\tdeleted", b"1\t1\tlinked", b"1\t0\tsub"])
+                .unwrap();
+        let modes: Vec<_> =
+            changes.iter().map(|change| change.after.as_ref().map(|entry| entry.mode)).collect();
         assert_eq!(
             modes,
-            [Some(Mode::Executable), None, Some(Mode::Link), Some(Mode::Submodule), Some(Mode::Executable)]
+            [
+                Some(Mode::Executable),
+                None,
+                Some(Mode::Link),
+                Some(Mode::Submodule),
+                Some(Mode::Executable)
+            ]
         );
         let statuses: Vec<_> = changes.iter().map(|change| change.status).collect();
-        assert_eq!(statuses, [Status::Added, Status::Deleted, Status::TypeChanged, Status::Added, Status::Modified]);
+        assert_eq!(
+            statuses,
+            [Status::Added, Status::Deleted, Status::TypeChanged, Status::Added, Status::Modified]
+        );
         assert_eq!(changes[4].lines, Some(Lines::default()));
         assert_eq!(Diffstat::of(&changes), Diffstat { files: 5, insertions: 4, deletions: 8 });
     }

@@ -19,7 +19,8 @@ pub struct Commit {
 const LARGEST: usize = 1 << 20;
 
 impl Cache {
-    /// Reads the commit that a branch has at the remote. It is fetched without its history, to no name.
+    /// Reads the commit that a branch has at the remote. It is fetched without its history, to no
+    /// name.
     ///
     /// # Errors
     /// As for [`Cache::fetch`], and when the branch moved on meanwhile.
@@ -40,13 +41,18 @@ impl Cache {
         if answer.code != 0 {
             return Err(explain(remote, answer));
         }
-        let text =
-            self.command("cat-file").arguments(["commit", commit.as_str()]).output_limit(LARGEST).output().await?;
+        let text = self
+            .command("cat-file")
+            .arguments(["commit", commit.as_str()])
+            .output_limit(LARGEST)
+            .output()
+            .await?;
         Ok(parse(&String::from_utf8_lossy(&text)))
     }
 }
 
-/// Reads a commit object: headers, an empty line, the message (git's "Git Objects", Commit Objects).
+/// Reads a commit object: headers, an empty line, the message (git's "Git Objects", Commit
+/// Objects).
 fn parse(text: &str) -> Commit {
     let (headers, message) = text.split_once("\n\n").unwrap_or((text, ""));
     let header = |name: &str| {

@@ -21,14 +21,18 @@ pub enum WorkspaceError {
     Unauthorized { url: String, detail: String },
     #[error("there is no repository at {url}, or the token may not see it")]
     RepositoryNotFound { url: String },
-    #[error("{url} redirects to another address: the repository was renamed or moved, use its new name ({detail})")]
+    #[error(
+        "{url} redirects to another address: the repository was renamed or moved, use its new name ({detail})"
+    )]
     Moved { url: String, detail: String },
     #[error("{url} has no commits on a default branch: push a first commit")]
     NoCommits { url: String },
     /// Worth another try later.
     #[error("{url} can't be reached: {detail}")]
     Unreachable { url: String, detail: String },
-    #[error("branch {branch} was changed at {url} by somebody else since it was last seen ({detail})")]
+    #[error(
+        "branch {branch} was changed at {url} by somebody else since it was last seen ({detail})"
+    )]
     StaleRemote { url: String, branch: String, detail: String },
     #[error("{url} refused the push to branch {branch}: {detail}")]
     PushRefused { url: String, branch: String, detail: String },

@@ -1,9 +1,10 @@
 //! The only builder of git commands.
 //!
-//! Owns the environment every git command runs in: an absolute executable, no system or user configuration, no hooks,
-//! no fsmonitor, no prompts, no network protocol but the one that is asked for, a fixed locale. What is configured is
-//! configured through the environment of that one command, so neither an argument nor a file ever holds a token. Leaves
-//! the meaning of what git says to the callers.
+//! Owns the environment every git command runs in: an absolute executable, no system or user
+//! configuration, no hooks, no fsmonitor, no prompts, no network protocol but the one that is asked
+//! for, a fixed locale. What is configured is configured through the environment of that one
+//! command, so neither an argument nor a file ever holds a token. Leaves the meaning of what git
+//! says to the callers.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -20,12 +21,12 @@ use crate::sandbox::{Sandbox, View};
 /// How much of an answer is read into memory: a listing of some 500,000 files.
 const OUTPUT_LIMIT: usize = 64 * 1024 * 1024;
 
-/// What every command is configured with, whatever the repository at hand says: configuration from the environment
-/// comes last and wins.
+/// What every command is configured with, whatever the repository at hand says: configuration from
+/// the environment comes last and wins.
 ///
-/// `protectHFS` and `protectNTFS` refuse the spellings of `.git` that other file systems take for it.
-/// `safe.bareRepository` keeps git from running in a repository that was planted in a tree. Nothing runs in the
-/// background, or it would outlive its command.
+/// `protectHFS` and `protectNTFS` refuse the spellings of `.git` that other file systems take for
+/// it. `safe.bareRepository` keeps git from running in a repository that was planted in a tree.
+/// Nothing runs in the background, or it would outlive its command.
 const CONFIGURATION: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -45,8 +46,9 @@ const CONFIGURATION: &[(&str, &str)] = &[
 
 /// What commands that talk to a remote are configured with besides.
 ///
-/// A redirect is not followed, since git would send the header with the token on to wherever it leads. The three `fsck`
-/// messages are about harmless flaws in the old history of well-known projects, which GitHub serves as it is.
+/// A redirect is not followed, since git would send the header with the token on to wherever it
+/// leads. The three `fsck` messages are about harmless flaws in the old history of well-known
+/// projects, which GitHub serves as it is.
 const REMOTE_CONFIGURATION: &[(&str, &str)] = &[
     ("http.followRedirects", "false"),
     ("http.lowSpeedLimit", "1000"),
@@ -88,10 +90,17 @@ struct Installation {
 }
 
 impl Git {
-    /// `executable` is an absolute path, `search_path` is where git finds what it starts itself, and `home` a directory
-    /// of our own with nothing in it. `sandbox` is where git looks at trees that others wrote.
+    /// `executable` is an absolute path, `search_path` is where git finds what it starts itself,
+    /// and `home` a directory of our own with nothing in it. `sandbox` is where git looks at trees
+    /// that others wrote.
     #[must_use]
-    pub fn new(executable: PathBuf, search_path: &OsStr, home: &Path, deadlines: Deadlines, sandbox: &Sandbox) -> Self {
+    pub fn new(
+        executable: PathBuf,
+        search_path: &OsStr,
+        home: &Path,
+        deadlines: Deadlines,
+        sandbox: &Sandbox,
+    ) -> Self {
         Self(Arc::new(Installation {
             executable,
             search_path: search_path.to_owned(),
@@ -109,7 +118,10 @@ impl Git {
             name,
             arguments: Vec::new(),
             environment: Vec::new(),
-            configuration: CONFIGURATION.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            configuration: CONFIGURATION
+                .iter()
+                .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
             protocol: "",
             input: Vec::new(),
             deadline: self.0.deadlines.local,
@@ -118,8 +130,8 @@ impl Git {
         }
     }
 
-    /// A command of git on the repository at `git_dir`, without a work tree. It also runs there: never in a tree that
-    /// somebody else may write.
+    /// A command of git on the repository at `git_dir`, without a work tree. It also runs there:
+    /// never in a tree that somebody else may write.
     pub(super) fn in_repository(&self, git_dir: &Path, name: &'static str) -> Command<'_> {
         self.command(git_dir, name).variable("GIT_DIR", git_dir)
     }
@@ -158,7 +170,10 @@ impl Command<'_> {
         self
     }
 
-    pub(super) fn arguments<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+    pub(super) fn arguments<A: AsRef<OsStr>>(
+        mut self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
@@ -190,14 +205,17 @@ impl Command<'_> {
         self
     }
 
-    /// Runs the command, which talks to `remote`: by its protocol only, and with its token for its host only.
+    /// Runs the command, which talks to `remote`: by its protocol only, and with its token for its
+    /// host only.
     ///
     /// A remote that does not answer in time is one that can't be reached.
     pub(super) async fn run_against(mut self, remote: &Remote) -> Result<Answer, WorkspaceError> {
         let address = remote.address()?;
         self.protocol = address.protocol;
         self.deadline = self.installation.deadlines.remote;
-        self.configuration.extend(REMOTE_CONFIGURATION.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+        self.configuration.extend(
+            REMOTE_CONFIGURATION.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())),
+        );
         if let (Some(origin), Some(authorization)) = (address.origin, remote.authorization()) {
             self.configuration.push((format!("http.{origin}/.extraHeader"), authorization));
         }
@@ -247,10 +265,18 @@ impl Command<'_> {
         let code = match finished.ending {
             Ending::Exited(code) => code,
             Ending::TimedOut => return Err(WorkspaceError::TimedOut { command: name, deadline }),
-            Ending::Signaled(signal) => return Err(WorkspaceError::Killed { command: name, signal }),
+            Ending::Signaled(signal) => {
+                return Err(WorkspaceError::Killed { command: name, signal });
+            }
             Ending::Stopped => return Err(WorkspaceError::Killed { command: name, signal: 0 }),
         };
-        Ok(Answer { name, code, output: finished.output, errors: finished.errors, truncated: finished.truncated })
+        Ok(Answer {
+            name,
+            code,
+            output: finished.output,
+            errors: finished.errors,
+            truncated: finished.truncated,
+        })
     }
 
     /// Runs the command and gives its whole output; any exit code but 0 is an error.
@@ -261,7 +287,10 @@ impl Command<'_> {
             return Err(answer.into_error());
         }
         if answer.truncated {
-            return Err(WorkspaceError::TooLarge { what: format!("the answer of git {}", answer.name), limit });
+            return Err(WorkspaceError::TooLarge {
+                what: format!("the answer of git {}", answer.name),
+                limit,
+            });
         }
         Ok(answer.output)
     }

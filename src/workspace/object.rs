@@ -1,4 +1,5 @@
-//! Names of git's objects and branches, valid by construction, so that none can be taken for an option or a pattern.
+//! Names of git's objects and branches, valid by construction, so that none can be taken for an
+//! option or a pattern.
 
 use std::fmt;
 use std::str::FromStr;
@@ -72,14 +73,16 @@ object_id!(
     "the name of a tree"
 );
 object_id!(
-    /// The full name of what a tree has under a path: a file's content, a symbolic link's target, a submodule's commit.
+    /// The full name of what a tree has under a path: a file's content, a symbolic link's target, a
+    /// submodule's commit.
     ObjectId,
     "the name of an object"
 );
 
 /// SHA-1 or SHA-256, in full and in lower case, as plumbing commands print them.
 fn is_object_id(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    matches!(text.len(), 40 | 64)
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The name of a branch, without `refs/heads/`, by the rules of git-check-ref-format.
@@ -128,14 +131,17 @@ impl FromStr for BranchName {
 
 /// The rules of git-check-ref-format for what follows `refs/heads/`.
 pub(super) fn is_reference_name(text: &str) -> bool {
-    let forbidden = |character: char| character.is_ascii_control() || " ~^:?*[\\".contains(character);
+    let forbidden =
+        |character: char| character.is_ascii_control() || " ~^:?*[\\".contains(character);
     !text.is_empty()
         && text != "@"
         && !text.contains("..")
         && !text.contains("@{")
         && !text.ends_with('.')
         && !text.contains(forbidden)
-        && text.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock"))
+        && text
+            .split('/')
+            .all(|part| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock"))
 }
 
 #[cfg(test)]
@@ -146,19 +152,24 @@ mod tests {
     fn an_object_is_named_in_full() {
         assert!("1f6747caf757a9443619aa134cd295ade2db41e4".parse::<CommitId>().is_ok());
         assert!("a".repeat(64).parse::<TreeId>().is_ok());
-        for bad in ["", "HEAD", "1f6747c", "--all", &"g".repeat(40), &"A".repeat(40), &"a".repeat(41)] {
+        for bad in
+            ["", "HEAD", "1f6747c", "--all", &"g".repeat(40), &"A".repeat(40), &"a".repeat(41)]
+        {
             assert!(bad.parse::<CommitId>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_branch_is_named_as_git_allows() {
-        for good in ["main", "trunk", "codingworker/issue-7", "feature/日本語", "a.b", "a@b", "release-1.0"] {
+        for good in
+            ["main", "trunk", "codingworker/issue-7", "feature/日本語", "a.b", "a@b", "release-1.0"]
+        {
             assert!(good.parse::<BranchName>().is_ok(), "{good}");
         }
         let bad = [
-            "", "-x", "HEAD", "@", "a b", "a:b", "a*", "a?", "a[", "a\\b", "a^", "a~1", "a..b", "a@{0}", "/a", "a/",
-            "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a.", "a\n", "a\u{7f}",
+            "", "-x", "HEAD", "@", "a b", "a:b", "a*", "a?", "a[", "a\\b", "a^", "a~1", "a..b",
+            "a@{0}", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a.", "a\n",
+            "a\u{7f}",
         ];
         for bad in bad {
             assert!(bad.parse::<BranchName>().is_err(), "{bad:?}");

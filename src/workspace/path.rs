@@ -5,7 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A path in a repository, from its root, with `/` between its parts. Any bytes but NUL may be in it.
+/// A path in a repository, from its root, with `/` between its parts. Any bytes but NUL may be in
+/// it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoPath(Vec<u8>);
 
@@ -43,8 +44,8 @@ impl From<&str> for RepoPath {
     }
 }
 
-/// For people: control characters are escaped and what is not UTF-8 is replaced, so that a name can't break the line it
-/// is shown in.
+/// For people: control characters are escaped and what is not UTF-8 is replaced, so that a name
+/// can't break the line it is shown in.
 impl fmt::Display for RepoPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in String::from_utf8_lossy(&self.0).chars() {

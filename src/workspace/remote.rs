@@ -1,7 +1,8 @@
 //! The repository at the forge: its address, its token, and what its refusals mean.
 //!
-//! The token is told to git for the one host of the address, and only over HTTP. The texts are those of git 2.30 and
-//! later in the C locale; what is not recognized stays [`WorkspaceError::Git`].
+//! The token is told to git for the one host of the address, and only over HTTP. The texts are
+//! those of git 2.30 and later in the C locale; what is not recognized stays
+//! [`WorkspaceError::Git`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,7 +31,8 @@ pub(super) struct Address<'a> {
 }
 
 impl Remote {
-    /// Refuses what git would take for an option, a remote helper, or an address with a password in it.
+    /// Refuses what git would take for an option, a remote helper, or an address with a password in
+    /// it.
     pub(super) fn address(&self) -> Result<Address<'_>, WorkspaceError> {
         parse_address(&self.url).ok_or(WorkspaceError::UnusableAddress)
     }
@@ -56,8 +58,10 @@ fn parse_address(url: &str) -> Option<Address<'_>> {
         ("http", rest) => ("http", rest),
         _ => return None,
     };
-    let authority =
-        rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty() && !authority.contains('@'))?;
+    let authority = rest
+        .split(['/', '?', '#'])
+        .next()
+        .filter(|authority| !authority.is_empty() && !authority.contains('@'))?;
     let origin = url.get(..protocol.len() + "://".len() + authority.len())?;
     Some(Address { protocol, origin: Some(origin) })
 }
@@ -75,9 +79,11 @@ pub(super) fn explain(remote: &Remote, answer: Answer) -> WorkspaceError {
     }
 }
 
-/// What the failure of a push means: its porcelain output tells of the branch, standard error of the rest.
+/// What the failure of a push means: its porcelain output tells of the branch, standard error of
+/// the rest.
 pub(super) fn explain_push(remote: &Remote, branch: &BranchName, answer: Answer) -> WorkspaceError {
-    let Some(reason) = rejection(&String::from_utf8_lossy(&answer.output)).map(str::to_owned) else {
+    let Some(reason) = rejection(&String::from_utf8_lossy(&answer.output)).map(str::to_owned)
+    else {
         return explain(remote, answer);
     };
     let (url, branch) = (remote.url.clone(), branch.to_string());
@@ -91,7 +97,11 @@ pub(super) fn explain_push(remote: &Remote, branch: &BranchName, answer: Answer)
         .filter_map(|line| line.strip_prefix("remote:"))
         .map(|line| line.trim().to_owned())
         .collect();
-    let detail = std::iter::once(reason).chain(told).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let detail = std::iter::once(reason)
+        .chain(told)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ");
     WorkspaceError::PushRefused { url, branch, detail }
 }
 
@@ -112,9 +122,14 @@ fn meaning(stderr: &str) -> Option<Meaning> {
         Some(408 | 429 | 500..=599) => return Some(Meaning::Unreachable),
         Some(_) | None => {}
     }
-    if says("could not read Username") || says("could not read Password") || says("Authentication failed") {
+    if says("could not read Username")
+        || says("could not read Password")
+        || says("Authentication failed")
+    {
         Some(Meaning::Unauthorized)
-    } else if says("fatal: repository '") && says("' not found") || says("does not appear to be a git repository") {
+    } else if says("fatal: repository '") && says("' not found")
+        || says("does not appear to be a git repository")
+    {
         Some(Meaning::NotFound)
     } else if [
         "unable to access '",
@@ -135,8 +150,8 @@ fn meaning(stderr: &str) -> Option<Meaning> {
     }
 }
 
-/// The status in libcurl's words, as in `The requested URL returned error: 502`, or git's own, as in `RPC failed; HTTP
-/// 502 curl 22`.
+/// The status in libcurl's words, as in `The requested URL returned error: 502`, or git's own, as
+/// in `RPC failed; HTTP 502 curl 22`.
 fn http_status(stderr: &str) -> Option<u16> {
     ["returned error: ", "RPC failed; HTTP "].into_iter().find_map(|before| {
         let (_, after) = stderr.split_once(before)?;
@@ -150,7 +165,8 @@ fn rejection(porcelain: &str) -> Option<&str> {
     line.splitn(3, '\t').nth(2)
 }
 
-/// Whether the branch was not what we thought: found out by our git, or by the remote's while it updated the ref.
+/// Whether the branch was not what we thought: found out by our git, or by the remote's while it
+/// updated the ref.
 fn is_lost_race(reason: &str) -> bool {
     [
         "stale info",
@@ -172,8 +188,14 @@ mod tests {
     #[test]
     fn an_address_is_https_http_or_a_path() {
         let origin = |url| parse_address(url).map(|address| (address.protocol, address.origin));
-        assert_eq!(origin("https://github.com/o/r.git"), Some(("https", Some("https://github.com"))));
-        assert_eq!(origin("http://127.0.0.1:8080/o/r.git"), Some(("http", Some("http://127.0.0.1:8080"))));
+        assert_eq!(
+            origin("https://github.com/o/r.git"),
+            Some(("https", Some("https://github.com")))
+        );
+        assert_eq!(
+            origin("http://127.0.0.1:8080/o/r.git"),
+            Some(("http", Some("http://127.0.0.1:8080")))
+        );
         assert_eq!(origin("/srv/git/r.git"), Some(("file", None)));
         let bad = [
             "",
@@ -203,7 +225,8 @@ mod tests {
 
     #[test]
     fn the_token_does_not_show_when_a_remote_is_printed() {
-        let remote = Remote { url: "https://github.com/o/r".to_owned(), token: Some("ghp_secret".into()) };
+        let remote =
+            Remote { url: "https://github.com/o/r".to_owned(), token: Some("ghp_secret".into()) };
         assert!(!format!("{remote:?}").contains("ghp_secret"));
         assert_eq!(
             remote.authorization().as_deref(),
@@ -213,7 +236,9 @@ mod tests {
 
     #[test]
     fn git_s_complaints_have_a_meaning() {
-        let check = |stderr: &str, expected: Option<Meaning>| assert_eq!(meaning(stderr), expected, "{stderr}");
+        let check = |stderr: &str, expected: Option<Meaning>| {
+            assert_eq!(meaning(stderr), expected, "{stderr}")
+        };
         let url = "unable to access 'https://github.com/o/r.git/': ";
         for (status, expected) in [
             (401, Meaning::Unauthorized),
@@ -224,7 +249,10 @@ mod tests {
             (500, Meaning::Unreachable),
             (503, Meaning::Unreachable),
         ] {
-            check(&format!("fatal: {url}The requested URL returned error: {status}"), Some(expected));
+            check(
+                &format!("fatal: {url}The requested URL returned error: {status}"),
+                Some(expected),
+            );
         }
         check(
             "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
@@ -235,9 +263,18 @@ mod tests {
             Some(Meaning::NotFound),
         );
         check("fatal: '/x' does not appear to be a git repository", Some(Meaning::NotFound));
-        check(&format!("fatal: {url}Could not resolve host: github.com"), Some(Meaning::Unreachable));
-        check(&format!("fatal: {url}Failed to connect to 127.0.0.1 port 9 after 0 ms"), Some(Meaning::Unreachable));
-        check("error: RPC failed; HTTP 502 curl 22 The requested URL returned error: 502", Some(Meaning::Unreachable));
+        check(
+            &format!("fatal: {url}Could not resolve host: github.com"),
+            Some(Meaning::Unreachable),
+        );
+        check(
+            &format!("fatal: {url}Failed to connect to 127.0.0.1 port 9 after 0 ms"),
+            Some(Meaning::Unreachable),
+        );
+        check(
+            "error: RPC failed; HTTP 502 curl 22 The requested URL returned error: 502",
+            Some(Meaning::Unreachable),
+        );
         check(
             "fetch-pack: unexpected disconnect while reading sideband packet\nfatal: early EOF",
             Some(Meaning::Unreachable),
@@ -247,7 +284,8 @@ mod tests {
 
     #[test]
     fn a_rejected_push_tells_a_lost_race_from_a_refusal() {
-        let line = |reason: &str| format!("To https://h/o/r.git\n!\tabc:refs/heads/b\t{reason}\nDone\n");
+        let line =
+            |reason: &str| format!("To https://h/o/r.git\n!\tabc:refs/heads/b\t{reason}\nDone\n");
         for reason in [
             "[rejected] (stale info)",
             "[rejected] (fetch first)",
@@ -255,9 +293,10 @@ mod tests {
         ] {
             assert!(is_lost_race(rejection(&line(reason)).unwrap()), "{reason}");
         }
-        for reason in
-            ["[remote rejected] (pre-receive hook declined)", "[remote rejected] (protected branch hook declined)"]
-        {
+        for reason in [
+            "[remote rejected] (pre-receive hook declined)",
+            "[remote rejected] (protected branch hook declined)",
+        ] {
             assert!(!is_lost_race(rejection(&line(reason)).unwrap()), "{reason}");
         }
         assert_eq!(rejection("To x\n=\ta:refs/heads/b\t[up to date]\nDone\n"), None);

@@ -1,4 +1,5 @@
-//! Removing a directory that an agent or a build could fill as it liked: without rights to enter, and nested deeper than any path is long.
+//! Removing a directory that an agent or a build could fill as it liked: without rights to enter,
+//! and nested deeper than any path is long.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -13,12 +14,18 @@ use super::error::WorkspaceError;
 /// When something in it can't be removed; that it is not there is fine.
 pub async fn remove_tree(directory: &Path) -> Result<(), WorkspaceError> {
     let doomed = directory.to_owned();
-    let removed = tokio::task::spawn_blocking(move || remove(&doomed)).await.unwrap_or_else(|error| Err(error.into()));
-    removed.map_err(|source| WorkspaceError::Io { action: "remove", path: directory.to_owned(), source })
+    let removed = tokio::task::spawn_blocking(move || remove(&doomed))
+        .await
+        .unwrap_or_else(|error| Err(error.into()));
+    removed.map_err(|source| WorkspaceError::Io {
+        action: "remove",
+        path: directory.to_owned(),
+        source,
+    })
 }
 
-/// Takes it apart at its top: what is deeper is moved there before it is emptied, so that no path grows long, and no directory is open but the
-/// one that is read.
+/// Takes it apart at its top: what is deeper is moved there before it is emptied, so that no path
+/// grows long, and no directory is open but the one that is read.
 fn remove(top: &Path) -> io::Result<()> {
     let mut moved = Moved { top, count: 0 };
     let mut waiting = vec![top.to_path_buf()];
@@ -49,7 +56,8 @@ fn remove(top: &Path) -> io::Result<()> {
     }
 }
 
-/// Builds leave directories that can't be written (Go's module cache is one), and what is in those can't be removed until they can.
+/// Builds leave directories that can't be written (Go's module cache is one), and what is in those
+/// can't be removed until they can.
 fn enter(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o700))
 }
@@ -61,7 +69,8 @@ struct Moved<'a> {
 }
 
 impl Moved<'_> {
-    /// Where a directory is now. One that is empty gives way to it; others keep their names, whoever chose them.
+    /// Where a directory is now. One that is empty gives way to it; others keep their names,
+    /// whoever chose them.
     fn take(&mut self, directory: &Path) -> io::Result<PathBuf> {
         enter(directory)?;
         loop {
@@ -77,7 +86,10 @@ impl Moved<'_> {
 }
 
 fn is_taken(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
+    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Where git works on a tree that somebody else wrote: beside the repository, inside the sandbox.
 //!
-//! The repository is only read there. What git makes of the tree goes to a directory of the side's own, and comes over as a pack through a
-//! pipe, which is held to a size and to git's strictest rules before the repository has it.
+//! The repository is only read there. What git makes of the tree goes to a directory of the side's
+//! own, and comes over as a pack through a pipe, which is held to a size and to git's strictest
+//! rules before the repository has it.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -20,7 +21,8 @@ const LARGEST_PACK: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Staging {
     pub(super) files: PathBuf,
-    /// The index, which is the memory of what was seen, and the objects that are not in the repository yet.
+    /// The index, which is the memory of what was seen, and the objects that are not in the
+    /// repository yet.
     directory: PathBuf,
 }
 
@@ -40,7 +42,11 @@ impl Staging {
     pub(super) async fn create(&self) -> Result<(), WorkspaceError> {
         for path in [&self.files, &self.objects()] {
             let made = tokio::fs::create_dir_all(path).await;
-            made.map_err(|source| WorkspaceError::Io { action: "make the directory", path: path.clone(), source })?;
+            made.map_err(|source| WorkspaceError::Io {
+                action: "make the directory",
+                path: path.clone(),
+                source,
+            })?;
         }
         Ok(())
     }
@@ -54,7 +60,12 @@ impl Staging {
     }
 
     /// A command on the tree, in the sandbox.
-    pub(super) fn command<'a>(&self, cache: &'a Cache, name: &'static str, files: Files) -> Command<'a> {
+    pub(super) fn command<'a>(
+        &self,
+        cache: &'a Cache,
+        name: &'static str,
+        files: Files,
+    ) -> Command<'a> {
         let repository = cache.directory();
         let mut view = View { readable: vec![repository.to_owned()], ..View::default() };
         view.writable.push(self.directory.clone());
@@ -72,11 +83,17 @@ impl Staging {
             .confined(view)
     }
 
-    /// Brings a tree that was made here into the repository, whose `base` it has most of its objects from.
+    /// Brings a tree that was made here into the repository, whose `base` it has most of its
+    /// objects from.
     ///
     /// # Errors
     /// [`WorkspaceError::Unacceptable`] when it is too large, or not what git may be given.
-    pub(super) async fn take_over(&self, cache: &Cache, tree: &TreeId, base: &CommitId) -> Result<(), WorkspaceError> {
+    pub(super) async fn take_over(
+        &self,
+        cache: &Cache,
+        tree: &TreeId,
+        base: &CommitId,
+    ) -> Result<(), WorkspaceError> {
         let wanted = format!("{tree}\n^{base}\n");
         if cache.has(tree).await? {
             return Ok(());
@@ -107,21 +124,33 @@ impl Staging {
             return Err(WorkspaceError::Unacceptable { why: indexed.complaint() });
         }
         // That all of it came, and not only what was named.
-        let whole =
-            cache.command("rev-list").arguments(["--objects", "--quiet", "--stdin"]).input(wanted).run().await?;
+        let whole = cache
+            .command("rev-list")
+            .arguments(["--objects", "--quiet", "--stdin"])
+            .input(wanted)
+            .run()
+            .await?;
         if whole.code != 0 {
             return Err(WorkspaceError::Unacceptable { why: whole.complaint() });
         }
         let objects = self.objects();
         super::remove_tree(&objects).await?;
         let made = tokio::fs::create_dir_all(&objects).await;
-        made.map_err(|source| WorkspaceError::Io { action: "make the directory", path: objects, source })
+        made.map_err(|source| WorkspaceError::Io {
+            action: "make the directory",
+            path: objects,
+            source,
+        })
     }
 
     /// The index, for the agent's own git.
     pub(super) async fn copy_index(&self, to: &Path) -> Result<(), WorkspaceError> {
         let copied = tokio::fs::copy(self.index(), to).await;
-        copied.map(drop).map_err(|source| WorkspaceError::Io { action: "write", path: to.to_owned(), source })
+        copied.map(drop).map_err(|source| WorkspaceError::Io {
+            action: "write",
+            path: to.to_owned(),
+            source,
+        })
     }
 }
 

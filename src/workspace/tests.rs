@@ -1,5 +1,5 @@
-//! Scenarios with real git, in directories of their own: against a bare repository by path, and against one behind
-//! HTTP.
+//! Scenarios with real git, in directories of their own: against a bare repository by path, and
+//! against one behind HTTP.
 
 mod forge;
 mod harvests;
@@ -40,7 +40,11 @@ impl World {
         let git = Git::new(git_executable(), &search_path(), &home, deadlines, &Sandbox::none());
         let caches = Caches::new(git.clone(), &directory.path().join("data"));
         let world = Self { directory, git, caches };
-        run_git(world.path(), ["init", "--quiet", "--bare", "--initial-branch=trunk", "forge/o/r.git"]).await;
+        run_git(
+            world.path(),
+            ["init", "--quiet", "--bare", "--initial-branch=trunk", "forge/o/r.git"],
+        )
+        .await;
         run_git(&world.upstream(), ["config", "http.receivepack", "true"]).await;
         run_git(world.path(), ["init", "--quiet", "--initial-branch=trunk", "author"]).await;
         world
@@ -76,7 +80,12 @@ impl World {
         let upstream = self.upstream();
         run_git(
             &self.author(),
-            [OsStr::new("push"), OsStr::new("--quiet"), upstream.as_os_str(), OsStr::new("HEAD:trunk")],
+            [
+                OsStr::new("push"),
+                OsStr::new("--quiet"),
+                upstream.as_os_str(),
+                OsStr::new("HEAD:trunk"),
+            ],
         )
         .await;
     }
@@ -113,13 +122,19 @@ fn write(tree: &Path, name: &[u8], content: &str) {
 }
 
 /// Git as a person runs it, with what the repository at hand configures.
-async fn run_git<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> String {
+async fn run_git<A: AsRef<OsStr>>(
+    directory: &Path,
+    arguments: impl IntoIterator<Item = A>,
+) -> String {
     let (ending, output) = try_git(directory, arguments).await;
     assert_eq!(ending, Ending::Exited(0), "{output}");
     output
 }
 
-async fn try_git<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> (Ending, String) {
+async fn try_git<A: AsRef<OsStr>>(
+    directory: &Path,
+    arguments: impl IntoIterator<Item = A>,
+) -> (Ending, String) {
     let identity = ["AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL"];
     let mut environment: Vec<(OsString, OsString)> =
         identity.iter().map(|name| (format!("GIT_{name}").into(), "author".into())).collect();

@@ -1,4 +1,5 @@
-//! An agent or a model that does not do what it should: each way is told apart, and none is taken for success.
+//! An agent or a model that does not do what it should: each way is told apart, and none is taken
+//! for success.
 
 use std::time::{Duration, Instant};
 
@@ -94,7 +95,10 @@ async fn check_not_taken(world: World, issue: u64, said: &str) {
 async fn while_the_model_is_down_no_message_is_taken() {
     let mut world = World::new().await;
     let issue = world.task("Add a greeting", "").await;
-    world.set("agent", json!({ "models": ["ollama_chat/qwen2.5-coder:1.5b"], "model_endpoint": NOBODY }));
+    world.set(
+        "agent",
+        json!({ "models": ["ollama_chat/qwen2.5-coder:1.5b"], "model_endpoint": NOBODY }),
+    );
     check_not_taken(world, issue, NOBODY).await;
 }
 
@@ -114,6 +118,9 @@ async fn while_the_model_hangs_no_message_is_taken() {
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let mut world = World::new().await;
     let issue = world.task("Add a greeting", "").await;
-    world.set("agent", json!({ "models": ["ollama_chat/qwen2.5-coder:1.5b"], "model_endpoint": endpoint }));
+    world.set(
+        "agent",
+        json!({ "models": ["ollama_chat/qwen2.5-coder:1.5b"], "model_endpoint": endpoint }),
+    );
     check_not_taken(world, issue, &format!("no answer from Ollama at {endpoint}")).await;
 }

@@ -1,4 +1,5 @@
-//! The whole way with the real Aider and a scripted model: the issue becomes a pull request, and a model that fails is told apart.
+//! The whole way with the real Aider and a scripted model: the issue becomes a pull request, and a
+//! model that fails is told apart.
 
 use serde_json::json;
 
@@ -13,7 +14,10 @@ async fn world(ollama: &Ollama) -> Option<World> {
     let mut world = World::new().await;
     world.settings.remove("agent");
     let model = format!("ollama_chat/{MODEL}");
-    world.set("agent", json!({ "executable": aider, "models": [model], "model_endpoint": ollama.endpoint() }));
+    world.set(
+        "agent",
+        json!({ "executable": aider, "models": [model], "model_endpoint": ollama.endpoint() }),
+    );
     Some(world)
 }
 
@@ -21,7 +25,10 @@ async fn world(ollama: &Ollama) -> Option<World> {
 async fn aider_edits_the_checks_pass_and_the_pull_request_opens() {
     let ollama = Ollama::start([MODEL]).await;
     let Some(world) = world(&ollama).await else { return };
-    ollama.script([Answer::file("hello.txt", "hello from a model\n"), Answer::file("hello_test.txt", "a test\n")]);
+    ollama.script([
+        Answer::file("hello.txt", "hello from a model\n"),
+        Answer::file("hello_test.txt", "a test\n"),
+    ]);
     let issue = world.task("Add hello.txt", "Write a greeting into hello.txt.").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -41,7 +48,9 @@ async fn aider_edits_the_checks_pass_and_the_pull_request_opens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_aider_could_not_do_is_told_on_the_issue() {
-    for (answer, said) in [(Answer::talk(), "the agent changed nothing"), (Answer::malformed(), "malformed")] {
+    for (answer, said) in
+        [(Answer::talk(), "the agent changed nothing"), (Answer::malformed(), "malformed")]
+    {
         let ollama = Ollama::start([MODEL]).await;
         let Some(world) = world(&ollama).await else { return };
         ollama.script([answer]);
@@ -62,7 +71,9 @@ async fn the_demo_runs_with_aider_and_a_model_of_the_users() {
     let module = "def fizzbuzz(number):\n    return \"Fizz\" * (number % 3 == 0) + \"Buzz\" * (number % 5 == 0) or str(number)\n";
     let tests = "import unittest\n\nfrom fizzbuzz import fizzbuzz\n\n\nclass FizzBuzzTest(unittest.TestCase):\n    def test_fifteen(self):\n        self.assertEqual(fizzbuzz(15), \"FizzBuzz\")\n";
     ollama.script([Answer::file("fizzbuzz.py", module), Answer::file("test_fizzbuzz.py", tests)]);
-    let ran = world.run(&["demo", "--json", "--agent", "aider", "--model", &format!("ollama_chat/{MODEL}")]).await;
+    let ran = world
+        .run(&["demo", "--json", "--agent", "aider", "--model", &format!("ollama_chat/{MODEL}")])
+        .await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let shown: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(shown["pull_request"]["draft"], false);

@@ -1,4 +1,5 @@
-//! An agent uses more than there is: of processes, memory, disk and time. It ends at its limits, and all that it started ends with it.
+//! An agent uses more than there is: of processes, memory, disk and time. It ends at its limits,
+//! and all that it started ends with it.
 
 use std::process::Stdio;
 
@@ -25,7 +26,8 @@ async fn ends(scene: &mut Scene, script: &str, limits: serde_json::Value) -> Str
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fork_bomb_ends_at_the_limit() {
     let one_session = "bomb() { bomb | bomb & }; bomb; wait; sleep 600";
-    let many_sessions = "echo 'setsid sh /tmp/bomb & setsid sh /tmp/bomb & sleep 600' > /tmp/bomb; sh /tmp/bomb";
+    let many_sessions =
+        "echo 'setsid sh /tmp/bomb & setsid sh /tmp/bomb & sleep 600' > /tmp/bomb; sh /tmp/bomb";
     for bomb in [one_session, many_sessions] {
         let said = uses_too_much(bomb, json!({ "processes": 64 })).await;
         assert!(said.contains("more than 64 processes"), "{said}");
@@ -78,7 +80,8 @@ async fn the_warden_is_not_stopped() {
     assert!(said.contains("more than 64 processes"), "{said}");
 }
 
-/// Writes the last MiB of a file, and returns the file's size; sparse, so that nothing but the limit stands in its way.
+/// Writes the last MiB of a file, and returns the file's size; sparse, so that nothing but the
+/// limit stands in its way.
 async fn writes_a_file(mib: u64, limit: u64) -> u64 {
     let mut scene = Scene::new(true).await;
     scene.world.set("sandbox", json!({ "file_size_mib": limit }));
@@ -98,7 +101,9 @@ async fn temporary_files_end_at_the_limit() {
     for place in ["/tmp", "/var/tmp", "/dev/shm"] {
         let mut scene = Scene::new(true).await;
         scene.world.set("sandbox", json!({ "temporary_mib": 16 }));
-        let write = format!("dd if=/dev/zero of={place}/large bs=1M count=64 2>/dev/null; stat -c %s {place}/large");
+        let write = format!(
+            "dd if=/dev/zero of={place}/large bs=1M count=64 2>/dev/null; stat -c %s {place}/large"
+        );
         scene.attack(&format!("{write} > \"$LOOT\"; rm {place}/large")).await;
         let size = scene.loot().trim().parse::<u64>().unwrap();
         assert!((15 << 20..=16 << 20).contains(&size), "{place}: {size}");
@@ -112,7 +117,8 @@ async fn what_left_its_session_dies_with_the_call() {
         let sleeper = scene.world.stage().join("sleeper");
         std::os::unix::fs::symlink("/bin/sleep", &sleeper).unwrap();
         let sleeper = sleeper.to_string_lossy().into_owned();
-        // Twice forked, in a session of its own, deaf to the polite signal, and without the mark of its call.
+        // Twice forked, in a session of its own, deaf to the polite signal, and without the mark of
+        // its call.
         let leave = format!("trap '' TERM; env -i '{sleeper}' 600 >/dev/null 2>&1 &");
         scene.attack(&format!("setsid sh -c \"{leave}\"; sleep 0.2")).await;
         assert_eq!(commands_with(&sleeper).is_empty(), walls, "walls: {walls}");
@@ -120,19 +126,24 @@ async fn what_left_its_session_dies_with_the_call() {
     }
 }
 
-/// Root's threads the kernel does not count; those of another user it refuses, which the program sees.
+/// Root's threads the kernel does not count; those of another user it refuses, which the program
+/// sees.
 #[tokio::test(flavor = "multi_thread")]
 async fn threads_end_at_the_limit() {
     let start = "python3 -c 'import threading, time\nfor _ in range(3000): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\ntime.sleep(600)'";
     let said = uses_too_much(start, json!({ "processes": 64 })).await;
-    assert!(said.contains("more than 1024 threads") || said.contains("can't start new thread"), "{said}");
+    assert!(
+        said.contains("more than 1024 threads") || said.contains("can't start new thread"),
+        "{said}"
+    );
 }
 
 /// No path leads to the end of such a tree, which is put away all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_may_be_as_deep_as_it_likes() {
     let mut scene = Scene::new(true).await;
-    let deep = "import os\nfor _ in range(5000): os.mkdir(\"a-directory\"); os.chdir(\"a-directory\")";
+    let deep =
+        "import os\nfor _ in range(5000): os.mkdir(\"a-directory\"); os.chdir(\"a-directory\")";
     scene.world.set("sandbox", json!({ "processes": 512 }));
     scene.world.agent(&format!("(cd \"$HOME\" && python3 -c '{deep}'); python3 -c '{deep}'"));
     let ran = scene.world.work().await;
@@ -170,7 +181,8 @@ for _ in range(500):
     assert!((1..100).contains(&told) && ran.stderr.len() < 50_000, "{told}: {}", ran.stderr.len());
 }
 
-/// An agent that opens connection after connection to the relay takes no more of the worker than its places there.
+/// An agent that opens connection after connection to the relay takes no more of the worker than
+/// its places there.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_to_the_relay_end_at_the_limit() {
     const MANY: &str = r#"

@@ -40,7 +40,8 @@ async fn what_github_does_not_show_reaches_no_agent_and_is_told() {
         let prompts = prompts(&world);
         assert!(prompts.contains("Say hello."), "{prompts}");
         assert!(
-            !prompts.contains("EVIL") && !prompts.chars().any(|c| hidden.contains(c) && !c.is_ascii()),
+            !prompts.contains("EVIL")
+                && !prompts.chars().any(|c| hidden.contains(c) && !c.is_ascii()),
             "{prompts:?}"
         );
         assert!(ran.stderr.contains("not shown by GitHub"), "{ran:?}");
@@ -59,12 +60,18 @@ async fn an_issue_that_is_edited_after_the_label_is_worked_on_as_it_was_labelled
     let world = world().await;
     let issue = world.task("Add a greeting", "Say hello.").await;
     let edit = serde_json::json!({ "title": "EVIL", "body": "Say EVIL." });
-    world.forge.ask(reqwest::Method::PATCH, &format!("/repos/owner/repo/issues/{issue}"), edit).await;
+    world
+        .forge
+        .ask(reqwest::Method::PATCH, &format!("/repos/owner/repo/issues/{issue}"), edit)
+        .await;
     assert_eq!(world.work().await.code, Some(0));
     let first = prompts(&world);
     assert!(first.contains("Say hello.") && !first.contains("EVIL"), "{first}");
     // Labelled again, it is worked on as it is now.
-    assert_eq!(world.run(&["submit", "--issue", &format!("owner/repo#{issue}")]).await.code, Some(0));
+    assert_eq!(
+        world.run(&["submit", "--issue", &format!("owner/repo#{issue}")]).await.code,
+        Some(0)
+    );
     assert_eq!(world.work().await.code, Some(0));
     assert!(prompts(&world).contains("Say EVIL."), "{}", prompts(&world));
     world.finish();
@@ -104,10 +111,11 @@ async fn a_flood_of_mentions_and_escapes_notifies_nobody() {
     world.finish();
 }
 
-/// The label is taken off, and put on by somebody else: a message that was sent all the same is not worked on.
+/// The label is taken off, and put on by somebody else: a message that was sent all the same is not
+/// worked on.
 ///
-/// A template labels in the name of whoever opens the issue. The embedded forge has none, so the label is set while it may be, and the right
-/// to it taken away after.
+/// A template labels in the name of whoever opens the issue. The embedded forge has none, so the
+/// label is set while it may be, and the right to it taken away after.
 async fn labelled_by(login: &str, permission: Permission, trust: &str) -> (Option<i32>, String) {
     let mut world = World::new().await;
     world.set("github", serde_json::json!({ "trust": trust }));
@@ -140,16 +148,22 @@ async fn a_label_of_somebody_who_may_not_write_is_not_worked_on() {
         (Permission::Read, "anybody"),
     ];
     for (permission, trust) in enough {
-        assert_eq!(labelled_by("friend", permission, trust).await.0, Some(0), "{permission:?} {trust}");
+        assert_eq!(
+            labelled_by("friend", permission, trust).await.0,
+            Some(0),
+            "{permission:?} {trust}"
+        );
     }
 }
 
-/// What an agent plants is found by its form, or because this worker knows it; a placeholder in its place is published.
+/// What an agent plants is found by its form, or because this worker knows it; a placeholder in its
+/// place is published.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_in_the_change_is_not_published_nor_told() {
     let by_form = format!("{}x7Kq2Lw9Zr4Tn8Vb3Mc6Jd1Hf5Gs0PyQeUi2", "ghp_");
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, TOKEN);
-    for (secret, published) in [(by_form.as_str(), false), (TOKEN, false), (&encoded, false), ("ghp_REPLACE_ME", true)]
+    for (secret, published) in
+        [(by_form.as_str(), false), (TOKEN, false), (&encoded, false), ("ghp_REPLACE_ME", true)]
     {
         let mut world = World::new().await;
         world.agent(&format!("echo 'key = \"{secret}\"' > config.txt; echo hello > hello.txt"));
@@ -174,10 +188,14 @@ async fn what_steers_workflows_other_agents_and_editors_is_not_changed() {
         ".vscode/tasks.json",
     ] {
         let mut world = World::new().await;
-        world.agent(&format!("mkdir -p $(dirname {path}); echo x > {path}; echo hello > hello.txt"));
+        world
+            .agent(&format!("mkdir -p $(dirname {path}); echo x > {path}; echo hello > hello.txt"));
         let issue = world.task("Add a greeting", "").await;
         assert_eq!(world.work().await.code, Some(1));
-        assert!(world.comments(issue).await.concat().contains("is protected by the rule"), "{path}");
+        assert!(
+            world.comments(issue).await.concat().contains("is protected by the rule"),
+            "{path}"
+        );
         assert_eq!(world.branches(), ["main"]);
     }
 }
@@ -192,7 +210,8 @@ async fn tests_that_went_and_content_that_is_not_shown_are_told_to_the_reader() 
         ("true", None),
     ] {
         let mut world = World::without_repository().await;
-        let files: Vec<(&str, &str)> = FILES.iter().copied().chain([("tests/old.py", "def test(): pass\n")]).collect();
+        let files: Vec<(&str, &str)> =
+            FILES.iter().copied().chain([("tests/old.py", "def test(): pass\n")]).collect();
         world.forge.repository("owner/repo", "main", &files);
         world.agent(&format!("{deed}; echo hello > hello.txt"));
         world.task("Add a greeting", "").await;

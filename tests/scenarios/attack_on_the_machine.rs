@@ -1,5 +1,6 @@
-//! The agent is turned against the machine it runs on. Each attack is made twice: behind the walls, where it gets nothing, and without them,
-//! where it gets what it is after; so that one which fails for another reason is noticed.
+//! The agent is turned against the machine it runs on. Each attack is made twice: behind the walls,
+//! where it gets nothing, and without them, where it gets what it is after; so that one which fails
+//! for another reason is noticed.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -19,7 +20,8 @@ async fn what_comes_out_is_found_wherever_it_does() {
     scene.world.agent(&format!("echo {CANARY} > hello.txt; echo test > hello_test.txt"));
     let ran = scene.world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let everywhere = ["its log", "its files", "its repository", "a request", "the forge's repository"];
+    let everywhere =
+        ["its log", "its files", "its repository", "a request", "the forge's repository"];
     assert_eq!(scene.places_with(CANARY, &ran), everywhere);
 }
 
@@ -36,7 +38,11 @@ async fn the_environment_of_the_agent_holds_no_secret() {
         if passed {
             scene.world.set("agent", json!({ "pass_environment": ["MODEL_KEY"] }));
         }
-        let environment = [("GITHUB_TOKEN", TOKEN), ("MODEL_KEY", CANARY), ("AWS_SECRET_ACCESS_KEY", "of-the-worker")];
+        let environment = [
+            ("GITHUB_TOKEN", TOKEN),
+            ("MODEL_KEY", CANARY),
+            ("AWS_SECRET_ACCESS_KEY", "of-the-worker"),
+        ];
         let ran = scene.world.run_with(&["worker", "--once"], &environment).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
         scene.check_kept(&ran);
@@ -79,11 +85,13 @@ async fn the_workers_own_files_are_not_read() {
         std::fs::write(data.join("repositories/owner/secret.git/config"), CANARY).unwrap();
         format!("grep -rhs {CANARY} '{}' / --include=config > \"$LOOT\"", data.display())
     };
-    // Without walls the search of the whole disk would take long, and the first directory is enough.
+    // Without walls the search of the whole disk would take long, and the first directory is
+    // enough.
     check_read(|scene| prepare(scene).replace(" / ", " "), CANARY).await;
 }
 
-/// Wherever an agent may look: its tree with all of git's files, its home, its temporary files, the system's settings.
+/// Wherever an agent may look: its tree with all of git's files, its home, its temporary files, the
+/// system's settings.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_lies_in_no_file_that_is_found() {
     let prepare = |scene: &mut Scene| {
@@ -105,7 +113,10 @@ async fn a_file_that_the_worker_was_started_with_is_not_handed_on() {
         scene.world.agent(&format!("cat <&7 >> '{}'\n{COVER}", scene.loot_file().display()));
         let worker = scene.world.command(&["worker", "--once"]);
         let mut shell = tokio::process::Command::new("/bin/sh");
-        shell.args(["-c", "exec 7< \"$0\"; exec \"$@\""]).arg(&secret).arg(worker.as_std().get_program());
+        shell
+            .args(["-c", "exec 7< \"$0\"; exec \"$@\""])
+            .arg(&secret)
+            .arg(worker.as_std().get_program());
         shell.args(worker.as_std().get_args()).env_clear().env("GITHUB_TOKEN", TOKEN);
         shell.envs(worker.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
         let ran = shell.stdin(Stdio::null()).output().await.unwrap();
@@ -129,7 +140,10 @@ async fn nothing_outside_the_workspace_is_written() {
         ];
         for mark in &marks {
             let directory = mark.parent().unwrap().display();
-            script.push_str(&format!("mkdir -p '{directory}'; echo {CANARY} > '{}'\n", mark.display()));
+            script.push_str(&format!(
+                "mkdir -p '{directory}'; echo {CANARY} > '{}'\n",
+                mark.display()
+            ));
         }
         scene.attack(&script).await;
         for mark in marks.iter().filter(|mark| mark.is_absolute()) {
@@ -144,7 +158,8 @@ async fn the_sockets_of_docker_ssh_agent_and_the_desktop_are_not_reached() {
     for walls in [false, true] {
         let mut scene = Scene::new(walls).await;
         let name = format!("{CANARY}-{walls}-{}", std::process::id());
-        let _desktop = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        let _desktop =
+            UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         let docker = scene.world.path().join("docker.sock");
         let _docker = UnixListener::bind(&docker).unwrap();
         let script = format!(
@@ -156,7 +171,8 @@ async fn the_sockets_of_docker_ssh_agent_and_the_desktop_are_not_reached() {
     }
 }
 
-/// Each of these system calls is refused behind the walls as if there were no right to it; without them it is not refused, or for another reason.
+/// Each of these system calls is refused behind the walls as if there were no right to it; without
+/// them it is not refused, or for another reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kernels_rarer_doors_are_shut() {
     const CALLS: &str = r#"
@@ -202,7 +218,8 @@ os.waitpid(pid, 0)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_in_the_sandbox_is_not_made_by_a_tool_either() {
-    check_read(|_| format!("unshare --user --map-root-user echo {CANARY} > \"$LOOT\""), CANARY).await;
+    check_read(|_| format!("unshare --user --map-root-user echo {CANARY} > \"$LOOT\""), CANARY)
+        .await;
 }
 
 /// A check is the repository's own program, and may be as hostile as an agent.
@@ -224,7 +241,11 @@ async fn a_check_is_behind_the_same_walls() {
             secret.display(),
             loot.display()
         );
-        world.forge.repository("owner/repo", "main", &[(".codingworker.toml", &settings), ("check.sh", &check)]);
+        world.forge.repository(
+            "owner/repo",
+            "main",
+            &[(".codingworker.toml", &settings), ("check.sh", &check)],
+        );
         world.task("Add a greeting", "").await;
         assert_eq!(world.work().await.code, Some(0));
         let loot = read(&loot);
@@ -243,8 +264,10 @@ async fn downloads_of_one_repository_are_not_seen_by_another() {
     let settings = format!("[checks]\n{nothing}test = \"sh check.sh\"\n");
     let leave = format!("mkdir -p $CARGO_HOME; echo {CANARY} > $CARGO_HOME/library\n");
     // Its own cache, and whatever lies around it.
-    let look =
-        format!("cat $CARGO_HOME/library $CARGO_HOME/../../*/*/library >> '{}' 2>/dev/null; true\n", loot.display());
+    let look = format!(
+        "cat $CARGO_HOME/library $CARGO_HOME/../../*/*/library >> '{}' 2>/dev/null; true\n",
+        loot.display()
+    );
     for (name, check) in [("owner/repo", format!("{leave}{look}")), ("owner/other", look.clone())] {
         world.forge.repository(
             name,

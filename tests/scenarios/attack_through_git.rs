@@ -1,5 +1,6 @@
-//! The agent leaves traps in its tree for the git that looks at it afterwards. Each is shown to work on a git that trusts the tree: the agent
-//! springs it itself. None goes off when the worker takes the tree in.
+//! The agent leaves traps in its tree for the git that looks at it afterwards. Each is shown to
+//! work on a git that trusts the tree: the agent springs it itself. None goes off when the worker
+//! takes the tree in.
 
 use serde_json::json;
 
@@ -21,7 +22,8 @@ impl Trapped {
         let mut world = World::new().await;
         let (trap, stage) = (world.stage().join("trap"), world.stage());
         std::fs::write(&trap, TRAP).unwrap();
-        std::fs::set_permissions(&trap, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&trap, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
         // What springs it is the control, and put aside; both may be tried in each call.
         world.agent(&format!(
             "export TRAP='{}' STAGE='{}' HOME=/tmp\n({set}\n{spring}\n) </dev/null >> \"$STAGE/said\" 2>&1\n\
@@ -38,7 +40,11 @@ impl Trapped {
     }
 
     fn check_only_the_control_was_sprung(&self) {
-        assert!(self.world.stage().join("control").exists(), "the trap does not work at all: {}", self.said());
+        assert!(
+            self.world.stage().join("control").exists(),
+            "the trap does not work at all: {}",
+            self.said()
+        );
         assert!(!self.world.stage().join("sprung").exists(), "the worker sprang the trap");
     }
 
@@ -47,7 +53,10 @@ impl Trapped {
         let ran = self.world.work().await;
         assert_eq!(ran.code, Some(0), "{ran:?}; {}", self.said());
         assert_eq!(self.world.pull_requests().await.len(), 1);
-        assert_eq!(self.world.file("codingworker/issue-1", "hello.txt").as_deref(), Some("hello\n"));
+        assert_eq!(
+            self.world.file("codingworker/issue-1", "hello.txt").as_deref(),
+            Some("hello\n")
+        );
         assert_eq!(self.world.branches(), ["codingworker/issue-1", "main"]);
         assert!(!ran.stderr.contains(TOKEN));
     }
@@ -82,13 +91,21 @@ async fn hooks() {
         "mkdir -p .git/hooks; for hook in {hooks}; do printf '#!/bin/sh\\necho sprung >> %s/sprung\\n' \"$STAGE\" > .git/hooks/$hook; \
          chmod +x .git/hooks/$hook; done"
     );
-    check_trap(&set, "git -c user.name=a -c user.email=a@b commit --allow-empty -m x; git reset --soft HEAD~1").await;
+    check_trap(
+        &set,
+        "git -c user.name=a -c user.email=a@b commit --allow-empty -m x; git reset --soft HEAD~1",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clean_filter() {
     let set = "git config filter.x.clean \"$TRAP\"; git config filter.x.smudge \"$TRAP\"; mkdir -p .git/info; echo '* filter=x' > .git/info/attributes";
-    check_trap(set, "echo x > filtered; git add filtered; git rm -q --cached -f filtered; rm filtered").await;
+    check_trap(
+        set,
+        "echo x > filtered; git add filtered; git rm -q --cached -f filtered; rm filtered",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,14 +131,17 @@ async fn a_credential_helper() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_becomes_a_program() {
-    let set = "git config protocol.ext.allow always; git config url.\"ext::$TRAP \".insteadOf http://";
+    let set =
+        "git config protocol.ext.allow always; git config url.\"ext::$TRAP \".insteadOf http://";
     check_trap(set, "git ls-remote http://example.com/x").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_and_an_ssh_program() {
     let set = "git config core.sshCommand \"$TRAP\"; git config http.proxy http://127.0.0.1:1; git config core.gitProxy \"$TRAP\"";
-    let trapped = Trapped::new(set, "git ls-remote ssh://example.com/x; git ls-remote http://example.com/x").await;
+    let trapped =
+        Trapped::new(set, "git ls-remote ssh://example.com/x; git ls-remote http://example.com/x")
+            .await;
     trapped.check_published().await;
     assert!(
         trapped.said().contains("127.0.0.1 port 1"),
@@ -149,15 +169,18 @@ async fn another_history() {
                git reset -q --hard HEAD~1; git replace -f HEAD $evil; mkdir -p .git/objects/info; echo /tmp/nowhere > .git/objects/info/alternates";
     let trapped = Trapped::new(set, "git ls-tree --name-only HEAD").await;
     trapped.check_published().await;
-    assert!(trapped.said().contains("evil.txt"), "the replacement has no effect at all: {}", trapped.said());
+    assert!(
+        trapped.said().contains("evil.txt"),
+        "the replacement has no effect at all: {}",
+        trapped.said()
+    );
     assert_eq!(trapped.world.file("codingworker/issue-1", "evil.txt"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nested_repository_with_a_filter() {
     let set = "git init -q sub; (cd sub; git config filter.x.clean \"$TRAP\"; echo '* filter=x' > .git/info/attributes; echo 1 > f; git -c user.name=a -c user.email=a@b -c filter.x.clean=cat add f; git -c user.name=a -c user.email=a@b commit -qm x)";
-    let spring =
-        "cp -r . /tmp/copy; cd /tmp/copy; git add sub; echo 22 > sub/f; git add sub; git status; rm -rf /tmp/copy";
+    let spring = "cp -r . /tmp/copy; cd /tmp/copy; git add sub; echo 22 > sub/f; git add sub; git status; rm -rf /tmp/copy";
     let trapped = Trapped::new(set, spring).await;
     trapped.check_refused("git repository inside").await;
     trapped.check_only_the_control_was_sprung();
@@ -167,7 +190,8 @@ async fn a_nested_repository_with_a_filter() {
 async fn other_spellings_of_a_git_directory() {
     for spelling in [".GIT", "git~1", ".g\u{200c}it"] {
         let set = format!("mkdir -p sub/'{spelling}'; echo x > sub/'{spelling}'/config");
-        // A git without this protection takes them; `.GIT` is refused by every git, and other file systems take it for `.git`.
+        // A git without this protection takes them; `.GIT` is refused by every git, and other file
+        // systems take it for `.git`.
         let trusting = "git -c core.protectHFS=false -c core.protectNTFS=false";
         let spring = format!(
             "{trusting} add -f sub; {trusting} -c core.quotePath=false ls-files; {trusting} rm -rq --cached sub"
@@ -177,12 +201,16 @@ async fn other_spellings_of_a_git_directory() {
         let taken = trapped.said().contains(&format!("sub/{spelling}/config\n"));
         assert_eq!(taken, spelling != ".GIT", "{}", trapped.said());
     }
-    Trapped::new("mkdir -p sub/.gitx; echo x > sub/.gitx/config", "true").await.check_published().await;
+    Trapped::new("mkdir -p sub/.gitx; echo x > sub/.gitx/config", "true")
+        .await
+        .check_published()
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submodule_that_is_a_program() {
-    let set = "printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = ext::%s\\n' \"$TRAP\" > .gitmodules";
+    let set =
+        "printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = ext::%s\\n' \"$TRAP\" > .gitmodules";
     let spring = "git -c protocol.ext.allow=always clone -q \"$(git config -f .gitmodules submodule.x.url)\" /tmp/x";
     let trapped = Trapped::new(set, spring).await;
     trapped.check_refused(".gitmodules").await;
@@ -193,12 +221,19 @@ async fn a_submodule_that_is_a_program() {
 async fn a_directory_that_became_a_link_out_of_the_tree() {
     let set = "rm -rf README.md; mkdir -p \"$STAGE/outside\"; ln -s \"$STAGE/outside\" README.md";
     // Whoever writes to the tree by its names writes outside.
-    let trapped =
-        Trapped::new(set, "echo x > README.md/through; mv \"$STAGE/outside/through\" \"$STAGE/sprung\"").await;
+    let trapped = Trapped::new(
+        set,
+        "echo x > README.md/through; mv \"$STAGE/outside/through\" \"$STAGE/sprung\"",
+    )
+    .await;
     trapped.check_refused("symbolic link out of the repository").await;
     trapped.check_only_the_control_was_sprung();
     let outside = trapped.world.stage().join("outside");
-    assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0, "something was written through the link");
+    assert_eq!(
+        std::fs::read_dir(outside).unwrap().count(),
+        0,
+        "something was written through the link"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +258,8 @@ async fn a_pack_that_is_too_large() {
     Trapped::new(less, "true").await.check_published().await;
 }
 
-/// What keeps changing the tree is dead before git looks at it. A git that looks while it lives sees another tree each time.
+/// What keeps changing the tree is dead before git looks at it. A git that looks while it lives
+/// sees another tree each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_that_changes_while_it_is_taken_in() {
     let set = "(setsid sh -c 'while :; do rm -rf flip; mkdir -p flip/.git; rm -rf flip; ln -s /etc flip; rm -f flip; echo x >> flip; done' \"$STAGE/flipper\" &)";
@@ -231,12 +267,19 @@ async fn a_tree_that_changes_while_it_is_taken_in() {
     let mut trapped = Trapped::new(set, spring).await;
     trapped.world.set("queue", json!({ "retry_delays_seconds": [0] }));
     let ran = trapped.world.work().await;
-    // It was stopped at one of its states; whichever it was, the run says so or has it, and nothing runs on.
+    // It was stopped at one of its states; whichever it was, the run says so or has it, and nothing
+    // runs on.
     assert!(matches!(ran.code, Some(0 | 1)), "{ran:?}");
     trapped.check_only_the_control_was_sprung();
     let stage = trapped.world.stage().to_string_lossy().into_owned();
     assert_eq!(crate::world::program::commands_with(&stage), Vec::<String>::new());
-    assert!(trapped.world.branches().iter().all(|branch| branch == "main" || branch == "codingworker/issue-1"));
+    assert!(
+        trapped
+            .world
+            .branches()
+            .iter()
+            .all(|branch| branch == "main" || branch == "codingworker/issue-1")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,9 +288,12 @@ async fn a_title_that_is_an_option_or_a_command() {
     let sprung = world.stage().join("sprung");
     world.agent(COVER);
     let touch = format!("touch {}", sprung.display());
-    for title in
-        [format!("--upload-pack={touch}"), format!("$({touch})"), format!("`{touch}`; {touch} #"), "-".to_owned()]
-    {
+    for title in [
+        format!("--upload-pack={touch}"),
+        format!("$({touch})"),
+        format!("`{touch}`; {touch} #"),
+        "-".to_owned(),
+    ] {
         let issue = world.task(&title, &format!("$({touch})")).await;
         assert_eq!(world.work().await.code, Some(0), "{title}");
         assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);

@@ -1,5 +1,6 @@
-//! A real apply: the queues at localsqs, everything else at moto, read back row by row against the contract, planned again, judged by a
-//! policy evaluator, and taken away. One test, because the provider waits half a minute for each queue and each of its policies.
+//! A real apply: the queues at localsqs, everything else at moto, read back row by row against the
+//! contract, planned again, judged by a policy evaluator, and taken away. One test, because the
+//! provider waits half a minute for each queue and each of its policies.
 
 mod permissions;
 
@@ -56,7 +57,8 @@ async fn what_is_applied_is_the_contract_and_is_taken_away_again() {
     let applied = Applied { queues, others, outputs: terraform.outputs() };
     applied.check_table();
     permissions::check(&applied).await;
-    let again = terraform.run(&["plan", "-detailed-exitcode", "-input=false", "-no-color", &values]);
+    let again =
+        terraform.run(&["plan", "-detailed-exitcode", "-input=false", "-no-color", &values]);
     assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stdout));
     check_that_a_held_lock_is_respected(&applied.others, &terraform, &values);
 
@@ -67,7 +69,8 @@ async fn what_is_applied_is_the_contract_and_is_taken_away_again() {
 }
 
 async fn serve_queues(directory: &Path) -> String {
-    let options = Options { region: REGION.to_owned(), account: ACCOUNT.to_owned(), credentials: None };
+    let options =
+        Options { region: REGION.to_owned(), account: ACCOUNT.to_owned(), credentials: None };
     let queues = Queues::open(&directory.join("queue"), options).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -118,7 +121,8 @@ provider "aws" {{
 }
 
 fn check_that_a_held_lock_is_respected(aws: &AwsCli, terraform: &Terraform, values: &str) {
-    let lock = json!({ "LockID": { "S": format!("{BUCKET}/codingworker/terraform.tfstate") } }).to_string();
+    let lock = json!({ "LockID": { "S": format!("{BUCKET}/codingworker/terraform.tfstate") } })
+        .to_string();
     let table = ["--table-name", "codingworker-dev-tfstate-lock"];
     aws.ask(&[&["dynamodb", "put-item"], &table[..], &["--item", &lock]].concat());
     let refused = terraform.run(&["plan", "-input=false", "-no-color", values]);
@@ -129,11 +133,20 @@ fn check_that_a_held_lock_is_respected(aws: &AwsCli, terraform: &Terraform, valu
 
 impl Applied {
     fn output(&self, name: &str) -> &str {
-        self.outputs[name]["value"].as_str().unwrap_or_else(|| panic!("no output {name} in {}", self.outputs))
+        self.outputs[name]["value"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no output {name} in {}", self.outputs))
     }
 
     fn queue_attributes(&self, url: &str) -> BTreeMap<String, String> {
-        let answer = self.queues.ask(&["sqs", "get-queue-attributes", "--queue-url", url, "--attribute-names", "All"]);
+        let answer = self.queues.ask(&[
+            "sqs",
+            "get-queue-attributes",
+            "--queue-url",
+            url,
+            "--attribute-names",
+            "All",
+        ]);
         let attributes = answer["Attributes"].as_object().unwrap().iter();
         attributes.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
     }
@@ -190,8 +203,16 @@ impl Applied {
             assert_eq!(queue.get(attribute), Some(&value), "{attribute} of {}", queue["QueueArn"]);
         }
         let rows = [
-            (&main, "RedrivePolicy", json!({ "deadLetterTargetArn": dlq_arn, "maxReceiveCount": 3 })),
-            (&dlq, "RedriveAllowPolicy", json!({ "redrivePermission": "byQueue", "sourceQueueArns": [main_arn] })),
+            (
+                &main,
+                "RedrivePolicy",
+                json!({ "deadLetterTargetArn": dlq_arn, "maxReceiveCount": 3 }),
+            ),
+            (
+                &dlq,
+                "RedriveAllowPolicy",
+                json!({ "redrivePermission": "byQueue", "sourceQueueArns": [main_arn] }),
+            ),
             (&main, "Policy", deny_non_ssl(&main_arn)),
             (&dlq, "Policy", deny_non_ssl(&dlq_arn)),
         ];
@@ -201,9 +222,14 @@ impl Applied {
         }
         assert!(!dlq.contains_key("RedrivePolicy"), "the dead-letter queue has one of its own");
 
-        let provider = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com");
-        let found =
-            self.others.ask(&["iam", "get-open-id-connect-provider", "--open-id-connect-provider-arn", &provider]);
+        let provider =
+            format!("arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com");
+        let found = self.others.ask(&[
+            "iam",
+            "get-open-id-connect-provider",
+            "--open-id-connect-provider-arn",
+            &provider,
+        ]);
         assert_eq!(
             found["Url"].as_str().unwrap().trim_start_matches("https://"),
             "token.actions.githubusercontent.com"
@@ -224,18 +250,37 @@ impl Applied {
             }])
         );
         let role = ["GetQueueAttributes", "GetQueueUrl", "SendMessage"];
-        let user = ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage"];
-        for (policy, actions) in [(self.role_policy(), &role[..]), (self.user_policy(), &user[..])] {
+        let user = [
+            "ChangeMessageVisibility",
+            "DeleteMessage",
+            "GetQueueAttributes",
+            "GetQueueUrl",
+            "ReceiveMessage",
+        ];
+        for (policy, actions) in [(self.role_policy(), &role[..]), (self.user_policy(), &user[..])]
+        {
             let statement = policy["Statement"].as_array().unwrap();
             assert_eq!(statement.len(), 1, "{policy}");
-            let mut found: Vec<&str> =
-                statement[0]["Action"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+            let mut found: Vec<&str> = statement[0]["Action"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|name| name.as_str().unwrap())
+                .collect();
             found.sort_unstable();
             assert_eq!(found, actions.iter().map(|name| format!("sqs:{name}")).collect::<Vec<_>>());
-            assert_eq!((&statement[0]["Resource"], &statement[0]["Effect"]), (&json!(main_arn), &json!("Allow")));
+            assert_eq!(
+                (&statement[0]["Resource"], &statement[0]["Effect"]),
+                (&json!(main_arn), &json!("Allow"))
+            );
         }
-        let of_user = |call: &str| self.others.ask(&["iam", call, "--user-name", "codingworker-worker"]);
-        assert_eq!(of_user("list-access-keys")["AccessKeyMetadata"], json!([]), "Terraform made a key");
+        let of_user =
+            |call: &str| self.others.ask(&["iam", call, "--user-name", "codingworker-worker"]);
+        assert_eq!(
+            of_user("list-access-keys")["AccessKeyMetadata"],
+            json!([]),
+            "Terraform made a key"
+        );
         assert_eq!(of_user("list-attached-user-policies")["AttachedPolicies"], json!([]));
 
         assert_eq!(self.outputs.as_object().unwrap().len(), 5);
@@ -252,22 +297,43 @@ impl Applied {
 
     fn check_alarms_and_tags(&self) {
         let alarms = self.others.ask(&["cloudwatch", "describe-alarms"])["MetricAlarms"].take();
-        let mut names: Vec<&str> =
-            alarms.as_array().unwrap().iter().map(|alarm| alarm["AlarmName"].as_str().unwrap()).collect();
+        let mut names: Vec<&str> = alarms
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|alarm| alarm["AlarmName"].as_str().unwrap())
+            .collect();
         names.sort_unstable();
-        assert_eq!(names, ["codingworker-dlq-expiring", "codingworker-dlq-not-empty", "codingworker-nobody-working"]);
+        assert_eq!(
+            names,
+            [
+                "codingworker-dlq-expiring",
+                "codingworker-dlq-not-empty",
+                "codingworker-nobody-working"
+            ]
+        );
         for alarm in alarms.as_array().unwrap() {
             assert_eq!(alarm["AlarmActions"], alarm["OKActions"], "{alarm}");
             assert_eq!(alarm["AlarmActions"].as_array().unwrap().len(), 1, "{alarm}");
             let description = alarm["AlarmDescription"].as_str().unwrap();
             assert!(
-                description.contains("codingworker dlq ") || description.contains("codingworker worker"),
+                description.contains("codingworker dlq ")
+                    || description.contains("codingworker worker"),
                 "{description}"
             );
         }
         for name in ["sqs_queue_url", "sqs_dlq_url"] {
-            let tags = self.queues.ask(&["sqs", "list-queue-tags", "--queue-url", self.output(name)])["Tags"].take();
-            assert_eq!(tags, json!({ "Project": "codingworker", "Environment": "dev", "ManagedBy": "terraform" }));
+            let tags = self.queues.ask(&[
+                "sqs",
+                "list-queue-tags",
+                "--queue-url",
+                self.output(name),
+            ])["Tags"]
+                .take();
+            assert_eq!(
+                tags,
+                json!({ "Project": "codingworker", "Environment": "dev", "ManagedBy": "terraform" })
+            );
         }
     }
 
@@ -279,8 +345,18 @@ impl Applied {
         assert_eq!(names(&self.queues, &["sqs", "list-queues"], "/QueueUrls"), 0);
         assert_eq!(names(&self.others, &["iam", "list-roles"], "/Roles"), 0);
         assert_eq!(names(&self.others, &["iam", "list-users"], "/Users"), 0);
-        assert_eq!(names(&self.others, &["iam", "list-policies", "--scope", "Local"], "/Policies"), 0);
-        assert_eq!(names(&self.others, &["iam", "list-open-id-connect-providers"], "/OpenIDConnectProviderList"), 0);
+        assert_eq!(
+            names(&self.others, &["iam", "list-policies", "--scope", "Local"], "/Policies"),
+            0
+        );
+        assert_eq!(
+            names(
+                &self.others,
+                &["iam", "list-open-id-connect-providers"],
+                "/OpenIDConnectProviderList"
+            ),
+            0
+        );
         assert_eq!(names(&self.others, &["sns", "list-topics"], "/Topics"), 0);
         assert_eq!(names(&self.others, &["cloudwatch", "describe-alarms"], "/MetricAlarms"), 0);
     }

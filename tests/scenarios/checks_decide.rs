@@ -1,4 +1,5 @@
-//! What the repository's own checks say decides what becomes of a change, and only what the change broke counts.
+//! What the repository's own checks say decides what becomes of a change, and only what the change
+//! broke counts.
 
 use crate::world::{FILES, World};
 
@@ -36,7 +37,10 @@ async fn checks_that_stay_red_are_retried_and_end_as_a_draft() {
     assert!(!pulls[0]["body"].as_str().unwrap().contains("Closes"));
     let comments = world.comments(issue).await;
     assert_eq!(comments.len(), 1);
-    assert!(comments[0].contains("could not be done") && comments[0].contains("What was tried"), "{comments:?}");
+    assert!(
+        comments[0].contains("could not be done") && comments[0].contains("What was tried"),
+        "{comments:?}"
+    );
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
     world.queue.poke().await;
     assert_eq!(world.queue.counts().await, (0, 0, 1), "the message is in the dead-letter queue");
@@ -53,7 +57,10 @@ async fn failures_that_were_there_before_are_told_and_not_blamed() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pulls = world.pull_requests().await;
     assert_eq!(pulls[0]["draft"], false);
-    assert!(pulls[0]["body"].as_str().unwrap().contains("failed before this change too"), "{pulls:?}");
+    assert!(
+        pulls[0]["body"].as_str().unwrap().contains("failed before this change too"),
+        "{pulls:?}"
+    );
     world.finish();
 }
 
@@ -66,7 +73,13 @@ async fn a_check_that_can_not_be_run_is_said() {
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pulls = world.pull_requests().await;
-    assert!(pulls[0]["body"].as_str().unwrap().contains("could not be run: `no-such-linter` is missing"), "{pulls:?}");
+    assert!(
+        pulls[0]["body"]
+            .as_str()
+            .unwrap()
+            .contains("could not be run: `no-such-linter` is missing"),
+        "{pulls:?}"
+    );
     world.finish();
 }
 
@@ -84,7 +97,11 @@ async fn the_checks_are_those_of_the_base_whatever_the_agent_wrote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_file_that_can_not_be_read_is_reported_with_its_place() {
     let world = World::without_repository().await;
-    world.forge.repository("owner/repo", "main", &[(".codingworker.toml", "[checks]\ntset = \"make\"\n")]);
+    world.forge.repository(
+        "owner/repo",
+        "main",
+        &[(".codingworker.toml", "[checks]\ntset = \"make\"\n")],
+    );
     let issue = world.task("Add a greeting", "").await;
     assert_eq!(world.work().await.code, Some(1));
     let comments = world.comments(issue).await;
@@ -97,14 +114,20 @@ async fn a_repository_file_that_can_not_be_read_is_reported_with_its_place() {
 async fn what_builds_leave_behind_is_no_part_of_the_change_and_is_there_for_the_next_check() {
     let mut world = World::without_repository().await;
     let toml = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\nbuild = \"mkdir -p target && echo built >> target/count\"\ntest = \"test $(wc -l < target/count) -ge 2\"\n";
-    world.forge.repository("owner/repo", "main", &[("README.md", "no .gitignore\n"), (".codingworker.toml", toml)]);
+    world.forge.repository(
+        "owner/repo",
+        "main",
+        &[("README.md", "no .gitignore\n"), (".codingworker.toml", toml)],
+    );
     world.agent("mkdir -p target node_modules/x && touch target/by-agent node_modules/x/y && echo hello > hello.txt");
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let bare = world.forge.hub.repository_path("owner/repo").unwrap();
-    let changed =
-        crate::world::run_git(&bare, &["diff", "--name-only", "main", &format!("codingworker/issue-{issue}")]);
+    let changed = crate::world::run_git(
+        &bare,
+        &["diff", "--name-only", "main", &format!("codingworker/issue-{issue}")],
+    );
     assert_eq!(changed, "hello.txt\n");
     let pulls = world.pull_requests().await;
     assert!(
@@ -124,6 +147,9 @@ async fn no_tests_are_asked_for_what_does_not_build() {
     world.task("Break it", "").await;
     assert_eq!(world.work().await.code, Some(1));
     let prompts = std::fs::read_to_string(prompts).unwrap();
-    assert!(prompts.contains("Break it") && !prompts.contains("has just been implemented"), "{prompts}");
+    assert!(
+        prompts.contains("Break it") && !prompts.contains("has just been implemented"),
+        "{prompts}"
+    );
     world.finish();
 }

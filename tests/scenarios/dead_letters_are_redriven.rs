@@ -54,7 +54,10 @@ async fn a_task_is_listed_with_what_it_failed_of_and_stays_where_it_is() {
     let id = listed[0]["message_id"].as_str().unwrap();
     let (code, shown) = dlq(&world, &["list"]).await;
     assert_eq!(code, Some(0));
-    assert!(shown.contains(id) && shown.contains(&key) && shown.contains("Add a greeting"), "{shown}");
+    assert!(
+        shown.contains(id) && shown.contains(&key) && shown.contains("Add a greeting"),
+        "{shown}"
+    );
     for name in [id, &key] {
         let (code, shown) = dlq(&world, &["show", name]).await;
         assert_eq!(code, Some(0), "{shown}");
@@ -73,7 +76,8 @@ async fn one_task_is_put_back_and_known_by_its_key() {
     is_done(&world, issue).await;
     let attempts = world.run(&["status", "--json"]).await;
     let status: Value = serde_json::from_str(&attempts.stdout).unwrap();
-    let keys: Vec<_> = status["runs"].as_array().unwrap().iter().map(|run| run["task_key"].clone()).collect();
+    let keys: Vec<_> =
+        status["runs"].as_array().unwrap().iter().map(|run| run["task_key"].clone()).collect();
     assert_eq!(keys, vec![json!(key); 4]);
     world.finish();
 }
@@ -149,7 +153,8 @@ async fn nothing_is_thrown_away_without_a_yes() {
 async fn what_is_not_there_is_said() {
     let world = World::new().await;
     for command in ["show", "redrive"] {
-        let arguments: &[&str] = if command == "show" { &["show", "x"] } else { &["redrive", "--task", "x"] };
+        let arguments: &[&str] =
+            if command == "show" { &["show", "x"] } else { &["redrive", "--task", "x"] };
         let (code, said) = dlq(&world, arguments).await;
         assert_eq!(code, Some(1));
         assert!(said.contains("there is no x in the dead-letter queue"), "{said}");

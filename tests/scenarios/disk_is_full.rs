@@ -1,5 +1,5 @@
-//! The disk fills up under the queue, the journal and the workspace: what can't be done is said, nothing is lost, and it goes on once there is
-//! space.
+//! The disk fills up under the queue, the journal and the workspace: what can't be done is said,
+//! nothing is lost, and it goes on once there is space.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,9 +16,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Starts a program whose lines on standard error, or output, are awaited and then thrown away.
 async fn start_and_hear(mut command: Command, what: &str) -> (Child, String) {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (mut out, mut err) =
-        (BufReader::new(child.stdout.take().unwrap()).lines(), BufReader::new(child.stderr.take().unwrap()).lines());
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut out, mut err) = (
+        BufReader::new(child.stdout.take().unwrap()).lines(),
+        BufReader::new(child.stderr.take().unwrap()).lines(),
+    );
     let heard = async {
         loop {
             let line = tokio::select! {
@@ -51,7 +54,11 @@ async fn ask(url: &str, action: &str, mut request: Value) -> (u16, Value) {
 async fn send(url: &str, number: usize) -> u16 {
     let body = format!("{number}: {}", "x".repeat(20_000));
     let (code, answer) = ask(url, "SendMessage", json!({ "MessageBody": body })).await;
-    assert!(code == 200 || answer["__type"].as_str().is_some_and(|name| name.contains("InternalFailure")), "{answer}");
+    assert!(
+        code == 200
+            || answer["__type"].as_str().is_some_and(|name| name.contains("InternalFailure")),
+        "{answer}"
+    );
     code
 }
 
@@ -95,7 +102,9 @@ async fn a_queue_on_a_full_disk_refuses_and_goes_on_when_there_is_space() {
         }
         found += messages.len();
         for message in messages {
-            let (code, answer) = ask(&url, "DeleteMessage", json!({ "ReceiptHandle": message["ReceiptHandle"] })).await;
+            let (code, answer) =
+                ask(&url, "DeleteMessage", json!({ "ReceiptHandle": message["ReceiptHandle"] }))
+                    .await;
             assert_eq!(code, 200, "{answer}");
         }
     }
@@ -131,7 +140,9 @@ async fn a_run_on_a_full_disk_comes_again_and_is_done_when_there_is_space() {
     assert_eq!(worker.try_wait().unwrap(), None, "the worker ended");
     std::fs::remove_file(filler).unwrap();
     let done = async {
-        while world.labels(issue).await != ["ai-task-done", "keep me"] || world.queue.counts().await != (0, 0, 0) {
+        while world.labels(issue).await != ["ai-task-done", "keep me"]
+            || world.queue.counts().await != (0, 0, 0)
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -150,12 +161,17 @@ async fn a_data_directory_that_can_not_be_written_is_named_at_the_start() {
     // The same, but for a disk that can only be read.
     let mut only_read = Command::new(worker.get_program());
     only_read.args(worker.get_args().map(|argument| match argument.to_str() {
-        Some(script) if script.contains("size=") => script.replace("size=\"$1\"", "ro,size=\"$1\"").into(),
+        Some(script) if script.contains("size=") => {
+            script.replace("size=\"$1\"", "ro,size=\"$1\"").into()
+        }
         _ => argument.to_owned(),
     }));
     only_read.env_clear().envs(worker.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = only_read.env("GITHUB_TOKEN", TOKEN).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains(&world.data_dir().display().to_string()) && said.contains("Read-only"), "{said}");
+    assert!(
+        said.contains(&world.data_dir().display().to_string()) && said.contains("Read-only"),
+        "{said}"
+    );
 }

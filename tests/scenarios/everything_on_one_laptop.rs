@@ -15,8 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Starts `up`, and returns once it says how to use it: the program and the forge's URL.
 async fn up(world: &World, data: &Path) -> (Child, String) {
     let data = data.to_str().unwrap();
-    let arguments = ["up", "--data", data, "--queue-listen", "127.0.0.1:0", "--forge-listen", "127.0.0.1:0"];
-    let mut program = world.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let arguments =
+        ["up", "--data", data, "--queue-listen", "127.0.0.1:0", "--forge-listen", "127.0.0.1:0"];
+    let mut program =
+        world.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
     let mut forge = String::new();
     while let Some(line) = lines.next_line().await.unwrap() {
@@ -33,12 +35,14 @@ async fn up(world: &World, data: &Path) -> (Child, String) {
 async fn terminate(mut program: Child) {
     let pid = program.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-    let ended = tokio::time::timeout(PATIENCE, program.wait()).await.expect("it does not stop").unwrap();
+    let ended =
+        tokio::time::timeout(PATIENCE, program.wait()).await.expect("it does not stop").unwrap();
     assert!(ended.success(), "{ended}");
 }
 
 async fn pull_requests(forge: &str, token: &str) -> Vec<Value> {
-    let request = reqwest::Client::new().get(format!("{forge}/repos/me/project/pulls")).bearer_auth(token);
+    let request =
+        reqwest::Client::new().get(format!("{forge}/repos/me/project/pulls")).bearer_auth(token);
     request.header("user-agent", "scenario").send().await.unwrap().json().await.unwrap()
 }
 
@@ -55,7 +59,8 @@ async fn a_task_is_done_and_is_still_there_after_a_restart() {
     run_git(&tree, &["init", "--quiet", "--initial-branch=main"]);
     run_git(&tree, &["add", "--all"]);
     run_git(&tree, &["commit", "--quiet", "--message", "first"]);
-    let remote = format!("{}/me/project.git", forge.replace("http://", &format!("http://me:{token}@")));
+    let remote =
+        format!("{}/me/project.git", forge.replace("http://", &format!("http://me:{token}@")));
     run_git(&tree, &["push", "--quiet", &remote, "main"]);
 
     let settings = data.join("codingworker.toml");

@@ -1,4 +1,5 @@
-//! A forge that refuses, limits, breaks or hangs: the task is put off or reported, and never lost or done twice.
+//! A forge that refuses, limits, breaks or hangs: the task is put off or reported, and never lost
+//! or done twice.
 
 use localhub::{Answer, Fault, When};
 
@@ -7,7 +8,8 @@ use crate::world::World;
 const ISSUE: &str = "/repos/{owner}/{repo}/issues/{number}";
 const PULLS: &str = "/repos/{owner}/{repo}/pulls";
 
-/// One delivery under the fault ends like this; once the fault is over, the next makes the one pull request.
+/// One delivery under the fault ends like this; once the fault is over, the next makes the one pull
+/// request.
 async fn check_put_off(world: World, said: &str) {
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
@@ -29,23 +31,33 @@ async fn world_with(method: &str, route: &str, when: When, fault: Fault) -> Worl
     world
 }
 
-/// The first look at an issue is `submit`'s, in the same process as the scenario's own; the worker's begin after it.
+/// The first look at an issue is `submit`'s, in the same process as the scenario's own; the
+/// worker's begin after it.
 const AFTER_SUBMIT: When = When::From { first: 2, count: 1_000 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_is_told() {
     let fault = Fault::Answer(Answer::status(401).message("Bad credentials"));
-    check_put_off(world_with("GET", ISSUE, AFTER_SUBMIT, fault).await, "set GITHUB_TOKEN to one that is valid").await;
+    check_put_off(
+        world_with("GET", ISSUE, AFTER_SUBMIT, fault).await,
+        "set GITHUB_TOKEN to one that is valid",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn githubs_limit_is_obeyed() {
-    let fault = Fault::Answer(Answer::status(403).message("API rate limit exceeded").header("retry-after", "77"));
+    let fault = Fault::Answer(
+        Answer::status(403).message("API rate limit exceeded").header("retry-after", "77"),
+    );
     let world = world_with("GET", ISSUE, AFTER_SUBMIT, fault).await;
     world.task("Add a greeting", "").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains("it asks to wait 77 s") && ran.stderr.contains("RetryAfter(77s)"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("it asks to wait 77 s") && ran.stderr.contains("RetryAfter(77s)"),
+        "{ran:?}"
+    );
     assert_eq!(world.queue.counts().await, (0, 1, 0), "the message rests");
     world.finish();
 }
@@ -58,7 +70,11 @@ async fn a_server_error_is_waited_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_hangs_is_not_waited_for_for_ever() {
-    check_put_off(world_with("GET", ISSUE, AFTER_SUBMIT, Fault::Hang).await, "did not answer in time").await;
+    check_put_off(
+        world_with("GET", ISSUE, AFTER_SUBMIT, Fault::Hang).await,
+        "did not answer in time",
+    )
+    .await;
 }
 
 /// A minute passes here: what git itself allows a server that sends nothing.
@@ -119,7 +135,8 @@ async fn a_pull_request_whose_answer_was_lost_is_found_and_not_opened_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_that_can_not_be_written_stops_nothing_on_the_way() {
     let comments = "/repos/{owner}/{repo}/issues/{number}/comments";
-    let world = world_with("POST", comments, When::Nth(1), Fault::Answer(Answer::status(500))).await;
+    let world =
+        world_with("POST", comments, When::Nth(1), Fault::Answer(Answer::status(500))).await;
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");

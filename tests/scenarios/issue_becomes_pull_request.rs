@@ -59,13 +59,15 @@ async fn a_japanese_body_of_65536_characters_reaches_the_agent_whole() {
     world.task("長い依頼", &body).await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let branch = world.branches().into_iter().find(|branch| branch.starts_with("codingworker/")).unwrap();
+    let branch =
+        world.branches().into_iter().find(|branch| branch.starts_with("codingworker/")).unwrap();
     let length: usize = world.file(&branch, "length").unwrap().trim().parse().unwrap();
     assert!(length > 65_536, "the prompt has {length} characters");
     world.finish();
 }
 
-/// Queues an issue as the workflow does when its text is too long, with the digest of what `labelled` says it was.
+/// Queues an issue as the workflow does when its text is too long, with the digest of what
+/// `labelled` says it was.
 async fn queue_cut(world: &World, body: &str, labelled: &str) -> u64 {
     let number = world.issue("A long story", body).await;
     let message = json!({
@@ -76,8 +78,12 @@ async fn queue_cut(world: &World, body: &str, labelled: &str) -> u64 {
         "labels": ["ai-task"],
         "created_at": jiff::Timestamp::now().to_string(),
     });
-    let sha256: String = Sha256::digest(labelled).iter().map(|byte| format!("{byte:02x}")).collect();
-    world.queue.send_with(&message.to_string(), &[("BodyTruncated", "true"), ("BodySha256", &sha256)]).await;
+    let sha256: String =
+        Sha256::digest(labelled).iter().map(|byte| format!("{byte:02x}")).collect();
+    world
+        .queue
+        .send_with(&message.to_string(), &[("BodyTruncated", "true"), ("BodySha256", &sha256)])
+        .await;
     number
 }
 
@@ -108,14 +114,28 @@ async fn a_text_that_was_cut_and_edited_since_is_not_worked_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_file_name_arrives() {
     let mut world = World::new().await;
-    let names = ["with space.txt", "\"quoted\" 'twice'.txt", "line\nbreak.txt", "日本語.txt", "-n", "a\\b.txt"];
-    let script: String = names.iter().map(|name| format!("printf x > './{}'\n", name.replace('\'', "'\\''"))).collect();
+    let names = [
+        "with space.txt",
+        "\"quoted\" 'twice'.txt",
+        "line\nbreak.txt",
+        "日本語.txt",
+        "-n",
+        "a\\b.txt",
+    ];
+    let script: String = names
+        .iter()
+        .map(|name| format!("printf x > './{}'\n", name.replace('\'', "'\\''")))
+        .collect();
     world.agent(&script);
     let issue = world.task("Add files", "").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for name in names {
-        assert_eq!(world.file(&format!("codingworker/issue-{issue}"), name).as_deref(), Some("x"), "{name:?}");
+        assert_eq!(
+            world.file(&format!("codingworker/issue-{issue}"), name).as_deref(),
+            Some("x"),
+            "{name:?}"
+        );
     }
     world.finish();
 }
@@ -140,7 +160,8 @@ async fn an_agent_that_commits_by_itself_is_harvested_just_the_same() {
     let branch = format!("codingworker/issue-{issue}");
     assert_eq!(world.file(&branch, "hello.txt").as_deref(), Some("hello\n"));
     let bare = world.forge.hub.repository_path("owner/repo").unwrap();
-    let authors = crate::world::run_git(&bare, &["log", "--format=%an", &format!("main..{branch}")]);
+    let authors =
+        crate::world::run_git(&bare, &["log", "--format=%an", &format!("main..{branch}")]);
     assert_eq!(authors, "CodingWorker\n");
     world.finish();
 }
@@ -177,7 +198,10 @@ async fn a_label_put_on_again_works_on_the_same_pull_request() {
     assert_eq!(again.code, Some(0), "{again:?}");
     assert_eq!(world.work().await.code, Some(0));
     assert_eq!(world.pull_requests().await.len(), 1);
-    assert_eq!(world.file(&format!("codingworker/issue-{issue}"), "bye.txt").as_deref(), Some("bye\n"));
+    assert_eq!(
+        world.file(&format!("codingworker/issue-{issue}"), "bye.txt").as_deref(),
+        Some("bye\n")
+    );
     world.finish();
 }
 
@@ -189,7 +213,10 @@ async fn commits_of_a_person_on_the_branch_are_never_overwritten() {
     let branch = format!("codingworker/issue-{issue}");
     let bare = world.forge.hub.repository_path("owner/repo").unwrap();
     let tree = world.path().join("person");
-    crate::world::run_git(world.path(), &["clone", "--quiet", "--branch", &branch, bare.to_str().unwrap(), "person"]);
+    crate::world::run_git(
+        world.path(),
+        &["clone", "--quiet", "--branch", &branch, bare.to_str().unwrap(), "person"],
+    );
     std::fs::write(tree.join("by-hand.txt"), "mine\n").unwrap();
     crate::world::run_git(&tree, &["add", "--all"]);
     crate::world::run_git(&tree, &["commit", "--quiet", "--message", "by hand"]);
@@ -201,6 +228,10 @@ async fn commits_of_a_person_on_the_branch_are_never_overwritten() {
     assert_eq!(world.work().await.code, Some(1));
     assert_eq!(world.file(&branch, "by-hand.txt").as_deref(), Some("mine\n"));
     assert_eq!(world.file(&branch, "bye.txt"), None);
-    assert!(world.comments(issue).await[0].contains("did not make"), "{:?}", world.comments(issue).await);
+    assert!(
+        world.comments(issue).await[0].contains("did not make"),
+        "{:?}",
+        world.comments(issue).await
+    );
     world.finish();
 }

@@ -1,4 +1,5 @@
-//! The forge is not as the worker left it: a pull request was closed or merged, a branch has other commits, the base moved on.
+//! The forge is not as the worker left it: a pull request was closed or merged, a branch has other
+//! commits, the base moved on.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +8,10 @@ use crate::world::{World, run_git};
 
 async fn label_again(world: &World, issue: u64) {
     let labels = json!({ "labels": ["ai-task"] });
-    world.forge.ask(Method::POST, &format!("/repos/owner/repo/issues/{issue}/labels"), labels).await;
+    world
+        .forge
+        .ask(Method::POST, &format!("/repos/owner/repo/issues/{issue}/labels"), labels)
+        .await;
     let again = world.run(&["submit", "--issue", &format!("owner/repo#{issue}")]).await;
     assert_eq!(again.code, Some(0), "{again:?}");
 }
@@ -18,7 +22,8 @@ async fn close(world: &World, number: &Value) {
 }
 
 fn heads(pulls: &[Value]) -> Vec<&str> {
-    let mut heads: Vec<_> = pulls.iter().map(|pull| pull["head"]["ref"].as_str().unwrap()).collect();
+    let mut heads: Vec<_> =
+        pulls.iter().map(|pull| pull["head"]["ref"].as_str().unwrap()).collect();
     heads.sort_unstable();
     heads
 }
@@ -37,7 +42,9 @@ fn push_as_a_person(world: &World, branch: &str, amend: bool) -> String {
 }
 
 fn tip(world: &World, branch: &str) -> String {
-    run_git(&world.forge.hub.repository_path("owner/repo").unwrap(), &["rev-parse", branch]).trim().to_owned()
+    run_git(&world.forge.hub.repository_path("owner/repo").unwrap(), &["rev-parse", branch])
+        .trim()
+        .to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +71,10 @@ async fn after_the_pull_request_was_closed_or_merged_the_new_task_gets_a_new_bra
         assert_eq!(world.work().await.code, Some(0));
         let number = world.pull_requests().await[0]["number"].clone();
         if merged {
-            world.forge.ask(Method::PUT, &format!("/repos/owner/repo/pulls/{number}/merge"), json!({})).await;
+            world
+                .forge
+                .ask(Method::PUT, &format!("/repos/owner/repo/pulls/{number}/merge"), json!({}))
+                .await;
             let path = format!("/repos/owner/repo/issues/{issue}");
             world.forge.ask(Method::PATCH, &path, json!({ "state": "open" })).await;
         } else {
@@ -127,7 +137,10 @@ async fn a_persons_commits_on_the_branch_are_left_alone_and_that_is_said() {
         assert_eq!(world.work().await.code, Some(1));
         assert_eq!(tip(&world, "codingworker/issue-1"), by_hand);
         let comments = world.comments(issue).await;
-        assert!(comments[0].contains("holds commits that this worker did not make"), "{comments:?}");
+        assert!(
+            comments[0].contains("holds commits that this worker did not make"),
+            "{comments:?}"
+        );
         world.finish();
     }
 }
@@ -138,7 +151,12 @@ async fn a_branch_that_another_worker_left_is_taken_over() {
 
     let mut world = World::new().await;
     let pulls = "/repos/{owner}/{repo}/pulls";
-    world.forge.hub.faults().inject("POST", pulls, When::Nth(1), Fault::Answer(Answer::status(403)));
+    world.forge.hub.faults().inject(
+        "POST",
+        pulls,
+        When::Nth(1),
+        Fault::Answer(Answer::status(403)),
+    );
     world.task("Add a greeting", "").await;
     assert_eq!(world.work().await.code, Some(1));
     let left = tip(&world, "codingworker/issue-1");
@@ -163,6 +181,10 @@ async fn a_base_that_moved_on_is_said_in_the_pull_request() {
     let (ran, ()) = tokio::join!(world.work(), meanwhile);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pulls = world.pull_requests().await;
-    assert!(pulls[0]["body"].as_str().unwrap().contains("The base branch has moved on"), "{}", pulls[0]["body"]);
+    assert!(
+        pulls[0]["body"].as_str().unwrap().contains("The base branch has moved on"),
+        "{}",
+        pulls[0]["body"]
+    );
     world.finish();
 }

@@ -1,4 +1,5 @@
-//! The workflow that sends an issue to SQS: its own scripts, over payloads as GitHub makes them, into two kinds of queue.
+//! The workflow that sends an issue to SQS: its own scripts, over payloads as GitHub makes them,
+//! into two kinds of queue.
 
 use codingworker::task::Task;
 use localhub::{Answer, Fault, Permission, When};
@@ -34,7 +35,13 @@ impl Stage {
         let issue = json!({ "title": "An issue", "labels": ["ai-task"] });
         let issue = forge.ask(reqwest::Method::POST, "/repos/owner/repo/issues", issue).await;
         let actions = Actions::at(&forge.url, &queue.url)?;
-        Some(Self { _directory: directory, forge, queue, actions, number: issue["number"].as_u64().unwrap() })
+        Some(Self {
+            _directory: directory,
+            forge,
+            queue,
+            actions,
+            number: issue["number"].as_u64().unwrap(),
+        })
     }
 
     /// The payload of `issues.labeled` (GitHub Docs, "Webhook events and payloads").
@@ -54,13 +61,24 @@ impl Stage {
     }
 
     async fn comments(&self) -> Vec<String> {
-        let comments = self.forge.get(&format!("/repos/owner/repo/issues/{}/comments", self.number)).await;
-        comments.as_array().unwrap().iter().map(|comment| comment["body"].as_str().unwrap().to_owned()).collect()
+        let comments =
+            self.forge.get(&format!("/repos/owner/repo/issues/{}/comments", self.number)).await;
+        comments
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|comment| comment["body"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     async fn labels(&self) -> Vec<String> {
         let issue = self.forge.get(&format!("/repos/owner/repo/issues/{}", self.number)).await;
-        issue["labels"].as_array().unwrap().iter().map(|label| label["name"].as_str().unwrap().to_owned()).collect()
+        issue["labels"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|label| label["name"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Queues an issue with this text, and compares what the queue holds with it.
@@ -69,7 +87,9 @@ impl Stage {
         let body = body.as_str().unwrap_or_default();
         assert_eq!(job.conclusion, "success", "{title}: {job}");
         let message = self.queue.take().await.expect("nothing was queued");
-        let attribute = |name: &str| message["MessageAttributes"][name]["StringValue"].as_str().unwrap_or_default();
+        let attribute = |name: &str| {
+            message["MessageAttributes"][name]["StringValue"].as_str().unwrap_or_default()
+        };
         assert_eq!(attribute("IssueNumber"), self.number.to_string());
         assert_eq!(attribute("Repository"), "owner/repo");
         assert_eq!(attribute("Sender"), "owner");
@@ -88,7 +108,11 @@ impl Stage {
         } else {
             assert_eq!(attribute("BodyTruncated"), "true");
             assert!(body.starts_with(&task.body) && body != task.body, "{title}");
-            assert!(text.len() > LARGEST - 1024 - 12, "{title}: only {} bytes were kept", text.len());
+            assert!(
+                text.len() > LARGEST - 1024 - 12,
+                "{title}: only {} bytes were kept",
+                text.len()
+            );
         }
         let attributes = message["MessageAttributes"].as_object().unwrap().iter();
         let attributes: usize = attributes
@@ -109,22 +133,30 @@ impl Stage {
 
     async fn check_every_text(&self) {
         let ai_task = ["ai-task".to_owned()];
-        self.check("Add FizzBuzz", &json!("Create a function that prints FizzBuzz from 1 to 100"), &ai_task).await;
+        self.check(
+            "Add FizzBuzz",
+            &json!("Create a function that prints FizzBuzz from 1 to 100"),
+            &ai_task,
+        )
+        .await;
         self.check("No body", &Value::Null, &ai_task).await;
         self.check("日本語のとても長い依頼", &json!("課".repeat(65_536)), &ai_task).await;
         self.check("The longest body", &json!("x".repeat(262_144)), &ai_task).await;
         self.check("Just under the limit", &json!("y".repeat(260_000)), &ai_task).await;
-        self.check("Lines and quotes, too long", &json!("\"a\\b\"\r\n".repeat(30_000)), &ai_task).await;
+        self.check("Lines and quotes, too long", &json!("\"a\\b\"\r\n".repeat(30_000)), &ai_task)
+            .await;
         self.check("😀 emoji, cut between two", &json!("😀".repeat(30_000)), &ai_task).await;
-        let attack =
-            "\"; touch pwned; '$(touch pwned)' `touch pwned` ${{ github.token }} ${IFS} \\ \n\r\n\ttouch pwned\n";
+        let attack = "\"; touch pwned; '$(touch pwned)' `touch pwned` ${{ github.token }} ${IFS} \\ \n\r\n\ttouch pwned\n";
         self.check(attack, &json!(attack), &[ai_task[0].clone(), attack.to_owned()]).await;
         self.check("-n --help @file", &json!("@/etc/passwd"), &ai_task).await;
-        self.check("\u{fffe}", &json!("before \u{fffe} \u{ffff} \u{7f} \u{200b} after"), &ai_task).await;
+        self.check("\u{fffe}", &json!("before \u{fffe} \u{ffff} \u{7f} \u{200b} after"), &ai_task)
+            .await;
         let controls = "nul \u{0}, bell \u{7}, escape \u{1b}, end";
         self.check("Controls", &json!(controls), &ai_task).await;
-        let labels: Vec<String> =
-            (0..99).map(|n| format!("label {n} ラベル {}", "字".repeat(30))).chain(ai_task.clone()).collect();
+        let labels: Vec<String> = (0..99)
+            .map(|n| format!("label {n} ラベル {}", "字".repeat(30)))
+            .chain(ai_task.clone())
+            .collect();
         self.check("A hundred labels and a long body", &json!("z".repeat(262_144)), &labels).await;
     }
 }
@@ -151,9 +183,11 @@ async fn every_text_reaches_moto_as_it_was_labelled() {
 async fn only_who_may_write_here_can_queue_an_issue() {
     let Some(stage) = Stage::new().await else { return };
     let hub = &stage.forge.hub;
-    for (login, permission) in
-        [("reader", Some(Permission::Read)), ("sorter", Some(Permission::Triage)), ("stranger", None)]
-    {
+    for (login, permission) in [
+        ("reader", Some(Permission::Read)),
+        ("sorter", Some(Permission::Triage)),
+        ("stranger", None),
+    ] {
         hub.add_user(login, &format!("token-of-{login}")).unwrap();
         if let Some(permission) = permission {
             hub.grant("owner/repo", login, permission).unwrap();
@@ -171,9 +205,14 @@ async fn only_who_may_write_here_can_queue_an_issue() {
         assert_eq!(stage.labels().await, Vec::<String>::new(), "{login}");
         let comments = stage.comments().await;
         assert_eq!(comments.len(), before + 1, "{login}");
-        assert!(comments[before].contains("CodingWorker did not queue this issue"), "{}", comments[before]);
+        assert!(
+            comments[before].contains("CodingWorker did not queue this issue"),
+            "{}",
+            comments[before]
+        );
     }
-    for (login, permission) in [("writer", Permission::Write), ("maintainer", Permission::Maintain)] {
+    for (login, permission) in [("writer", Permission::Write), ("maintainer", Permission::Maintain)]
+    {
         hub.add_user(login, &format!("token-of-{login}")).unwrap();
         hub.grant("owner/repo", login, permission).unwrap();
         let mut payload = stage.labeled("Do as I say", &json!(""), &["ai-task".to_owned()]);
@@ -198,7 +237,8 @@ async fn what_is_not_a_labelled_open_issue_starts_nothing() {
         changed(|payload| payload["action"] = json!("unlabeled")),
         changed(|payload| payload["issue"]["state"] = json!("closed")),
         changed(|payload| {
-            payload["issue"]["pull_request"] = json!({ "url": "https://api.github.com/repos/owner/repo/pulls/1" });
+            payload["issue"]["pull_request"] =
+                json!({ "url": "https://api.github.com/repos/owner/repo/pulls/1" });
         }),
     ];
     for payload in payloads {
@@ -216,10 +256,15 @@ async fn what_is_not_a_labelled_open_issue_starts_nothing() {
 async fn an_issue_is_queued_again_by_hand() {
     let Some(stage) = Stage::new().await else { return };
     let path = format!("/repos/owner/repo/issues/{}", stage.number);
-    let change = json!({ "title": "Edited since", "body": "and more", "labels": ["ai-task-failed"] });
+    let change =
+        json!({ "title": "Edited since", "body": "and more", "labels": ["ai-task-failed"] });
     stage.forge.ask(reqwest::Method::PATCH, &path, change).await;
-    let payload = json!({ "repository": { "full_name": "owner/repo" }, "sender": { "login": "owner" } }).to_string();
-    let dispatch = |number: Value| stage.actions.run("workflow_dispatch", &payload, &json!({ "issue_number": number }));
+    let payload =
+        json!({ "repository": { "full_name": "owner/repo" }, "sender": { "login": "owner" } })
+            .to_string();
+    let dispatch = |number: Value| {
+        stage.actions.run("workflow_dispatch", &payload, &json!({ "issue_number": number }))
+    };
 
     let job = dispatch(json!(stage.number.to_string()));
     assert_eq!(job.conclusion, "success", "{job}");
@@ -247,7 +292,12 @@ async fn a_failure_is_said_on_the_issue() {
     let payload = stage.labeled("An issue", &json!(""), &["ai-task".to_owned()]);
 
     // GitHub can't tell who the sender is.
-    stage.forge.hub.faults().inject("GET", PERMISSION, When::Nth(1), Fault::Answer(Answer::status(500)));
+    stage.forge.hub.faults().inject(
+        "GET",
+        PERMISSION,
+        When::Nth(1),
+        Fault::Answer(Answer::status(500)),
+    );
     let job = stage.run(&payload);
     assert_eq!(job.conclusion, "failure");
     assert!(stage.comments().await.pop().unwrap().contains("actions/runs/1234567890"));
@@ -268,8 +318,11 @@ async fn a_workflow_that_pastes_a_title_into_a_script_would_be_caught() {
     let Some(stage) = Stage::new().await else { return };
     let directory = tempfile::tempdir().unwrap();
     let careless = directory.path().join("careless.yml");
-    std::fs::write(&careless, "jobs:\n  send:\n    steps:\n      - run: echo \"${{ github.event.issue.title }}\"\n")
-        .unwrap();
+    std::fs::write(
+        &careless,
+        "jobs:\n  send:\n    steps:\n      - run: echo \"${{ github.event.issue.title }}\"\n",
+    )
+    .unwrap();
     let payload = stage.labeled("$(touch pwned)", &json!(""), &[]).to_string();
     let job = stage.actions.run_workflow(&careless, "issues", &payload, &json!({}));
     assert!(job.directory.path().join("pwned").exists(), "{job}");

@@ -24,7 +24,11 @@ fn repository(world: &World) -> PathBuf {
 fn terraform_folder(world: &World) -> PathBuf {
     let directory = world.path().join("terraform");
     std::fs::create_dir(&directory).unwrap();
-    std::fs::write(directory.join("variables.tf"), "variable \"github_org\" {\n  type = string\n}\n").unwrap();
+    std::fs::write(
+        directory.join("variables.tf"),
+        "variable \"github_org\" {\n  type = string\n}\n",
+    )
+    .unwrap();
     directory
 }
 
@@ -68,7 +72,10 @@ async fn a_repository_gets_the_workflow_and_its_checks_and_a_second_time_nothing
     assert_eq!(std::fs::read_to_string(directory.join(WORKFLOW_PATH)).unwrap(), WORKFLOW);
     let checks = std::fs::read_to_string(directory.join(".codingworker.toml")).unwrap();
     assert!(checks.contains("#: test = \"cargo test --no-fail-fast\"\n"), "{checks}");
-    assert_eq!(toml::from_str::<toml::Table>(&checks).unwrap(), toml::from_str("[checks]").unwrap());
+    assert_eq!(
+        toml::from_str::<toml::Table>(&checks).unwrap(),
+        toml::from_str("[checks]").unwrap()
+    );
 
     let before = held(&directory);
     let again = init(&world, &directory, &[]).await;
@@ -89,14 +96,24 @@ async fn a_file_that_somebody_changed_is_kept_unless_forced() {
 
     let shown = init(&world, &directory, &["--dry-run"]).await;
     assert_eq!(shown.code, Some(0), "{shown:?}");
-    assert!(shown.stdout.contains("would write ") && shown.stdout.contains("would refuse "), "{shown:?}");
-    assert!(shown.stdout.contains(WORKFLOW) && shown.stdout.contains("#: build = \"cargo build\""), "{shown:?}");
+    assert!(
+        shown.stdout.contains("would write ") && shown.stdout.contains("would refuse "),
+        "{shown:?}"
+    );
+    assert!(
+        shown.stdout.contains(WORKFLOW) && shown.stdout.contains("#: build = \"cargo build\""),
+        "{shown:?}"
+    );
     assert_eq!(held(&directory), before);
 
     let forced = init(&world, &directory, &["--force"]).await;
     assert_eq!(forced.code, Some(0), "{forced:?}");
     assert!(forced.stdout.contains("wrote ") && forced.stdout.contains("replaced "), "{forced:?}");
-    assert!(std::fs::read_to_string(directory.join(".codingworker.toml")).unwrap().contains("#: test = "));
+    assert!(
+        std::fs::read_to_string(directory.join(".codingworker.toml"))
+            .unwrap()
+            .contains("#: test = ")
+    );
     assert_eq!(held(&directory).len(), before.len() + 1, "a temporary file was left behind");
 }
 
@@ -114,8 +131,14 @@ async fn nothing_is_written_through_a_symbolic_link() {
     let theirs = outside.join("theirs.toml");
     std::fs::write(&theirs, "[checks]\n").unwrap();
     std::os::unix::fs::symlink(&theirs, directory.join(".codingworker.toml")).unwrap();
-    refused(&init(&world, &directory, &["--force"]).await, &[".codingworker.toml is a symbolic link"]);
-    assert!(!directory.join(".github").exists(), "a file was written before all places were looked at");
+    refused(
+        &init(&world, &directory, &["--force"]).await,
+        &[".codingworker.toml is a symbolic link"],
+    );
+    assert!(
+        !directory.join(".github").exists(),
+        "a file was written before all places were looked at"
+    );
     assert_eq!(held(&outside), [(theirs, "[checks]\n".to_owned())]);
 }
 
@@ -126,9 +149,15 @@ async fn what_is_neither_a_repository_nor_named_is_left_alone() {
     std::fs::create_dir(&directory).unwrap();
     let output = world.command(&["init"]).current_dir(&directory).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("not the root of a repository"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("not the root of a repository"),
+        "{output:?}"
+    );
     refused(&init(&world, &directory.join("missing"), &[]).await, &["missing is not a directory"]);
-    refused(&init(&world, &directory, &FLAGS).await, &["are for the Terraform folder", "declares github_org"]);
+    refused(
+        &init(&world, &directory, &FLAGS).await,
+        &["are for the Terraform folder", "declares github_org"],
+    );
     assert_eq!(held(&directory), []);
     // Named, it is set up; and what needs no settings does not mind those that are broken.
     world.set("repositores", json!([]));
@@ -141,7 +170,11 @@ async fn what_is_neither_a_repository_nor_named_is_left_alone() {
 async fn a_terraform_folder_gets_its_variables_from_flags() {
     let world = World::without_repository().await;
     let directory = terraform_folder(&world);
-    let flags = [&FLAGS[..], &["--repo", "a.b", "--region", "us-east-1", "--alarm-email", "me@example.com"]].concat();
+    let flags = [
+        &FLAGS[..],
+        &["--repo", "a.b", "--region", "us-east-1", "--alarm-email", "me@example.com"],
+    ]
+    .concat();
     let ran = init(&world, &directory, &flags).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("terraform apply") && ran.stdout.contains("no numbers"), "{ran:?}");
@@ -157,7 +190,11 @@ async fn a_terraform_folder_gets_its_variables_from_flags() {
     ] {
         assert!(text.lines().any(|other| other == line), "{line:?} is not in:\n{text}");
     }
-    assert!(!text.lines().any(|line| line.starts_with("github_owner_id") || line.starts_with("github_repo_ids")));
+    assert!(
+        !text
+            .lines()
+            .any(|line| line.starts_with("github_owner_id") || line.starts_with("github_repo_ids"))
+    );
     terraform_formats(&directory);
 
     let again = init(&world, &directory, &flags).await;
@@ -172,8 +209,17 @@ async fn with_a_token_the_numbers_are_looked_up_and_names_spelled_as_the_forge_d
     let world = World::new().await;
     world.forge.empty_repository("owner/Second", "main");
     let directory = terraform_folder(&world);
-    let arguments =
-        ["init", directory.to_str().unwrap(), "--owner", OWNER, "--repo", "repo", "--repo", "second", "--dry-run"];
+    let arguments = [
+        "init",
+        directory.to_str().unwrap(),
+        "--owner",
+        OWNER,
+        "--repo",
+        "repo",
+        "--repo",
+        "second",
+        "--dry-run",
+    ];
     let shown = world.run(&arguments).await;
     assert_eq!(shown.code, Some(0), "{shown:?}");
     assert!(!directory.join("terraform.tfvars").exists());
@@ -207,12 +253,20 @@ async fn a_look_up_that_fails_writes_nothing() {
     let missing = world.run(&arguments).await;
     refused(
         &missing,
-        &["can't look up the numbers of owner/missing", "nothing was written", "--no-lookup", "/repos/owner/missing"],
+        &[
+            "can't look up the numbers of owner/missing",
+            "nothing was written",
+            "--no-lookup",
+            "/repos/owner/missing",
+        ],
     );
     let wrong = world.run_with(&arguments, &[("GITHUB_TOKEN", "wrong")]).await;
     refused(&wrong, &["refused the token", "--no-lookup"]);
     world.set("repositores", json!([]));
-    refused(&world.run(&arguments).await, &["can't tell whether there is a token", "repositores", "--no-lookup"]);
+    refused(
+        &world.run(&arguments).await,
+        &["can't tell whether there is a token", "repositores", "--no-lookup"],
+    );
     assert!(!directory.join("terraform.tfvars").exists());
     let ran = world.run(&[&arguments[..], &["--no-lookup"]].concat()).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -223,7 +277,10 @@ async fn a_look_up_that_fails_writes_nothing() {
 async fn what_is_missing_or_wrong_is_said_where_nobody_can_be_asked() {
     let world = World::without_repository().await;
     let directory = terraform_folder(&world);
-    refused(&init(&world, &directory, &[]).await, &["--owner OWNER and --repo NAME", "no terminal"]);
+    refused(
+        &init(&world, &directory, &[]).await,
+        &["--owner OWNER and --repo NAME", "no terminal"],
+    );
     refused(&init(&world, &directory, &["--owner", "o"]).await, &[": --repo NAME"]);
     let twice = init(&world, &directory, &[&FLAGS[..], &["--repo", "SHOP"]].concat()).await;
     refused(&twice, &["SHOP is named twice"]);
@@ -245,10 +302,13 @@ async fn what_is_missing_or_wrong_is_said_where_nobody_can_be_asked() {
     assert!(!directory.join("terraform.tfvars").exists());
 }
 
-/// Terraform reads the file and would lay it out no other way; where there is no Terraform, nothing is asked.
+/// Terraform reads the file and would lay it out no other way; where there is no Terraform, nothing
+/// is asked.
 fn terraform_formats(directory: &Path) {
-    let run =
-        Command::new("terraform").args(["fmt", "-check", "-diff", "terraform.tfvars"]).current_dir(directory).output();
+    let run = Command::new("terraform")
+        .args(["fmt", "-check", "-diff", "terraform.tfvars"])
+        .current_dir(directory)
+        .output();
     if let Ok(output) = run {
         assert!(output.status.success(), "{output:?}");
     }

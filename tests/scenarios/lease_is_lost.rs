@@ -21,7 +21,11 @@ async fn the_lease_is_renewed_at_the_start_before_the_push_and_before_the_pull_r
     world.set("queue", json!({ "endpoint_url": recorder.url }));
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(recorder.count("sqs:ChangeMessageVisibility"), 3, "the run is shorter than a third of its lease");
+    assert_eq!(
+        recorder.count("sqs:ChangeMessageVisibility"),
+        3,
+        "the run is shorter than a third of its lease"
+    );
     world.finish();
 }
 
@@ -43,11 +47,19 @@ async fn a_run_whose_lease_is_lost_publishes_nothing_and_says_nothing() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("the lease on the message was lost"), "{ran:?}");
     assert_eq!(world.pull_requests().await.len(), 0);
-    assert!(world.branches().iter().all(|branch| !branch.starts_with("codingworker/")), "{:?}", world.branches());
+    assert!(
+        world.branches().iter().all(|branch| !branch.starts_with("codingworker/")),
+        "{:?}",
+        world.branches()
+    );
     let after = world.comments(issue).await;
     assert_eq!((before.len(), after.len()), (1, 1));
     assert!(!after[0].contains("lost"), "{}", after[0]);
-    assert_eq!(world.queue.counts().await, (0, 1, 0), "the message is whoever's who receives it next");
+    assert_eq!(
+        world.queue.counts().await,
+        (0, 1, 0),
+        "the message is whoever's who receives it next"
+    );
 }
 
 fn start(world: &World, arguments: &[&str]) -> Child {
@@ -69,7 +81,9 @@ async fn end(mut worker: Child) {
 
 async fn is_done(world: &World, issue: u64) {
     let done = async {
-        while world.labels(issue).await != ["ai-task-done", "keep me"] || world.queue.counts().await != (0, 0, 0) {
+        while world.labels(issue).await != ["ai-task-done", "keep me"]
+            || world.queue.counts().await != (0, 0, 0)
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -139,12 +153,17 @@ async fn a_worker_that_comes_back_after_another_did_its_task_publishes_nothing()
     let late = start(&world, &["worker"]);
     recorder.wait_for("sqs:ReceiveMessage").await;
     end(late).await;
-    assert_eq!(world.forge.hub.requests().entries().len(), requests, "nobody asked the forge for anything");
+    assert_eq!(
+        world.forge.hub.requests().entries().len(),
+        requests,
+        "nobody asked the forge for anything"
+    );
     assert_eq!(world.branches(), tips);
     world.finish();
 }
 
-/// It wakes with the answer to a renewal that was right when it was sent, and goes on where the push comes next.
+/// It wakes with the answer to a renewal that was right when it was sent, and goes on where the
+/// push comes next.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_suspended_between_a_renewal_and_the_push_does_not_push() {
     let mut world = World::new().await;

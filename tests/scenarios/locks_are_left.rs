@@ -8,7 +8,8 @@ async fn the_next_worker_takes_them_away_and_works() {
     let first = world.task("Add a greeting", "").await;
     assert_eq!(world.work().await.code, Some(0));
     let cache = world.data_dir().join("repositories/owner/repo.git");
-    let locks = ["config.lock", "packed-refs.lock", "shallow.lock", "refs/fetched/default.lock", "gc.pid"];
+    let locks =
+        ["config.lock", "packed-refs.lock", "shallow.lock", "refs/fetched/default.lock", "gc.pid"];
     for lock in locks {
         std::fs::write(cache.join(lock), "").unwrap();
     }

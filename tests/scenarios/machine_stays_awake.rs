@@ -1,4 +1,5 @@
-//! While a task is worked on, the machine is kept from sleeping, by the platform's own tool; a stand-in for it shows when it runs.
+//! While a task is worked on, the machine is kept from sleeping, by the platform's own tool; a
+//! stand-in for it shows when it runs.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -8,7 +9,8 @@ use serde_json::json;
 
 use crate::world::{TOKEN, World};
 
-/// Puts a stand-in for the tool first on a search path: it writes down how it was called and its process id, then does what it is told.
+/// Puts a stand-in for the tool first on a search path: it writes down how it was called and its
+/// process id, then does what it is told.
 fn stand_in(world: &World) -> (String, PathBuf) {
     let directory = world.path().join("bin");
     let calls = world.path().join("inhibitor.calls");
@@ -25,7 +27,12 @@ fn stand_in(world: &World) -> (String, PathBuf) {
 }
 
 fn lives(pid: &str) -> bool {
-    std::process::Command::new("kill").args(["-0", pid]).stderr(std::process::Stdio::null()).status().unwrap().success()
+    std::process::Command::new("kill")
+        .args(["-0", pid])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap()
+        .success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +48,9 @@ async fn the_machine_is_kept_awake_exactly_while_a_task_is_worked_on() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), called).await.expect("the tool is not called");
+        tokio::time::timeout(Duration::from_secs(60), called)
+            .await
+            .expect("the tool is not called");
         let call = std::fs::read_to_string(&calls).unwrap();
         let pid = call.split(' ').next().unwrap().to_owned();
         assert!(lives(&pid), "{call}");
@@ -49,7 +58,8 @@ async fn the_machine_is_kept_awake_exactly_while_a_task_is_worked_on() {
         (pid, call)
     };
     let environment = [("GITHUB_TOKEN", TOKEN), ("PATH", search_path.as_str())];
-    let (ran, (pid, call)) = tokio::join!(world.run_with(&["worker", "--once"], &environment), meanwhile);
+    let (ran, (pid, call)) =
+        tokio::join!(world.run_with(&["worker", "--once"], &environment), meanwhile);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     // Killed by a worker that ended at once, it is laid to rest by whoever takes orphans in.
     let gone = async {
@@ -57,7 +67,9 @@ async fn the_machine_is_kept_awake_exactly_while_a_task_is_worked_on() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("the machine is kept awake after the task");
+    tokio::time::timeout(Duration::from_secs(60), gone)
+        .await
+        .expect("the machine is kept awake after the task");
     if cfg!(target_os = "linux") {
         assert!(call.contains("--what=sleep:idle") && call.contains("tail --pid="), "{call}");
     }
@@ -70,7 +82,9 @@ async fn who_does_not_want_it_is_not_kept_awake() {
     world.set("worker", json!({ "keep_awake": false }));
     world.task("Add a greeting", "").await;
     let (search_path, calls) = stand_in(&world);
-    let ran = world.run_with(&["worker", "--once"], &[("GITHUB_TOKEN", TOKEN), ("PATH", &search_path)]).await;
+    let ran = world
+        .run_with(&["worker", "--once"], &[("GITHUB_TOKEN", TOKEN), ("PATH", &search_path)])
+        .await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(!calls.exists());
     world.finish();

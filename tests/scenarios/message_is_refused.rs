@@ -1,4 +1,5 @@
-//! Messages and repositories that are not worked on: nothing happens to them, and they end in the dead-letter queue.
+//! Messages and repositories that are not worked on: nothing happens to them, and they end in the
+//! dead-letter queue.
 
 use serde_json::json;
 
@@ -39,7 +40,13 @@ async fn a_repository_that_is_not_on_the_list_is_left_alone() {
     world.forge.repository("owner/other", "main", FILES);
     world.queue.send(&message("owner/other", 1).to_string()).await;
     check_dead_lettered(&world, "owner/other is not on the list").await;
-    let heard = world.forge.hub.requests().entries().into_iter().filter(|request| request.path.contains("owner/other"));
+    let heard = world
+        .forge
+        .hub
+        .requests()
+        .entries()
+        .into_iter()
+        .filter(|request| request.path.contains("owner/other"));
     assert_eq!(heard.count(), 0, "the forge was asked about it");
     world.finish();
 }
@@ -51,7 +58,10 @@ async fn a_repository_without_commits_is_reported() {
     let issue = world.task("Add a greeting", "").await;
     assert_eq!(world.work().await.code, Some(1));
     let comments = world.comments(issue).await;
-    assert!(comments[0].contains("has no commits") && comments[0].contains("push a first commit"), "{comments:?}");
+    assert!(
+        comments[0].contains("has no commits") && comments[0].contains("push a first commit"),
+        "{comments:?}"
+    );
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
     world.finish();
 }
@@ -62,7 +72,11 @@ async fn an_issue_that_was_closed_or_unlabelled_is_not_worked_on() {
     let closed = world.task("Add a greeting", "").await;
     world
         .forge
-        .ask(reqwest::Method::PATCH, &format!("/repos/owner/repo/issues/{closed}"), json!({ "state": "closed" }))
+        .ask(
+            reqwest::Method::PATCH,
+            &format!("/repos/owner/repo/issues/{closed}"),
+            json!({ "state": "closed" }),
+        )
         .await;
     assert_eq!(world.work().await.code, Some(0));
     assert!(world.comments(closed).await[0].contains("the issue was closed"));

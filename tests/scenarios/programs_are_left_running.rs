@@ -1,5 +1,5 @@
-//! The worker is killed while the agent or a check of its works. What they left running is gone when the next worker begins, and what was
-//! committed is not done again.
+//! The worker is killed while the agent or a check of its works. What they left running is gone
+//! when the next worker begins, and what was committed is not done again.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,15 +16,21 @@ async fn world(agent_stops_at: usize, check_stops_at: usize) -> (World, Program,
     let agent = world.held_agent(agent_stops_at);
     let check = Program::new(&world, "check", check_stops_at, "test ! -e broken");
     let nothing = "build = \"\"\nformat = \"\"\nlint = \"\"\nsetup = \"\"\n";
-    let settings = format!("[checks]\n{nothing}test = \"sh '{}'\"\n", check.file("script").display());
-    world.forge.repository("owner/repo", "main", &[("README.md", ""), (".codingworker.toml", &settings)]);
+    let settings =
+        format!("[checks]\n{nothing}test = \"sh '{}'\"\n", check.file("script").display());
+    world.forge.repository(
+        "owner/repo",
+        "main",
+        &[("README.md", ""), (".codingworker.toml", &settings)],
+    );
     (world, agent, check)
 }
 
 /// Kills the worker while `program` stops; returns what still lives.
 async fn kill_in(world: &World, program: &Program) -> Vec<String> {
     let mut worker = world.command(&["worker", "--once"]);
-    let worker = worker.env("GITHUB_TOKEN", TOKEN).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let worker =
+        worker.env("GITHUB_TOKEN", TOKEN).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut worker = worker.unwrap();
     program.wait_until_it_stops().await;
     worker.kill().await.unwrap();
@@ -39,7 +45,12 @@ async fn is_done_after_one_more(world: &World, issue: u64) {
     assert_eq!(world.comments(issue).await.len(), 1);
 }
 
-async fn check(agent_stops_at: usize, check_stops_at: usize, agent_calls: usize, check_calls: usize) {
+async fn check(
+    agent_stops_at: usize,
+    check_stops_at: usize,
+    agent_calls: usize,
+    check_calls: usize,
+) {
     let (world, agent, check) = world(agent_stops_at, check_stops_at).await;
     let issue = world.task("Add a greeting", "").await;
     let stopped = if agent_stops_at > 0 { &agent } else { &check };

@@ -1,4 +1,5 @@
-//! A program prints more than anybody wants: the worker neither blocks nor grows, and the disk does not fill.
+//! A program prints more than anybody wants: the worker neither blocks nor grows, and the disk does
+//! not fill.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,8 +23,13 @@ async fn three_gigabytes_of_output_cost_a_worker_no_more_than_any_other() {
         peaks.display()
     ));
     let issue = world.task("Add a greeting", "").await;
-    let worker = world.command(&["worker", "--once"]).env("GITHUB_TOKEN", TOKEN).stderr(Stdio::null()).status();
-    let status = tokio::time::timeout(Duration::from_secs(180), worker).await.expect("it blocks").unwrap();
+    let worker = world
+        .command(&["worker", "--once"])
+        .env("GITHUB_TOKEN", TOKEN)
+        .stderr(Stdio::null())
+        .status();
+    let status =
+        tokio::time::timeout(Duration::from_secs(180), worker).await.expect("it blocks").unwrap();
     assert!(status.success(), "{status}");
     assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);
     let peaks = std::fs::read_to_string(&peaks).unwrap();

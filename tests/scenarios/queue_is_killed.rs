@@ -1,4 +1,5 @@
-//! The queue is killed again and again under load: what it acknowledged is there, and what it deleted does not come back.
+//! The queue is killed again and again under load: what it acknowledged is there, and what it
+//! deleted does not come back.
 //!
 //! A few rounds each time; `CODINGWORKER_KILL_ROUNDS=100` makes it a hundred.
 
@@ -46,17 +47,23 @@ impl Client {
     /// `None` when the queue is gone.
     async fn ask(&self, action: &str, mut request: Value) -> Option<Value> {
         request["QueueUrl"] = json!(format!("{}/000000000000/load", self.url));
-        let request =
-            self.http.post(&self.url).header("x-amz-target", format!("AmazonSQS.{action}")).body(request.to_string());
+        let request = self
+            .http
+            .post(&self.url)
+            .header("x-amz-target", format!("AmazonSQS.{action}"))
+            .body(request.to_string());
         let answer = request.send().await.ok()?;
-        assert!(answer.status().is_success(), "{action}: {}", answer.text().await.unwrap_or_default());
+        assert!(
+            answer.status().is_success(),
+            "{action}: {}",
+            answer.text().await.unwrap_or_default()
+        );
         let text = answer.text().await.ok()?;
         Some(if text.is_empty() { Value::Null } else { serde_json::from_str(&text).ok()? })
     }
 
     async fn receive(&self) -> Option<Vec<Value>> {
-        let request =
-            json!({ "VisibilityTimeout": VISIBILITY_SECONDS, "WaitTimeSeconds": 0, "MaxNumberOfMessages": 10 });
+        let request = json!({ "VisibilityTimeout": VISIBILITY_SECONDS, "WaitTimeSeconds": 0, "MaxNumberOfMessages": 10 });
         let mut answer = self.ask("ReceiveMessage", request).await?;
         Some(answer["Messages"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
@@ -76,7 +83,11 @@ impl Client {
             let Some(messages) = self.receive().await else { return told };
             if let Some(message) = messages.into_iter().next() {
                 let body = message["Body"].as_str().unwrap().to_owned();
-                if self.ask("DeleteMessage", json!({ "ReceiptHandle": message["ReceiptHandle"] })).await.is_none() {
+                if self
+                    .ask("DeleteMessage", json!({ "ReceiptHandle": message["ReceiptHandle"] }))
+                    .await
+                    .is_none()
+                {
                     told.unsure.insert(body);
                     return told;
                 }
@@ -93,7 +104,9 @@ impl Client {
         loop {
             assert!(progress.elapsed() < Duration::from_secs(60), "the queue can't be drained");
             let messages = self.receive().await.unwrap();
-            found.extend(messages.iter().map(|message| message["Body"].as_str().unwrap().to_owned()));
+            found.extend(
+                messages.iter().map(|message| message["Body"].as_str().unwrap().to_owned()),
+            );
             let entries = messages.iter().enumerate();
             let entries =
                 entries.map(|(n, message)| json!({ "Id": n.to_string(), "ReceiptHandle": message["ReceiptHandle"] }));
@@ -103,9 +116,13 @@ impl Client {
                 self.ask("DeleteMessageBatch", json!({ "Entries": entries })).await.unwrap();
             }
             if messages.is_empty() {
-                let answer = self.ask("GetQueueAttributes", json!({ "AttributeNames": ["All"] })).await.unwrap();
+                let answer = self
+                    .ask("GetQueueAttributes", json!({ "AttributeNames": ["All"] }))
+                    .await
+                    .unwrap();
                 let count = |name: &str| answer["Attributes"][name].as_str().unwrap().to_owned();
-                if count("ApproximateNumberOfMessages") == "0" && count("ApproximateNumberOfMessagesNotVisible") == "0"
+                if count("ApproximateNumberOfMessages") == "0"
+                    && count("ApproximateNumberOfMessagesNotVisible") == "0"
                 {
                     return found;
                 }
@@ -118,7 +135,8 @@ impl Client {
 async fn serve(world: &World) -> (Child, String) {
     let data = world.path().join("killed");
     let arguments = ["queue", "serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"];
-    let mut served = world.command(&arguments).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut served =
+        world.command(&arguments).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(served.stdout.take().unwrap()).lines();
     let line = lines.next_line().await.unwrap().expect("the queue does not start");
     (served, line.strip_prefix("queue codingworker-tasks at ").unwrap().to_owned())
@@ -126,8 +144,10 @@ async fn serve(world: &World) -> (Child, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_and_nothing_deleted_comes_back() {
-    let rounds = std::env::var("CODINGWORKER_KILL_ROUNDS").map_or(FEW_ROUNDS, |rounds| rounds.parse().unwrap());
-    let seed = std::env::var("CODINGWORKER_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+    let rounds = std::env::var("CODINGWORKER_KILL_ROUNDS")
+        .map_or(FEW_ROUNDS, |rounds| rounds.parse().unwrap());
+    let seed = std::env::var("CODINGWORKER_SEED")
+        .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("CODINGWORKER_SEED={seed} CODINGWORKER_KILL_ROUNDS={rounds}");
     let mut chance = fastrand::Rng::with_seed(seed);
     let world = World::new().await;
@@ -135,7 +155,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_deleted_comes_back() {
     for round in 0..rounds {
         let (mut served, url) = serve(&world).await;
         Client::at(&url).ask("CreateQueue", json!({ "QueueName": "load" })).await.unwrap();
-        let clients = (0..CLIENTS).map(|client| tokio::spawn(Client::at(&url).load(format!("{round}-{client}"))));
+        let clients = (0..CLIENTS)
+            .map(|client| tokio::spawn(Client::at(&url).load(format!("{round}-{client}"))));
         let clients: Vec<_> = clients.collect();
         tokio::time::sleep(Duration::from_millis(chance.u64(20..400))).await;
         served.kill().await.unwrap();
@@ -152,8 +173,10 @@ async fn nothing_acknowledged_is_lost_and_nothing_deleted_comes_back() {
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     let back: Vec<&String> = found.intersection(&told.deleted).collect();
     assert!(back.is_empty(), "deleted and back: {back:?}");
-    let strange: Vec<&String> =
-        found.iter().filter(|body| !told.sent.contains(*body) && !told.unsure.contains(*body)).collect();
+    let strange: Vec<&String> = found
+        .iter()
+        .filter(|body| !told.sent.contains(*body) && !told.unsure.contains(*body))
+        .collect();
     assert!(strange.is_empty(), "never sent: {strange:?}");
     assert!(
         told.sent.len() > 100 && told.deleted.len() > 20,
@@ -161,6 +184,11 @@ async fn nothing_acknowledged_is_lost_and_nothing_deleted_comes_back() {
         told.sent.len(),
         told.deleted.len()
     );
-    println!("{rounds} kills, {} sent, {} deleted, {} left", told.sent.len(), told.deleted.len(), found.len());
+    println!(
+        "{rounds} kills, {} sent, {} deleted, {} left",
+        told.sent.len(),
+        told.deleted.len(),
+        found.len()
+    );
     served.kill().await.unwrap();
 }

@@ -1,4 +1,5 @@
-//! `codingworker queue serve` as a program of its own, used by the product's own client with AWS's own signatures.
+//! `codingworker queue serve` as a program of its own, used by the product's own client with AWS's
+//! own signatures.
 
 use std::process::Stdio;
 
@@ -8,14 +9,17 @@ use tokio::process::Child;
 
 use crate::world::World;
 
-const KEYS: [(&str, &str); 2] =
-    [("CODINGWORKER_QUEUE_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("CODINGWORKER_QUEUE_SECRET_ACCESS_KEY", "the right secret")];
+const KEYS: [(&str, &str); 2] = [
+    ("CODINGWORKER_QUEUE_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+    ("CODINGWORKER_QUEUE_SECRET_ACCESS_KEY", "the right secret"),
+];
 
 /// Starts the queue with these variables, and returns it with its address.
 async fn serve(world: &World, variables: &[(&str, &str)]) -> (Child, String) {
     let data = world.path().join("served");
     let arguments = ["queue", "serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"];
-    let served = world.command(&arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).spawn();
+    let served =
+        world.command(&arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).spawn();
     let mut served = served.unwrap();
     let mut lines = BufReader::new(served.stdout.take().unwrap()).lines();
     let line = lines.next_line().await.unwrap().unwrap();
@@ -39,7 +43,8 @@ async fn its_queues_have_the_settings_of_the_contract() {
         ("codingworker-tasks-dlq", "SqsManagedSseEnabled", "true"),
         ("codingworker-tasks-dlq", "RedriveAllowPolicy", &allow),
     ] {
-        let request = json!({ "QueueUrl": format!("{url}/000000000000/{queue}"), "AttributeNames": [name] });
+        let request =
+            json!({ "QueueUrl": format!("{url}/000000000000/{queue}"), "AttributeNames": [name] });
         let answer = reqwest::Client::new()
             .post(&url)
             .header("x-amz-target", "AmazonSQS.GetQueueAttributes")
@@ -82,7 +87,9 @@ async fn a_key_pair_makes_it_check_every_signature() {
 async fn an_address_that_others_reach_is_refused_without_a_key_pair() {
     let world = World::new().await;
     let data = world.path().join("served");
-    let ran = world.run(&["queue", "serve", "--data", data.to_str().unwrap(), "--listen", "0.0.0.0:0"]).await;
+    let ran = world
+        .run(&["queue", "serve", "--data", data.to_str().unwrap(), "--listen", "0.0.0.0:0"])
+        .await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("a key pair is needed"), "{ran:?}");
 }

@@ -35,12 +35,19 @@ async fn a_poll_that_nobody_answers_is_given_up_and_the_next_one_works() {
     let queue = world.settings["queue"].clone();
     world.set("queue", json!({ "endpoint_url": recorder.url }));
     let mut worker = world.command(&["worker"]);
-    let worker = worker.env("GITHUB_TOKEN", TOKEN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let worker = worker
+        .env("GITHUB_TOKEN", TOKEN)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     recorder.wait_for("sqs:ReceiveMessage").await;
     recorder.hold_answers();
     let given_up = async {
         let file = world.data_dir().join("health.json");
-        while !std::fs::read_to_string(&file).is_ok_and(|health| health.contains("did not answer within 30 s")) {
+        while !std::fs::read_to_string(&file)
+            .is_ok_and(|health| health.contains("did not answer within 30 s"))
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

@@ -1,4 +1,5 @@
-//! The real Aider against a scripted model: it edits, and each of its ways to fail has a verdict of its own.
+//! The real Aider against a scripted model: it edits, and each of its ways to fail has a verdict of
+//! its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ use crate::world::tools;
 const MODEL: &str = "qwen2.5-coder:1.5b";
 const NUM_CTX: u32 = 8192;
 
-/// Enough for Aider to start on a busy machine and to ask; Aider itself would try an endpoint that fails for more than a minute.
+/// Enough for Aider to start on a busy machine and to ask; Aider itself would try an endpoint that
+/// fails for more than a minute.
 const SHORT: Duration = Duration::from_secs(20);
 const LONG: Duration = Duration::from_secs(120);
 
@@ -63,7 +65,16 @@ impl Place {
 
     fn commit(&self) {
         self.git(&["add", "--all"]);
-        self.git(&["-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "base"]);
+        self.git(&[
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.com",
+            "commit",
+            "--quiet",
+            "-m",
+            "base",
+        ]);
     }
 
     #[expect(clippy::disallowed_methods, reason = "the test looks at the tree with git itself")]
@@ -84,7 +95,13 @@ impl Place {
         self.git(&["status", "--porcelain", "--untracked-files=all"])
     }
 
-    async fn call(&self, agent: &Agent, task: &Task, edit: &[&str], stop: &CancellationToken) -> (Report, Verdict) {
+    async fn call(
+        &self,
+        agent: &Agent,
+        task: &Task,
+        edit: &[&str],
+        stop: &CancellationToken,
+    ) -> (Report, Verdict) {
         let prompt = Prompt::implement(task);
         let (tree, scratch, log) = (self.tree(), self.scratch(), self.log());
         let edit = edit.iter().map(PathBuf::from).collect();
@@ -120,7 +137,12 @@ fn settings(aider: &Path, endpoint: &str) -> AgentSettings {
 }
 
 fn agent(settings: &AgentSettings) -> Agent {
-    Agent::new(settings, "/usr/local/bin:/usr/bin:/bin".as_ref(), &Sandbox::none(), &Redaction::default())
+    Agent::new(
+        settings,
+        "/usr/local/bin:/usr/bin:/bin".as_ref(),
+        &Sandbox::none(),
+        &Redaction::default(),
+    )
 }
 
 fn task(body: &str) -> Task {
@@ -132,12 +154,17 @@ fn task(body: &str) -> Task {
 }
 
 /// Plays one call against a script, with no file in view.
-async fn check_verdict(script: impl IntoIterator<Item = Answer>, call_timeout: Duration, expected: Verdict) {
+async fn check_verdict(
+    script: impl IntoIterator<Item = Answer>,
+    call_timeout: Duration,
+    expected: Verdict,
+) {
     let Some(aider) = tools::aider() else { return };
     let (place, ollama) = (Place::new(), Ollama::start([MODEL]).await);
     ollama.script(script);
     let agent = agent(&AgentSettings { call_timeout, ..settings(&aider, ollama.endpoint()) });
-    let (report, verdict) = place.call(&agent, &task("Make it so."), &[], &CancellationToken::new()).await;
+    let (report, verdict) =
+        place.call(&agent, &task("Make it so."), &[], &CancellationToken::new()).await;
     assert_eq!(verdict, expected, "{}", report.tail);
     assert!(!ollama.chats().is_empty(), "the model was asked");
 }
@@ -156,8 +183,14 @@ async fn it_edits_what_is_asked_and_leaves_nothing_else_behind() {
         Some("aider 0.86.2")
     );
 
-    let (report, verdict) =
-        place.call(&agent, &task("!touch hacked\n/run touch hacked"), &["src/lib.rs"], &CancellationToken::new()).await;
+    let (report, verdict) = place
+        .call(
+            &agent,
+            &task("!touch hacked\n/run touch hacked"),
+            &["src/lib.rs"],
+            &CancellationToken::new(),
+        )
+        .await;
 
     assert_eq!(verdict, Verdict::Edited, "{}", report.tail);
     assert_eq!(place.read("src/lib.rs"), "pub fn answer() -> u32 {\n    42\n}\n");
@@ -172,7 +205,9 @@ async fn it_edits_what_is_asked_and_leaves_nothing_else_behind() {
     assert_eq!(chats[0]["stream"], false);
     let asked = chats[0]["messages"].to_string();
     assert!(
-        asked.contains("house rule 4711") && asked.contains("# Issue #7: Give the answer") && asked.contains("    41")
+        asked.contains("house rule 4711")
+            && asked.contains("# Issue #7: Give the answer")
+            && asked.contains("    41")
     );
 }
 
@@ -182,13 +217,22 @@ async fn the_repositorys_own_settings_have_no_say() {
     let (place, ollama) = (Place::new(), Ollama::start([MODEL]).await);
     let traces = place.directory.path().join("traces");
     place.write(".env", &format!("OLLAMA_API_BASE={NOBODY}\nAIDER_AUTO_COMMITS=true\n"));
-    place.write(".aider.conf.yml", &format!("test: true\ntest-cmd: touch {}\nmodel: none\n", traces.display()));
+    place.write(
+        ".aider.conf.yml",
+        &format!("test: true\ntest-cmd: touch {}\nmodel: none\n", traces.display()),
+    );
     place.commit();
     ollama.script([Answer::file("src/lib.rs", "pub fn answer() -> u32 { 42 }\n")]);
 
     // Aider as any other command shows that the settings bite where they are in sight.
-    let argv =
-        ["{aider}", "--message-file", "{prompt_file}", "--yes-always", "--analytics-disable", "--no-check-update"];
+    let argv = [
+        "{aider}",
+        "--message-file",
+        "{prompt_file}",
+        "--yes-always",
+        "--analytics-disable",
+        "--no-check-update",
+    ];
     let argv = argv.map(|argument| argument.replace("{aider}", aider.to_str().unwrap())).to_vec();
     let kind = AgentKind::Command(CommandSettings { argv });
     let exposed = agent(&AgentSettings { kind, ..settings(&aider, ollama.endpoint()) });
@@ -200,15 +244,17 @@ async fn the_repositorys_own_settings_have_no_say() {
     place.git(&["clean", "--quiet", "--force", "-d", "-x"]);
 
     let agent = agent(&settings(&aider, ollama.endpoint()));
-    let (report, verdict) =
-        place.call(&agent, &task("Answer."), &["src/lib.rs", ".env"], &CancellationToken::new()).await;
+    let (report, verdict) = place
+        .call(&agent, &task("Answer."), &["src/lib.rs", ".env"], &CancellationToken::new())
+        .await;
 
     assert_eq!(verdict, Verdict::Edited, "{}", report.tail);
     assert_eq!(place.changes(), " M src/lib.rs\n", "the settings are back as they were");
     assert!(!traces.exists(), "the repository's settings ran a command");
 }
 
-/// Given as it is, a message that begins with a command is one to Aider: so no task's text stands at a prompt's beginning.
+/// Given as it is, a message that begins with a command is one to Aider: so no task's text stands
+/// at a prompt's beginning.
 #[tokio::test]
 async fn a_message_that_begins_with_a_command_would_be_carried_out() {
     let Some(aider) = tools::aider() else { return };
@@ -264,7 +310,8 @@ async fn an_endpoint_where_nobody_listens_is_unreachable() {
     let Some(aider) = tools::aider() else { return };
     let place = Place::new();
     let agent = agent(&AgentSettings { call_timeout: SHORT, ..settings(&aider, NOBODY) });
-    let (report, verdict) = place.call(&agent, &task("Answer."), &[], &CancellationToken::new()).await;
+    let (report, verdict) =
+        place.call(&agent, &task("Answer."), &[], &CancellationToken::new()).await;
     assert!(matches!(verdict, Verdict::ModelUnreachable { .. }), "{verdict:?} {}", report.tail);
 }
 
@@ -277,11 +324,13 @@ async fn a_model_that_hangs_times_out_with_everything_dead_and_the_next_one_is_a
     ollama.script([Answer::Hang]);
     let models = vec![format!("ollama_chat/{MODEL}"), "ollama_chat/other".to_owned()];
     let call_timeout = Duration::from_secs(10);
-    let agent = agent(&AgentSettings { models, call_timeout, ..settings(&aider, ollama.endpoint()) });
+    let agent =
+        agent(&AgentSettings { models, call_timeout, ..settings(&aider, ollama.endpoint()) });
     agent.check_model().await.unwrap();
     let started = Instant::now();
 
-    let (report, verdict) = place.call(&agent, &task("Answer."), &[], &CancellationToken::new()).await;
+    let (report, verdict) =
+        place.call(&agent, &task("Answer."), &[], &CancellationToken::new()).await;
 
     assert_eq!(verdict, Verdict::TimedOut, "{}", report.tail);
     assert!(started.elapsed() < 3 * call_timeout, "{:?}", started.elapsed());
@@ -331,11 +380,15 @@ async fn another_command_is_judged_by_its_exit_code_and_the_diff() {
     let place = Place::new();
     let script = "printf 'asked %s of %s in %s\\n' \"$(head -c 12 \"$1\")\" \"$2\" \"$(basename \"$3\")\"; eval \"$4\"";
     let run = async |what: &str| {
-        let argv =
-            ["sh", "-c", script, "agent", "{prompt_file}", "{model}", "{workspace}", what].map(str::to_owned).to_vec();
+        let argv = ["sh", "-c", script, "agent", "{prompt_file}", "{model}", "{workspace}", what]
+            .map(str::to_owned)
+            .to_vec();
         let kind = AgentKind::Command(CommandSettings { argv });
-        let settings =
-            AgentSettings { kind, models: vec!["gpt-9".to_owned()], ..settings(Path::new("unused"), NOBODY) };
+        let settings = AgentSettings {
+            kind,
+            models: vec!["gpt-9".to_owned()],
+            ..settings(Path::new("unused"), NOBODY)
+        };
         let agent = agent(&settings);
         agent.check_model().await.unwrap();
         place.call(&agent, &task("Answer."), &[], &CancellationToken::new()).await
@@ -354,7 +407,9 @@ async fn a_model_that_is_not_installed_is_named_with_the_remedy() {
     let agent = agent(&AgentSettings { models, ..settings(Path::new("aider"), ollama.endpoint()) });
     let problem = agent.check_model().await.unwrap_err().to_string();
     assert!(
-        problem.ends_with("does not have the model qwen2.5-coder:7b: get it with `ollama pull qwen2.5-coder:7b`"),
+        problem.ends_with(
+            "does not have the model qwen2.5-coder:7b: get it with `ollama pull qwen2.5-coder:7b`"
+        ),
         "{problem}"
     );
 }
@@ -362,10 +417,12 @@ async fn a_model_that_is_not_installed_is_named_with_the_remedy() {
 /// Fails when a process that works in the directory does not disappear at once.
 async fn check_nothing_runs_in(directory: &Path) {
     let deadline = Instant::now() + Duration::from_secs(5);
-    let works_there =
-        |process: &PathBuf| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+    let works_there = |process: &PathBuf| {
+        fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory))
+    };
     loop {
-        let processes = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+        let processes =
+            fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
         let left: Vec<PathBuf> = processes.filter(works_there).collect();
         if left.is_empty() {
             return;

@@ -1,4 +1,5 @@
-//! A worker does not start with less of a sandbox than it was asked for, and `doctor` says what there is.
+//! A worker does not start with less of a sandbox than it was asked for, and `doctor` says what
+//! there is.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -29,8 +30,9 @@ async fn less_than_is_required_is_refused_and_none_at_all_must_be_wanted_twice()
         world.set("sandbox", json!({ "require": require }));
         let ran = work(&world, &path, &["worker", "--once", "--unsafe"]).await;
         assert_eq!(ran.code, Some(1), "{ran:?}");
-        let said =
-            format!("the sandbox is none, and `sandbox.require` is {require}: bubblewrap was not found: install it");
+        let said = format!(
+            "the sandbox is none, and `sandbox.require` is {require}: bubblewrap was not found: install it"
+        );
         assert!(ran.stderr.contains(&said), "{ran:?}");
     }
     world.set("sandbox", json!({ "require": "none" }));
@@ -41,12 +43,17 @@ async fn less_than_is_required_is_refused_and_none_at_all_must_be_wanted_twice()
     let refused = worker.args(arguments).env("GITHUB_TOKEN", TOKEN).output().await.unwrap();
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("agents and checks would run as you") && said.contains("--unsafe"), "{said}");
+    assert!(
+        said.contains("agents and checks would run as you") && said.contains("--unsafe"),
+        "{said}"
+    );
     assert_eq!(world.queue.counts().await, (1, 0, 0), "nothing was received");
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stderr.contains("sandbox: none"), "{ran:?}");
-    assert!(world.pull_requests().await[0]["body"].as_str().unwrap().contains("| sandbox | none |"));
+    assert!(
+        world.pull_requests().await[0]["body"].as_str().unwrap().contains("| sandbox | none |")
+    );
     assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);
 }
 
@@ -55,11 +62,12 @@ async fn doctor(world: &World, path: Option<&Path>) -> (Option<i32>, Vec<(String
         Some(path) => work(world, path, &["doctor", "--json"]).await,
         None => world.run(&["doctor", "--json"]).await,
     };
-    let findings: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    let findings: Vec<Value> =
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().trim().to_owned();
-    let findings = findings
-        .iter()
-        .map(|finding| (text(finding, "what"), finding["good"].as_bool().unwrap(), text(finding, "detail")));
+    let findings = findings.iter().map(|finding| {
+        (text(finding, "what"), finding["good"].as_bool().unwrap(), text(finding, "detail"))
+    });
     (ran.code, findings.collect())
 }
 
@@ -71,17 +79,22 @@ async fn doctor_says_what_holds() {
     let world = World::new().await;
     let (code, findings) = doctor(&world, None).await;
     assert_eq!(code, Some(0), "{findings:?}");
-    assert!(findings.contains(&("sandbox".to_owned(), true, "full (required: full)".to_owned())), "{findings:?}");
-    assert_eq!(findings.iter().filter(|(what, good, _)| what == "wall" && *good).count(), 9, "{findings:?}");
+    assert!(
+        findings.contains(&("sandbox".to_owned(), true, "full (required: full)".to_owned())),
+        "{findings:?}"
+    );
+    assert_eq!(
+        findings.iter().filter(|(what, good, _)| what == "wall" && *good).count(),
+        9,
+        "{findings:?}"
+    );
 
     let path = without_bubblewrap(&world);
     let (code, findings) = doctor(&world, Some(&path)).await;
     assert_eq!(code, Some(1), "{findings:?}");
-    assert!(
-        findings
-            .iter()
-            .any(|(what, good, detail)| what == "sandbox" && !good && detail.contains("bubblewrap was not found"))
-    );
+    assert!(findings.iter().any(|(what, good, detail)| what == "sandbox"
+        && !good
+        && detail.contains("bubblewrap was not found")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,5 +114,9 @@ async fn what_a_worker_keeps_is_closed_to_others_of_this_machine() {
     std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let (code, findings) = doctor(&world, None).await;
     assert_eq!(code, Some(1), "{findings:?}");
-    assert!(findings.iter().any(|(what, good, detail)| what == "data" && !good && detail.contains("chmod 700")));
+    assert!(
+        findings
+            .iter()
+            .any(|(what, good, detail)| what == "data" && !good && detail.contains("chmod 700"))
+    );
 }

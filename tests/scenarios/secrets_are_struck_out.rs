@@ -1,4 +1,5 @@
-//! What a program prints of a secret is told to nobody: not on the issue, not in a log, not in the worker's own files.
+//! What a program prints of a secret is told to nobody: not on the issue, not in a log, not in the
+//! worker's own files.
 
 use serde_json::json;
 
@@ -7,10 +8,12 @@ use crate::world::{Ran, TOKEN, World};
 const KEY: &str = "model-key-0123456789";
 const CLOUD_KEY: &str = "cloud/key+of/the+worker/0123456789abcdef";
 
-/// Lets an agent print, and fail; returns where people read of it: the comment, the run's log, the worker's own log.
+/// Lets an agent print, and fail; returns where people read of it: the comment, the run's log, the
+/// worker's own log.
 async fn told(world: &World, issue: u64, environment: &[(&str, &str)]) -> [String; 3] {
-    let Ran { code, stderr, .. } =
-        world.run_with(&["worker", "--once"], &[&[("GITHUB_TOKEN", TOKEN)], environment].concat()).await;
+    let Ran { code, stderr, .. } = world
+        .run_with(&["worker", "--once"], &[&[("GITHUB_TOKEN", TOKEN)], environment].concat())
+        .await;
     assert_eq!(code, Some(1), "{stderr}");
     let log = std::fs::read_to_string(world.data_dir().join("runs/1/log")).unwrap();
     [world.comments(issue).await.concat(), log, stderr]
@@ -26,9 +29,14 @@ async fn a_key_that_the_agent_prints() {
     world.set("agent", json!({ "pass_environment": ["OPENAI_API_KEY"] }));
     let issue = world.task("Add a greeting", "").await;
     let [comment, log, stderr] = told(&world, issue, &[("OPENAI_API_KEY", KEY)]).await;
-    let middle = &base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("x{KEY}"))[2..20];
+    let middle =
+        &base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("x{KEY}"))
+            [2..20];
     for (place, text) in [("comment", &comment), ("log", &log)] {
-        assert!(text.contains("plain words") && text.contains("the key is [redacted]"), "{place}: {text}");
+        assert!(
+            text.contains("plain words") && text.contains("the key is [redacted]"),
+            "{place}: {text}"
+        );
         assert!(!text.contains(KEY) && !text.contains(middle), "{place}: {text}");
     }
     assert!(!stderr.contains(KEY));
@@ -50,14 +58,17 @@ async fn a_token_of_somebody_elses() {
     assert_eq!(world.files_with(&token), Vec::<String>::new());
 }
 
-/// A key of a profile is in no variable: the worker learns it when the SDK does. Without walls, an agent may print any file.
+/// A key of a profile is in no variable: the worker learns it when the SDK does. Without walls, an
+/// agent may print any file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_an_aws_profile() {
     let mut world = World::new().await;
     world.without_sandbox();
     let file = world.path().join(".aws/credentials");
     std::fs::create_dir(file.parent().unwrap()).unwrap();
-    let profile = format!("[default]\naws_access_key_id = id-of-the-key\naws_secret_access_key = {CLOUD_KEY}\n");
+    let profile = format!(
+        "[default]\naws_access_key_id = id-of-the-key\naws_secret_access_key = {CLOUD_KEY}\n"
+    );
     std::fs::write(&file, profile).unwrap();
     world.agent(&format!("cat '{}'; exit 3", file.display()));
     let issue = world.task("Add a greeting", "").await;
@@ -66,7 +77,10 @@ async fn a_key_of_an_aws_profile() {
     world.settings["queue"].as_table_mut().unwrap().remove("endpoint_url");
     let environment = [("AWS_ENDPOINT_URL", queue.as_str()), ("AWS_REGION", "us-east-1")];
     for text in &told(&world, issue, &environment).await[..2] {
-        assert!(text.contains("id-of-the-key") && text.contains("aws_secret_access_key = [redacted]"), "{text}");
+        assert!(
+            text.contains("id-of-the-key") && text.contains("aws_secret_access_key = [redacted]"),
+            "{text}"
+        );
         assert!(!text.contains(CLOUD_KEY), "{text}");
     }
     assert_eq!(world.files_with(CLOUD_KEY), Vec::<String>::new());
@@ -82,7 +96,10 @@ async fn a_token_that_a_check_prints() {
     // Not in the repository, or the gate would find it there.
     let word = world.stage().join("word");
     std::fs::write(&word, format!("FAILED the token is {token}\n")).unwrap();
-    world.agent(&format!("echo 'cat {}; exit 1' > check.sh; echo hello > hello.txt", word.display()));
+    world.agent(&format!(
+        "echo 'cat {}; exit 1' > check.sh; echo hello > hello.txt",
+        word.display()
+    ));
     let issue = world.task("Add a greeting", "").await;
     for text in &told(&world, issue, &[]).await[..2] {
         assert!(!text.contains(&token), "{text}");

@@ -1,4 +1,5 @@
-//! The script that makes the bucket and the table for Terraform's state, before an AWS that answers.
+//! The script that makes the bucket and the table for Terraform's state, before an AWS that
+//! answers.
 
 use std::path::Path;
 use std::process::Output;
@@ -33,7 +34,11 @@ impl Stage {
     #[track_caller]
     fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -49,7 +54,16 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state");
         std::fs::write(&path, state).unwrap();
-        self.aws.ask(&["s3api", "put-object", "--bucket", BUCKET, "--key", key, "--body", path.to_str().unwrap()]);
+        self.aws.ask(&[
+            "s3api",
+            "put-object",
+            "--bucket",
+            BUCKET,
+            "--key",
+            key,
+            "--body",
+            path.to_str().unwrap(),
+        ]);
     }
 
     fn buckets(&self) -> Value {
@@ -65,8 +79,16 @@ impl Stage {
 async fn bucket_and_table_are_made_as_the_contract_says_and_twice_is_once() {
     let Some(stage) = Stage::new().await else { return };
     let plan = stage.succeed(&["--dry-run"]);
-    assert_eq!((stage.buckets(), stage.tables()), (json!([]), json!([])), "a dry run made something");
-    assert_eq!(plan.lines().filter(|line| line.starts_with("would run: aws ")).count(), 6, "{plan}");
+    assert_eq!(
+        (stage.buckets(), stage.tables()),
+        (json!([]), json!([])),
+        "a dry run made something"
+    );
+    assert_eq!(
+        plan.lines().filter(|line| line.starts_with("would run: aws ")).count(),
+        6,
+        "{plan}"
+    );
 
     for _ in 0..2 {
         assert!(stage.succeed(&[]).ends_with("ready: `terraform init` finds its state there\n"));
@@ -76,9 +98,13 @@ async fn bucket_and_table_are_made_as_the_contract_says_and_twice_is_once() {
         let blocked = of_bucket("get-public-access-block")["PublicAccessBlockConfiguration"].take();
         assert!(blocked.as_object().unwrap().values().all(|value| value == true), "{blocked}");
         assert_eq!(blocked.as_object().unwrap().len(), 4);
-        let encryption = of_bucket("get-bucket-encryption")["ServerSideEncryptionConfiguration"]["Rules"][0].take();
+        let encryption =
+            of_bucket("get-bucket-encryption")["ServerSideEncryptionConfiguration"]["Rules"][0]
+                .take();
         assert_eq!(encryption["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"], "AES256");
-        let policy: Value = serde_json::from_str(of_bucket("get-bucket-policy")["Policy"].as_str().unwrap()).unwrap();
+        let policy: Value =
+            serde_json::from_str(of_bucket("get-bucket-policy")["Policy"].as_str().unwrap())
+                .unwrap();
         assert_eq!(
             policy["Statement"],
             json!([{
@@ -90,9 +116,13 @@ async fn bucket_and_table_are_made_as_the_contract_says_and_twice_is_once() {
                 "Condition": { "Bool": { "aws:SecureTransport": "false" } },
             }])
         );
-        let table = stage.aws.ask(&["dynamodb", "describe-table", "--table-name", TABLE])["Table"].take();
+        let table =
+            stage.aws.ask(&["dynamodb", "describe-table", "--table-name", TABLE])["Table"].take();
         assert_eq!(table["KeySchema"], json!([{ "AttributeName": "LockID", "KeyType": "HASH" }]));
-        assert_eq!(table["AttributeDefinitions"], json!([{ "AttributeName": "LockID", "AttributeType": "S" }]));
+        assert_eq!(
+            table["AttributeDefinitions"],
+            json!([{ "AttributeName": "LockID", "AttributeType": "S" }])
+        );
         assert_eq!(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST");
     }
 }
@@ -109,12 +139,27 @@ async fn both_are_taken_away_only_when_they_hold_nothing() {
 
     stage.put_state("codingworker/terraform.tfstate.tflock", "{}");
     stage.refused(&["--destroy"], "Terraform holds a lock");
-    stage.aws.ask(&["s3api", "delete-object", "--bucket", BUCKET, "--key", "codingworker/terraform.tfstate.tflock"]);
+    stage.aws.ask(&[
+        "s3api",
+        "delete-object",
+        "--bucket",
+        BUCKET,
+        "--key",
+        "codingworker/terraform.tfstate.tflock",
+    ]);
 
     let id = format!("{BUCKET}/{KEY}");
-    let (lock, digest) = (json!({ "LockID": { "S": id } }), json!({ "LockID": { "S": format!("{id}-md5") } }));
+    let (lock, digest) =
+        (json!({ "LockID": { "S": id } }), json!({ "LockID": { "S": format!("{id}-md5") } }));
     for item in [&lock, &digest] {
-        stage.aws.ask(&["dynamodb", "put-item", "--table-name", TABLE, "--item", &item.to_string()]);
+        stage.aws.ask(&[
+            "dynamodb",
+            "put-item",
+            "--table-name",
+            TABLE,
+            "--item",
+            &item.to_string(),
+        ]);
     }
     stage.refused(&["--destroy"], &format!("Terraform holds a lock in {TABLE}: {id}"));
     stage.aws.ask(&["dynamodb", "delete-item", "--table-name", TABLE, "--key", &lock.to_string()]);
@@ -142,5 +187,8 @@ async fn names_can_be_chosen_and_what_is_wrong_is_told() {
     assert!(stage.succeed(&["--help"]).contains("--dry-run"));
     let elsewhere = AwsCli::at("http://127.0.0.1:9").unwrap();
     let output = elsewhere.command(Path::new(SCRIPT)).output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stderr).contains("AWS does not accept the credentials"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("AWS does not accept the credentials"),
+        "{output:?}"
+    );
 }

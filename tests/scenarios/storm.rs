@@ -1,7 +1,9 @@
-//! Many tasks and several workers in a storm: workers are killed and started again, stopped for longer than their leases, and what they ask is
-//! refused, throttled, dropped and slow; messages come twice, issues are closed. Once it is over, every task has exactly one end.
+//! Many tasks and several workers in a storm: workers are killed and started again, stopped for
+//! longer than their leases, and what they ask is refused, throttled, dropped and slow; messages
+//! come twice, issues are closed. Once it is over, every task has exactly one end.
 //!
-//! `CODINGWORKER_STORM_TASKS`, `_WORKERS` and `_SEED` make it longer and repeat it; `scripts/storm` sets them.
+//! `CODINGWORKER_STORM_TASKS`, `_WORKERS` and `_SEED` make it longer and repeat it; `scripts/storm`
+//! sets them.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -22,7 +24,9 @@ const TWICE: u64 = 8;
 const CALLED_OFF: u64 = 10;
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(format!("CODINGWORKER_STORM_{name}")).ok().map_or(default, |value| value.parse().unwrap())
+    std::env::var(format!("CODINGWORKER_STORM_{name}"))
+        .ok()
+        .map_or(default, |value| value.parse().unwrap())
 }
 
 struct Storm {
@@ -47,7 +51,9 @@ impl Storm {
     async fn gather(tasks: u64, workers: u64, seed: u64) -> Self {
         let mut world = World::new().await;
         world.queue.set_visibility_timeout(LEASE).await;
-        world.agent("sleep 0.2; test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt");
+        world.agent(
+            "sleep 0.2; test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt",
+        );
         world.set("github", json!({ "watch_seconds": 1 }));
         world.set("worker", json!({ "concurrency": 2, "drain_seconds": 0 }));
         let mut dice = fastrand::Rng::with_seed(seed);
@@ -64,10 +70,14 @@ impl Storm {
         let mut fellows = Vec::new();
         for number in 0..workers {
             let lease = Duration::from_secs(LEASE);
-            let weather = Weather::before(&world.queue.url, &world.forge.url, seed + number, lease).await;
+            let weather =
+                Weather::before(&world.queue.url, &world.forge.url, seed + number, lease).await;
             world.set("data_dir", json!(world.path().join(format!("worker-{number}"))));
             world.set("queue", json!({ "endpoint_url": weather.queue_url }));
-            world.set("github", json!({ "api_url": weather.forge_url, "git_url": weather.forge_url }));
+            world.set(
+                "github",
+                json!({ "api_url": weather.forge_url, "git_url": weather.forge_url }),
+            );
             let settings = world.settings.clone();
             let process = start(&world, &settings);
             fellows.push(Fellow { weather, settings, process, wakes: None });
@@ -94,7 +104,8 @@ impl Storm {
                 self.stops += 1;
             }
             _ => {
-                let issue = 1 + self.dice.u64(0..self.tasks.div_ceil(CALLED_OFF)) * CALLED_OFF.min(self.tasks);
+                let issue = 1 + self.dice.u64(0..self.tasks.div_ceil(CALLED_OFF))
+                    * CALLED_OFF.min(self.tasks);
                 let path = format!("/repos/owner/repo/issues/{}", issue.min(self.tasks));
                 self.world.forge.ask(Method::PATCH, &path, json!({ "state": "closed" })).await;
             }
@@ -143,12 +154,17 @@ impl Storm {
         waiting + in_flight + dead
     }
 
-    /// Waits until the queue is empty; what was cut off in all of its deliveries is redriven, as an operator would.
+    /// Waits until the queue is empty; what was cut off in all of its deliveries is redriven, as an
+    /// operator would.
     async fn calm(&mut self, longest: Duration) -> u64 {
         let mut redriven = 0;
         let over = Instant::now() + longest;
         while self.open_tasks().await > 0 {
-            assert!(Instant::now() < over, "not every task comes to an end: {:?}", self.world.queue.counts().await);
+            assert!(
+                Instant::now() < over,
+                "not every task comes to an end: {:?}",
+                self.world.queue.counts().await
+            );
             self.wake();
             self.all_live();
             redriven += self.world.queue.redrive().await;
@@ -165,7 +181,8 @@ impl Storm {
         }
     }
 
-    /// Each issue's end: one pull request and its label, or none and the word that it was called off.
+    /// Each issue's end: one pull request and its label, or none and the word that it was called
+    /// off.
     async fn judge(&self) -> BTreeMap<&'static str, usize> {
         let mut ends = BTreeMap::new();
         let mut pulls: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -174,7 +191,10 @@ impl Storm {
             let answer = self.world.forge.get(&path).await;
             let answer = answer.as_array().unwrap();
             for pull in answer {
-                pulls.entry(pull["head"]["ref"].as_str().unwrap().to_owned()).or_default().push(pull.clone());
+                pulls
+                    .entry(pull["head"]["ref"].as_str().unwrap().to_owned())
+                    .or_default()
+                    .push(pull.clone());
             }
             if answer.is_empty() {
                 break;
@@ -184,7 +204,8 @@ impl Storm {
             let comments = self.world.comments(issue).await;
             assert_eq!(comments.len(), 1, "issue {issue}: {comments:?}");
             let labels = self.world.labels(issue).await;
-            let closed = self.world.forge.get(&format!("/repos/owner/repo/issues/{issue}")).await["state"] == "closed";
+            let closed = self.world.forge.get(&format!("/repos/owner/repo/issues/{issue}")).await["state"]
+                == "closed";
             let of_issue = pulls.remove(&format!("codingworker/issue-{issue}")).unwrap_or_default();
             assert!(of_issue.len() <= 1, "issue {issue} has {} pull requests", of_issue.len());
             let end = if labels == ["ai-task-done", "keep me"] {
@@ -244,8 +265,13 @@ async fn every_task_has_exactly_one_end() {
         }
         let of_worker = worker.weather.writes();
         writes += of_worker.len();
-        let late: Vec<String> = of_worker.iter().filter(|write| write.is_late()).map(ToString::to_string).collect();
-        assert!(late.is_empty(), "seed {seed}: written under a lost lease: {late:#?}\n{}", log_of(&worker.settings));
+        let late: Vec<String> =
+            of_worker.iter().filter(|write| write.is_late()).map(ToString::to_string).collect();
+        assert!(
+            late.is_empty(),
+            "seed {seed}: written under a lost lease: {late:#?}\n{}",
+            log_of(&worker.settings)
+        );
     }
     println!(
         "{tasks} tasks, {workers} workers, seed {seed}: {ends:?}; {} kills, {} stops, {faults:?}; {writes} writes, none late; \

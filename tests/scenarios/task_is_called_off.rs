@@ -59,7 +59,8 @@ async fn a_task_that_another_worker_ended_is_done() {
     agent.wait_until_it_stops().await;
     world.set("data_dir", json!(world.path().join("another")));
     assert_eq!(world.work().await.code, Some(0));
-    let first = tokio::time::timeout(Duration::from_secs(60), first).await.unwrap().unwrap().unwrap();
+    let first =
+        tokio::time::timeout(Duration::from_secs(60), first).await.unwrap().unwrap().unwrap();
     assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
     assert_eq!(agent.living(), Vec::<String>::new());
     assert_eq!(world.pull_requests().await.len(), 1);

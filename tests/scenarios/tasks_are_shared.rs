@@ -1,4 +1,5 @@
-//! Several slots in one worker, several workers on one queue: tasks are worked on at the same time, and none by two at once.
+//! Several slots in one worker, several workers on one queue: tasks are worked on at the same time,
+//! and none by two at once.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,5 +1,6 @@
-//! The worker is killed from outside, at every request it makes: before it is done, and after it is done and before the worker knows. The next
-//! worker brings the task to the same end that it would have had.
+//! The worker is killed from outside, at every request it makes: before it is done, and after it is
+//! done and before the worker knows. The next worker brings the task to the same end that it would
+//! have had.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,8 @@ const LIVES: usize = 5;
 enum Story {
     /// One pull request.
     Done,
-    /// The repository's own settings can't be used: told on the issue, and to the dead-letter queue.
+    /// The repository's own settings can't be used: told on the issue, and to the dead-letter
+    /// queue.
     Failed,
     /// The issue is closed: told, and the message deleted.
     Cancelled,
@@ -35,7 +37,11 @@ impl Story {
     async fn stage(self) -> Stage {
         let mut world = World::without_repository().await;
         let unusable = [("README.md", ""), (".codingworker.toml", "[checks\n")];
-        world.forge.repository("owner/repo", "main", if matches!(self, Self::Failed) { &unusable } else { FILES });
+        world.forge.repository(
+            "owner/repo",
+            "main",
+            if matches!(self, Self::Failed) { &unusable } else { FILES },
+        );
         let issue = world.task("Add a greeting", "").await;
         if matches!(self, Self::Cancelled) {
             let path = format!("/repos/owner/repo/issues/{issue}");
@@ -43,11 +49,13 @@ impl Story {
         }
         let crossing = Crossing::before(&world.queue.url, &world.forge.url).await;
         world.set("queue", json!({ "endpoint_url": crossing.queue_url }));
-        world.set("github", json!({ "api_url": crossing.forge_url, "git_url": crossing.forge_url }));
+        world
+            .set("github", json!({ "api_url": crossing.forge_url, "git_url": crossing.forge_url }));
         Stage { world, crossing, issue }
     }
 
-    /// How often the message is received when nothing goes wrong: a failure has it received until it is moved away.
+    /// How often the message is received when nothing goes wrong: a failure has it received until
+    /// it is moved away.
     fn deliveries(self) -> usize {
         match self {
             Self::Done | Self::Cancelled => 1,
@@ -60,16 +68,29 @@ impl Story {
         let comments = world.comments(issue).await;
         assert_eq!(comments.len(), 1, "{at}: {comments:?}");
         let (pulls, labels) = (world.pull_requests().await, world.labels(issue).await);
-        let branches: Vec<_> = world.branches().into_iter().filter(|branch| branch != "main").collect();
+        let branches: Vec<_> =
+            world.branches().into_iter().filter(|branch| branch != "main").collect();
         match self {
             Self::Done => {
                 assert_eq!(pulls.len(), 1, "{at}");
                 assert_eq!(pulls[0]["draft"], false, "{at}");
                 assert_eq!(labels, ["ai-task-done", "keep me"], "{at}");
                 assert_eq!(branches, ["codingworker/issue-1"], "{at}");
-                assert_eq!(world.file(&branches[0], "hello.txt").as_deref(), Some("hello\n"), "{at}");
-                assert_eq!(world.file(&branches[0], "hello_test.txt").as_deref(), Some("test\n"), "{at}");
-                assert_eq!(tip(&world), last_pass(&world), "{at}: what was committed is what was pushed");
+                assert_eq!(
+                    world.file(&branches[0], "hello.txt").as_deref(),
+                    Some("hello\n"),
+                    "{at}"
+                );
+                assert_eq!(
+                    world.file(&branches[0], "hello_test.txt").as_deref(),
+                    Some("test\n"),
+                    "{at}"
+                );
+                assert_eq!(
+                    tip(&world),
+                    last_pass(&world),
+                    "{at}: what was committed is what was pushed"
+                );
             }
             Self::Failed => {
                 assert!(comments[0].contains("can't be used"), "{at}: {comments:?}");
@@ -91,7 +112,12 @@ impl Story {
 impl Stage {
     fn worker(&self) -> Child {
         let mut worker = self.world.command(&["worker", "--once"]);
-        worker.env("GITHUB_TOKEN", TOKEN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        worker
+            .env("GITHUB_TOKEN", TOKEN)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     /// Starts workers, one after the other, until the queue has nothing more for them.
@@ -141,7 +167,10 @@ async fn killed_at(story: Story, number: usize, side: Side) {
 
 fn tip(world: &World) -> Option<String> {
     let bare = world.forge.hub.repository_path("owner/repo").unwrap();
-    let tips = crate::world::run_git(&bare, &["for-each-ref", "--format=%(objectname)", "refs/heads/codingworker/"]);
+    let tips = crate::world::run_git(
+        &bare,
+        &["for-each-ref", "--format=%(objectname)", "refs/heads/codingworker/"],
+    );
     tips.lines().next().map(str::to_owned)
 }
 
@@ -151,16 +180,21 @@ fn last_pass(world: &World) -> Option<String> {
     journal.query_row(query, [], |row| row.get(0)).ok()
 }
 
-/// Plays a story with the worker killed at each request of it, on both sides; this is one part of several that run beside each other.
+/// Plays a story with the worker killed at each request of it, on both sides; this is one part of
+/// several that run beside each other.
 async fn killed_everywhere(story: Story, part: usize, parts: usize) {
     let undisturbed = story.stage().await;
     undisturbed.bring_to_an_end("undisturbed").await;
     let requests = undisturbed.crossing.requests();
     assert_eq!(undisturbed.crossing.receipts().len(), story.deliveries());
     story.judge(undisturbed, "undisturbed").await;
-    // The first worker's requests only: what a story has more belongs to workers that find everything settled.
-    let of_one_life =
-        1 + requests.iter().skip(1).position(|name| name == "sqs:GetQueueUrl").unwrap_or(requests.len() - 1);
+    // The first worker's requests only: what a story has more belongs to workers that find
+    // everything settled.
+    let of_one_life = 1 + requests
+        .iter()
+        .skip(1)
+        .position(|name| name == "sqs:GetQueueUrl")
+        .unwrap_or(requests.len() - 1);
     let played = AtomicUsize::new(0);
     for number in (1..=of_one_life).filter(|number| number % parts == part) {
         for side in [Side::Before, Side::After] {
@@ -168,7 +202,11 @@ async fn killed_everywhere(story: Story, part: usize, parts: usize) {
             played.fetch_add(1, Ordering::Relaxed);
         }
     }
-    println!("{story:?}: killed at {} points of {}", played.load(Ordering::Relaxed), of_one_life * 2);
+    println!(
+        "{story:?}: killed at {} points of {}",
+        played.load(Ordering::Relaxed),
+        of_one_life * 2
+    );
 }
 
 macro_rules! parts {

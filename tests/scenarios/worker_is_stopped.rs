@@ -16,7 +16,12 @@ async fn polling(world: &mut World) -> (tokio::process::Child, Recorder) {
     let recorder = Recorder::before(&world.queue.url).await;
     world.set("queue", json!({ "endpoint_url": recorder.url }));
     let mut worker = world.command(&["worker"]);
-    let worker = worker.env("GITHUB_TOKEN", "a-token").stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let worker = worker
+        .env("GITHUB_TOKEN", "a-token")
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     recorder.wait_for("sqs:ReceiveMessage").await;
     (worker, recorder)
 }
@@ -37,7 +42,10 @@ async fn hear(worker: &mut tokio::process::Child, what: &str) {
         }
         false
     };
-    assert!(tokio::time::timeout(Duration::from_secs(30), heard).await.expect("it says nothing"), "it ended");
+    assert!(
+        tokio::time::timeout(Duration::from_secs(30), heard).await.expect("it says nothing"),
+        "it ended"
+    );
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
 }
 
@@ -51,7 +59,8 @@ async fn what_the_open_poll_still_brings_is_given_back() {
     tell(&worker, Signal::TERM);
     hear(&mut worker, "finishing the open poll").await;
     recorder.let_answers_go();
-    let status = tokio::time::timeout(Duration::from_secs(30), worker.wait()).await.unwrap().unwrap();
+    let status =
+        tokio::time::timeout(Duration::from_secs(30), worker.wait()).await.unwrap().unwrap();
     assert!(status.success(), "{status}");
     assert_eq!(world.queue.counts().await, (1, 0, 0), "the message is hidden");
     assert!(recorder.actions().contains(&"sqs:ChangeMessageVisibility".to_owned()));
@@ -67,14 +76,21 @@ async fn a_second_signal_does_not_wait_for_the_poll() {
     tell(&worker, Signal::INT);
     hear(&mut worker, "finishing the open poll").await;
     tell(&worker, Signal::INT);
-    let status = tokio::time::timeout(Duration::from_secs(5), worker.wait()).await.expect("it still waits").unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(5), worker.wait())
+        .await
+        .expect("it still waits")
+        .unwrap();
     assert!(status.success(), "{status}");
 }
 
 const LONG: Duration = Duration::from_secs(60);
 
 /// Starts a worker, tells it to stop while its agent is held, and returns once it has heard.
-async fn told_while_working(world: &World, agent: &Program, arguments: &[&str]) -> tokio::process::Child {
+async fn told_while_working(
+    world: &World,
+    agent: &Program,
+    arguments: &[&str],
+) -> tokio::process::Child {
     let mut worker = world.command(arguments);
     let mut worker = worker.env("GITHUB_TOKEN", TOKEN).stderr(Stdio::piped()).spawn().unwrap();
     agent.wait_until_it_stops().await;
@@ -104,11 +120,13 @@ async fn what_does_not_end_in_time_is_suspended_and_goes_on_at_the_next_start() 
         let mut world = World::new().await;
         let agent = world.held_agent(2);
         let issue = world.task("Add a greeting", "").await;
-        let mut worker = told_while_working(&world, &agent, &["worker", "--drain-seconds", limit]).await;
+        let mut worker =
+            told_while_working(&world, &agent, &["worker", "--drain-seconds", limit]).await;
         if signals > 1 {
             tell(&worker, Signal::INT);
         }
-        let status = tokio::time::timeout(LONG, worker.wait()).await.expect("it still waits").unwrap();
+        let status =
+            tokio::time::timeout(LONG, worker.wait()).await.expect("it still waits").unwrap();
         assert!(status.success(), "{status}");
         assert_eq!(agent.living(), Vec::<String>::new(), "its programs were killed");
         assert_eq!(world.queue.counts().await, (0, 1, 0), "the message is still this worker's");

@@ -1,5 +1,5 @@
-//! Whether the worker is well is told by `status`, by a file that it renews and over HTTP; busy does not look dead, and a missing queue does
-//! not look well.
+//! Whether the worker is well is told by `status`, by a file that it renews and over HTTP; busy
+//! does not look dead, and a missing queue does not look well.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +16,12 @@ fn start(world: &mut World) -> (Child, String) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     world.set("worker", json!({ "health_listen": free.to_string(), "drain_seconds": 0 }));
     let mut worker = world.command(&["worker"]);
-    let worker = worker.env("GITHUB_TOKEN", TOKEN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let worker = worker
+        .env("GITHUB_TOKEN", TOKEN)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     (worker, format!("http://{free}/health"))
 }
 
@@ -37,7 +42,8 @@ async fn probe(url: &str, state: &str) -> (u16, Value) {
     let asked = async {
         loop {
             if let Ok(answer) = reqwest::get(url).await {
-                let (code, health) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
+                let (code, health) =
+                    (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
                 if health["state"] == state {
                     return (code, health);
                 }
@@ -60,7 +66,11 @@ async fn a_busy_worker_is_well_and_says_what_it_holds() {
     assert_eq!(code, 200, "{health}");
     assert!(health["last_good_poll"].is_string(), "{health}");
     let told = status(&world).await;
-    assert_eq!((&told["worker"]["alive"], &told["worker"]["well"]), (&json!(true), &json!(true)), "{told}");
+    assert_eq!(
+        (&told["worker"]["alive"], &told["worker"]["well"]),
+        (&json!(true), &json!(true)),
+        "{told}"
+    );
     assert_eq!(told["current"][0]["issue_number"], 1, "{told}");
     assert_eq!(told["current"][0]["stage"], "implement", "{told}");
     assert!(told["current"][0]["lease_end"].is_string(), "{told}");
@@ -82,7 +92,11 @@ async fn a_worker_whose_queue_was_deleted_is_not_well() {
     assert_eq!(code, 503, "{health}");
     assert!(health["problem"].as_str().unwrap().contains("there is no queue"), "{health}");
     let told = status(&world).await;
-    assert_eq!((&told["worker"]["alive"], &told["worker"]["well"]), (&json!(true), &json!(false)), "{told}");
+    assert_eq!(
+        (&told["worker"]["alive"], &told["worker"]["well"]),
+        (&json!(true), &json!(false)),
+        "{told}"
+    );
     end(worker).await;
 }
 

@@ -1,7 +1,8 @@
-//! What scenarios are played in: a real queue, a real forge, and the real program as a process between them.
+//! What scenarios are played in: a real queue, a real forge, and the real program as a process
+//! between them.
 //!
-//! A scenario sets the stage, runs the worker on one delivery, and asks the forge and the queue what became of it. [`World::finish`] fails
-//! when something is left behind.
+//! A scenario sets the stage, runs the worker on one delivery, and asks the forge and the queue
+//! what became of it. [`World::finish`] fails when something is left behind.
 
 pub mod actions;
 pub mod aws_cli;
@@ -34,7 +35,8 @@ pub use self::queue::Queue;
 /// Longer than any scenario's run takes; one that is over is a hang.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// A repository that is checked by a script of its own: `check.sh` passes unless a file `broken` is there.
+/// A repository that is checked by a script of its own: `check.sh` passes unless a file `broken` is
+/// there.
 pub const FILES: &[(&str, &str)] = &[
     ("README.md", "a small repository\n"),
     ("check.sh", "test ! -e broken || { echo 'FAILED broken is there'; exit 1; }\n"),
@@ -60,7 +62,8 @@ pub struct Ran {
 }
 
 impl World {
-    /// A forge with the repository `owner/repo`, a queue, and an agent that adds `hello.txt` and then a test.
+    /// A forge with the repository `owner/repo`, a queue, and an agent that adds `hello.txt` and
+    /// then a test.
     pub async fn new() -> Self {
         let world = Self::without_repository().await;
         world.forge.repository("owner/repo", "main", FILES);
@@ -141,7 +144,8 @@ impl World {
 
     pub async fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
         let child = self.command(arguments).envs(environment.iter().copied()).output();
-        let output = tokio::time::timeout(DEADLINE, child).await.expect("the program hangs").unwrap();
+        let output =
+            tokio::time::timeout(DEADLINE, child).await.expect("the program hangs").unwrap();
         Ran {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -159,8 +163,12 @@ impl World {
         let data_dir = Path::new(settings["data_dir"].as_str().unwrap());
         let file = self.directory.path().join(data_dir.file_name().unwrap()).with_extension("toml");
         std::fs::write(&file, toml::to_string(settings).unwrap()).unwrap();
-        let walls = settings.get("sandbox").and_then(|sandbox| sandbox.get("require")).and_then(toml::Value::as_str);
-        let agreed = (arguments.first() == Some(&"worker") && walls == Some("none")).then_some("--unsafe");
+        let walls = settings
+            .get("sandbox")
+            .and_then(|sandbox| sandbox.get("require"))
+            .and_then(toml::Value::as_str);
+        let agreed =
+            (arguments.first() == Some(&"worker") && walls == Some("none")).then_some("--unsafe");
         let mut command = Command::new(env!("CARGO_BIN_EXE_codingworker"));
         command
             .arg("--config")
@@ -182,7 +190,12 @@ impl World {
     /// The bodies of an issue's comments.
     pub async fn comments(&self, issue: u64) -> Vec<String> {
         let comments = self.forge.get(&format!("/repos/owner/repo/issues/{issue}/comments")).await;
-        comments.as_array().unwrap().iter().map(|comment| comment["body"].as_str().unwrap().to_owned()).collect()
+        comments
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|comment| comment["body"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub async fn labels(&self, issue: u64) -> Vec<String> {
@@ -201,12 +214,18 @@ impl World {
     pub fn file(&self, branch: &str, path: &str) -> Option<String> {
         let bare = self.forge.hub.repository_path("owner/repo").unwrap();
         let names = run_git(&bare, &["ls-tree", "-r", "-z", "--name-only", branch]);
-        names.split('\0').any(|name| name == path).then(|| run_git(&bare, &["show", &format!("{branch}:{path}")]))
+        names
+            .split('\0')
+            .any(|name| name == path)
+            .then(|| run_git(&bare, &["show", &format!("{branch}:{path}")]))
     }
 
     pub fn branches(&self) -> Vec<String> {
         let bare = self.forge.hub.repository_path("owner/repo").unwrap();
-        run_git(&bare, &["for-each-ref", "--format=%(refname:short)"]).lines().map(str::to_owned).collect()
+        run_git(&bare, &["for-each-ref", "--format=%(refname:short)"])
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -227,7 +246,8 @@ impl World {
         self.directory.path()
     }
 
-    /// Fails when a run left a tree or scratch files behind, or a token in any file of the worker's.
+    /// Fails when a run left a tree or scratch files behind, or a token in any file of the
+    /// worker's.
     pub fn finish(self) {
         for run in std::fs::read_dir(self.data_dir().join("runs")).into_iter().flatten() {
             let run = run.unwrap().path();
@@ -240,13 +260,20 @@ impl World {
 
     /// The worker's own files that have a text in them.
     pub fn files_with(&self, text: &str) -> Vec<String> {
-        let has =
-            |file: &PathBuf| memchr::memmem::find(&std::fs::read(file).unwrap_or_default(), text.as_bytes()).is_some();
-        files_below(&self.data_dir()).iter().filter(|file| has(file)).map(|file| file.display().to_string()).collect()
+        let has = |file: &PathBuf| {
+            memchr::memmem::find(&std::fs::read(file).unwrap_or_default(), text.as_bytes())
+                .is_some()
+        };
+        files_below(&self.data_dir())
+            .iter()
+            .filter(|file| has(file))
+            .map(|file| file.display().to_string())
+            .collect()
     }
 }
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let entries =
+        std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

@@ -1,8 +1,9 @@
 //! Whether a request is this machine's own.
 //!
-//! A port of the loopback address is open to every page in this machine's browser: it may send requests there, and may read the answers
-//! when it had its own name lead to 127.0.0.1 (DNS rebinding). Such a request bears that name in `Host`, and what a page sends bears an
-//! `Origin`. Programs ask by a loopback name, and have no origin.
+//! A port of the loopback address is open to every page in this machine's browser: it may send
+//! requests there, and may read the answers when it had its own name lead to 127.0.0.1 (DNS
+//! rebinding). Such a request bears that name in `Host`, and what a page sends bears an `Origin`.
+//! Programs ask by a loopback name, and have no origin.
 
 use std::net::IpAddr;
 
@@ -30,15 +31,22 @@ pub fn check_local(headers: &HeaderMap) -> Result<(), Foreign> {
     if is_loopback_name(host) { Ok(()) } else { Err(Foreign::Host(host.to_owned())) }
 }
 
-/// Whether an authority, as in `Host`, is this machine by a name that nobody else can give to another (RFC 6761, "localhost.").
+/// Whether an authority, as in `Host`, is this machine by a name that nobody else can give to
+/// another (RFC 6761, "localhost.").
 fn is_loopback_name(authority: &str) -> bool {
     let name = match authority.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some((name, port))
+            if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            name
+        }
         Some(_) | None => authority,
     };
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     let name = name.to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost") || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -83,7 +91,11 @@ mod tests {
         };
         assert_eq!(check_local(&headers("localhost:9324", None)), Ok(()));
         for origin in ["https://evil.example", "null", "http://localhost:3000"] {
-            assert_eq!(check_local(&headers("localhost:9324", Some(origin))), Err(Foreign::Page), "{origin}");
+            assert_eq!(
+                check_local(&headers("localhost:9324", Some(origin))),
+                Err(Foreign::Page),
+                "{origin}"
+            );
         }
         let rebound = check_local(&headers("evil.example:9324", None));
         assert_eq!(rebound, Err(Foreign::Host("evil.example:9324".to_owned())));

@@ -54,7 +54,12 @@ pub struct Unanswered;
 struct Abandoned;
 
 /// Serves until `shutdown` is done.
-pub async fn serve(listener: impl Listener, router: Router, bounds: Bounds, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: impl Listener,
+    router: Router,
+    bounds: Bounds,
+    shutdown: impl Future<Output = ()>,
+) {
     let router = router.layer(RequestBodyTimeoutLayer::new(bounds.pause));
     let mut listener = Bounded::new(listener, bounds.connections);
     let closing = CancellationToken::new();
@@ -74,7 +79,10 @@ pub async fn serve(listener: impl Listener, router: Router, bounds: Bounds, shut
         }
     }
     closing.cancel();
-    let _in_time = tokio::time::timeout(bounds.grace, async { while connections.join_next().await.is_some() {} }).await;
+    let _in_time = tokio::time::timeout(bounds.grace, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
 }
 
 async fn connection<S>(stream: S, router: Router, bounds: Bounds, closing: CancellationToken)
@@ -87,7 +95,11 @@ where
         async move {
             let answer: Result<Response, Infallible> = answer.await;
             let Ok(response) = answer;
-            if response.extensions().get::<Unanswered>().is_some() { Err(Abandoned) } else { Ok(response) }
+            if response.extensions().get::<Unanswered>().is_some() {
+                Err(Abandoned)
+            } else {
+                Ok(response)
+            }
         }
     });
     let mut stream = TimeoutStream::new(stream);

@@ -1,4 +1,5 @@
-//! Peers that keep a server busy with nothing lose their connections; those that ask are answered all the while.
+//! Peers that keep a server busy with nothing lose their connections; those that ask are answered
+//! all the while.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io;
@@ -28,7 +29,12 @@ async fn server(bounds: Bounds) -> SocketAddr {
             }),
         )
         .route("/large", get(|| async { vec![b'x'; 64 << 20] }))
-        .route("/echo", post(|body: Result<Bytes, axum::extract::rejection::BytesRejection>| async move { body }));
+        .route(
+            "/echo",
+            post(
+                |body: Result<Bytes, axum::extract::rejection::BytesRejection>| async move { body },
+            ),
+        );
     tokio::spawn(serve(listener, router, bounds, std::future::pending()));
     address
 }
@@ -42,13 +48,19 @@ async fn connect(address: SocketAddr, sent: &str) -> TcpStream {
 /// What comes until the server closes; an error that it does, too.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut text)).await.expect("it is never closed");
-    assert!(read.is_ok() || read.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
+    let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut text))
+        .await
+        .expect("it is never closed");
+    assert!(
+        read.is_ok() || read.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+    );
     String::from_utf8_lossy(&text).into_owned()
 }
 
 async fn get_it(address: SocketAddr, path: &str) -> String {
-    let mut stream = connect(address, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await;
+    let mut stream =
+        connect(address, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+            .await;
     rest(&mut stream).await
 }
 
@@ -57,7 +69,9 @@ async fn who_comes_when_all_places_are_taken_waits_for_one() {
     let address = server(Bounds { connections: 2, idle: DEADLINE, ..Bounds::default() }).await;
     let (first, second) = (connect(address, "GET").await, connect(address, "GET").await);
     let mut third = tokio::spawn(get_it(address, "/"));
-    tokio::time::timeout(SHORT, &mut third).await.expect_err("it is answered though there is no place");
+    tokio::time::timeout(SHORT, &mut third)
+        .await
+        .expect_err("it is answered though there is no place");
     drop((first, second));
     assert!(tokio::time::timeout(DEADLINE, third).await.unwrap().unwrap().ends_with("here"));
 }
@@ -77,7 +91,8 @@ async fn a_head_that_does_not_come_to_its_end_and_one_that_is_too_long_end_the_c
 async fn a_body_that_stops_coming_is_given_up() {
     let address = server(Bounds { pause: SHORT, ..Bounds::default() }).await;
     let begun = Instant::now();
-    let mut stream = connect(address, "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf").await;
+    let mut stream =
+        connect(address, "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf").await;
     let answer = rest(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 4") && begun.elapsed() < DEADLINE, "{answer}");
 }
@@ -87,6 +102,7 @@ async fn an_answer_that_nobody_takes_is_given_up() {
     let address = server(Bounds { pause: SHORT, connections: 1, ..Bounds::default() }).await;
     let _deaf = connect(address, "GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
     // The only place is free again without the peer doing anything.
-    let answer = tokio::time::timeout(DEADLINE, get_it(address, "/")).await.expect("the place is kept");
+    let answer =
+        tokio::time::timeout(DEADLINE, get_it(address, "/")).await.expect("the place is kept");
     assert!(answer.ends_with("here"), "{answer}");
 }

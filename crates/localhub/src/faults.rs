@@ -1,6 +1,8 @@
-//! Failures on command: which call of which route is to fail, and how. Tests break the wire here, not the code.
+//! Failures on command: which call of which route is to fail, and how. Tests break the wire here,
+//! not the code.
 //!
-//! Invariant: without rules nothing happens; a rule counts the calls of its own route from the moment it was made.
+//! Invariant: without rules nothing happens; a rule counts the calls of its own route from the
+//! moment it was made.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,7 +40,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer with GitHub's form of an error body; a `status` that HTTP does not know becomes 500.
+    /// An answer with GitHub's form of an error body; a `status` that HTTP does not know becomes
+    /// 500.
     pub fn status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let message = status.canonical_reason().unwrap_or("Error");
@@ -87,7 +90,8 @@ pub enum Fault {
     DropAfterEffect,
 }
 
-/// A method and a path with `{placeholders}`, each for one segment or for the part of it before a fixed ending.
+/// A method and a path with `{placeholders}`, each for one segment or for the part of it before a
+/// fixed ending.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     method: String,
@@ -133,8 +137,10 @@ pub struct Faults(Arc<Mutex<Vec<Rule>>>);
 impl Faults {
     /// Makes calls of a route fail.
     ///
-    /// The route is a method and GitHub's own pattern, as in `inject("POST", "/repos/{owner}/{repo}/pulls", …)`, or one of
-    /// git's: `("POST", "/{owner}/{repo}.git/git-receive-pack")`. Of several rules that are due the oldest is obeyed.
+    /// The route is a method and GitHub's own pattern, as in
+    /// `inject("POST", "/repos/{owner}/{repo}/pulls", …)`, or one of git's:
+    /// `("POST", "/{owner}/{repo}.git/git-receive-pack")`. Of several rules that are due the oldest
+    /// is obeyed.
     pub fn inject(&self, method: &str, pattern: &str, when: When, fault: Fault) {
         let rule = Rule { route: Route::new(method, pattern), when, fault, calls: 0 };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
@@ -166,7 +172,11 @@ mod tests {
     #[test]
     fn a_route_is_a_method_and_a_pattern() {
         let check = |pattern: &str, path: &str, expected: bool| {
-            assert_eq!(Route::new("POST", pattern).matches("POST", path), expected, "{pattern} {path}");
+            assert_eq!(
+                Route::new("POST", pattern).matches("POST", path),
+                expected,
+                "{pattern} {path}"
+            );
         };
         check("/repos/{owner}/{repo}/pulls", "/repos/o/r/pulls?page=2", true);
         check("/repos/{owner}/{repo}/pulls", "/repos/o/r/pulls/1", false);

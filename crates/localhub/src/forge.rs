@@ -32,7 +32,8 @@ pub struct Labeled {
     pub sender: String,
 }
 
-/// One entry of the `errors` of a 422; see GitHub's page "Troubleshooting the REST API", "Validation Failed".
+/// One entry of the `errors` of a 422; see GitHub's page "Troubleshooting the REST API",
+/// "Validation Failed".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldError {
     pub(crate) resource: &'static str,
@@ -48,7 +49,11 @@ impl FieldError {
     }
 
     /// GitHub's catch-all code, in which the message carries the meaning.
-    pub(crate) fn custom(resource: &'static str, field: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn custom(
+        resource: &'static str,
+        field: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self { resource, field: Some(field), code: "custom", message: Some(message.into()) }
     }
 
@@ -98,7 +103,8 @@ pub(crate) struct Forge {
 }
 
 impl Forge {
-    /// Names differ by more than case in SQLite and on GitHub alike, so on the disk they have one case.
+    /// Names differ by more than case in SQLite and on GitHub alike, so on the disk they have one
+    /// case.
     pub(crate) fn path(&self, name: &RepositoryName) -> PathBuf {
         let owner = name.owner().to_ascii_lowercase();
         self.repositories.join(owner).join(format!("{}.git", name.name().to_ascii_lowercase()))

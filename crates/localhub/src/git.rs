@@ -1,8 +1,13 @@
-//! Every git process of the forge: built here, without the system's or a user's configuration, hooks or prompts.
+//! Every git process of the forge: built here, without the system's or a user's configuration,
+//! hooks or prompts.
 //!
-//! Owns the commands and the reading of their output. What a branch or a merge means for a pull request is `forge`'s.
-//! Invariant: names from outside reach git as full refs (`refs/heads/…`) or object names, never where an option could stand.
-#![expect(clippy::disallowed_methods, reason = "the one module of the crate that starts programs, and only git")]
+//! Owns the commands and the reading of their output. What a branch or a merge means for a pull
+//! request is `forge`'s. Invariant: names from outside reach git as full refs (`refs/heads/…`) or
+//! object names, never where an option could stand.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one module of the crate that starts programs, and only git"
+)]
 
 mod commit;
 mod diff;
@@ -26,7 +31,8 @@ pub enum GitError {
     Unreadable { command: String, output: String },
 }
 
-/// Configuration that every git process gets on top of nothing: repositories of others are data, never instructions.
+/// Configuration that every git process gets on top of nothing: repositories of others are data,
+/// never instructions.
 const CONFIGURATION: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -69,7 +75,10 @@ impl Git {
         let exec_path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let http_backend = Path::new(&exec_path).join("git-http-backend");
         if !output.status.success() || !http_backend.is_file() {
-            return Err(GitError::Unreadable { command: "--exec-path".to_owned(), output: exec_path });
+            return Err(GitError::Unreadable {
+                command: "--exec-path".to_owned(),
+                output: exec_path,
+            });
         }
         Ok(Self { executable, http_backend })
     }
@@ -89,8 +98,13 @@ impl Git {
     }
 
     /// Runs git in the repository and returns what it printed.
-    pub(crate) fn run<S: AsRef<OsStr>>(&self, repository: &Path, arguments: &[S]) -> Result<Vec<u8>, GitError> {
-        self.run_with(repository, arguments, &[], b"").and_then(|finished| finished.expect_success())
+    pub(crate) fn run<S: AsRef<OsStr>>(
+        &self,
+        repository: &Path,
+        arguments: &[S],
+    ) -> Result<Vec<u8>, GitError> {
+        self.run_with(repository, arguments, &[], b"")
+            .and_then(|finished| finished.expect_success())
     }
 
     fn run_with<S: AsRef<OsStr>>(
@@ -111,11 +125,14 @@ impl Git {
             .spawn()
             .map_err(start)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // Inputs here are short messages, smaller than a pipe; a git that does not read them says why on stderr.
+            // Inputs here are short messages, smaller than a pipe; a git that does not read them
+            // says why on stderr.
             let _written = stdin.write_all(input);
         }
         let output = child.wait_with_output().map_err(start)?;
-        let command = arguments.first().map_or_else(String::new, |first| first.as_ref().to_string_lossy().into_owned());
+        let command = arguments
+            .first()
+            .map_or_else(String::new, |first| first.as_ref().to_string_lossy().into_owned());
         Ok(Finished { command, repository: repository.to_owned(), output })
     }
 
@@ -134,13 +151,25 @@ impl Git {
     }
 
     /// The object that a full ref names; `None` when there is no such ref.
-    pub(crate) fn resolve(&self, repository: &Path, full_ref: &str) -> Result<Option<String>, GitError> {
-        let finished =
-            self.run_with(repository, &["rev-parse", "--verify", "--quiet", "--end-of-options", full_ref], &[], b"")?;
+    pub(crate) fn resolve(
+        &self,
+        repository: &Path,
+        full_ref: &str,
+    ) -> Result<Option<String>, GitError> {
+        let finished = self.run_with(
+            repository,
+            &["rev-parse", "--verify", "--quiet", "--end-of-options", full_ref],
+            &[],
+            b"",
+        )?;
         if finished.output.status.success() { finished.line().map(Some) } else { Ok(None) }
     }
 
-    pub(crate) fn branch(&self, repository: &Path, branch: &str) -> Result<Option<String>, GitError> {
+    pub(crate) fn branch(
+        &self,
+        repository: &Path,
+        branch: &str,
+    ) -> Result<Option<String>, GitError> {
         self.resolve(repository, &format!("refs/heads/{branch}"))
     }
 
@@ -149,25 +178,51 @@ impl Git {
     }
 
     /// The newest common ancestor; `None` when the two share no history.
-    pub(crate) fn merge_base(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, GitError> {
+    pub(crate) fn merge_base(
+        &self,
+        repository: &Path,
+        base: &str,
+        head: &str,
+    ) -> Result<Option<String>, GitError> {
         let finished = self.run_with(repository, &["merge-base", base, head], &[], b"")?;
         if finished.output.status.success() { finished.line().map(Some) } else { Ok(None) }
     }
 
     /// How many commits `head` has that `base` has not.
-    pub(crate) fn commits_between(&self, repository: &Path, base: &str, head: &str) -> Result<u64, GitError> {
-        let finished = self.run_with(repository, &["rev-list", "--count", &format!("{base}..{head}")], &[], b"")?;
+    pub(crate) fn commits_between(
+        &self,
+        repository: &Path,
+        base: &str,
+        head: &str,
+    ) -> Result<u64, GitError> {
+        let finished = self.run_with(
+            repository,
+            &["rev-list", "--count", &format!("{base}..{head}")],
+            &[],
+            b"",
+        )?;
         let line = finished.line()?;
-        line.parse().map_err(|_| GitError::Unreadable { command: "rev-list".to_owned(), output: line })
+        line.parse()
+            .map_err(|_| GitError::Unreadable { command: "rev-list".to_owned(), output: line })
     }
 
-    /// The tree of a merge without conflicts; `None` when it has some, or when the two share no history.
-    pub(crate) fn merge_tree(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, GitError> {
+    /// The tree of a merge without conflicts; `None` when it has some, or when the two share no
+    /// history.
+    pub(crate) fn merge_tree(
+        &self,
+        repository: &Path,
+        base: &str,
+        head: &str,
+    ) -> Result<Option<String>, GitError> {
         if self.merge_base(repository, base, head)?.is_none() {
             return Ok(None);
         }
-        let finished =
-            self.run_with(repository, &["merge-tree", "--write-tree", "--no-messages", base, head], &[], b"")?;
+        let finished = self.run_with(
+            repository,
+            &["merge-tree", "--write-tree", "--no-messages", base, head],
+            &[],
+            b"",
+        )?;
         match finished.output.status.code() {
             Some(0) => finished.line().map(Some),
             // git-merge-tree(1): 1 is a merge with conflicts, anything else is a failure.
@@ -199,7 +254,13 @@ impl Git {
     }
 
     /// Moves a branch from `old` to `new`, and refuses when it no longer stands at `old`.
-    pub(crate) fn move_branch(&self, repository: &Path, branch: &str, new: &str, old: &str) -> Result<(), GitError> {
+    pub(crate) fn move_branch(
+        &self,
+        repository: &Path,
+        branch: &str,
+        new: &str,
+        old: &str,
+    ) -> Result<(), GitError> {
         self.run(repository, &["update-ref", &format!("refs/heads/{branch}"), new, old])?;
         Ok(())
     }
@@ -242,7 +303,8 @@ fn environment() -> Vec<(String, String)> {
         ("GIT_TERMINAL_PROMPT", "0"),
         ("LC_ALL", "C"),
     ];
-    let mut variables: Vec<_> = fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut variables: Vec<_> =
+        fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     variables.push(("GIT_CONFIG_COUNT".to_owned(), CONFIGURATION.len().to_string()));
     for (index, (key, value)) in CONFIGURATION.iter().enumerate() {
         variables.push((format!("GIT_CONFIG_KEY_{index}"), (*key).to_owned()));

@@ -1,8 +1,8 @@
 //! Git's smart HTTP at `/OWNER/NAME.git`: `git http-backend` behind the forge's own authentication.
 //!
-//! Owns the translation between HTTP and CGI, streaming both ways, however large the pack. Git owns the protocol.
-//! Invariant: git sees a path that was made from a parsed name, and a push has had its consequences for pull requests
-//! before the last byte of its answer is sent.
+//! Owns the translation between HTTP and CGI, streaming both ways, however large the pack. Git owns
+//! the protocol. Invariant: git sees a path that was made from a parsed name, and a push has had
+//! its consequences for pull requests before the last byte of its answer is sent.
 
 use std::io;
 use std::process::ExitStatus;
@@ -51,11 +51,15 @@ async fn advertise(State(hub): State<Hub>, Path(names): Names, request: Request)
 }
 
 async fn fetch(State(hub): State<Hub>, Path(names): Names, request: Request) -> Response {
-    run(hub, names, Service::Fetch, "git-upload-pack", request).await.unwrap_or_else(IntoResponse::into_response)
+    run(hub, names, Service::Fetch, "git-upload-pack", request)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
 }
 
 async fn push(State(hub): State<Hub>, Path(names): Names, request: Request) -> Response {
-    run(hub, names, Service::Push, "git-receive-pack", request).await.unwrap_or_else(IntoResponse::into_response)
+    run(hub, names, Service::Push, "git-receive-pack", request)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +91,9 @@ impl IntoResponse for GitRefusal {
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
                 response
             }
-            Self::Refused(Refusal::NotFound(_)) => plain(StatusCode::NOT_FOUND, "Repository not found.\n"),
+            Self::Refused(Refusal::NotFound(_)) => {
+                plain(StatusCode::NOT_FOUND, "Repository not found.\n")
+            }
             Self::Refused(Refusal::Forbidden(_)) => {
                 plain(StatusCode::FORBIDDEN, "Write access to repository not granted.\n")
             }
@@ -138,8 +144,8 @@ async fn run(
         .env("QUERY_STRING", request.uri().query().unwrap_or_default())
         .env("REMOTE_USER", &user.login)
         .env("REMOTE_ADDR", "127.0.0.1");
-    // The length is not told: `git-http-backend` reads to the end of its input then, but spins for ever when it is told a length and the client
-    // leaves before it has sent that much.
+    // The length is not told: `git-http-backend` reads to the end of its input then, but spins for
+    // ever when it is told a length and the client leaves before it has sent that much.
     let forwarded = [
         (CONTENT_TYPE, "CONTENT_TYPE"),
         (CONTENT_ENCODING, "HTTP_CONTENT_ENCODING"),
@@ -151,7 +157,8 @@ async fn run(
         }
     }
     let mut child = command.spawn()?;
-    let (Some(stdin), Some(stdout), Some(mut stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    let (Some(stdin), Some(stdout), Some(mut stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(io::Error::other("a pipe to git http-backend is missing").into());
     };
@@ -166,7 +173,8 @@ async fn run(
 
     let mut stdout = BufReader::new(stdout);
     let (status, headers) = read_head(&mut stdout).await?;
-    let after = (service == Service::Push && verb == "git-receive-pack").then_some((hub, name, user));
+    let after =
+        (service == Service::Push && verb == "git-receive-pack").then_some((hub, name, user));
     let exchange = Exchange { child, feeding, complaints, after };
     let mut response = Response::new(Body::from_stream(answer(stdout, exchange)));
     *response.status_mut() = status;
@@ -216,7 +224,10 @@ async fn read_head(stdout: &mut BufReader<ChildStdout>) -> io::Result<(StatusCod
     loop {
         let mut line = String::new();
         if left.read_line(&mut line).await? == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "git http-backend sent no header"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "git http-backend sent no header",
+            ));
         }
         let line = line.trim_end();
         if line.is_empty() {
@@ -227,7 +238,9 @@ async fn read_head(stdout: &mut BufReader<ChildStdout>) -> io::Result<(StatusCod
         if name.eq_ignore_ascii_case("status") {
             let code = value.split(' ').next().and_then(|code| code.parse().ok());
             status = code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        } else if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+        } else if let (Ok(name), Ok(value)) =
+            (HeaderName::try_from(name), HeaderValue::from_str(value))
+        {
             headers.append(name, value);
         }
     }
@@ -257,7 +270,10 @@ impl Exchange {
 }
 
 /// Git's output, and before its end what has to be done once git is.
-fn answer(stdout: BufReader<ChildStdout>, exchange: Exchange) -> impl stream::Stream<Item = io::Result<Bytes>> {
+fn answer(
+    stdout: BufReader<ChildStdout>,
+    exchange: Exchange,
+) -> impl stream::Stream<Item = io::Result<Bytes>> {
     let end = stream::once(exchange.finish()).filter_map(|ended| async { ended.err().map(Err) });
     ReaderStream::with_capacity(stdout, 64 * 1024).chain(end)
 }

@@ -78,7 +78,11 @@ impl Hub {
     pub fn open(dir: &Path, git: PathBuf) -> Result<Self, HubError> {
         let failed = |source| HubError::Directory { path: dir.to_owned(), source };
         // Tokens and private repositories are no other user's of this machine.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("repositories")).map_err(failed)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir.join("repositories"))
+            .map_err(failed)?;
         // Git runs inside its repository, where a relative directory would mean another place.
         let dir = dir.canonicalize().map_err(failed)?;
         let (labeled, _) = broadcast::channel(LABELED_BACKLOG);
@@ -88,12 +92,17 @@ impl Hub {
             repositories: dir.join("repositories"),
             labeled,
         };
-        let inner =
-            Inner { forge, faults: Faults::default(), requests: RequestLog::default(), rates: RateWindows::default() };
+        let inner = Inner {
+            forge,
+            faults: Faults::default(),
+            requests: RequestLog::default(),
+            rates: RateWindows::default(),
+        };
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Adds a user that authenticates by `token`; a known login gets this token in place of its old one.
+    /// Adds a user that authenticates by `token`; a known login gets this token in place of its old
+    /// one.
     pub fn add_user(&self, login: &str, token: &str) -> Result<(), HubError> {
         if !is_login(login) {
             return Err(NameError::Login(login.to_owned()).into());
@@ -102,8 +111,14 @@ impl Hub {
         Ok(())
     }
 
-    /// Creates `owner/name`, empty, and its owner if need be (who can't authenticate until [`Hub::add_user`]).
-    pub fn create_repository(&self, name: &str, default_branch: &str, private: bool) -> Result<(), HubError> {
+    /// Creates `owner/name`, empty, and its owner if need be (who can't authenticate until
+    /// [`Hub::add_user`]).
+    pub fn create_repository(
+        &self,
+        name: &str,
+        default_branch: &str,
+        private: bool,
+    ) -> Result<(), HubError> {
         let name: RepositoryName = name.parse()?;
         let now = Timestamp::now();
         let owner = self.forge().store.write(|tx| users::upsert(tx, name.owner(), None, now))?;
@@ -123,11 +138,17 @@ impl Hub {
     }
 
     /// Gives the user a role in the repository.
-    pub fn grant(&self, repository: &str, login: &str, permission: Permission) -> Result<(), HubError> {
+    pub fn grant(
+        &self,
+        repository: &str,
+        login: &str,
+        permission: Permission,
+    ) -> Result<(), HubError> {
         let name: RepositoryName = repository.parse()?;
         self.forge().store.write(|tx| {
             let unknown = |what: &str| HubError::Unknown(what.to_owned());
-            let repository = repositories::by_name(tx, &name)?.ok_or_else(|| unknown(repository))?;
+            let repository =
+                repositories::by_name(tx, &name)?.ok_or_else(|| unknown(repository))?;
             let user = users::by_login(tx, login)?.ok_or_else(|| unknown(login))?;
             Ok(repositories::grant(tx, repository.id, user.id, permission)?)
         })
@@ -149,15 +170,29 @@ impl Hub {
             assignees: Vec::new(),
         };
         let author = self.user(author)?;
-        let (_, issue) = self.forge().create_issue(&author, &repository.parse()?, &new, Timestamp::now())?;
+        let (_, issue) =
+            self.forge().create_issue(&author, &repository.parse()?, &new, Timestamp::now())?;
         Ok(issue.number)
     }
 
     /// Puts labels on an issue or a pull request in the name of `sender`.
-    pub fn add_labels(&self, repository: &str, sender: &str, number: u64, labels: &[&str]) -> Result<(), HubError> {
+    pub fn add_labels(
+        &self,
+        repository: &str,
+        sender: &str,
+        number: u64,
+        labels: &[&str],
+    ) -> Result<(), HubError> {
         let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
         let sender = self.user(sender)?;
-        self.forge().label_issue(&sender, &repository.parse()?, number, &labels, false, Timestamp::now())?;
+        self.forge().label_issue(
+            &sender,
+            &repository.parse()?,
+            number,
+            &labels,
+            false,
+            Timestamp::now(),
+        )?;
         Ok(())
     }
 
@@ -199,7 +234,8 @@ impl Hub {
         }
     }
 
-    /// The user whose token this is. Compares with every token in constant time, so that timing tells nothing about them.
+    /// The user whose token this is. Compares with every token in constant time, so that timing
+    /// tells nothing about them.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<Option<User>, Refusal> {
         let token = token.to_owned();
         self.run(move |forge| {

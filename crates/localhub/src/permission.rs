@@ -27,8 +27,8 @@ impl Permission {
             .find(|permission| permission.role_name() == name)
     }
 
-    /// The older four-valued `permission` of an answer, in which `maintain` reads as `write` and `triage` as `read`
-    /// (GitHub's "Get repository permissions for a user").
+    /// The older four-valued `permission` of an answer, in which `maintain` reads as `write` and
+    /// `triage` as `read` (GitHub's "Get repository permissions for a user").
     pub(crate) fn legacy_name(self) -> &'static str {
         match self {
             Self::Read | Self::Triage => "read",

@@ -1,4 +1,5 @@
-//! The figures of GitHub's primary rate limit: counted per user and hour and told in every answer, never enforced.
+//! The figures of GitHub's primary rate limit: counted per user and hour and told in every answer,
+//! never enforced.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,8 +26,8 @@ pub(crate) struct RateWindows {
 }
 
 impl RateWindows {
-    /// Counts a request of the user, 0 being nobody. A limit that isn't enforced must not be said to be reached, as
-    /// clients would wait for it: the last one is never used up.
+    /// Counts a request of the user, 0 being nobody. A limit that isn't enforced must not be said
+    /// to be reached, as clients would wait for it: the last one is never used up.
     pub(crate) fn count(&self, user_id: i64, now: Timestamp) -> Rate {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let (end, used) = windows.entry(user_id).or_insert((now + WINDOW, 0));

@@ -37,10 +37,13 @@ impl RequestLog {
         self.with(|log| log.entries.iter().cloned().collect())
     }
 
-    /// How many requests of this method had a path that fits the pattern, as in `("POST", "/repos/{owner}/{repo}/pulls")`.
+    /// How many requests of this method had a path that fits the pattern, as in
+    /// `("POST", "/repos/{owner}/{repo}/pulls")`.
     pub fn count(&self, method: &str, pattern: &str) -> usize {
         let route = crate::faults::Route::new(method, pattern);
-        self.with(|log| log.entries.iter().filter(|entry| route.matches(&entry.method, &entry.path)).count())
+        self.with(|log| {
+            log.entries.iter().filter(|entry| route.matches(&entry.method, &entry.path)).count()
+        })
     }
 
     pub fn clear(&self) {
@@ -67,7 +70,9 @@ impl RequestLog {
 
     pub(crate) fn answered(&self, sequence: u64, status: u16) {
         self.with(|log| {
-            if let Some(entry) = log.entries.iter_mut().rev().find(|entry| entry.sequence == sequence) {
+            if let Some(entry) =
+                log.entries.iter_mut().rev().find(|entry| entry.sequence == sequence)
+            {
                 entry.status = Some(status);
             }
         });

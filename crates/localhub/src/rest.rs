@@ -1,8 +1,9 @@
 //! The REST wire: who calls, what they say, and GitHub's JSON for what the forge holds.
 //!
-//! Owns routes, shapes, paging and headers; the rules are `forge`'s. Each file below has one family of GitHub's reference:
-//! its routes, then its shapes. Invariant: every answer is one that GitHub's OpenAPI description allows. As on
-//! GitHub, POST does where PATCH would, for the clients (octocrab in one place) that send it.
+//! Owns routes, shapes, paging and headers; the rules are `forge`'s. Each file below has one family
+//! of GitHub's reference: its routes, then its shapes. Invariant: every answer is one that GitHub's
+//! OpenAPI description allows. As on GitHub, POST does where PATCH would, for the clients (octocrab
+//! in one place) that send it.
 
 mod comments;
 mod errors;
@@ -71,7 +72,11 @@ async fn authenticated(State(hub): State<Hub>, mut request: Request, next: Next)
     let mut response = match user {
         None => ApiError::BadCredentials.into_response(),
         Some(user) => {
-            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+            let host = request
+                .headers()
+                .get(HOST)
+                .and_then(|host| host.to_str().ok())
+                .unwrap_or("localhost");
             let urls = Urls::new(host);
             request.extensions_mut().insert(Caller { hub, user, urls, rate });
             next.run(request).await
@@ -84,7 +89,8 @@ async fn authenticated(State(hub): State<Hub>, mut request: Request, next: Next)
 /// "Authenticating to the REST API": `Authorization: Bearer TOKEN` or `token TOKEN`.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token")).then(|| token.trim())
+    (scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token"))
+        .then(|| token.trim())
 }
 
 fn tell(rate: Rate, headers: &mut HeaderMap) {
@@ -113,14 +119,17 @@ impl Caller {
     /// Runs `work` of the forge in the caller's name, where blocking is allowed.
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&crate::forge::Forge, &User) -> Result<T, crate::forge::Refusal> + Send + 'static,
+        work: impl FnOnce(&crate::forge::Forge, &User) -> Result<T, crate::forge::Refusal>
+        + Send
+        + 'static,
     ) -> Result<T, ApiError> {
         let user = self.user.clone();
         Ok(self.hub.run(move |forge| work(forge, &user)).await?)
     }
 }
 
-/// The repository of a path `/repos/{owner}/{repo}/…`; a name that none can have is a 404 like one that none has.
+/// The repository of a path `/repos/{owner}/{repo}/…`; a name that none can have is a 404 like one
+/// that none has.
 pub(crate) struct Target(pub(crate) RepositoryName);
 
 impl<S: Send + Sync> FromRequestParts<S> for Target {
@@ -134,8 +143,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
 }
 
 /// One parameter of the path as text.
-async fn parameter<S: Send + Sync>(name: &str, parts: &mut Parts, state: &S) -> Result<String, ApiError> {
-    let parameters = RawPathParams::from_request_parts(parts, state).await.map_err(|_| not_found())?;
+async fn parameter<S: Send + Sync>(
+    name: &str,
+    parts: &mut Parts,
+    state: &S,
+) -> Result<String, ApiError> {
+    let parameters =
+        RawPathParams::from_request_parts(parts, state).await.map_err(|_| not_found())?;
     let found = parameters.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
     found.ok_or_else(not_found)
 }

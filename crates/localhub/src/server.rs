@@ -1,7 +1,8 @@
 //! The door: connections on loopback, the request log, and the faults that a test asked for.
 //!
-//! Owns what is done to every request before and after its route. Invariant: nothing but a loopback address is served, to
-//! nobody but one who calls it by a loopback name (a web page that rebinds its own name to 127.0.0.1 does not).
+//! Owns what is done to every request before and after its route. Invariant: nothing but a loopback
+//! address is served, to nobody but one who calls it by a loopback name (a web page that rebinds
+//! its own name to 127.0.0.1 does not).
 
 use std::future::Future;
 use std::io;
@@ -23,7 +24,8 @@ use crate::{git_http, rest};
 
 /// Serves the forge on a bound listener until `shutdown` is done.
 ///
-/// An address that is not loopback is refused: the forge speaks plain HTTP and its tokens would travel in the open.
+/// An address that is not loopback is refused: the forge speaks plain HTTP and its tokens would
+/// travel in the open.
 pub async fn serve(
     listener: TcpListener,
     hub: Hub,
@@ -31,7 +33,8 @@ pub async fn serve(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() {
-        let message = format!("localhub serves loopback addresses only, not {address}: listen on 127.0.0.1");
+        let message =
+            format!("localhub serves loopback addresses only, not {address}: listen on 127.0.0.1");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     localhttp::serve(listener, router(hub), Bounds::default(), shutdown).await;
@@ -48,7 +51,8 @@ fn router(hub: Hub) -> Router {
 /// What every request goes through, whatever its route.
 async fn answer(State(hub): State<Hub>, request: Request, next: Next) -> Response {
     let method = request.method().as_str().to_owned();
-    let path = request.uri().path_and_query().map_or_else(String::new, |path| path.as_str().to_owned());
+    let path =
+        request.uri().path_and_query().map_or_else(String::new, |path| path.as_str().to_owned());
     let sequence = hub.requests().arrive(&method, &path, Timestamp::now());
     let response = match localhttp::check_local(request.headers()) {
         Err(foreign) => (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response(),

@@ -1,7 +1,9 @@
-//! The forge's memory: one SQLite database in WAL mode with `synchronous=FULL`, and all of the crate's SQL.
+//! The forge's memory: one SQLite database in WAL mode with `synchronous=FULL`, and all of the
+//! crate's SQL.
 //!
-//! Owns the schema, its migrations and the rows. Who may do what and what follows from it is `forge`'s.
-//! Invariant: `write` returns `Ok` only when the change is on the disk; a closure that fails leaves no trace.
+//! Owns the schema, its migrations and the rows. Who may do what and what follows from it is
+//! `forge`'s. Invariant: `write` returns `Ok` only when the change is on the disk; a closure that
+//! fails leaves no trace.
 
 pub(crate) mod comments;
 pub(crate) mod events;
@@ -65,7 +67,8 @@ impl Store {
         self.transaction(TransactionBehavior::Deferred, query)
     }
 
-    /// Runs `change` alone; what it did is on the disk when this returns `Ok`, and undone when it fails.
+    /// Runs `change` alone; what it did is on the disk when this returns `Ok`, and undone when it
+    /// fails.
     pub(crate) fn write<T, E: From<StoreError>>(
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
@@ -78,9 +81,11 @@ impl Store {
         behavior: TransactionBehavior,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        // A panic inside a transaction rolled it back when it unwound, so the connection behind a poisoned lock is sound.
+        // A panic inside a transaction rolled it back when it unwound, so the connection behind a
+        // poisoned lock is sound.
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let transaction = connection.transaction_with_behavior(behavior).map_err(StoreError::from)?;
+        let transaction =
+            connection.transaction_with_behavior(behavior).map_err(StoreError::from)?;
         let value = work(&transaction)?;
         transaction.commit().map_err(StoreError::from)?;
         Ok(value)

@@ -1,7 +1,9 @@
-//! The queue's cost: durable sends a second, and receives with their deletes, at 16 connections with bodies of 1 KiB.
+//! The queue's cost: durable sends a second, and receives with their deletes, at 16 connections
+//! with bodies of 1 KiB.
 //!
-//! `cargo bench -p localsqs --bench load -- [--waiting N] [--seconds S]`. Prints both on an empty queue and with N messages waiting (1,000,000
-//! unless told), the ratio of the two, and what one row a commit costs on the same disk, to know the disk by.
+//! `cargo bench -p localsqs --bench load -- [--waiting N] [--seconds S]`. Prints both on an empty
+//! queue and with N messages waiting (1,000,000 unless told), the ratio of the two, and what one
+//! row a commit costs on the same disk, to know the disk by.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,8 +34,15 @@ fn main() {
     };
     let (waiting, seconds) = (number("--waiting", 1_000_000), number("--seconds", 5));
     let directory = tempfile::tempdir().unwrap();
-    println!("disk     {:>9.0} commits/s of one row", one_row_a_commit(&directory.path().join("baseline.sqlite3")));
-    tokio::runtime::Runtime::new().unwrap().block_on(measure(directory.path(), waiting, Duration::from_secs(seconds)));
+    println!(
+        "disk     {:>9.0} commits/s of one row",
+        one_row_a_commit(&directory.path().join("baseline.sqlite3"))
+    );
+    tokio::runtime::Runtime::new().unwrap().block_on(measure(
+        directory.path(),
+        waiting,
+        Duration::from_secs(seconds),
+    ));
 }
 
 async fn measure(directory: &Path, waiting: u64, time: Duration) {
@@ -51,12 +60,20 @@ async fn measure(directory: &Path, waiting: u64, time: Duration) {
     let began = Instant::now();
     fill(address, "deep", waiting).await;
     println!("filled   {waiting:>9} messages in {:.0} s", began.elapsed().as_secs_f64());
-    // The fill is durable, but the system still copies it from the log to where it belongs; that is not what is measured.
+    // The fill is durable, but the system still copies it from the log to where it belongs; that is
+    // not what is measured.
     assert!(std::process::Command::new("sync").status().unwrap().success());
-    println!("disk     {:>9.0} commits/s of one row", one_row_a_commit(&directory.join("after.sqlite3")));
+    println!(
+        "disk     {:>9.0} commits/s of one row",
+        one_row_a_commit(&directory.join("after.sqlite3"))
+    );
     let (deep_sends, deep_pairs) = both(address, "deep", time).await;
     println!("deep     {deep_sends:>9.0} sends/s {deep_pairs:>9.0} receive+delete/s");
-    println!("deep/empty    {:>4.2} sends   {:>9.2} receive+delete", deep_sends / sends, deep_pairs / pairs);
+    println!(
+        "deep/empty    {:>4.2} sends   {:>9.2} receive+delete",
+        deep_sends / sends,
+        deep_pairs / pairs
+    );
     drop(stop);
     server.await.unwrap().unwrap();
 }
@@ -149,14 +166,21 @@ impl Client {
     }
 
     async fn send(&mut self, queue: &str) {
-        let body = format!(r#"{{"QueueUrl":"http://127.0.0.1/0/{queue}","MessageBody":"{}"}}"#, "x".repeat(BODY));
+        let body = format!(
+            r#"{{"QueueUrl":"http://127.0.0.1/0/{queue}","MessageBody":"{}"}}"#,
+            "x".repeat(BODY)
+        );
         self.call("SendMessage", &body).await;
     }
 
     async fn send_batch(&mut self, queue: &str) {
         let text = "x".repeat(BODY);
-        let entries: Vec<_> = (0..10).map(|id| format!(r#"{{"Id":"{id}","MessageBody":"{text}"}}"#)).collect();
-        let body = format!(r#"{{"QueueUrl":"http://127.0.0.1/0/{queue}","Entries":[{}]}}"#, entries.join(","));
+        let entries: Vec<_> =
+            (0..10).map(|id| format!(r#"{{"Id":"{id}","MessageBody":"{text}"}}"#)).collect();
+        let body = format!(
+            r#"{{"QueueUrl":"http://127.0.0.1/0/{queue}","Entries":[{}]}}"#,
+            entries.join(",")
+        );
         self.call("SendMessageBatch", &body).await;
     }
 
@@ -165,7 +189,8 @@ impl Client {
         let answer = self.call("ReceiveMessage", &body).await;
         let Some(at) = answer.find(r#""ReceiptHandle":""#) else { return false };
         let handle = answer[at + 17..].split('"').next().unwrap().to_owned();
-        let body = format!(r#"{{"QueueUrl":"http://127.0.0.1/0/{queue}","ReceiptHandle":"{handle}"}}"#);
+        let body =
+            format!(r#"{{"QueueUrl":"http://127.0.0.1/0/{queue}","ReceiptHandle":"{handle}"}}"#);
         self.call("DeleteMessage", &body).await;
         true
     }
@@ -178,12 +203,26 @@ impl Client {
         self.stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await.unwrap();
         self.buffer.clear();
         loop {
-            assert!(self.stream.read_buf(&mut self.buffer).await.unwrap() > 0, "the server hung up");
-            let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            assert!(
+                self.stream.read_buf(&mut self.buffer).await.unwrap() > 0,
+                "the server hung up"
+            );
+            let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+                continue;
+            };
             let head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
-            assert!(head.starts_with("http/1.1 200"), "{action}: {}", String::from_utf8_lossy(&self.buffer));
-            let length: usize =
-                head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().trim().parse().unwrap();
+            assert!(
+                head.starts_with("http/1.1 200"),
+                "{action}: {}",
+                String::from_utf8_lossy(&self.buffer)
+            );
+            let length: usize = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .unwrap()
+                .trim()
+                .parse()
+                .unwrap();
             if self.buffer.len() >= end + 4 + length {
                 return String::from_utf8_lossy(&self.buffer[end + 4..]).into_owned();
             }

@@ -1,7 +1,8 @@
 //! A queue's attributes: which there are, what they may be, and how AWS gives them back.
 //!
-//! Kept as the text that was set, so that a policy comes back as it was given; the ones with a meaning here are read from it. Rules are those of
-//! the SQS API Reference, `SetQueueAttributes` and `CreateQueue`. Pure.
+//! Kept as the text that was set, so that a policy comes back as it was given; the ones with a
+//! meaning here are read from it. Rules are those of the SQS API Reference, `SetQueueAttributes`
+//! and `CreateQueue`. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -55,14 +56,20 @@ fn check_one(name: &str, value: &str) -> Result<String, Error> {
         "KmsDataKeyReusePeriodSeconds" => whole(name, value, KMS_REUSE.0, KMS_REUSE.1),
         "KmsMasterKeyId" => Ok(value.to_owned()),
         "SqsManagedSseEnabled" if matches!(value, "true" | "false") => Ok(value.to_owned()),
-        "Policy" if value.is_empty() || serde_json::from_str::<Value>(value).is_ok_and(|policy| policy.is_object()) => {
+        "Policy"
+            if value.is_empty()
+                || serde_json::from_str::<Value>(value).is_ok_and(|policy| policy.is_object()) =>
+        {
             Ok(value.to_owned())
         }
         "RedrivePolicy" if value.is_empty() => Ok(String::new()),
         "RedrivePolicy" => parse_redrive(value).map(|(_, text)| text),
         "RedriveAllowPolicy" if value.is_empty() => Ok(String::new()),
         "RedriveAllowPolicy" => check_redrive_allow(value),
-        "FifoQueue" | "ContentBasedDeduplication" | "DeduplicationScope" | "FifoThroughputLimit" => {
+        "FifoQueue"
+        | "ContentBasedDeduplication"
+        | "DeduplicationScope"
+        | "FifoThroughputLimit" => {
             Err(Error::new(Code::InvalidAttributeName, format!("Unknown Attribute {name}.")))
         }
         "SqsManagedSseEnabled" | "Policy" => Err(invalid(name)),
@@ -82,23 +89,36 @@ fn invalid(name: &str) -> Error {
 }
 
 fn parse_redrive(text: &str) -> Result<(Redrive, String), Error> {
-    let refuse =
-        |reason: &str| Error::value(format!("Value {text} for parameter RedrivePolicy is invalid. Reason: {reason}"));
-    let policy: Value = serde_json::from_str(text).map_err(|_| refuse("Redrive policy is not a valid JSON map."))?;
-    let fields = policy.as_object().ok_or_else(|| refuse("Redrive policy is not a valid JSON map."))?;
+    let refuse = |reason: &str| {
+        Error::value(format!(
+            "Value {text} for parameter RedrivePolicy is invalid. Reason: {reason}"
+        ))
+    };
+    let policy: Value = serde_json::from_str(text)
+        .map_err(|_| refuse("Redrive policy is not a valid JSON map."))?;
+    let fields =
+        policy.as_object().ok_or_else(|| refuse("Redrive policy is not a valid JSON map."))?;
     if fields.len() != 2 {
-        return Err(refuse("Only following attributes are required: [deadLetterTargetArn, maxReceiveCount]"));
+        return Err(refuse(
+            "Only following attributes are required: [deadLetterTargetArn, maxReceiveCount]",
+        ));
     }
     let target = fields.get("deadLetterTargetArn").and_then(Value::as_str);
-    let target =
-        target.ok_or_else(|| refuse("Redrive policy does not contain mandatory attribute: deadLetterTargetArn."))?;
+    let target = target.ok_or_else(|| {
+        refuse("Redrive policy does not contain mandatory attribute: deadLetterTargetArn.")
+    })?;
     let count = fields.get("maxReceiveCount");
-    let count = count.ok_or_else(|| refuse("Redrive policy does not contain mandatory attribute: maxReceiveCount."))?;
-    let count =
-        count.as_u64().or_else(|| count.as_str()?.parse().ok()).filter(|count| (1..=MOST_RECEIVES).contains(count));
+    let count = count.ok_or_else(|| {
+        refuse("Redrive policy does not contain mandatory attribute: maxReceiveCount.")
+    })?;
+    let count = count
+        .as_u64()
+        .or_else(|| count.as_str()?.parse().ok())
+        .filter(|count| (1..=MOST_RECEIVES).contains(count));
     let count = count.and_then(|count| u32::try_from(count).ok());
-    let max_receive_count =
-        count.ok_or_else(|| refuse("Invalid value for maxReceiveCount: it is a whole number from 1 to 1000."))?;
+    let max_receive_count = count.ok_or_else(|| {
+        refuse("Invalid value for maxReceiveCount: it is a whole number from 1 to 1000.")
+    })?;
     // AWS gives back what was given, without the blanks.
     let compact = policy.to_string();
     Ok((Redrive { target_arn: target.to_owned(), max_receive_count }, compact))
@@ -106,21 +126,27 @@ fn parse_redrive(text: &str) -> Result<(Redrive, String), Error> {
 
 fn check_redrive_allow(text: &str) -> Result<String, Error> {
     let refuse = |reason: &str| {
-        Error::value(format!("Value {text} for parameter RedriveAllowPolicy is invalid. Reason: {reason}"))
+        Error::value(format!(
+            "Value {text} for parameter RedriveAllowPolicy is invalid. Reason: {reason}"
+        ))
     };
-    let policy: Value = serde_json::from_str(text).map_err(|_| refuse("it is not a valid JSON map."))?;
+    let policy: Value =
+        serde_json::from_str(text).map_err(|_| refuse("it is not a valid JSON map."))?;
     let permission = policy.get("redrivePermission").and_then(Value::as_str).unwrap_or_default();
     let sources = policy.get("sourceQueueArns").and_then(Value::as_array).map(Vec::len);
     match (permission, sources) {
         ("allowAll" | "denyAll", None) => Ok(policy.to_string()),
         ("byQueue", Some(1..=10)) => Ok(policy.to_string()),
         ("byQueue", _) => Err(refuse("byQueue takes 1 to 10 sourceQueueArns.")),
-        ("allowAll" | "denyAll", Some(_)) => Err(refuse("sourceQueueArns goes with byQueue alone.")),
+        ("allowAll" | "denyAll", Some(_)) => {
+            Err(refuse("sourceQueueArns goes with byQueue alone."))
+        }
         _ => Err(refuse("redrivePermission is allowAll, denyAll or byQueue.")),
     }
 }
 
-/// Settings after a change. An empty value takes an attribute away, and one way of encryption takes the place of the other.
+/// Settings after a change. An empty value takes an attribute away, and one way of encryption takes
+/// the place of the other.
 #[must_use]
 pub(crate) fn changed(mut settings: Settings, change: Settings) -> Settings {
     if change.get("KmsMasterKeyId").is_some_and(|key| !key.is_empty()) {
@@ -170,7 +196,10 @@ pub(crate) trait Read {
 
 impl Read for Settings {
     fn number(&self, name: &str) -> u64 {
-        let default = NUMBERS.iter().find(|(number, ..)| *number == name).map_or(0, |(_, default, ..)| *default);
+        let default = NUMBERS
+            .iter()
+            .find(|(number, ..)| *number == name)
+            .map_or(0, |(_, default, ..)| *default);
         self.get(name).and_then(|value| value.parse().ok()).unwrap_or(default)
     }
 
@@ -184,31 +213,41 @@ impl Read for Settings {
     }
 
     fn allows_redrive_from(&self, source_arn: &str) -> bool {
-        let Some(text) = self.get("RedriveAllowPolicy").filter(|text| !text.is_empty()) else { return true };
+        let Some(text) = self.get("RedriveAllowPolicy").filter(|text| !text.is_empty()) else {
+            return true;
+        };
         let policy: Value = serde_json::from_str(text).unwrap_or_default();
         match policy.get("redrivePermission").and_then(Value::as_str) {
             Some("denyAll") => false,
             Some("byQueue") => {
                 let sources = policy.get("sourceQueueArns").and_then(Value::as_array);
-                sources.is_some_and(|sources| sources.iter().any(|arn| arn.as_str() == Some(source_arn)))
+                sources.is_some_and(|sources| {
+                    sources.iter().any(|arn| arn.as_str() == Some(source_arn))
+                })
             }
             _ => true,
         }
     }
 }
 
-/// The attributes as AWS gives them back: numbers with their defaults, the others only when they were set to something.
+/// The attributes as AWS gives them back: numbers with their defaults, the others only when they
+/// were set to something.
 #[must_use]
 pub(crate) fn shown(settings: &Settings) -> Settings {
-    let mut shown: Settings =
-        NUMBERS.iter().map(|(name, ..)| ((*name).to_owned(), settings.number(name).to_string())).collect();
+    let mut shown: Settings = NUMBERS
+        .iter()
+        .map(|(name, ..)| ((*name).to_owned(), settings.number(name).to_string()))
+        .collect();
     let key = settings.get("KmsMasterKeyId").is_some_and(|key| !key.is_empty());
     shown.insert("SqsManagedSseEnabled".to_owned(), (!key).to_string());
     if key {
         shown.insert("KmsDataKeyReusePeriodSeconds".to_owned(), "300".to_owned());
     }
     shown.extend(
-        settings.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.clone(), value.clone())),
+        settings
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.clone(), value.clone())),
     );
     shown
 }
@@ -231,15 +270,24 @@ mod tests {
             ("DelaySeconds", "x"),
             ("MaximumMessageSize", "1048577"),
         ] {
-            assert_eq!(set(name, value).unwrap_err().code, Code::InvalidAttributeValue, "{name} {value}");
+            assert_eq!(
+                set(name, value).unwrap_err().code,
+                Code::InvalidAttributeValue,
+                "{name} {value}"
+            );
         }
         assert_eq!(set("Nonsense", "1").unwrap_err().code, Code::InvalidAttributeName);
     }
 
     #[test]
     fn a_redrive_policy_is_given_back_without_blanks() {
-        let settings = set("RedrivePolicy", r#"{ "deadLetterTargetArn": "arn:x", "maxReceiveCount": 3 }"#).unwrap();
-        assert_eq!(settings["RedrivePolicy"], r#"{"deadLetterTargetArn":"arn:x","maxReceiveCount":3}"#);
+        let settings =
+            set("RedrivePolicy", r#"{ "deadLetterTargetArn": "arn:x", "maxReceiveCount": 3 }"#)
+                .unwrap();
+        assert_eq!(
+            settings["RedrivePolicy"],
+            r#"{"deadLetterTargetArn":"arn:x","maxReceiveCount":3}"#
+        );
         assert_eq!(settings.redrive().unwrap().max_receive_count, 3);
         for bad in [
             "[]",
@@ -247,16 +295,27 @@ mod tests {
             r#"{"deadLetterTargetArn":"a","maxReceiveCount":0}"#,
             r#"{"deadLetterTargetArn":"a","maxReceiveCount":1001}"#,
         ] {
-            assert_eq!(set("RedrivePolicy", bad).unwrap_err().code, Code::InvalidParameterValue, "{bad}");
+            assert_eq!(
+                set("RedrivePolicy", bad).unwrap_err().code,
+                Code::InvalidParameterValue,
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn a_dead_letter_queue_says_whose_it_is() {
-        let by_queue =
-            set("RedriveAllowPolicy", r#"{"redrivePermission":"byQueue","sourceQueueArns":["arn:a"]}"#).unwrap();
+        let by_queue = set(
+            "RedriveAllowPolicy",
+            r#"{"redrivePermission":"byQueue","sourceQueueArns":["arn:a"]}"#,
+        )
+        .unwrap();
         assert!(by_queue.allows_redrive_from("arn:a") && !by_queue.allows_redrive_from("arn:b"));
-        assert!(!set("RedriveAllowPolicy", r#"{"redrivePermission":"denyAll"}"#).unwrap().allows_redrive_from("arn:a"));
+        assert!(
+            !set("RedriveAllowPolicy", r#"{"redrivePermission":"denyAll"}"#)
+                .unwrap()
+                .allows_redrive_from("arn:a")
+        );
         assert!(Settings::new().allows_redrive_from("arn:a"));
     }
 

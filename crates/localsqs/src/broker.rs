@@ -1,7 +1,8 @@
 //! The queues themselves: what is in memory, what is on the disk, and who waits for whom.
 //!
-//! Memory is changed under one short lock that is never held across a write. What a caller is told happened has been committed by the store; what was
-//! reserved in memory for a write that failed is put back. Knows nothing of the wire.
+//! Memory is changed under one short lock that is never held across a write. What a caller is told
+//! happened has been committed by the store; what was reserved in memory for a write that failed is
+//! put back. Knows nothing of the wire.
 
 mod messages;
 mod moves;
@@ -27,7 +28,8 @@ use self::naming::{check_name, check_tags};
 
 pub(crate) use self::messages::{BatchEntry, Delivered, ReceiveRequest, Sent, selected};
 
-/// How soon after a purge the next is refused, and after a deletion a queue of the same name (the SQS API Reference, `PurgeQueue` and `CreateQueue`).
+/// How soon after a purge the next is refused, and after a deletion a queue of the same name (the
+/// SQS API Reference, `PurgeQueue` and `CreateQueue`).
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Whose queues these are, and who may reach them.
@@ -47,14 +49,18 @@ pub struct KeyPair {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { region: "us-east-1".to_owned(), account: "000000000000".to_owned(), credentials: None }
+        Self {
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            credentials: None,
+        }
     }
 }
 
 /// All queues of a data directory. Clones are the same queues.
 ///
-/// What was handed in to be written is done even when its future is dropped, but memory then misses the outcome: see futures through, save that of
-/// a receive, which may be dropped.
+/// What was handed in to be written is done even when its future is dropped, but memory then misses
+/// the outcome: see futures through, save that of a receive, which may be dropped.
 #[derive(Clone)]
 pub struct Queues(Arc<Shared>);
 
@@ -95,7 +101,8 @@ impl Queues {
 
     fn open_at(directory: &Path, options: Options, now: Time) -> Result<Self, OpenError> {
         let (store, loaded) = Store::open(directory)?;
-        let mut by_id: BTreeMap<i64, Queue> = loaded.queues.into_iter().map(|row| (row.id, Queue::new(row))).collect();
+        let mut by_id: BTreeMap<i64, Queue> =
+            loaded.queues.into_iter().map(|row| (row.id, Queue::new(row))).collect();
         let mut newest = 0;
         for (queue_id, id, entry) in loaded.messages {
             newest = newest.max(id);
@@ -110,7 +117,15 @@ impl Queues {
         let catalog = tokio::sync::Mutex::new(());
         let closing = CancellationToken::new();
         let under_way = TaskTracker::new();
-        Ok(Self(Arc::new(Shared { options, state: Mutex::new(state), catalog, closing, under_way, store, next_id })))
+        Ok(Self(Arc::new(Shared {
+            options,
+            state: Mutex::new(state),
+            catalog,
+            closing,
+            under_way,
+            store,
+            next_id,
+        })))
     }
 
     #[must_use]
@@ -157,10 +172,17 @@ impl Queues {
             }
             self.check_redrive(&state, name, &settings)?;
         }
-        let mut row =
-            QueueRow { id: 0, name: name.to_owned(), created_at: now, modified_at: now, settings, tags: tags.clone() };
+        let mut row = QueueRow {
+            id: 0,
+            name: name.to_owned(),
+            created_at: now,
+            modified_at: now,
+            settings,
+            tags: tags.clone(),
+        };
         let stored = row.clone();
-        row.id = self.0.store.write(move |connection| store::insert_queue(connection, &stored)).await?;
+        row.id =
+            self.0.store.write(move |connection| store::insert_queue(connection, &stored)).await?;
         self.state().queues.insert(name.to_owned(), Queue::new(row));
         Ok(())
     }
@@ -203,20 +225,35 @@ impl Queues {
         shown.insert("ApproximateNumberOfMessages".to_owned(), ready.to_string());
         shown.insert("ApproximateNumberOfMessagesNotVisible".to_owned(), in_flight.to_string());
         shown.insert("ApproximateNumberOfMessagesDelayed".to_owned(), delayed.to_string());
-        shown.insert("CreatedTimestamp".to_owned(), (queue.row.created_at.millis() / 1000).to_string());
-        shown.insert("LastModifiedTimestamp".to_owned(), (queue.row.modified_at.millis() / 1000).to_string());
+        shown.insert(
+            "CreatedTimestamp".to_owned(),
+            (queue.row.created_at.millis() / 1000).to_string(),
+        );
+        shown.insert(
+            "LastModifiedTimestamp".to_owned(),
+            (queue.row.modified_at.millis() / 1000).to_string(),
+        );
         shown.insert("QueueArn".to_owned(), self.arn(name));
         Ok(shown)
     }
 
-    pub(crate) async fn set_attributes(&self, name: &str, settings: &Settings, now: Time) -> Result<(), Error> {
+    pub(crate) async fn set_attributes(
+        &self,
+        name: &str,
+        settings: &Settings,
+        now: Time,
+    ) -> Result<(), Error> {
         let settings = attributes::check(settings)?;
         let _catalog = self.0.catalog.lock().await;
         let row = {
             let state = self.state();
             let row = state.queue(name)?.row.clone();
             self.check_redrive(&state, name, &settings)?;
-            QueueRow { settings: attributes::changed(row.settings, settings), modified_at: now, ..row }
+            QueueRow {
+                settings: attributes::changed(row.settings, settings),
+                modified_at: now,
+                ..row
+            }
         };
         self.update(name, row).await
     }
@@ -226,7 +263,12 @@ impl Queues {
     }
 
     /// Adds and takes off tags.
-    pub(crate) async fn tag(&self, name: &str, add: &Settings, remove: &[String]) -> Result<(), Error> {
+    pub(crate) async fn tag(
+        &self,
+        name: &str,
+        add: &Settings,
+        remove: &[String],
+    ) -> Result<(), Error> {
         let _catalog = self.0.catalog.lock().await;
         let mut row = self.state().queue(name)?.row.clone();
         row.tags.extend(add.clone());
@@ -251,13 +293,18 @@ impl Queues {
             let mut state = self.state();
             let queue = state.queue_mut(name)?;
             if queue.purged_at.is_some_and(|purged| now < purged.plus(PAUSE)) {
-                let message = format!("Only one PurgeQueue operation on {name} is allowed every 60 seconds.");
+                let message =
+                    format!("Only one PurgeQueue operation on {name} is allowed every 60 seconds.");
                 return Err(Error::new(Code::PurgeQueueInProgress, message));
             }
             queue.purged_at = Some(now);
             let purged = std::mem::take(&mut queue.index);
             let ids = purged.ids();
-            (queue.row.id, purged, self.0.store.write(move |connection| store::delete(connection, &ids)))
+            (
+                queue.row.id,
+                purged,
+                self.0.store.write(move |connection| store::delete(connection, &ids)),
+            )
         };
         if let Err(error) = written.await {
             let entries: Vec<_> = purged.entries().collect();
@@ -267,12 +314,14 @@ impl Queues {
         Ok(())
     }
 
-    /// Takes out of every queue what it has kept for its time. The server does so now and then, for queues that nobody asks.
+    /// Takes out of every queue what it has kept for its time. The server does so now and then, for
+    /// queues that nobody asks.
     pub(crate) fn expire(&self, now: Time) {
         self.state().queues.values_mut().for_each(|queue| self.expire_in(queue, now));
     }
 
-    /// Takes out of a queue what it has kept for its time. Nobody waits for the write: what it misses is taken out after the next start.
+    /// Takes out of a queue what it has kept for its time. Nobody waits for the write: what it
+    /// misses is taken out after the next start.
     fn expire_in(&self, queue: &mut Queue, now: Time) {
         let expired = queue.expire(now);
         if !expired.is_empty() {
@@ -305,10 +354,9 @@ impl Queues {
         let state = self.state();
         state.queue(name)?;
         let arn = self.arn(name);
-        let sources = state
-            .queues
-            .values()
-            .filter(|queue| queue.row.settings.redrive().is_some_and(|redrive| redrive.target_arn == arn));
+        let sources = state.queues.values().filter(|queue| {
+            queue.row.settings.redrive().is_some_and(|redrive| redrive.target_arn == arn)
+        });
         Ok(sources.map(|queue| queue.row.name.clone()).collect())
     }
 
@@ -317,16 +365,22 @@ impl Queues {
         let Some(redrive) = settings.redrive() else { return Ok(()) };
         let refuse = |reason: &str| {
             let policy = settings.get("RedrivePolicy").map(String::as_str).unwrap_or_default();
-            Err(Error::value(format!("Value {policy} for parameter RedrivePolicy is invalid. Reason: {reason}")))
+            Err(Error::value(format!(
+                "Value {policy} for parameter RedrivePolicy is invalid. Reason: {reason}"
+            )))
         };
         if redrive.target_arn == self.arn(name) {
             return refuse("A queue can't be its own dead letter target.");
         }
-        let Some(target) = self.name_of(&redrive.target_arn).and_then(|target| state.queues.get(target)) else {
+        let Some(target) =
+            self.name_of(&redrive.target_arn).and_then(|target| state.queues.get(target))
+        else {
             return refuse("Dead letter target does not exist.");
         };
         if !target.row.settings.allows_redrive_from(&self.arn(name)) {
-            return refuse("The dead letter target's RedriveAllowPolicy does not allow this queue.");
+            return refuse(
+                "The dead letter target's RedriveAllowPolicy does not allow this queue.",
+            );
         }
         Ok(())
     }
@@ -353,8 +407,9 @@ impl Queue {
     /// Whether a queue that is to be made is this one.
     fn check_same(&self, settings: &Settings) -> Result<(), Error> {
         let there = attributes::shown(&self.row.settings);
-        let differs =
-            |(name, value): &(&String, &String)| there.get(*name).map_or("", String::as_str) != value.as_str();
+        let differs = |(name, value): &(&String, &String)| {
+            there.get(*name).map_or("", String::as_str) != value.as_str()
+        };
         settings.iter().find(differs).map_or(Ok(()), |(name, _)| {
             let message =
                 format!("A queue already exists with the same name and a different value for attribute {name}");

@@ -1,7 +1,9 @@
-//! Which messages of one queue are where: ready, delayed, or in flight. In memory, pure, with `now` an argument.
+//! Which messages of one queue are where: ready, delayed, or in flight. In memory, pure, with `now`
+//! an argument.
 //!
-//! Holds a few dozen bytes a message; bodies stay on the disk. Every operation costs the logarithm of the depth, and what has become due is moved
-//! as it is met, so a deep queue is as fast as an empty one. Invariant: a message is in exactly one of the three sets.
+//! Holds a few dozen bytes a message; bodies stay on the disk. Every operation costs the logarithm
+//! of the depth, and what has become due is moved as it is met, so a deep queue is as fast as an
+//! empty one. Invariant: a message is in exactly one of the three sets.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -28,7 +30,14 @@ impl Entry {
     /// A message that nobody has received.
     #[must_use]
     pub(crate) fn sent(sent_at: Time, visible_at: Time) -> Self {
-        Self { sent_at, visible_at, receive_count: 0, first_received_at: None, received_at: None, receipt: 0 }
+        Self {
+            sent_at,
+            visible_at,
+            receive_count: 0,
+            first_received_at: None,
+            received_at: None,
+            receipt: 0,
+        }
     }
 
     /// What it is once it was received, and is kept from others until `until`.

@@ -1,7 +1,8 @@
 //! An SQS-compatible queue server for one machine, durable on SQLite.
 //!
-//! Standard queues over AWS's JSON protocol, so that the AWS CLI, boto3 and every AWS SDK use it unmodified with an endpoint URL. The semantics
-//! ([`Queues`]) know nothing of the wire, and the wire nothing of the disk. docs/queue-compatibility.md says what differs from AWS.
+//! Standard queues over AWS's JSON protocol, so that the AWS CLI, boto3 and every AWS SDK use it
+//! unmodified with an endpoint URL. The semantics ([`Queues`]) know nothing of the wire, and the
+//! wire nothing of the disk. docs/queue-compatibility.md says what differs from AWS.
 
 mod attributes;
 mod broker;

@@ -70,7 +70,9 @@ impl Content {
             attribute.check(name)?;
         }
         if let Some(name) = self.system_attributes.keys().find(|name| *name != "AWSTraceHeader") {
-            return Err(Error::value(format!("Message system attribute name '{name}' is invalid.")));
+            return Err(Error::value(format!(
+                "Message system attribute name '{name}' is invalid."
+            )));
         }
         if self.size() > largest {
             return Err(Error::value(format!(
@@ -83,7 +85,8 @@ impl Content {
     /// What counts against the limit: the body, and each attribute's name, type and value.
     #[must_use]
     pub(crate) fn size(&self) -> usize {
-        let attributes = self.attributes.iter().map(|(name, attribute)| name.len() + attribute.size());
+        let attributes =
+            self.attributes.iter().map(|(name, attribute)| name.len() + attribute.size());
         self.body.len() + attributes.sum::<usize>()
     }
 }
@@ -97,15 +100,19 @@ impl Attribute {
             )));
         }
         match (base, &self.value) {
-            ("String" | "Number", Value::Text(text)) if text.is_empty() => Err(Error::value(format!(
-                "Message attribute '{name}' must contain a non-empty value of type '{base}'."
-            ))),
+            ("String" | "Number", Value::Text(text)) if text.is_empty() => {
+                Err(Error::value(format!(
+                    "Message attribute '{name}' must contain a non-empty value of type '{base}'."
+                )))
+            }
             ("String", Value::Text(text)) => check_text(name, text),
             ("Number", Value::Text(text)) => {
                 if text.len() <= 128 && text.parse::<f64>().is_ok_and(f64::is_finite) {
                     Ok(())
                 } else {
-                    Err(Error::value(format!("Can't cast the value of message attribute '{name}' to a number.")))
+                    Err(Error::value(format!(
+                        "Can't cast the value of message attribute '{name}' to a number."
+                    )))
                 }
             }
             ("Binary", Value::Binary(bytes)) if bytes.is_empty() => Err(Error::value(format!(
@@ -134,20 +141,28 @@ impl Attribute {
 fn check_name(name: &str) -> Result<(), Error> {
     let reserved = name.to_ascii_lowercase();
     let good = (1..=LONGEST_NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
         && !name.starts_with('.')
         && !name.ends_with('.')
         && !name.contains("..")
         && !reserved.starts_with("aws.")
         && !reserved.starts_with("amazon.");
-    if good { Ok(()) } else { Err(Error::value(format!("The message attribute name '{name}' is invalid."))) }
+    if good {
+        Ok(())
+    } else {
+        Err(Error::value(format!("The message attribute name '{name}' is invalid.")))
+    }
 }
 
 fn check_text(name: &str, text: &str) -> Result<(), Error> {
     if text.chars().all(is_allowed) {
         Ok(())
     } else {
-        Err(Error::value(format!("Invalid non-text characters in the value of message attribute '{name}'.")))
+        Err(Error::value(format!(
+            "Invalid non-text characters in the value of message attribute '{name}'."
+        )))
     }
 }
 
@@ -161,8 +176,9 @@ pub(crate) fn md5_of_body(body: &str) -> String {
     hex(Md5::digest(body.as_bytes()).as_slice())
 }
 
-/// The MD5 over attributes in the order of their names, each part with its length before it (the SQS Developer Guide, "Calculating the MD5
-/// message digest for message attributes"). Nothing when there are none.
+/// The MD5 over attributes in the order of their names, each part with its length before it (the
+/// SQS Developer Guide, "Calculating the MD5 message digest for message attributes"). Nothing when
+/// there are none.
 #[must_use]
 pub(crate) fn md5_of_attributes<'a>(
     attributes: impl IntoIterator<Item = (&'a String, &'a Attribute)>,
@@ -209,24 +225,38 @@ mod tests {
         let attributes = attributes.iter().map(|(name, data_type, value)| {
             (
                 (*name).to_owned(),
-                Attribute { data_type: (*data_type).to_owned(), value: Value::Text((*value).to_owned()) },
+                Attribute {
+                    data_type: (*data_type).to_owned(),
+                    value: Value::Text((*value).to_owned()),
+                },
             )
         });
-        Content { body: body.to_owned(), attributes: attributes.collect(), system_attributes: Attributes::new() }
+        Content {
+            body: body.to_owned(),
+            attributes: attributes.collect(),
+            system_attributes: Attributes::new(),
+        }
     }
 
     #[test]
     fn the_digests_are_awss() {
         assert_eq!(md5_of_body("This is a test message"), "fafb00f5732ab283681e124bf8747ed1");
         let attributes = content("x", &[("timestamp", "Number", "1493147359900")]).attributes;
-        assert_eq!(md5_of_attributes(&attributes).as_deref(), Some("235c5c510d26fb653d073faed50ae77c"));
+        assert_eq!(
+            md5_of_attributes(&attributes).as_deref(),
+            Some("235c5c510d26fb653d073faed50ae77c")
+        );
         assert_eq!(md5_of_attributes(&Attributes::new()), None);
     }
 
     #[test]
     fn characters_that_sqs_refuses_are_refused() {
         for bad in ["\0", "\u{fffe}", "\u{ffff}", "\u{1b}"] {
-            assert_eq!(content(bad, &[]).check(LARGEST).unwrap_err().code, Code::InvalidMessageContents, "{bad:?}");
+            assert_eq!(
+                content(bad, &[]).check(LARGEST).unwrap_err().code,
+                Code::InvalidMessageContents,
+                "{bad:?}"
+            );
         }
         assert!(content("a\t\n\r\u{10ffff}漢", &[]).check(LARGEST).is_ok());
     }

@@ -1,7 +1,7 @@
 //! The server: a listener and its limits, who may ask, and the way from a request to an answer.
 //!
-//! Without a key pair it is for this machine: it refuses to listen elsewhere, and refuses what a web page could make a browser send here. With one
-//! every request must be signed.
+//! Without a key pair it is for this machine: it refuses to listen elsewhere, and refuses what a
+//! web page could make a browser send here. With one every request must be signed.
 
 use std::io;
 use std::time::Duration;
@@ -20,7 +20,8 @@ use crate::clock::Time;
 use crate::error::{Code, Error};
 use crate::{message, sigv4, wire};
 
-/// A batch of the largest size is below this, even with each of its characters as one of JSON's escapes, which have six.
+/// A batch of the largest size is below this, even with each of its characters as one of JSON's
+/// escapes, which have six.
 const LARGEST_REQUEST: usize = 8 * message::LARGEST;
 /// More than a team of workers has, each with its open poll.
 const CONNECTIONS: usize = 512;
@@ -45,8 +46,10 @@ pub async fn serve(
             ),
         ));
     }
-    let router =
-        Router::new().fallback(handle).layer(DefaultBodyLimit::max(LARGEST_REQUEST)).with_state(queues.clone());
+    let router = Router::new()
+        .fallback(handle)
+        .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
+        .with_state(queues.clone());
     let bounds = Bounds { connections: CONNECTIONS, ..Bounds::default() };
     let closed = queues.clone();
     let ended = async move {
@@ -74,7 +77,9 @@ async fn expire_now_and_then(queues: &Queues) {
 fn unread(rejection: &BytesRejection) -> Error {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let most = message::LARGEST;
-        Error::value(format!("One or more parameters are invalid. Reason: Message must be shorter than {most} bytes."))
+        Error::value(format!(
+            "One or more parameters are invalid. Reason: Message must be shorter than {most} bytes."
+        ))
     } else {
         Error::value("The request did not come to its end.")
     }
@@ -93,8 +98,17 @@ async fn handle(
     };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let admitted = match &queues.options().credentials {
-        Some(keys) => sigv4::verify(keys, &queues.options().region, &method, &uri, &headers, &body, Time::now()),
-        None => localhttp::check_local(&headers).map_err(|foreign| Error::new(Code::AccessDenied, foreign.to_string())),
+        Some(keys) => sigv4::verify(
+            keys,
+            &queues.options().region,
+            &method,
+            &uri,
+            &headers,
+            &body,
+            Time::now(),
+        ),
+        None => localhttp::check_local(&headers)
+            .map_err(|foreign| Error::new(Code::AccessDenied, foreign.to_string())),
     };
     match admitted {
         Ok(()) => wire::answer(&queues, host, &headers, body).await,

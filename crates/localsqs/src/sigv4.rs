@@ -1,6 +1,7 @@
 //! Verifies AWS's Signature Version 4 (the IAM User Guide, "Create a signed AWS API request").
 //!
-//! The signature is computed anew from what arrived and compared in constant time. Pure: `now` is an argument.
+//! The signature is computed anew from what arrived and compared in constant time. Pure: `now` is
+//! an argument.
 
 use axum::http::{HeaderMap, Method, Uri};
 use hmac::{Hmac, KeyInit, Mac};
@@ -38,18 +39,29 @@ pub(crate) fn verify(
     now: Time,
 ) -> Result<(), Error> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let authorization = header("authorization")
-        .ok_or_else(|| Error::new(Code::MissingAuthenticationToken, "Request is missing Authentication Token"))?;
-    let incomplete =
-        || Error::new(Code::IncompleteSignature, "The request signature does not conform to AWS standards.");
+    let authorization = header("authorization").ok_or_else(|| {
+        Error::new(Code::MissingAuthenticationToken, "Request is missing Authentication Token")
+    })?;
+    let incomplete = || {
+        Error::new(
+            Code::IncompleteSignature,
+            "The request signature does not conform to AWS standards.",
+        )
+    };
     let authorization = Authorization::parse(authorization).ok_or_else(incomplete)?;
     if authorization.access_key_id != keys.access_key_id {
-        return Err(Error::new(Code::InvalidClientTokenId, "The security token included in the request is invalid."));
+        return Err(Error::new(
+            Code::InvalidClientTokenId,
+            "The security token included in the request is invalid.",
+        ));
     }
     let date = header("x-amz-date").ok_or_else(incomplete)?;
     let sent = parse_date(date).ok_or_else(incomplete)?;
     if (now.millis() - sent).abs() > CLOCK_SKEW_MILLIS {
-        return Err(Error::new(Code::RequestExpired, format!("Signature not yet current or expired: {date}.")));
+        return Err(Error::new(
+            Code::RequestExpired,
+            format!("Signature not yet current or expired: {date}."),
+        ));
     }
     let expected_scope = format!("{}/{region}/sqs/aws4_request", date.get(..8).unwrap_or_default());
     if authorization.scope != expected_scope {
@@ -57,13 +69,19 @@ pub(crate) fn verify(
         return Err(Error::new(Code::SignatureDoesNotMatch, message));
     }
     // The action is in a header: one that is not signed could be another's.
-    let signed = |required: &str| authorization.signed_headers.split(';').any(|name| name == required);
-    if let Some(unsigned) = ["host", "x-amz-date", "x-amz-target"].into_iter().find(|name| !signed(name)) {
+    let signed =
+        |required: &str| authorization.signed_headers.split(';').any(|name| name == required);
+    if let Some(unsigned) =
+        ["host", "x-amz-date", "x-amz-target"].into_iter().find(|name| !signed(name))
+    {
         let message = format!("'{unsigned}' must be a 'SignedHeader' in the AWS Authorization.");
         return Err(Error::new(Code::SignatureDoesNotMatch, message));
     }
     let canonical = canonical_request(method, uri, headers, authorization.signed_headers, body);
-    let to_sign = format!("{ALGORITHM}\n{date}\n{expected_scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
+    let to_sign = format!(
+        "{ALGORITHM}\n{date}\n{expected_scope}\n{}",
+        hex(&Sha256::digest(canonical.as_bytes()))
+    );
     let mut key = format!("AWS4{}", keys.secret_access_key).into_bytes();
     for part in expected_scope.split('/') {
         key = sign(&key, part).finalize().into_bytes().to_vec();
@@ -80,13 +98,26 @@ pub(crate) fn verify(
 impl<'a> Authorization<'a> {
     fn parse(header: &'a str) -> Option<Self> {
         let parts = header.strip_prefix(ALGORITHM)?;
-        let part = |name: &str| parts.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+        let part = |name: &str| {
+            parts.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+        };
         let (access_key_id, scope) = part("Credential")?.split_once('/')?;
-        Some(Self { access_key_id, scope, signed_headers: part("SignedHeaders")?, signature: part("Signature")? })
+        Some(Self {
+            access_key_id,
+            scope,
+            signed_headers: part("SignedHeaders")?,
+            signature: part("Signature")?,
+        })
     }
 }
 
-fn canonical_request(method: &Method, uri: &Uri, headers: &HeaderMap, signed: &str, body: &[u8]) -> String {
+fn canonical_request(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    signed: &str,
+    body: &[u8],
+) -> String {
     let mut query: Vec<String> = uri
         .query()
         .unwrap_or_default()
@@ -99,12 +130,18 @@ fn canonical_request(method: &Method, uri: &Uri, headers: &HeaderMap, signed: &s
         .split(';')
         .map(|name| {
             let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-            let values: Vec<String> =
-                values.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+            let values: Vec<String> = values
+                .map(|value| value.split_whitespace().collect::<Vec<_>>().join(" "))
+                .collect();
             format!("{name}:{}\n", values.join(","))
         })
         .collect();
-    format!("{method}\n{}\n{}\n{headers}\n{signed}\n{}", uri.path(), query.join("&"), hex(&Sha256::digest(body)))
+    format!(
+        "{method}\n{}\n{}\n{headers}\n{signed}\n{}",
+        uri.path(),
+        query.join("&"),
+        hex(&Sha256::digest(body))
+    )
 }
 
 fn sign(key: &[u8], text: &str) -> Hmac<Sha256> {
@@ -125,14 +162,22 @@ fn parse_date(date: &str) -> Option<i64> {
     let era = shifted.div_euclid(400);
     let year_of_era = shifted - era * 400;
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100
+        + day_of_year
+        - 719_468;
     Some(((days * 24 + number(9..11)?) * 60 + number(11..13)?) * 60_000 + number(13..15)? * 1000)
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c.to_digit(16)?).ok()).collect();
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|c| u8::try_from(c.to_digit(16)?).ok()).collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    Some(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect())
+    Some(
+        digits
+            .chunks(2)
+            .map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit))
+            .collect(),
+    )
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The disk: all of the SQL, and the one thread that writes it.
 //!
-//! Writers hand their work to the thread, which does what has piled up in one transaction and commits it once: that is how thousands of durable
-//! writes a second are had from a disk that syncs a few hundred times. A write has returned only when it is on the disk (WAL,
-//! `synchronous=FULL`). Invariant: an error of one writer undoes that writer's statements alone.
+//! Writers hand their work to the thread, which does what has piled up in one transaction and
+//! commits it once: that is how thousands of durable writes a second are had from a disk that syncs
+//! a few hundred times. A write has returned only when it is on the disk (WAL, `synchronous=FULL`).
+//! Invariant: an error of one writer undoes that writer's statements alone.
 
 mod rows;
 mod schema;
@@ -18,8 +19,8 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 pub(crate) use self::rows::{
-    MoveRow, QueueRow, Received, Row, change_queue, delete, delete_queue, insert_queue, receive, save_move_task,
-    set_visible_at, source_of, update_queue,
+    MoveRow, QueueRow, Received, Row, change_queue, delete, delete_queue, insert_queue, receive,
+    save_move_task, set_visible_at, source_of, update_queue,
 };
 
 const FILE_NAME: &str = "queue.sqlite3";
@@ -84,7 +85,8 @@ impl Store {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(open)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
-        // What a savepoint would undo is kept in memory: each job has one, and a file for it costs more than the job.
+        // What a savepoint would undo is kept in memory: each job has one, and a file for it costs
+        // more than the job.
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(open)?;
         connection.pragma_update(None, "cache_size", -65_536).map_err(open)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -94,13 +96,16 @@ impl Store {
         let loaded = rows::load(&connection).map_err(open)?;
         let (jobs, inbox) = mpsc::channel();
         let writer = std::thread::Builder::new().name("localsqs-writer".to_owned());
-        let writer = writer.spawn(move || write_until_closed(&connection, &inbox)).map_err(OpenError::Thread)?;
+        let writer = writer
+            .spawn(move || write_until_closed(&connection, &inbox))
+            .map_err(OpenError::Thread)?;
         Ok((Self { jobs: Some(jobs), writer: Some(writer) }, loaded))
     }
 
     /// Hands `work` in for the next transaction; the future is done when it is on the disk.
     ///
-    /// It is handed in when this is called, so that writes under one lock are in the order of that lock.
+    /// It is handed in when this is called, so that writes under one lock are in the order of that
+    /// lock.
     pub(crate) fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -109,7 +114,8 @@ impl Store {
         let job: Job = Box::new(move |connection| {
             let done = in_savepoint(connection, work);
             Box::new(move |committed| {
-                let answer = committed.and_then(|()| done.map_err(|error| WriteError(error.to_string())));
+                let answer =
+                    committed.and_then(|()| done.map_err(|error| WriteError(error.to_string())));
                 // A caller that went away hears nothing; what it asked for is done all the same.
                 drop(tell.send(answer));
             })

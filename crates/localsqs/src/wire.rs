@@ -1,6 +1,7 @@
 //! The wire: which protocol a request speaks, and how its answer or its error is written.
 //!
-//! AWS's JSON 1.0 protocol is in `json`; the older Query protocol is to stand beside it. Nothing here decides what a queue does.
+//! AWS's JSON 1.0 protocol is in `json`; the older Query protocol is to stand beside it. Nothing
+//! here decides what a queue does.
 
 mod json;
 
@@ -18,12 +19,19 @@ const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const SERVICE: &str = "AmazonSQS.";
 
-/// Answers one request, and sees it to its end even when the caller goes away; `host` is what the caller called us by, which queue URLs echo.
-pub(crate) async fn answer(queues: &Queues, host: &str, headers: &HeaderMap, body: Bytes) -> Response {
+/// Answers one request, and sees it to its end even when the caller goes away; `host` is what the
+/// caller called us by, which queue URLs echo.
+pub(crate) async fn answer(
+    queues: &Queues,
+    host: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Response {
     let target = headers.get(&TARGET).and_then(|target| target.to_str().ok());
     let Some(action) = target.and_then(|target| target.strip_prefix(SERVICE)) else {
-        let message =
-            format!("The action or operation requested is invalid: a request names it in {TARGET} as {SERVICE}ACTION.");
+        let message = format!(
+            "The action or operation requested is invalid: a request names it in {TARGET} as {SERVICE}ACTION."
+        );
         return refuse(&Error::new(Code::InvalidAction, message));
     };
     let answer = if action == "ReceiveMessage" {
@@ -39,7 +47,8 @@ pub(crate) async fn answer(queues: &Queues, host: &str, headers: &HeaderMap, bod
     }
 }
 
-/// An error as the JSON protocol writes it, with the Query protocol's name for it beside (the AWS SDKs still compare that one).
+/// An error as the JSON protocol writes it, with the Query protocol's name for it beside (the AWS
+/// SDKs still compare that one).
 pub(crate) fn refuse(error: &Error) -> Response {
     let Error { code, message } = error;
     let body = serde_json::json!({ "__type": format!("{}#{}", code.namespace(), code.name()), "message": message });
@@ -53,7 +62,9 @@ pub(crate) fn refuse(error: &Error) -> Response {
 }
 
 fn respond(status: StatusCode, body: Vec<u8>) -> Response {
-    let request_id = HeaderValue::from_str(&Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("0"));
-    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)), (REQUEST_ID, request_id)];
+    let request_id =
+        HeaderValue::from_str(&Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("0"));
+    let headers =
+        [(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)), (REQUEST_ID, request_id)];
     (status, headers, body).into_response()
 }

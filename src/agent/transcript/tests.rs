@@ -39,7 +39,10 @@ fn edits_that_can_not_be_applied_are_malformed_unless_a_later_answer_can() {
                      The LLM did not conform to the edit format.\n\
                      https://aider.chat/docs/troubleshooting/edit-errors.html\n\n\
                      No filename provided before ``` in file listing\n";
-    check(&format!("{}Only 3 reflections allowed, stopping.\n", malformed.repeat(4)), Some(Outcome::MalformedEdits));
+    check(
+        &format!("{}Only 3 reflections allowed, stopping.\n", malformed.repeat(4)),
+        Some(Outcome::MalformedEdits),
+    );
     let corrected = "I add it.\n\nTokens: 1.2k sent, 20 received.\nApplied edit to hello.py\n";
     check(&format!("{malformed}{corrected}"), Some(Outcome::Answered));
 }
@@ -55,7 +58,10 @@ fn a_token_limit_comes_after_the_usage() {
 fn an_estimate_over_the_context_window_makes_an_answer_crowded() {
     let estimate = "Your estimated chat context of 5,021 tokens exceeds the 4,096 token limit for ollama_chat/m!\n\
                     To reduce the chat context:\n- Use /drop to remove unneeded files from the chat\n";
-    check(&format!("{estimate}\nWhat?\n\nTokens: 4.0k sent, 20 received.\n"), Some(Outcome::Crowded));
+    check(
+        &format!("{estimate}\nWhat?\n\nTokens: 4.0k sent, 20 received.\n"),
+        Some(Outcome::Crowded),
+    );
 }
 
 #[test]
@@ -66,7 +72,10 @@ fn an_error_of_the_endpoint_is_told_apart_by_its_message() {
     check(&error("[Errno 111] Connection refused"), unreachable("[Errno 111] Connection refused"));
     check(&error("{\"error\": \"scripted 429\"}"), unreachable("{\"error\": \"scripted 429\"}"));
     check(&error("{\"error\": \"model 'm' not found\"}"), Some(Outcome::ModelMissing));
-    check(&error("litellm.Timeout: Connection timed out after 3.0 seconds."), Some(Outcome::TimedOut));
+    check(
+        &error("litellm.Timeout: Connection timed out after 3.0 seconds."),
+        Some(Outcome::TimedOut),
+    );
 }
 
 #[test]
@@ -74,8 +83,14 @@ fn other_providers_errors_have_classes_of_their_own() {
     let line = |line: &str| format!("{line}\nRetrying in 0.2 seconds...\n");
     check(&line("litellm.Timeout: AnthropicException - timed out"), Some(Outcome::TimedOut));
     check(&line("litellm.RateLimitError: OpenAIException - slow down"), unreachable("slow down"));
-    check(&line("litellm.InternalServerError: AnthropicException - Overloaded"), unreachable("Overloaded"));
-    check(&line("litellm.NotFoundError: OpenAIException - The model `x` does not exist"), Some(Outcome::ModelMissing));
+    check(
+        &line("litellm.InternalServerError: AnthropicException - Overloaded"),
+        unreachable("Overloaded"),
+    );
+    check(
+        &line("litellm.NotFoundError: OpenAIException - The model `x` does not exist"),
+        Some(Outcome::ModelMissing),
+    );
     let key = Outcome::Failed { detail: "Incorrect API key provided".to_owned() };
     check(
         "litellm.AuthenticationError: AuthenticationError: OpenAIException - Incorrect API key provided\n",
@@ -109,15 +124,24 @@ fn usage_is_read_from_the_log_whatever_else_is_in_it() {
                {\"event\": \"message_send\", \"properties\": {\"prompt_tokens\": 3000, \"completion_tokens\": 96, \"cost\": 0}, \"time\": 1}\n\
                {\"event\": \"message_send\", \"properties\": {\"prompt_tokens\": 10, \"completion_tokens\": 2}}\n\
                {\"event\": \"message_send\", \"prop";
-    assert_eq!(exchanges(log), [Usage { sent: 3000, received: 96 }, Usage { sent: 10, received: 2 }]);
-    assert_eq!(exchanges(log).into_iter().reduce(Usage::plus), Some(Usage { sent: 3010, received: 98 }));
+    assert_eq!(
+        exchanges(log),
+        [Usage { sent: 3000, received: 96 }, Usage { sent: 10, received: 2 }]
+    );
+    assert_eq!(
+        exchanges(log).into_iter().reduce(Usage::plus),
+        Some(Usage { sent: 3010, received: 98 })
+    );
 }
 
 #[test]
 fn the_tail_is_of_whole_lines_and_valid_text() {
     assert_eq!(tail(b"\nlast words\n\n"), "last words");
     let long = format!("{}\nlast", "語\n".repeat(2_000));
-    assert!(tail(long.as_bytes()).starts_with("語\n語\n") && tail(long.as_bytes()).ends_with("語\n\nlast"));
+    assert!(
+        tail(long.as_bytes()).starts_with("語\n語\n")
+            && tail(long.as_bytes()).ends_with("語\n\nlast")
+    );
     assert!(tail(long.as_bytes()).len() <= TAIL);
     assert_eq!(tail(b"\xff\xfe"), "\u{fffd}\u{fffd}");
 }

@@ -18,9 +18,16 @@ impl Project {
         let search_path = inherited("PATH").expect("a PATH to find tools on");
         std::fs::create_dir(directory.path().join("tree")).unwrap();
         let user_home = inherited("HOME").map(PathBuf::from).unwrap_or_default();
-        let settings = CheckSettings { fix_ups: 3, timeout: Duration::from_secs(120), output_limit: 1 << 20 };
+        let settings =
+            CheckSettings { fix_ups: 3, timeout: Duration::from_secs(120), output_limit: 1 << 20 };
         let toolchains = Toolchains::find(&user_home, inherited);
-        let checker = Checker::new(&settings, &search_path, toolchains, &Sandbox::none(), &Redaction::default());
+        let checker = Checker::new(
+            &settings,
+            &search_path,
+            toolchains,
+            &Sandbox::none(),
+            &Redaction::default(),
+        );
         let project = Self { checker, directory, search_path };
         project.write(files);
         project
@@ -64,7 +71,10 @@ impl Project {
 
     fn plan(&self, files: &[(&str, &str)]) -> Plan {
         let paths: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
-        let contents = files.iter().map(|&(path, text)| (path.to_owned(), text.to_owned())).collect::<BTreeMap<_, _>>();
+        let contents = files
+            .iter()
+            .map(|&(path, text)| (path.to_owned(), text.to_owned()))
+            .collect::<BTreeMap<_, _>>();
         Plan::detect(&paths, &contents, &RepositoryFile::default(), Duration::from_secs(120))
     }
 
@@ -93,7 +103,13 @@ fn inherited(name: &str) -> Option<OsString> {
 }
 
 fn shell(command: &str, timeout: Duration) -> Check {
-    Check { kind: Kind::Test, command: command.to_owned(), timeout, origin: Origin::RepositoryFile, network: false }
+    Check {
+        kind: Kind::Test,
+        command: command.to_owned(),
+        timeout,
+        origin: Origin::RepositoryFile,
+        network: false,
+    }
 }
 
 fn new(failures: &[&str]) -> Standing {
@@ -124,7 +140,10 @@ async fn a_crate_is_formatted_and_only_its_new_failures_are_blamed() {
     let formatted = std::fs::read_to_string(project.tree().join("src/lib.rs")).unwrap();
     assert_eq!(formatted, "// moved down\n#[test]\nfn old() {\n    assert_eq!(1, 2);\n}\n");
 
-    project.write(&[("src/lib.rs", &format!("{before}\n#[test]\nfn fresh() {{\n    panic!(\"no\");\n}}\n"))]);
+    project.write(&[(
+        "src/lib.rs",
+        &format!("{before}\n#[test]\nfn fresh() {{\n    panic!(\"no\");\n}}\n"),
+    )]);
     let judged = project.judged(&plan, &baseline).await;
     assert_eq!(judged.last(), Some(&(Kind::Test, new(&["shop fresh"]))));
 
@@ -156,7 +175,10 @@ async fn a_python_project_is_compiled_and_tested_as_it_is_now() {
     project.write(&[("shop.py", "def add(a, b):\n    return a - b\n")]);
     assert_eq!(
         project.judged(&plan, &baseline).await,
-        [(Kind::Build, Standing::Passed), (Kind::Test, new(&["test_add (test_shop.ShopTest.test_add)"]))]
+        [
+            (Kind::Build, Standing::Passed),
+            (Kind::Test, new(&["test_add (test_shop.ShopTest.test_add)"]))
+        ]
     );
     project.write(&[("shop.py", "def add(a, b:\n")]);
     let judged = project.judged(&plan, &baseline).await;
@@ -171,18 +193,26 @@ async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
     };
     let failing = "import pytest\n\n\n@pytest.mark.parametrize(\"n\", [1, 2])\ndef test_small(n):\n    assert n < 2\n";
     let project = Project::new(&[("test_shop.py", failing)]);
-    let check = shell(&format!("'{}' -m pytest", environment.join("bin/python").display()), Duration::from_secs(60));
+    let check = shell(
+        &format!("'{}' -m pytest", environment.join("bin/python").display()),
+        Duration::from_secs(60),
+    );
     let mut baseline = Baseline::default();
     baseline.record(&project.run(&check).await);
     project.write(&[("test_shop.py", &format!("\n\n{failing}"))]);
     assert_eq!(baseline.judge(project.run(&check).await).standing, Standing::FailedBefore);
-    project.write(&[("test_shop.py", &format!("{failing}\n\ndef test_more():\n    raise OSError\n"))]);
-    assert_eq!(baseline.judge(project.run(&check).await).standing, new(&["test_shop.py::test_more"]));
+    project
+        .write(&[("test_shop.py", &format!("{failing}\n\ndef test_more():\n    raise OSError\n"))]);
+    assert_eq!(
+        baseline.judge(project.run(&check).await).standing,
+        new(&["test_shop.py::test_more"])
+    );
 }
 
 #[tokio::test]
 async fn a_node_package_runs_its_test_script() {
-    let manifest = ("package.json", r#"{"name": "shop", "scripts": {"test": "node --test test.js"}}"#);
+    let manifest =
+        ("package.json", r#"{"name": "shop", "scripts": {"test": "node --test test.js"}}"#);
     let test = "const { test } = require('node:test');\ntest('adds', () => { if (1 + 2 !== 3) throw new Error(); });\n";
     let project = Project::new(&[manifest, ("test.js", test)]);
     if project.lacks("node") || project.lacks("npm") {
@@ -192,15 +222,20 @@ async fn a_node_package_runs_its_test_script() {
     let baseline = project.baseline(&plan).await;
     assert_eq!(project.judged(&plan, &baseline).await, [(Kind::Test, Standing::Passed)]);
     project.write(&[("test.js", &test.replace("!== 3", "!== 4"))]);
-    let [(Kind::Test, Standing::New { failures })] = &project.judged(&plan, &baseline).await[..] else {
+    let [(Kind::Test, Standing::New { failures })] = &project.judged(&plan, &baseline).await[..]
+    else {
         panic!("the test is red")
     };
-    assert!(failures.len() == 1 && failures.first().is_some_and(|name| name.ends_with("adds")), "{failures:?}");
+    assert!(
+        failures.len() == 1 && failures.first().is_some_and(|name| name.ends_with("adds")),
+        "{failures:?}"
+    );
 }
 
 #[tokio::test]
 async fn make_passes_on_what_its_recipes_say() {
-    let makefile = ("Makefile", "test:\n\t@echo 'shop.c:4:2: error: no'; exit 1\nlint:\n\tno-such-linter .\n");
+    let makefile =
+        ("Makefile", "test:\n\t@echo 'shop.c:4:2: error: no'; exit 1\nlint:\n\tno-such-linter .\n");
     let project = Project::new(&[makefile]);
     if project.lacks("make") {
         return;
@@ -222,7 +257,10 @@ async fn a_tool_that_is_not_there_is_named() {
     assert_eq!(project.shell("no-such-tool --version").await.ending, missing("no-such-tool"));
     assert_eq!(project.shell("true && ./no-such-script").await.ending, missing("./no-such-script"));
     if !project.lacks("python3") {
-        assert_eq!(project.shell("python3 -m no_such_module").await.ending, missing("no_such_module"));
+        assert_eq!(
+            project.shell("python3 -m no_such_module").await.ending,
+            missing("no_such_module")
+        );
     }
 }
 
@@ -231,11 +269,16 @@ async fn a_check_sees_the_environment_it_is_given_and_no_other() {
     let project = Project::new(&[]);
     let ran = project.shell("env").await;
     let home = project.directory.path().join("scratch/home");
-    let names: BTreeSet<&str> = ran.output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    let names: BTreeSet<&str> =
+        ran.output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     assert!(names.contains("PATH") && names.contains("NO_COLOR"), "{}", ran.output);
     assert!(ran.output.contains(&format!("HOME={}\n", home.display())), "{}", ran.output);
     // Cargo sets these for every test, so that they would be there if anything was inherited.
-    assert!(inherited("CARGO_MANIFEST_DIR").is_some() && !names.contains("CARGO_MANIFEST_DIR"), "{}", ran.output);
+    assert!(
+        inherited("CARGO_MANIFEST_DIR").is_some() && !names.contains("CARGO_MANIFEST_DIR"),
+        "{}",
+        ran.output
+    );
 }
 
 #[tokio::test]
@@ -262,7 +305,9 @@ async fn a_command_killed_by_a_signal_has_the_code_a_shell_gives_it() {
 #[tokio::test]
 async fn the_output_is_plain_bounded_and_without_the_path_of_the_tree() {
     let project = Project::new(&[]);
-    let ran = project.shell(r#"printf '\033[31mred\033[0m %s/a.rs\n' "$PWD" >&2; yes | head -c 5000000"#).await;
+    let ran = project
+        .shell(r#"printf '\033[31mred\033[0m %s/a.rs\n' "$PWD" >&2; yes | head -c 5000000"#)
+        .await;
     assert!(ran.output.starts_with("red a.rs\n"), "{}", ran.excerpt(100));
     assert!(ran.output.len() <= (1 << 20) + 200, "{} bytes", ran.output.len());
     assert!(ran.excerpt(2000).len() <= 2000);

@@ -32,15 +32,22 @@ pub(super) fn maven(survey: Survey<'_>) -> Vec<(Kind, String)> {
 
 pub(super) fn gradle(survey: Survey<'_>) -> Vec<(Kind, String)> {
     let program = if survey.has("gradlew") { "./gradlew" } else { "gradle" };
-    let script =
-        ["build.gradle", "build.gradle.kts"].iter().find_map(|name| survey.text(name)).unwrap_or_default().to_owned();
-    // A daemon would be left behind; it is killed with the rest of the process tree, so it is better not started.
+    let script = ["build.gradle", "build.gradle.kts"]
+        .iter()
+        .find_map(|name| survey.text(name))
+        .unwrap_or_default()
+        .to_owned();
+    // A daemon would be left behind; it is killed with the rest of the process tree, so it is
+    // better not started.
     let gradle = format!("{program} --no-daemon --console=plain");
     let mut commands = vec![(Kind::Build, format!("{gradle} assemble"))];
     if script.contains("com.diffplug.spotless") {
         commands.push((Kind::Format, format!("{gradle} spotlessApply")));
     }
-    if script.lines().any(|line| line.contains("checkstyle") && (line.contains("id") || line.contains("plugin"))) {
+    if script
+        .lines()
+        .any(|line| line.contains("checkstyle") && (line.contains("id") || line.contains("plugin")))
+    {
         commands.push((Kind::Lint, format!("{gradle} checkstyleMain")));
     }
     commands.push((Kind::Test, format!("{gradle} --continue test")));

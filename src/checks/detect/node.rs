@@ -32,9 +32,18 @@ pub(super) fn commands(survey: Survey<'_>) -> Vec<(Kind, String)> {
         commands.push((Kind::Setup, install(manager, survey).to_owned()));
     }
     let script = |name: &str| manifest.pointer("/scripts")?.get(name)?.as_str();
-    for (kind, name) in [(Kind::Format, "format"), (Kind::Build, "build"), (Kind::Lint, "lint"), (Kind::Test, "test")] {
+    for (kind, name) in [
+        (Kind::Format, "format"),
+        (Kind::Build, "build"),
+        (Kind::Lint, "lint"),
+        (Kind::Test, "test"),
+    ] {
         if script(name).is_some_and(|line| !line.trim().is_empty() && !line.contains(PLACEHOLDER)) {
-            let command = if kind == Kind::Test { run.replace(" run", " test") } else { format!("{run} {name}") };
+            let command = if kind == Kind::Test {
+                run.replace(" run", " test")
+            } else {
+                format!("{run} {name}")
+            };
             commands.push((kind, command));
         }
     }
@@ -44,7 +53,10 @@ pub(super) fn commands(survey: Survey<'_>) -> Vec<(Kind, String)> {
 fn package_manager(survey: Survey<'_>, manifest: &Value) -> PackageManager {
     // Corepack's field, `name@version`, is an explicit choice.
     let chosen = manifest.get("packageManager").and_then(Value::as_str).unwrap_or_default();
-    if chosen.starts_with("npm@") || survey.has("package-lock.json") || survey.has("npm-shrinkwrap.json") {
+    if chosen.starts_with("npm@")
+        || survey.has("package-lock.json")
+        || survey.has("npm-shrinkwrap.json")
+    {
         PackageManager::Npm
     } else if chosen.starts_with("pnpm@") || survey.has("pnpm-lock.yaml") {
         PackageManager::Pnpm
@@ -60,15 +72,22 @@ fn package_manager(survey: Survey<'_>, manifest: &Value) -> PackageManager {
 }
 
 fn has_dependencies(manifest: &Value) -> bool {
-    let filled = |key: &&str| manifest.get(key).and_then(Value::as_object).is_some_and(|table| !table.is_empty());
-    ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"].iter().any(filled)
+    let filled = |key: &&str| {
+        manifest.get(key).and_then(Value::as_object).is_some_and(|table| !table.is_empty())
+    };
+    ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"]
+        .iter()
+        .any(filled)
         || manifest.get("workspaces").is_some()
 }
 
-/// Installs what the lock file says, and brings the lock file up to date when the change added a dependency: an agent cannot write one.
+/// Installs what the lock file says, and brings the lock file up to date when the change added a
+/// dependency: an agent cannot write one.
 fn install(manager: PackageManager, survey: Survey<'_>) -> &'static str {
     match manager {
-        PackageManager::Npm if survey.has("package-lock.json") || survey.has("npm-shrinkwrap.json") => {
+        PackageManager::Npm
+            if survey.has("package-lock.json") || survey.has("npm-shrinkwrap.json") =>
+        {
             "npm ci || npm install"
         }
         PackageManager::Npm => "npm install --no-package-lock",

@@ -1,4 +1,5 @@
-//! Python: uv or Poetry where their lock file is, else pip into a virtual environment of the tree when something is to be installed.
+//! Python: uv or Poetry where their lock file is, else pip into a virtual environment of the tree
+//! when something is to be installed.
 
 use toml::Value;
 
@@ -16,7 +17,8 @@ const REQUIREMENTS: &[&str] = &[
 ];
 
 /// Names under which projects list what their developers need, of extras that `pip install` takes.
-const DEVELOPMENT_EXTRAS: &[&str] = &["dev", "develop", "development", "test", "tests", "testing", "lint"];
+const DEVELOPMENT_EXTRAS: &[&str] =
+    &["dev", "develop", "development", "test", "tests", "testing", "lint"];
 
 pub(super) fn is_requirements_file(path: &str) -> bool {
     REQUIREMENTS.contains(&path)
@@ -25,15 +27,20 @@ pub(super) fn is_requirements_file(path: &str) -> bool {
 /// Whether pytest and unittest would look for tests in a file of this name.
 pub(super) fn is_test_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    name.strip_suffix(".py")
-        .is_some_and(|stem| stem.starts_with("test_") || stem.ends_with("_test") || stem == "conftest")
+    name.strip_suffix(".py").is_some_and(|stem| {
+        stem.starts_with("test_") || stem.ends_with("_test") || stem == "conftest"
+    })
 }
 
 /// The commands of a repository that says it is a Python project.
 pub(super) fn commands(survey: Survey<'_>) -> Vec<(Kind, String)> {
     let manifest = ["pyproject.toml", "setup.py", "setup.cfg"].iter().any(|name| survey.has(name))
         || survey.paths.iter().any(|path| is_requirements_file(path));
-    if manifest && survey.paths.iter().any(|path| path.ends_with(".py")) { project(survey) } else { Vec::new() }
+    if manifest && survey.paths.iter().any(|path| path.ends_with(".py")) {
+        project(survey)
+    } else {
+        Vec::new()
+    }
 }
 
 /// The commands of a few Python files without any manifest, or with one that says nothing.
@@ -54,7 +61,12 @@ struct Tools {
 impl Tools {
     /// The programs that are modules to install, under the names that pip knows.
     fn modules(&self) -> impl Iterator<Item = &'static str> {
-        let named = [("pytest", self.pytest), ("black", self.black), ("ruff", self.ruff), ("flake8", self.flake8)];
+        let named = [
+            ("pytest", self.pytest),
+            ("black", self.black),
+            ("ruff", self.ruff),
+            ("flake8", self.flake8),
+        ];
         named.into_iter().filter(|(_, used)| *used).map(|(name, _)| name)
     }
 }
@@ -75,13 +87,15 @@ fn project(survey: Survey<'_>) -> Vec<(Kind, String)> {
         Some(_) => (".venv/bin/python", true),
         None => ("python3", false),
     };
-    let mut commands: Vec<(Kind, String)> = setup.into_iter().map(|command| (Kind::Setup, command)).collect();
+    let mut commands: Vec<(Kind, String)> =
+        setup.into_iter().map(|command| (Kind::Setup, command)).collect();
     if tools.black {
         commands.push((Kind::Format, format!("{python} -m black .")));
     } else if tools.ruff_format {
         commands.push((Kind::Format, format!("{python} -m ruff format .")));
     }
-    // Python has no build; that every file compiles is as much as can be asked. -f: whatever an earlier run left behind.
+    // Python has no build; that every file compiles is as much as can be asked. -f: whatever an
+    // earlier run left behind.
     let others = if environment { r" -x '/\.venv/'" } else { "" };
     commands.push((Kind::Build, format!("{python} -m compileall -q -f{others} .")));
     if tools.ruff {
@@ -99,22 +113,28 @@ fn project(survey: Survey<'_>) -> Vec<(Kind, String)> {
     commands
 }
 
-/// unittest finds tests below a directory only when it is a package; `tests/` without an `__init__.py` has to be named.
+/// unittest finds tests below a directory only when it is a package; `tests/` without an
+/// `__init__.py` has to be named.
 fn unittest(survey: Survey<'_>) -> String {
     let start = ["tests", "test"].into_iter().find(|directory| {
-        let has_tests = survey
-            .paths
-            .iter()
-            .any(|path| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/')) && is_test_file(path));
+        let has_tests = survey.paths.iter().any(|path| {
+            path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+                && is_test_file(path)
+        });
         has_tests && !survey.has(&format!("{directory}/__init__.py"))
     });
-    start.map_or_else(|| "unittest discover".to_owned(), |directory| format!("unittest discover -s {directory}"))
+    start.map_or_else(
+        || "unittest discover".to_owned(),
+        |directory| format!("unittest discover -s {directory}"),
+    )
 }
 
 fn tools(survey: Survey<'_>, pyproject: &toml::Table) -> Tools {
     let tool = |name: &str| pyproject.get("tool").and_then(|tools| tools.get(name));
     let section = |file: &str, name: &str| {
-        survey.text(file).is_some_and(|text| text.lines().any(|line| line.trim() == format!("[{name}]")))
+        survey
+            .text(file)
+            .is_some_and(|text| text.lines().any(|line| line.trim() == format!("[{name}]")))
     };
     let ruff = tool("ruff").is_some() || survey.has("ruff.toml") || survey.has(".ruff.toml");
     let hooks = survey.text(".pre-commit-config.yaml").unwrap_or_default();
@@ -128,10 +148,14 @@ fn tools(survey: Survey<'_>, pyproject: &toml::Table) -> Tools {
         pytest,
         black: tool("black").is_some(),
         ruff,
-        // Linting with ruff does not mean formatting with it: a whole tree formatted anew would bury the change.
+        // Linting with ruff does not mean formatting with it: a whole tree formatted anew would
+        // bury the change.
         ruff_format: ruff
-            && (tool("ruff").is_some_and(|ruff| ruff.get("format").is_some()) || hooks.contains("id: ruff-format")),
-        flake8: survey.has(".flake8") || section("setup.cfg", "flake8") || section("tox.ini", "flake8"),
+            && (tool("ruff").is_some_and(|ruff| ruff.get("format").is_some())
+                || hooks.contains("id: ruff-format")),
+        flake8: survey.has(".flake8")
+            || section("setup.cfg", "flake8")
+            || section("tox.ini", "flake8"),
     }
 }
 
@@ -151,19 +175,33 @@ fn is_pytest_style(text: &str) -> bool {
 
 /// Every list of requirements, one requirement a line, whether it will be installed or not.
 fn requirement_texts(survey: Survey<'_>, pyproject: &toml::Table) -> Vec<String> {
-    let mut texts: Vec<String> = REQUIREMENTS.iter().filter_map(|file| survey.text(file)).map(str::to_owned).collect();
-    texts.extend(["setup.py", "setup.cfg"].iter().filter_map(|file| survey.text(file)).map(|text| {
-        // Both list requirements between quotes, brackets and commas of their own.
-        text.replace(['\'', '"', ',', '[', ']', '='], "\n")
-    }));
+    let mut texts: Vec<String> =
+        REQUIREMENTS.iter().filter_map(|file| survey.text(file)).map(str::to_owned).collect();
+    texts.extend(["setup.py", "setup.cfg"].iter().filter_map(|file| survey.text(file)).map(
+        |text| {
+            // Both list requirements between quotes, brackets and commas of their own.
+            text.replace(['\'', '"', ',', '[', ']', '='], "\n")
+        },
+    ));
     let project = pyproject.get("project");
-    let mut lists: Vec<&Value> = project.and_then(|project| project.get("dependencies")).into_iter().collect();
+    let mut lists: Vec<&Value> =
+        project.and_then(|project| project.get("dependencies")).into_iter().collect();
     let extras = project.and_then(|project| project.get("optional-dependencies"));
     let groups = pyproject.get("dependency-groups");
-    lists.extend([extras, groups].into_iter().flatten().filter_map(Value::as_table).flat_map(toml::Table::values));
+    lists.extend(
+        [extras, groups]
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_table)
+            .flat_map(toml::Table::values),
+    );
     texts.push(lists.iter().flat_map(|list| strings(list)).collect::<Vec<_>>().join("\n"));
     // Poetry has its requirements as the keys of tables.
-    let poetry = pyproject.get("tool").and_then(|tools| tools.get("poetry")).map(Value::to_string).unwrap_or_default();
+    let poetry = pyproject
+        .get("tool")
+        .and_then(|tools| tools.get("poetry"))
+        .map(Value::to_string)
+        .unwrap_or_default();
     texts.push(poetry.replace(['{', ',', '"'], "\n"));
     texts
 }
@@ -172,19 +210,21 @@ fn strings(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// Whether a list of requirements has this very package: `pytest>=8` and `pytest[extra]`, but not `pytest-cov`.
+/// Whether a list of requirements has this very package: `pytest>=8` and `pytest[extra]`, but not
+/// `pytest-cov`.
 fn requires(text: &str, package: &str) -> bool {
     text.lines().any(|line| {
-        line.trim_start()
-            .strip_prefix(package)
-            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.')))
+        line.trim_start().strip_prefix(package).is_some_and(|rest| {
+            !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        })
     })
 }
 
 /// The setup by pip, when anything is to be installed.
 ///
-/// The environment sees what the machine's own Python has, so that a machine without a network can still run what it has the packages for. It is
-/// cleared, since an environment that came with the tree is nobody's to trust.
+/// The environment sees what the machine's own Python has, so that a machine without a network can
+/// still run what it has the packages for. It is cleared, since an environment that came with the
+/// tree is nobody's to trust.
 fn pip_install(survey: Survey<'_>, pyproject: &toml::Table, tools: &Tools) -> Option<String> {
     let mut arguments = Vec::new();
     let mut listed = Vec::new();
@@ -196,7 +236,8 @@ fn pip_install(survey: Survey<'_>, pyproject: &toml::Table, tools: &Tools) -> Op
         }
     }
     let project = pyproject.get("project");
-    let dependencies = project.and_then(|project| project.get("dependencies")).map(strings).unwrap_or_default();
+    let dependencies =
+        project.and_then(|project| project.get("dependencies")).map(strings).unwrap_or_default();
     let extras: Vec<_> = project
         .and_then(|project| project.get("optional-dependencies"))
         .and_then(Value::as_table)
@@ -204,21 +245,28 @@ fn pip_install(survey: Survey<'_>, pyproject: &toml::Table, tools: &Tools) -> Op
         .flatten()
         .filter(|(name, _)| DEVELOPMENT_EXTRAS.contains(&name.as_str()))
         .collect();
-    let legacy = ["setup.py", "setup.cfg"].iter().filter_map(|file| survey.text(file)).collect::<String>();
-    let source_layout = survey.paths.iter().any(|path| path.starts_with("src/") && path.ends_with(".py"));
+    let legacy =
+        ["setup.py", "setup.cfg"].iter().filter_map(|file| survey.text(file)).collect::<String>();
+    let source_layout =
+        survey.paths.iter().any(|path| path.starts_with("src/") && path.ends_with(".py"));
     let packaged = pyproject.contains_key("build-system") || survey.has("setup.py");
     if packaged
-        && (source_layout || !dependencies.is_empty() || !extras.is_empty() || legacy.contains("install_requires"))
+        && (source_layout
+            || !dependencies.is_empty()
+            || !extras.is_empty()
+            || legacy.contains("install_requires"))
     {
         let names: Vec<_> = extras.iter().map(|(name, _)| name.as_str()).collect();
-        let suffix = if names.is_empty() { String::new() } else { format!("[{}]", names.join(",")) };
+        let suffix =
+            if names.is_empty() { String::new() } else { format!("[{}]", names.join(",")) };
         arguments.push(format!("-e {}", quoted(&format!(".{suffix}"))));
     } else {
         arguments.extend(dependencies.iter().map(|requirement| quoted(requirement)));
     }
     listed.push(dependencies.join("\n"));
     listed.extend(extras.iter().map(|(_, list)| strings(list).join("\n")));
-    let missing = tools.modules().filter(|module| !listed.iter().any(|text| requires(text, module)));
+    let missing =
+        tools.modules().filter(|module| !listed.iter().any(|text| requires(text, module)));
     arguments.extend(missing.map(str::to_owned));
     (!arguments.is_empty()).then(|| {
         let environment = "python3 -m venv --clear --system-site-packages .venv";
@@ -229,5 +277,9 @@ fn pip_install(survey: Survey<'_>, pyproject: &toml::Table, tools: &Tools) -> Op
 /// One word of a shell line.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '=' | '/');
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }

@@ -7,10 +7,12 @@ fn check(files: &[(&str, &str)], expected: &[(&str, &str)]) {
     // Only what detection asks for is given to it.
     let wanted = manifests(&paths);
     let given = files.iter().filter(|(path, _)| wanted.contains(path));
-    let contents: BTreeMap<String, String> = given.map(|&(path, text)| (path.to_owned(), text.to_owned())).collect();
+    let contents: BTreeMap<String, String> =
+        given.map(|&(path, text)| (path.to_owned(), text.to_owned())).collect();
     let mut found = commands(&paths, &contents);
     found.sort_by_key(|found| found.kind);
-    let shown: Vec<_> = found.iter().map(|found| (found.kind.name(), found.command.as_str())).collect();
+    let shown: Vec<_> =
+        found.iter().map(|found| (found.kind.name(), found.command.as_str())).collect();
     assert_eq!(shown, expected);
 }
 
@@ -51,7 +53,12 @@ fn a_cargo_workspace_with_dependencies() {
 fn a_go_module_without_dependencies() {
     check(
         &[("go.mod", "module example.com/shop\n\ngo 1.22\n"), ("shop.go", "")],
-        &[("format", "go fmt ./..."), ("build", "go build ./..."), ("lint", "go vet ./..."), ("test", "go test ./...")],
+        &[
+            ("format", "go fmt ./..."),
+            ("build", "go build ./..."),
+            ("lint", "go vet ./..."),
+            ("test", "go test ./..."),
+        ],
     );
 }
 
@@ -72,8 +79,12 @@ fn a_go_module_with_dependencies_and_golangci() {
 
 #[test]
 fn node_runs_only_scripts_that_exist() {
-    check(&[("package.json", r#"{"scripts": {"test": "node --test", "start": "node ."}}"#)], &[("test", "npm test")]);
-    let placeholder = r#"{"scripts": {"test": "echo \"Error: no test specified\" && exit 1", "build": ""}}"#;
+    check(
+        &[("package.json", r#"{"scripts": {"test": "node --test", "start": "node ."}}"#)],
+        &[("test", "npm test")],
+    );
+    let placeholder =
+        r#"{"scripts": {"test": "echo \"Error: no test specified\" && exit 1", "build": ""}}"#;
     check(&[("package.json", placeholder)], &[]);
     check(&[("package.json", "not json")], &[]);
 }
@@ -101,7 +112,8 @@ fn node_picks_the_package_manager_by_its_lock_file() {
         (".yarnrc.yml", "yarn install --no-immutable", "yarn"),
     ] {
         let expected = expected(setup, program);
-        let expected: Vec<_> = expected.iter().map(|(kind, command)| (kind.as_str(), command.as_str())).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(kind, command)| (kind.as_str(), command.as_str())).collect();
         check(&[("package.json", manifest), (lock, "")], &expected);
     }
 }
@@ -113,7 +125,10 @@ fn node_obeys_the_package_manager_field() {
         &[("test", "pnpm test")],
     );
     check(
-        &[("package.json", r#"{"packageManager": "yarn@4.1.0", "dependencies": {"a": "1"}}"#), ("yarn.lock", "")],
+        &[
+            ("package.json", r#"{"packageManager": "yarn@4.1.0", "dependencies": {"a": "1"}}"#),
+            ("yarn.lock", ""),
+        ],
         &[("setup", "yarn install --no-immutable")],
     );
 }
@@ -127,14 +142,20 @@ fn python_with_unittest_needs_nothing_installed() {
     );
     check(
         &[("shop.py", ""), ("tests/test_shop.py", test)],
-        &[("build", "python3 -m compileall -q -f ."), ("test", "python3 -m unittest discover -s tests")],
+        &[
+            ("build", "python3 -m compileall -q -f ."),
+            ("test", "python3 -m unittest discover -s tests"),
+        ],
     );
     check(
         &[("shop.py", ""), ("tests/__init__.py", ""), ("tests/test_shop.py", test)],
         &[("build", "python3 -m compileall -q -f ."), ("test", "python3 -m unittest discover")],
     );
     check(
-        &[("setup.py", "from setuptools import setup\nsetup(name='shop')\n"), ("shop/__init__.py", "")],
+        &[
+            ("setup.py", "from setuptools import setup\nsetup(name='shop')\n"),
+            ("shop/__init__.py", ""),
+        ],
         &[("build", "python3 -m compileall -q -f .")],
     );
 }
@@ -144,7 +165,10 @@ fn python_tests_in_the_style_of_pytest_run_with_pytest() {
     check(
         &[
             ("shop.py", ""),
-            ("tests/test_shop.py", "from shop import add\n\ndef test_add():\n    assert add(1, 2) == 3\n"),
+            (
+                "tests/test_shop.py",
+                "from shop import add\n\ndef test_add():\n    assert add(1, 2) == 3\n",
+            ),
         ],
         &[
             (
@@ -196,7 +220,11 @@ fn python_package_with_a_source_layout_and_extras_is_installed() {
         line-length = 100
     "#;
     check(
-        &[("pyproject.toml", pyproject), ("src/shop/__init__.py", ""), ("tests/test_shop.py", "def test_a(): pass\n")],
+        &[
+            ("pyproject.toml", pyproject),
+            ("src/shop/__init__.py", ""),
+            ("tests/test_shop.py", "def test_a(): pass\n"),
+        ],
         &[
             (
                 "setup",
@@ -227,8 +255,7 @@ fn python_project_that_is_not_a_package_has_its_dependencies_installed_one_by_on
 
 #[test]
 fn python_with_uv_or_poetry_runs_through_them() {
-    let grouped =
-        "[project]\nname='shop'\n[dependency-groups]\ndev = ['pytest']\n[tool.ruff.format]\n[tool.ruff.lint]\n";
+    let grouped = "[project]\nname='shop'\n[dependency-groups]\ndev = ['pytest']\n[tool.ruff.format]\n[tool.ruff.lint]\n";
     check(
         &[("pyproject.toml", grouped), ("uv.lock", ""), ("shop.py", "")],
         &[
@@ -239,7 +266,8 @@ fn python_with_uv_or_poetry_runs_through_them() {
             ("test", "uv run python -m pytest"),
         ],
     );
-    let poetry = "[tool.poetry]\nname = 'shop'\n[tool.poetry.group.dev.dependencies]\npytest = '^8'\n";
+    let poetry =
+        "[tool.poetry]\nname = 'shop'\n[tool.poetry.group.dev.dependencies]\npytest = '^8'\n";
     check(
         &[("pyproject.toml", poetry), ("poetry.lock", ""), ("shop.py", "")],
         &[
@@ -262,13 +290,19 @@ fn pytest_is_known_from_each_place_that_configures_it() {
         let paths = files.map(|(path, _)| path);
         let contents = BTreeMap::from([(path.to_owned(), text.to_owned())]);
         let found = commands(&paths, &contents);
-        assert!(found.iter().any(|found| found.command == ".venv/bin/python -m pytest"), "{path}: {found:?}");
+        assert!(
+            found.iter().any(|found| found.command == ".venv/bin/python -m pytest"),
+            "{path}: {found:?}"
+        );
     }
 }
 
 #[test]
 fn maven_and_gradle_by_their_wrappers_first() {
-    check(&[("pom.xml", "<project/>")], &[("build", "mvn -B test-compile"), ("test", "mvn -B --fail-at-end test")]);
+    check(
+        &[("pom.xml", "<project/>")],
+        &[("build", "mvn -B test-compile"), ("test", "mvn -B --fail-at-end test")],
+    );
     check(
         &[("pom.xml", "<artifactId>spotless-maven-plugin</artifactId>"), ("mvnw", "")],
         &[
@@ -299,7 +333,10 @@ fn make_has_the_targets_that_exist() {
         .PHONY: lint test deploy\nCC := gcc\nURL = http://x\nB ::= c\n\
         # test-all: no\nall: shop.o\n\tgcc -o shop\nshop.o: shop.c\n\techo build: no\ntest check: all\n\t./run\n";
     check(&[("Makefile", makefile)], &[("build", "make all"), ("test", "make test")]);
-    check(&[("makefile", "fmt:\n\tindent *.c\nbuild::\n\tcc\n")], &[("format", "make fmt"), ("build", "make build")]);
+    check(
+        &[("makefile", "fmt:\n\tindent *.c\nbuild::\n\tcc\n")],
+        &[("format", "make fmt"), ("build", "make build")],
+    );
 }
 
 #[test]
@@ -319,7 +356,10 @@ fn several_languages_are_all_checked_and_make_fills_what_none_has() {
         ],
     );
     check(
-        &[("package.json", r#"{"scripts": {"test": "node --test"}}"#), ("Makefile", "test:\n\tx\nlint:\n\ty\n")],
+        &[
+            ("package.json", r#"{"scripts": {"test": "node --test"}}"#),
+            ("Makefile", "test:\n\tx\nlint:\n\ty\n"),
+        ],
         &[("lint", "make lint"), ("test", "npm test")],
     );
 }
@@ -328,6 +368,11 @@ fn several_languages_are_all_checked_and_make_fills_what_none_has() {
 fn a_stray_script_does_not_make_a_python_project() {
     check(
         &[("go.mod", "module a\n"), ("release.py", "")],
-        &[("format", "go fmt ./..."), ("build", "go build ./..."), ("lint", "go vet ./..."), ("test", "go test ./...")],
+        &[
+            ("format", "go fmt ./..."),
+            ("build", "go build ./..."),
+            ("lint", "go vet ./..."),
+            ("test", "go test ./..."),
+        ],
     );
 }

@@ -28,7 +28,8 @@ pub(super) fn collect(lines: &[&str], found: &mut Found) {
 
 /// A test with subtests fails because one of them does.
 fn leaves<'a>(tests: &[&'a str]) -> Vec<&'a str> {
-    let has_subtest =
-        |test: &str| tests.iter().any(|other| other.strip_prefix(test).is_some_and(|rest| rest.starts_with('/')));
+    let has_subtest = |test: &str| {
+        tests.iter().any(|other| other.strip_prefix(test).is_some_and(|rest| rest.starts_with('/')))
+    };
     tests.iter().copied().filter(|test| !has_subtest(test)).collect()
 }

@@ -10,8 +10,9 @@ pub(super) fn collect(lines: &[&str], found: &mut Found) {
     }
 }
 
-/// `[ERROR] shop.ShopTest.adds -- Time elapsed: 0.01 s <<< FAILURE!`; before version 3, `adds(shop.ShopTest)  Time elapsed: …`. The class has
-/// a line of its own, which begins with its count of tests.
+/// `[ERROR] shop.ShopTest.adds -- Time elapsed: 0.01 s <<< FAILURE!`; before version 3,
+/// `adds(shop.ShopTest)  Time elapsed: …`. The class has a line of its own, which begins with its
+/// count of tests.
 fn failed_in_surefire(line: &str) -> Option<&str> {
     let line = line.strip_prefix("[ERROR] ").unwrap_or(line);
     let (name, end) = line.split_once("Time elapsed: ")?;

@@ -15,7 +15,8 @@ pub(super) fn collect(lines: &[&str], found: &mut Found) {
     prettier(lines, found);
 }
 
-/// Jest: `FAIL js/a.test.js`, then `  ● shop › adds`. Vitest: ` FAIL  a.test.ts > shop > adds`, or ` FAIL  a.test.ts [ a.test.ts ]`.
+/// Jest: `FAIL js/a.test.js`, then `  ● shop › adds`. Vitest: ` FAIL  a.test.ts > shop > adds`, or
+/// ` FAIL  a.test.ts [ a.test.ts ]`.
 fn jest_and_vitest(lines: &[&str], found: &mut Found) {
     let mut file: Option<&str> = None;
     let mut named = true;
@@ -31,7 +32,10 @@ fn jest_and_vitest(lines: &[&str], found: &mut Found) {
                 (file, named) = (None, true);
             } else {
                 // `(5.2 s)` follows a slow file.
-                (file, named) = (failed.split_once([' ', '\t']).map_or(Some(failed), |(file, _)| Some(file)), false);
+                (file, named) = (
+                    failed.split_once([' ', '\t']).map_or(Some(failed), |(file, _)| Some(file)),
+                    false,
+                );
             }
         } else if let (Some(test), Some(file)) = (line.strip_prefix("  ● "), file) {
             found.test(&format!("{file} › {test}"));
@@ -49,13 +53,17 @@ fn is_script(failed: &str) -> bool {
         .any(|extension| failed.contains(extension))
 }
 
-static MOCHA_ENTRY: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\s+\d+\) (.+)$").expect("the pattern is a constant that a test compiles"));
+static MOCHA_ENTRY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s+\d+\) (.+)$").expect("the pattern is a constant that a test compiles")
+});
 
-/// After `2 failing`: `  1) shop`, then deeper lines with the inner titles, the last of which ends with a colon.
+/// After `2 failing`: `  1) shop`, then deeper lines with the inner titles, the last of which ends
+/// with a colon.
 fn mocha(lines: &[&str], found: &mut Found) {
     let failing = lines.iter().position(|line| {
-        line.trim().strip_suffix(" failing").is_some_and(|count| count.chars().all(|c| c.is_ascii_digit()))
+        line.trim()
+            .strip_suffix(" failing")
+            .is_some_and(|count| count.chars().all(|c| c.is_ascii_digit()))
     });
     let Some(start) = failing else { return };
     let mut title: Vec<&str> = Vec::new();
@@ -75,7 +83,10 @@ fn mocha(lines: &[&str], found: &mut Found) {
 
 /// `not ok 1 - inner`, below the `# Subtest:` lines that say of what.
 fn tap(lines: &[&str], found: &mut Found) {
-    if !lines.iter().any(|line| line.starts_with("TAP version") || line.trim_start().starts_with("not ok ")) {
+    if !lines
+        .iter()
+        .any(|line| line.starts_with("TAP version") || line.trim_start().starts_with("not ok "))
+    {
         return;
     }
     let mut path: Vec<(usize, &str)> = Vec::new();
@@ -88,14 +99,20 @@ fn tap(lines: &[&str], found: &mut Found) {
             path.push((indent, name));
         } else if let Some(result) = trimmed.strip_prefix("not ok ") {
             let name = result.split_once(" - ").map_or(result, |(_, name)| name);
-            let directive = name.split_once(" # ").map(|(_, directive)| directive.to_ascii_uppercase());
-            if directive.is_some_and(|directive| directive.starts_with("TODO") || directive.starts_with("SKIP")) {
+            let directive =
+                name.split_once(" # ").map(|(_, directive)| directive.to_ascii_uppercase());
+            if directive.is_some_and(|directive| {
+                directive.starts_with("TODO") || directive.starts_with("SKIP")
+            }) {
                 continue;
             }
             let outer = path.iter().filter(|(outer, _)| *outer < indent).map(|(_, name)| *name);
             let name = outer.chain([name]).collect::<Vec<_>>().join(" › ");
             // A suite is red because of its tests, which come before it.
-            if !failed.iter().any(|inner| inner.strip_prefix(&name).is_some_and(|rest| rest.starts_with(" › "))) {
+            if !failed
+                .iter()
+                .any(|inner| inner.strip_prefix(&name).is_some_and(|rest| rest.starts_with(" › ")))
+            {
                 failed.push(name);
             }
         }
@@ -106,10 +123,12 @@ fn tap(lines: &[&str], found: &mut Found) {
 }
 
 static SPEC_TEST: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^✖ (.+) \(\d+(?:\.\d+)?ms\)$").expect("the pattern is a constant that a test compiles")
+    Regex::new(r"^✖ (.+) \(\d+(?:\.\d+)?ms\)$")
+        .expect("the pattern is a constant that a test compiles")
 });
 
-/// After `✖ failing tests:`, each with the place it is at: `test at nt/a.test.js:2:1`, `✖ adds two (1.2ms)`.
+/// After `✖ failing tests:`, each with the place it is at: `test at nt/a.test.js:2:1`,
+/// `✖ adds two (1.2ms)`.
 fn node_spec(lines: &[&str], found: &mut Found) {
     let mut file = "";
     for line in lines.iter().skip_while(|line| **line != "✖ failing tests:") {
@@ -133,7 +152,8 @@ fn eslint(lines: &[&str], found: &mut Found) {
         if let Some(captures) = ESLINT_ERROR.captures(line) {
             let part = |number| captures.get(number).map_or("", |part| part.as_str());
             let rule = part(3);
-            let message = if rule.is_empty() { part(2).to_owned() } else { format!("{rule}: {}", part(2)) };
+            let message =
+                if rule.is_empty() { part(2).to_owned() } else { format!("{rule}: {}", part(2)) };
             found.diagnostic(file, &message, part(1));
         } else if !line.is_empty() && !line.starts_with(' ') {
             file = line;
@@ -144,7 +164,9 @@ fn eslint(lines: &[&str], found: &mut Found) {
 /// `[error] js/y.js: SyntaxError: Unexpected token (1:11)`.
 fn prettier(lines: &[&str], found: &mut Found) {
     for error in lines.iter().filter_map(|line| line.strip_prefix("[error] ")) {
-        if let Some((file, message)) = error.split_once(": ").filter(|(file, _)| !file.contains(' ')) {
+        if let Some((file, message)) =
+            error.split_once(": ").filter(|(file, _)| !file.contains(' '))
+        {
             let (message, place) = message.rsplit_once(" (").unwrap_or((message, ""));
             found.diagnostic(file, message, place);
         }

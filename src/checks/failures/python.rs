@@ -4,14 +4,18 @@ use super::Found;
 
 pub(super) fn collect(lines: &[&str], found: &mut Found) {
     for (line, next) in lines.iter().zip(lines.iter().skip(1).chain([&""])) {
-        if let Some(summary) = line.strip_prefix("FAILED ").or_else(|| line.strip_prefix("ERROR ")) {
+        if let Some(summary) = line.strip_prefix("FAILED ").or_else(|| line.strip_prefix("ERROR "))
+        {
             // pytest's short summary; its node ids hold a file of Python.
             let id = node_id(summary);
             if id.contains(".py") {
                 found.test(id);
             }
-        } else if let Some(test) = line.strip_prefix("FAIL: ").or_else(|| line.strip_prefix("ERROR: ")) {
-            // unittest heads a failure with `FAIL: test_a (test_shop.T.test_a)`, between two rules or above the test's doc string.
+        } else if let Some(test) =
+            line.strip_prefix("FAIL: ").or_else(|| line.strip_prefix("ERROR: "))
+        {
+            // unittest heads a failure with `FAIL: test_a (test_shop.T.test_a)`, between two rules
+            // or above the test's doc string.
             if test.contains('(') && test.trim_end().ends_with(')') {
                 found.test(test);
             }

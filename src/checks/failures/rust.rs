@@ -20,7 +20,9 @@ pub(super) fn collect(lines: &[&str], found: &mut Found) {
             if !named_in_target {
                 found.test(&format!("cargo test {}", rerun.trim_matches('`')));
             }
-        } else if let Some(message) = line.strip_prefix("error: ").filter(|message| is_of_cargo(message)) {
+        } else if let Some(message) =
+            line.strip_prefix("error: ").filter(|message| is_of_cargo(message))
+        {
             found.diagnostic("", message, "");
         }
     }
@@ -51,7 +53,10 @@ fn failed_in_nextest(line: &str) -> Option<&str> {
     let red = word.ends_with("FAIL") || word.ends_with("TIMEOUT") || word.starts_with("SIG");
     let (time, name) = rest.split_once("] ")?;
     let name = name.trim_start();
-    let name = name.strip_prefix('(').and_then(|count| count.split_once(") ")).map_or(name, |(_, name)| name);
+    let name = name
+        .strip_prefix('(')
+        .and_then(|count| count.split_once(") "))
+        .map_or(name, |(_, name)| name);
     (red && time.trim_start_matches(['>', ' ']).ends_with('s')).then_some(name)
 }
 

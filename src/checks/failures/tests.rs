@@ -1,4 +1,5 @@
-//! The samples are what the tools printed over small projects with known mistakes; those of Go, Maven and Gradle follow their documentation.
+//! The samples are what the tools printed over small projects with known mistakes; those of Go,
+//! Maven and Gradle follow their documentation.
 
 use super::named;
 
@@ -18,7 +19,12 @@ fn check(output: &str, expected: &[&str]) {
 fn cargo_test_names_tests_with_their_target() {
     check(
         sample!("cargo-test"),
-        &["shop (doc) src/lib.rs - add", "shop tests::adds", "shop tests::panics", "whole whole_way"],
+        &[
+            "shop (doc) src/lib.rs - add",
+            "shop tests::adds",
+            "shop tests::panics",
+            "whole whole_way",
+        ],
     );
 }
 
@@ -31,7 +37,10 @@ fn a_test_program_that_died_is_named_by_its_target() {
 
 #[test]
 fn nextest_names_tests_once_though_it_reports_them_twice() {
-    check(sample!("cargo-nextest"), &["shop tests::adds", "shop tests::panics", "shop::whole whole_way"]);
+    check(
+        sample!("cargo-nextest"),
+        &["shop tests::adds", "shop tests::panics", "shop::whole whole_way"],
+    );
 }
 
 #[test]
@@ -72,7 +81,10 @@ fn go_names_tests_with_their_package_and_subtests_without_their_parent() {
 fn go_build_and_vet_errors_are_named_by_file_and_message() {
     check(
         "# example.com/shop\nvet: ./shop.go:5:2: undefined: x\n./cart.go:9:14: fmt.Printf format %d has arg \"a\" of wrong type string\n",
-        &["cart.go: fmt.Printf format %d has arg \"a\" of wrong type string", "shop.go: undefined: x"],
+        &[
+            "cart.go: fmt.Printf format %d has arg \"a\" of wrong type string",
+            "shop.go: undefined: x",
+        ],
     );
 }
 
@@ -89,7 +101,10 @@ fn pytest_names_node_ids_without_their_messages() {
         ],
     );
     check(sample!("pytest-collection"), &["tests/test_bad.py"]);
-    check("FAILED tests/test_a.py::test_b[x - y] - assert 1 == 2\n", &["tests/test_a.py::test_b[x - y]"]);
+    check(
+        "FAILED tests/test_a.py::test_b[x - y] - assert 1 == 2\n",
+        &["tests/test_a.py::test_b[x - y]"],
+    );
 }
 
 #[test]

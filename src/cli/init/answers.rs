@@ -1,6 +1,8 @@
-//! The values of a Terraform folder as far as a person gives them: by flags, else by answering on the terminal.
+//! The values of a Terraform folder as far as a person gives them: by flags, else by answering on
+//! the terminal.
 //!
-//! Invariant: an answer goes through the same rule as the flag, and is asked for again until it is right.
+//! Invariant: an answer goes through the same rule as the flag, and is asked for again until it is
+//! right.
 
 use std::io::{BufRead, Write};
 
@@ -14,9 +16,14 @@ pub(super) fn from_flags(flags: TerraformArguments) -> anyhow::Result<Values> {
     let (owner, repositories) = match (flags.owner, flags.repositories) {
         (Some(owner), repositories) if !repositories.is_empty() => (owner, repositories),
         (owner, repositories) => {
-            let missing = [("--owner OWNER", owner.is_none()), ("--repo NAME", repositories.is_empty())];
-            let missing: Vec<&str> = missing.iter().filter(|(_, missing)| *missing).map(|(flag, _)| *flag).collect();
-            anyhow::bail!("say whose tasks are taken: {} (there is no terminal to ask on)", missing.join(" and "))
+            let missing =
+                [("--owner OWNER", owner.is_none()), ("--repo NAME", repositories.is_empty())];
+            let missing: Vec<&str> =
+                missing.iter().filter(|(_, missing)| *missing).map(|(flag, _)| *flag).collect();
+            anyhow::bail!(
+                "say whose tasks are taken: {} (there is no terminal to ask on)",
+                missing.join(" and ")
+            )
         }
     };
     Ok(Values {
@@ -38,7 +45,9 @@ pub(super) fn asked_for(
     let mut terminal = Terminal { input, prompts };
     let owner = match flags.owner {
         Some(owner) => owner,
-        None => terminal.ask("Owner of the repositories, an organization or user", terraform::owner)?,
+        None => {
+            terminal.ask("Owner of the repositories, an organization or user", terraform::owner)?
+        }
     };
     let repositories = if flags.repositories.is_empty() {
         terminal.ask("Repositories, without the owner, separated by blanks", names)?
@@ -53,9 +62,12 @@ pub(super) fn asked_for(
     };
     let environment = match flags.environment {
         Some(environment) => environment,
-        None => terminal.ask(&format!("Environment, for the tags [{DEFAULT_ENVIRONMENT}]"), |answer| {
-            terraform::environment(if answer.is_empty() { DEFAULT_ENVIRONMENT } else { answer })
-        })?,
+        None => terminal.ask(
+            &format!("Environment, for the tags [{DEFAULT_ENVIRONMENT}]"),
+            |answer| {
+                terraform::environment(if answer.is_empty() { DEFAULT_ENVIRONMENT } else { answer })
+            },
+        )?,
     };
     let alarm_email = match flags.alarm_email {
         Some(address) => Some(address),
@@ -73,13 +85,20 @@ struct Terminal<'a, I, P> {
 
 impl<I: BufRead, P: Write> Terminal<'_, I, P> {
     /// Puts the question until `parse` takes the answer.
-    fn ask<T>(&mut self, question: &str, parse: impl Fn(&str) -> Result<T, String>) -> anyhow::Result<T> {
+    fn ask<T>(
+        &mut self,
+        question: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> anyhow::Result<T> {
         loop {
             write!(self.prompts, "{question}: ")?;
             self.prompts.flush()?;
             let mut answer = String::new();
             let read = self.input.read_line(&mut answer).context("can't read the answer")?;
-            anyhow::ensure!(read > 0, "the answers ended before the last question; nothing was written");
+            anyhow::ensure!(
+                read > 0,
+                "the answers ended before the last question; nothing was written"
+            );
             match parse(answer.trim()) {
                 Ok(value) => return Ok(value),
                 Err(wrong) => writeln!(self.prompts, "  {wrong}")?,
@@ -116,7 +135,8 @@ mod tests {
 
     fn answered(flags: TerraformArguments, answers: &str) -> (Result<Values, String>, String) {
         let mut prompts = Vec::new();
-        let values = asked_for(flags, &mut answers.as_bytes(), &mut prompts).map_err(|error| error.to_string());
+        let values = asked_for(flags, &mut answers.as_bytes(), &mut prompts)
+            .map_err(|error| error.to_string());
         (values, String::from_utf8(prompts).unwrap())
     }
 
@@ -131,7 +151,10 @@ mod tests {
             (values.owner.as_str(), values.repositories.as_slice()),
             ("octo-org", ["shop", "a.b"].map(String::from).as_slice())
         );
-        assert_eq!((values.region.as_str(), values.environment.as_str()), ("ap-northeast-1", "prod"));
+        assert_eq!(
+            (values.region.as_str(), values.environment.as_str()),
+            ("ap-northeast-1", "prod")
+        );
         assert_eq!(values.alarm_email.as_deref(), Some("me@example.com"));
         assert_eq!(prompts.matches("Owner of").count(), 2);
         assert_eq!(prompts.matches("Repositories").count(), 3);
@@ -155,7 +178,10 @@ mod tests {
     #[test]
     fn answers_that_end_early_are_an_error() {
         let (values, _) = answered(TerraformArguments::default(), "octo-org\n");
-        assert_eq!(values.unwrap_err(), "the answers ended before the last question; nothing was written");
+        assert_eq!(
+            values.unwrap_err(),
+            "the answers ended before the last question; nothing was written"
+        );
     }
 
     #[test]
@@ -165,9 +191,18 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         check(TerraformArguments::default(), "--owner OWNER and --repo NAME (");
-        check(TerraformArguments { owner: Some("o".to_owned()), ..Default::default() }, ": --repo NAME (");
+        check(
+            TerraformArguments { owner: Some("o".to_owned()), ..Default::default() },
+            ": --repo NAME (",
+        );
         let repositories = vec!["r".to_owned(), "R".to_owned()];
-        check(TerraformArguments { repositories: repositories.clone(), ..Default::default() }, ": --owner OWNER (");
-        check(TerraformArguments { owner: Some("o".to_owned()), repositories, ..Default::default() }, "named twice");
+        check(
+            TerraformArguments { repositories: repositories.clone(), ..Default::default() },
+            ": --owner OWNER (",
+        );
+        check(
+            TerraformArguments { owner: Some("o".to_owned()), repositories, ..Default::default() },
+            "named twice",
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! The files that are to be there: what is at their places, and writing those that are not as they should be.
+//! The files that are to be there: what is at their places, and writing those that are not as they
+//! should be.
 //!
-//! Invariant: all places are looked at before any file is written, nothing is written through a symbolic link, and a file is there whole or as it
-//! was before.
+//! Invariant: all places are looked at before any file is written, nothing is written through a
+//! symbolic link, and a file is there whole or as it was before.
 
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// Read and write for everybody; the user's umask takes from it, as from any new file.
 const NEW_FILE_MODE: u32 = 0o666;
 
-/// A file as it should be; the path is relative to the directory that is set up, its parts separated by slashes.
+/// A file as it should be; the path is relative to the directory that is set up, its parts
+/// separated by slashes.
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) path: &'static str,
@@ -144,7 +146,11 @@ mod tests {
         assert_eq!(place.present, Present::Nothing);
         place.write().unwrap();
         assert_eq!(Place::look(directory.path(), file("x")).unwrap().present, Present::TheSame);
-        assert_eq!(std::fs::read_dir(directory.path().join("a")).unwrap().count(), 1, "a temporary file was left");
+        assert_eq!(
+            std::fs::read_dir(directory.path().join("a")).unwrap().count(),
+            1,
+            "a temporary file was left"
+        );
     }
 
     #[test]
@@ -174,7 +180,9 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         let look = || Place::look(directory.path(), file("x"));
         std::os::unix::fs::symlink(outside.path(), directory.path().join("a")).unwrap();
-        assert!(matches!(look(), Err(FileError::SymbolicLink(path)) if path == directory.path().join("a")));
+        assert!(
+            matches!(look(), Err(FileError::SymbolicLink(path)) if path == directory.path().join("a"))
+        );
         std::fs::remove_file(directory.path().join("a")).unwrap();
         std::fs::write(directory.path().join("a"), "").unwrap();
         assert!(matches!(look(), Err(FileError::NotADirectory(_))));

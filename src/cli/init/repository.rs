@@ -1,7 +1,8 @@
-//! A target repository: the workflow that queues its issues, and a `.codingworker.toml` that says how it is checked as things are.
+//! A target repository: the workflow that queues its issues, and a `.codingworker.toml` that says
+//! how it is checked as things are.
 //!
-//! Owns both texts. Invariant: the `.codingworker.toml` means the same as none, and a detected check that is taken out of its comment means
-//! what is done without it.
+//! Owns both texts. Invariant: the `.codingworker.toml` means the same as none, and a detected
+//! check that is taken out of its comment means what is done without it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,7 +41,8 @@ pub(super) fn next() -> String {
     )
 }
 
-/// The checks that the worker would find; what can't be read is passed over, since all this ends in comments.
+/// The checks that the worker would find; what can't be read is passed over, since all this ends in
+/// comments.
 fn detected(directory: &Path) -> Plan {
     let files = files_below(directory);
     let paths: Vec<&str> = files.iter().map(String::as_str).collect();
@@ -56,18 +58,25 @@ fn detected(directory: &Path) -> Plan {
     Plan::detect(&paths, &contents, &RepositoryFile::default(), CHECK_TIMEOUT)
 }
 
-/// The files' paths, each level before those below it, without git's own and what builds leave behind.
+/// The files' paths, each level before those below it, without git's own and what builds leave
+/// behind.
 fn files_below(directory: &Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut level = vec![String::new()];
     while !level.is_empty() && files.len() < MOST_FILES {
         let mut below = Vec::new();
         for parent in level {
-            let mut entries: Vec<_> =
-                std::fs::read_dir(directory.join(&parent)).into_iter().flatten().filter_map(Result::ok).collect();
+            let mut entries: Vec<_> = std::fs::read_dir(directory.join(&parent))
+                .into_iter()
+                .flatten()
+                .filter_map(Result::ok)
+                .collect();
             entries.sort_by_key(std::fs::DirEntry::file_name);
             for entry in entries {
-                let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
+                let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type())
+                else {
+                    continue;
+                };
                 let path = format!("{parent}{name}");
                 if kind.is_file() {
                     files.push(path);
@@ -110,7 +119,9 @@ fn checks_file(plan: &Plan) -> String {
 
 fn purpose(kind: Kind) -> &'static str {
     match kind {
-        Kind::Setup => "Fetches dependencies, before all others; failing for lack of a network does not block.",
+        Kind::Setup => {
+            "Fetches dependencies, before all others; failing for lack of a network does not block."
+        }
         Kind::Format => "Formats in place; what it changes becomes part of the change.",
         Kind::Build => "Must pass before the agent is asked for tests.",
         Kind::Lint => "Finds what compiles and is wrong all the same.",
@@ -118,8 +129,9 @@ fn purpose(kind: Kind) -> &'static str {
     }
 }
 
-/// What was detected of a kind, in words and in TOML. An empty command for a kind of which nothing was would turn it off for good, also
-/// for the change that brings the first of it: there an example stands.
+/// What was detected of a kind, in words and in TOML. An empty command for a kind of which nothing
+/// was would turn it off for good, also for the change that brings the first of it: there an
+/// example stands.
 fn shown(plan: &Plan, kind: Kind) -> (String, String) {
     let (mut projects, mut commands) = (Vec::new(), Vec::new());
     for check in plan.of(kind) {
@@ -140,11 +152,15 @@ fn shown(plan: &Plan, kind: Kind) -> (String, String) {
 fn value(commands: &[&str]) -> String {
     match commands {
         [command] => quoted(command),
-        several => format!("[{}]", several.iter().map(|command| quoted(command)).collect::<Vec<_>>().join(", ")),
+        several => format!(
+            "[{}]",
+            several.iter().map(|command| quoted(command)).collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 
-/// A basic string of TOML, on one line whatever it holds: TOML knows all of JSON's escapes, and wants DEL escaped too.
+/// A basic string of TOML, on one line whatever it holds: TOML knows all of JSON's escapes, and
+/// wants DEL escaped too.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\x7f', "\\u007f")
 }
@@ -168,8 +184,10 @@ mod tests {
             assert!(text.lines().any(|other| other == *line), "{line:?} is not in:\n{text}");
         }
         assert_eq!(RepositoryFile::parse(text.as_bytes()).unwrap(), RepositoryFile::default());
-        let uncommented: String =
-            text.lines().map(|line| format!("{}\n", line.strip_prefix("#: ").unwrap_or(line))).collect();
+        let uncommented: String = text
+            .lines()
+            .map(|line| format!("{}\n", line.strip_prefix("#: ").unwrap_or(line)))
+            .collect();
         let said = RepositoryFile::parse(uncommented.as_bytes()).unwrap();
         let said = Plan::detect(&[], &BTreeMap::new(), &said, Duration::from_secs(1));
         // An example stands only where nothing was detected.
@@ -185,7 +203,10 @@ mod tests {
     fn the_detected_checks_are_shown_and_mean_what_is_done_without_them() {
         check(
             &[],
-            &["# Runs the tests, the new ones too. Nothing was detected; for example:", "#: test = \"make test\""],
+            &[
+                "# Runs the tests, the new ones too. Nothing was detected; for example:",
+                "#: test = \"make test\"",
+            ],
         );
         check(
             &[("Makefile", "test:\n\ttrue\n")],
@@ -210,17 +231,24 @@ mod tests {
     fn a_command_stays_on_its_line_whatever_it_holds() {
         let command = "echo \"a\\b\"\nfoo = 'bar'\t\u{7f}\u{1}日本".to_owned();
         let origin = Origin::Detected(ProjectType::Make);
-        let check =
-            Check { kind: Kind::Lint, command: command.clone(), timeout: CHECK_TIMEOUT, origin, network: false };
+        let check = Check {
+            kind: Kind::Lint,
+            command: command.clone(),
+            timeout: CHECK_TIMEOUT,
+            origin,
+            network: false,
+        };
         let text = checks_file(&Plan { checks: vec![check], tests_pass: true });
         assert_eq!(RepositoryFile::parse(text.as_bytes()).unwrap(), RepositoryFile::default());
-        let parsed: toml::Table = toml::from_str(&format!("lint = {}", value(&[&command]))).unwrap();
+        let parsed: toml::Table =
+            toml::from_str(&format!("lint = {}", value(&[&command]))).unwrap();
         assert_eq!(parsed.get("lint").and_then(toml::Value::as_str), Some(command.as_str()));
     }
 
     #[test]
     fn the_timeout_shown_is_the_workers_default() {
-        let environment = Environment::from_variables([("HOME".to_owned(), "/home/user".to_owned())]);
+        let environment =
+            Environment::from_variables([("HOME".to_owned(), "/home/user".to_owned())]);
         let config = Config::parse("", Path::new("codingworker.toml"), &environment).unwrap();
         assert_eq!(config.checks.timeout, CHECK_TIMEOUT);
     }

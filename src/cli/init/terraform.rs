@@ -1,7 +1,8 @@
 //! A Terraform folder: how it is known, and the `terraform.tfvars` that says whom it lets in.
 //!
-//! Owns the text of that file and the rules for its values, which are those of `infra/terraform/variables.tf`: what is refused there with a
-//! plan under way is refused here before anything is written.
+//! Owns the text of that file and the rules for its values, which are those of
+//! `infra/terraform/variables.tf`: what is refused there with a plan under way is refused here
+//! before anything is written.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -22,12 +23,15 @@ const LOOKUP: &str = "--jq '.id, .owner.id'";
 
 /// Whether the directory is one of Terraform's that asks for our `github_org`.
 pub(super) fn is_folder(directory: &Path) -> bool {
-    std::fs::read_to_string(directory.join(VARIABLES)).is_ok_and(|text| declares_organization(&text))
+    std::fs::read_to_string(directory.join(VARIABLES))
+        .is_ok_and(|text| declares_organization(&text))
 }
 
 fn declares_organization(text: &str) -> bool {
-    static DECLARATION: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r#"(?m)^[ \t]*variable[ \t]+"github_org"[ \t]*\{"#).expect("the pattern is fixed"));
+    static DECLARATION: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"(?m)^[ \t]*variable[ \t]+"github_org"[ \t]*\{"#)
+            .expect("the pattern is fixed")
+    });
     DECLARATION.is_match(text)
 }
 
@@ -66,8 +70,11 @@ impl Values {
         );
         match &self.numbers {
             Some(numbers) => {
-                let of_repositories: Vec<String> =
-                    numbers.repositories.iter().map(|(name, id)| format!("{} = \"{id}\"", quoted(name))).collect();
+                let of_repositories: Vec<String> = numbers
+                    .repositories
+                    .iter()
+                    .map(|(name, id)| format!("{} = \"{id}\"", quoted(name)))
+                    .collect();
                 text.push_str(&format!(
                     "github_owner_id = \"{}\"\ngithub_repo_ids = {{ {} }}\n",
                     numbers.owner,
@@ -92,8 +99,11 @@ impl Values {
     }
 
     fn numbers_to_come(&self) -> String {
-        let commands: String =
-            self.repositories.iter().map(|name| format!("#   gh api repos/{}/{name} {LOOKUP}\n", self.owner)).collect();
+        let commands: String = self
+            .repositories
+            .iter()
+            .map(|name| format!("#   gh api repos/{}/{name} {LOOKUP}\n", self.owner))
+            .collect();
         let unset: Vec<String> =
             self.repositories.iter().map(|name| format!("{} = \"NUMBER\"", quoted(name))).collect();
         format!(
@@ -122,10 +132,12 @@ pub(super) fn next(values: &Values) -> String {
     text
 }
 
-/// An organization or user in GitHub's character set, as Terraform takes it: an exact name, no wildcard.
+/// An organization or user in GitHub's character set, as Terraform takes it: an exact name, no
+/// wildcard.
 pub(super) fn owner(text: &str) -> Result<String, String> {
-    static OWNER: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new("^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$").expect("the pattern is fixed"));
+    static OWNER: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$").expect("the pattern is fixed")
+    });
     let valid = format!("{text}/repository").parse::<RepoName>().is_ok() && OWNER.is_match(text);
     accept(
         text,
@@ -136,7 +148,8 @@ pub(super) fn owner(text: &str) -> Result<String, String> {
 
 /// A repository's name without its owner.
 pub(super) fn repository(text: &str) -> Result<String, String> {
-    let named = format!("owner/{text}").parse::<RepoName>().is_ok_and(|parsed| parsed.name() == text);
+    let named =
+        format!("owner/{text}").parse::<RepoName>().is_ok_and(|parsed| parsed.name() == text);
     let valid = named && !text.to_ascii_lowercase().ends_with(".git");
     accept(
         text,
@@ -147,15 +160,17 @@ pub(super) fn repository(text: &str) -> Result<String, String> {
 
 /// A region of AWS.
 pub(super) fn region(text: &str) -> Result<String, String> {
-    static REGION: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new("^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$").expect("the pattern is fixed"));
+    static REGION: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$").expect("the pattern is fixed")
+    });
     accept(text, REGION.is_match(text), "a region's code, such as ap-northeast-1")
 }
 
 /// The value of the tag `Environment`.
 pub(super) fn environment(text: &str) -> Result<String, String> {
-    static ENVIRONMENT: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$").expect("the pattern is fixed"));
+    static ENVIRONMENT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$").expect("the pattern is fixed")
+    });
     accept(
         text,
         ENVIRONMENT.is_match(text),
@@ -165,8 +180,9 @@ pub(super) fn environment(text: &str) -> Result<String, String> {
 
 /// An e-mail address.
 pub(super) fn alarm_email(text: &str) -> Result<String, String> {
-    static ADDRESS: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^[^@\s\p{Cc}]+@[^@\s\p{Cc}]+[.][^@\s\p{Cc}.]+$").expect("the pattern is fixed"));
+    static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^[^@\s\p{Cc}]+@[^@\s\p{Cc}]+[.][^@\s\p{Cc}.]+$").expect("the pattern is fixed")
+    });
     accept(text, ADDRESS.is_match(text), "one e-mail address")
 }
 
@@ -186,7 +202,9 @@ fn quoted(text: &str) -> String {
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
             '$' | '%' if rest.peek() == Some(&'{') => quoted.extend([character, character]),
-            control if control.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control if control.is_control() => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(control)))
+            }
             plain => quoted.push(plain),
         }
     }

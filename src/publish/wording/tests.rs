@@ -39,7 +39,10 @@ fn report(task: &Task) -> Report<'_> {
         attempt: 1,
         calls: 3,
         fix_ups: 1,
-        checks: vec![check_line(CheckOutcome::Passed), check_line(CheckOutcome::NotRun { tool: "go".to_owned() })],
+        checks: vec![
+            check_line(CheckOutcome::Passed),
+            check_line(CheckOutcome::NotRun { tool: "go".to_owned() }),
+        ],
         files: vec![
             FileLine { path: "a|b.py".to_owned(), lines: Some((3, 1)) },
             FileLine { path: "x.png".to_owned(), lines: None },
@@ -51,7 +54,9 @@ fn report(task: &Task) -> Report<'_> {
 #[test]
 fn a_pull_request_in_english() {
     let task = task("Add @octocat's <b>FizzBuzz</b>");
-    insta::assert_snapshot!(pull_request(Language::En, &report(&task), Standing::Done).replace('\u{2060}', "·"));
+    insta::assert_snapshot!(
+        pull_request(Language::En, &report(&task), Standing::Done).replace('\u{2060}', "·")
+    );
 }
 
 #[test]
@@ -80,13 +85,21 @@ fn every_status_in_both_languages() {
         Status::Working { stage: Stage::Checking, attempt: 1 },
         Status::Working { stage: Stage::Publishing, attempt: 1 },
         Status::Done { number: 8 },
-        Status::Retrying { reason: "the agent changed nothing", attempt: 1, rest: Duration::from_secs(30) },
+        Status::Retrying {
+            reason: "the agent changed nothing",
+            attempt: 1,
+            rest: Duration::from_secs(30),
+        },
         Status::Cancelled { reason: "the issue was closed" },
         Status::Failed { reason: "checks failed: @you", tried: &tried, draft: Some(9) },
     ];
     let said: Vec<_> = [Language::En, Language::Ja]
         .into_iter()
-        .flat_map(|language| statuses.iter().map(move |status| comment(language, IssueNumber::new(7).unwrap(), status)))
+        .flat_map(|language| {
+            statuses
+                .iter()
+                .map(move |status| comment(language, IssueNumber::new(7).unwrap(), status))
+        })
         .collect();
     insta::assert_snapshot!(said.join("\n=====\n"));
 }

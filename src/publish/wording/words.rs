@@ -34,7 +34,17 @@ impl Words {
                 files: "{count} files",
                 binary: "binary",
                 run: "Run",
-                run_rows: ["agent", "model", "tokens", "sandbox", "time", "attempt", "agent calls", "base", "commit"],
+                run_rows: [
+                    "agent",
+                    "model",
+                    "tokens",
+                    "sandbox",
+                    "time",
+                    "attempt",
+                    "agent calls",
+                    "base",
+                    "commit",
+                ],
                 tokens: "{sent} sent, {received} received",
                 calls: "{calls}, {fix_ups} of them to mend a failed check",
                 responsibility: "A person has to review this before it is merged.",
@@ -99,7 +109,9 @@ impl Words {
     pub(super) fn note(&self, note: Note) -> &'static str {
         match (note, self.language) {
             (Note::NoTestsWritten, Language::En) => "The agent wrote no tests for this change.",
-            (Note::NoTestsWritten, Language::Ja) => "この変更に対するテストは作成されませんでした。",
+            (Note::NoTestsWritten, Language::Ja) => {
+                "この変更に対するテストは作成されませんでした。"
+            }
             (Note::FormatSkipped, Language::En) => {
                 "The formatter was not run: it would rewrite files that this change does not touch."
             }
@@ -117,11 +129,15 @@ impl Words {
             (Note::TestSkipped, Language::En) => {
                 "**Look closely:** a test is marked to be skipped, or others than one are."
             }
-            (Note::TestSkipped, Language::Ja) => "**要確認:** テストを省略する印が追加されています。",
+            (Note::TestSkipped, Language::Ja) => {
+                "**要確認:** テストを省略する印が追加されています。"
+            }
             (Note::BinaryFile, Language::En) => {
                 "**Look closely:** there is binary content, which GitHub does not show."
             }
-            (Note::BinaryFile, Language::Ja) => "**要確認:** GitHubに表示されないバイナリがあります。",
+            (Note::BinaryFile, Language::Ja) => {
+                "**要確認:** GitHubに表示されないバイナリがあります。"
+            }
             (Note::NothingToCheck, Language::En) => {
                 "No checks were found in this repository. Name them in `.codingworker.toml` to have them run."
             }

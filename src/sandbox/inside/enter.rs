@@ -1,8 +1,9 @@
 //! What a process gives up for good before it becomes the confined program.
 //!
-//! Resource limits first, then Landlock (what may be written, and no signals or abstract sockets beyond its own domain), then seccomp. All
-//! three stay with everything that the program starts. The walls of bubblewrap already hold files and networks; these hold when a wall has
-//! a hole, and hold what walls do not: the kernel's own surface.
+//! Resource limits first, then Landlock (what may be written, and no signals or abstract sockets
+//! beyond its own domain), then seccomp. All three stay with everything that the program starts.
+//! The walls of bubblewrap already hold files and networks; these hold when a wall has a hole, and
+//! hold what walls do not: the kernel's own surface.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,23 +11,37 @@ use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
 use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    Scope, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 
 use super::{Limits, Orders, seccomp};
 
-/// How much more the program yields to others than the worker does, and the most that there is, as `nice(1)` counts.
+/// How much more the program yields to others than the worker does, and the most that there is, as
+/// `nice(1)` counts.
 const NICER: i32 = 10;
 const NICEST: i32 = 19;
 
-/// Written to beside the given paths: the temporary directories of the sandbox, and the devices that swallow or give everything.
-const ALWAYS_WRITABLE: [&str; 9] =
-    ["/tmp", "/var/tmp", "/dev/shm", "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/random", "/dev/urandom"];
+/// Written to beside the given paths: the temporary directories of the sandbox, and the devices
+/// that swallow or give everything.
+const ALWAYS_WRITABLE: [&str; 9] = [
+    "/tmp",
+    "/var/tmp",
+    "/dev/shm",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/tty",
+    "/dev/random",
+    "/dev/urandom",
+];
 
 #[expect(clippy::disallowed_methods, reason = "this process becomes the program, and starts none")]
 pub(super) fn enter(orders: &Orders, command: &[OsString]) -> io::Result<ExitCode> {
-    let [program, arguments @ ..] = command else { return Err(io::Error::other("there is no program to run")) };
+    let [program, arguments @ ..] = command else {
+        return Err(io::Error::other("there is no program to run"));
+    };
     limit(&orders.limits)?;
     // So that the warden has its turn however many of them want theirs.
     setpriority_process(None, orders.nice.saturating_add(NICER).min(NICEST))?;

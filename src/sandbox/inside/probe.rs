@@ -1,6 +1,7 @@
 //! Attempts to get out, made inside a sandbox that is about to be relied on.
 //!
-//! A version or a flag says what a sandbox should do; an attempt that fails says what it does. Each attempt is harmless where it succeeds.
+//! A version or a flag says what a sandbox should do; an attempt that fails says what it does. Each
+//! attempt is harmless where it succeeds.
 
 use std::fs;
 use std::io;
@@ -56,7 +57,10 @@ fn attempts(canaries: &Canaries) -> Vec<(Wall, bool)> {
     let everywhere = vec![
         (Wall::Reading, fs::read(&canaries.file).is_err()),
         (Wall::Writing, fs::write(&canaries.file, "broken").is_err()),
-        (Wall::Network, TcpStream::connect_timeout(&canaries.address, Duration::from_millis(500)).is_err()),
+        (
+            Wall::Network,
+            TcpStream::connect_timeout(&canaries.address, Duration::from_millis(500)).is_err(),
+        ),
     ];
     [everywhere, platform::attempts(canaries)].concat()
 }
@@ -94,9 +98,16 @@ mod platform {
 
     pub(super) fn attempts(canaries: &Canaries) -> Vec<(Wall, bool)> {
         let seen = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let seen = seen.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok()));
+        let seen = seen.filter(|entry| {
+            entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok())
+        });
         let socket = SocketAddr::from_abstract_name(&canaries.abstract_socket);
-        let vsock = nix::sys::socket::socket(AddressFamily::Vsock, SockType::Stream, SockFlag::empty(), None);
+        let vsock = nix::sys::socket::socket(
+            AddressFamily::Vsock,
+            SockType::Stream,
+            SockFlag::empty(),
+            None,
+        );
         vec![
             (Wall::Processes, seen.count() <= FEW),
             (Wall::Sockets, socket.and_then(|name| UnixStream::connect_addr(&name)).is_err()),

@@ -1,7 +1,9 @@
-//! The system calls that no agent, build or test needs, and that lead to the kernel's less tested parts or to other processes.
+//! The system calls that no agent, build or test needs, and that lead to the kernel's less tested
+//! parts or to other processes.
 //!
-//! A list of what is refused, as container runtimes keep it, since the programs are anybody's: what is refused fails with `EPERM`, as if the
-//! user had no right to it. What programs do in another way when a kernel does not know a call yet fails with `ENOSYS`.
+//! A list of what is refused, as container runtimes keep it, since the programs are anybody's: what
+//! is refused fails with `EPERM`, as if the user had no right to it. What programs do in another
+//! way when a kernel does not know a call yet fails with `ENOSYS`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +14,8 @@ use seccompiler::{
     SeccompCondition as Condition, SeccompFilter, SeccompRule as Rule, TargetArch, apply_filter,
 };
 
-/// On x86-64 each call has a second number, of the x32 interface, which means the same and is not the same to a filter.
+/// On x86-64 each call has a second number, of the x32 interface, which means the same and is not
+/// the same to a filter.
 const X32: c_long = 0x4000_0000;
 
 const REFUSED: &[c_long] = &[
@@ -64,11 +67,13 @@ const REFUSED: &[c_long] = &[
     libc::SYS_vhangup,
 ];
 
-/// What fails as if the kernel were older. `clone3` passes its flags in memory, where a filter can't look; the C libraries use `clone` then.
-/// Memory behind a descriptor is nobody's, so that no limit on memory finds it; a file in a sized `/dev/shm` does the same.
+/// What fails as if the kernel were older. `clone3` passes its flags in memory, where a filter
+/// can't look; the C libraries use `clone` then. Memory behind a descriptor is nobody's, so that no
+/// limit on memory finds it; a file in a sized `/dev/shm` does the same.
 const UNKNOWN: [c_long; 3] = [libc::SYS_clone3, libc::SYS_memfd_create, libc::SYS_memfd_secret];
 
-/// Signals that stop a process without ending it. A stopped warden keeps no limit, and one that is killed takes the sandbox with it.
+/// Signals that stop a process without ending it. A stopped warden keeps no limit, and one that is
+/// killed takes the sandbox with it.
 const STOPPING: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
 /// The calls that send a signal, and which argument it is.
@@ -81,7 +86,8 @@ const SENDING: [(c_long, u8); 6] = [
     (libc::SYS_pidfd_send_signal, 1),
 ];
 
-/// `fcntl(2)`'s request for another signal than `SIGIO` at the end of input and output, which then goes to any process.
+/// `fcntl(2)`'s request for another signal than `SIGIO` at the end of input and output, which then
+/// goes to any process.
 const F_SETSIG: u64 = 10;
 
 /// The flags of `clone(2)` that make a namespace.
@@ -98,25 +104,31 @@ const NAMESPACES: [i32; 7] = [
 /// `ioctl(2)` requests that type into the terminal which the worker was started from.
 const TERMINAL_INJECTION: [u64; 2] = [0x5412, 0x541c];
 
-/// What programs of any kind talk by. Not among them: `AF_VSOCK`, which leads to the hypervisor, `AF_PACKET`, `AF_ALG` and the rest.
+/// What programs of any kind talk by. Not among them: `AF_VSOCK`, which leads to the hypervisor,
+/// `AF_PACKET`, `AF_ALG` and the rest.
 const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
-/// Takes the calls away from this process and all that it starts. Where Landlock does not keep signals in, those that stop others go too.
+/// Takes the calls away from this process and all that it starts. Where Landlock does not keep
+/// signals in, those that stop others go too.
 pub(super) fn apply(signals_are_scoped: bool) -> io::Result<()> {
-    let refused = refused().and_then(|rules| filter(rules, libc::EPERM)).map_err(io::Error::other)?;
-    let unknown = filter(calls(UNKNOWN.map(|call| (call, vec![]))), libc::ENOSYS).map_err(io::Error::other)?;
+    let refused =
+        refused().and_then(|rules| filter(rules, libc::EPERM)).map_err(io::Error::other)?;
+    let unknown = filter(calls(UNKNOWN.map(|call| (call, vec![]))), libc::ENOSYS)
+        .map_err(io::Error::other)?;
     apply_filter(&unknown).and_then(|()| apply_filter(&refused)).map_err(io::Error::other)?;
     if signals_are_scoped { Ok(()) } else { keep_signals_in() }
 }
 
 fn keep_signals_in() -> io::Result<()> {
-    let stopping = stopping().and_then(|rules| filter(rules, libc::EPERM)).map_err(io::Error::other)?;
+    let stopping =
+        stopping().and_then(|rules| filter(rules, libc::EPERM)).map_err(io::Error::other)?;
     apply_filter(&stopping).map_err(io::Error::other)
 }
 
 fn stopping() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
     let any_of = |argument: u8, values: &[u64]| {
-        let rule = |value: &u64| Rule::new(vec![Condition::new(argument, Length::Dword, Op::Eq, *value)?]);
+        let rule =
+            |value: &u64| Rule::new(vec![Condition::new(argument, Length::Dword, Op::Eq, *value)?]);
         values.iter().map(rule).collect::<Result<Vec<_>, _>>()
     };
     let signals = STOPPING.map(|signal| u64::from(signal.unsigned_abs()));
@@ -127,24 +139,39 @@ fn stopping() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
 
 fn filter(rules: BTreeMap<c_long, Vec<Rule>>, error: i32) -> Result<BpfProgram, BackendError> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
-    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(error.unsigned_abs()), architecture)?
-        .try_into()
+    SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(error.unsigned_abs()),
+        architecture,
+    )?
+    .try_into()
 }
 
 fn refused() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
-    let mut rules: Vec<(c_long, Vec<Rule>)> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: Vec<(c_long, Vec<Rule>)> =
+        REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     let flag = |flag: i32| {
         let bit = u64::from(flag.unsigned_abs());
         Rule::new(vec![Condition::new(0, Length::Dword, Op::MaskedEq(bit), bit)?])
     };
     rules.push((libc::SYS_clone, NAMESPACES.into_iter().map(flag).collect::<Result<_, _>>()?));
     let request = |request| Rule::new(vec![Condition::new(1, Length::Dword, Op::Eq, request)?]);
-    rules.push((libc::SYS_ioctl, TERMINAL_INJECTION.into_iter().map(request).collect::<Result<_, _>>()?));
-    let family = |operation, family: i32| Condition::new(0, Length::Dword, operation, u64::from(family.unsigned_abs()));
-    let other =
-        FAMILIES.map(|known| family(Op::Ne, known)).into_iter().collect::<Result<_, _>>().and_then(Rule::new)?;
+    rules.push((
+        libc::SYS_ioctl,
+        TERMINAL_INJECTION.into_iter().map(request).collect::<Result<_, _>>()?,
+    ));
+    let family = |operation, family: i32| {
+        Condition::new(0, Length::Dword, operation, u64::from(family.unsigned_abs()))
+    };
+    let other = FAMILIES
+        .map(|known| family(Op::Ne, known))
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .and_then(Rule::new)?;
     // Of the kernel's own families of messages, the one by which programs ask for addresses.
-    let no_route = Condition::new(2, Length::Dword, Op::Ne, u64::from(libc::NETLINK_ROUTE.unsigned_abs()))?;
+    let no_route =
+        Condition::new(2, Length::Dword, Op::Ne, u64::from(libc::NETLINK_ROUTE.unsigned_abs()))?;
     let netlink = Rule::new(vec![family(Op::Eq, libc::AF_NETLINK)?, no_route])?;
     rules.push((libc::SYS_socket, vec![other.clone(), netlink]));
     rules.push((libc::SYS_socketpair, vec![other]));
@@ -182,7 +209,11 @@ mod tests {
             keep_signals_in().unwrap();
             for signal in [Signal::SIGSTOP, Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU] {
                 assert_eq!(kill(pid, signal), Err(nix::Error::EPERM), "{signal}");
-                assert_eq!(kill(Pid::from_raw(-getpid().as_raw()), signal), Err(nix::Error::EPERM), "{signal}");
+                assert_eq!(
+                    kill(Pid::from_raw(-getpid().as_raw()), signal),
+                    Err(nix::Error::EPERM),
+                    "{signal}"
+                );
             }
             kill(pid, Signal::SIGKILL).unwrap();
         });

@@ -1,8 +1,10 @@
-//! The warden: starts the confined program, and ends it when all that it started use too much together.
+//! The warden: starts the confined program, and ends it when all that it started use too much
+//! together.
 //!
-//! The warden is the sandbox's first program, so with it everything in the sandbox ends, whatever session or parent it has. The confined
-//! program can't stop it: it lies outside the Landlock domain that [`enter`](super::enter) makes, and where the kernel does not keep signals
-//! in such a domain, the seccomp filter keeps those that stop.
+//! The warden is the sandbox's first program, so with it everything in the sandbox ends, whatever
+//! session or parent it has. The confined program can't stop it: it lies outside the Landlock
+//! domain that [`enter`](super::enter) makes, and where the kernel does not keep signals in such a
+//! domain, the seccomp filter keeps those that stop.
 
 use std::ffi::OsString;
 use std::fs;
@@ -42,7 +44,8 @@ pub(super) fn watch(mut orders: Orders, command: &[OsString]) -> io::Result<Exit
     }
     orders.act = Act::Enter;
     orders.nice = getpriority_process(None)?;
-    // Where the worker may allow it, which is where the kernel does not count processes: root's. Else this one has its turn like others.
+    // Where the worker may allow it, which is where the kernel does not count processes: root's.
+    // Else this one has its turn like others.
     setpriority_process(None, HURRY).ok();
     let mut child = spawn(&orders, command)?;
     let (ended, end) = channel();
@@ -50,12 +53,16 @@ pub(super) fn watch(mut orders: Orders, command: &[OsString]) -> io::Result<Exit
     for look in 0_u64.. {
         match end.recv_timeout(LOOK) {
             Ok(status) => return Ok(code(status?)),
-            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the program was lost track of")),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other("the program was lost track of"));
+            }
             Err(RecvTimeoutError::Timeout) => {}
         }
         // Memory and disks fill more slowly than processes multiply, and cost more to look at.
         let slow = look % SLOW == 0;
-        if let Some(excess) = too_many(&orders.limits).or_else(|| slow.then(|| too_much(&orders)).flatten()) {
+        if let Some(excess) =
+            too_many(&orders.limits).or_else(|| slow.then(|| too_much(&orders)).flatten())
+        {
             kill_all_others();
             complain(&format!("killed: {excess}"));
             return Ok(ExitCode::from(137));
@@ -64,15 +71,16 @@ pub(super) fn watch(mut orders: Orders, command: &[OsString]) -> io::Result<Exit
     Err(io::Error::other("the warden looked more often than it can count"))
 }
 
-/// At once, since what they go on to print would bury why. Outside a PID namespace of its own, where somebody may have started this by hand, all
-/// others would be everything that the user runs.
+/// At once, since what they go on to print would bury why. Outside a PID namespace of its own,
+/// where somebody may have started this by hand, all others would be everything that the user runs.
 fn kill_all_others() {
     if std::process::id() == FIRST {
         kill(Pid::from_raw(-1), Signal::SIGKILL).ok();
     }
 }
 
-/// What the worker was started with beside its three streams is nothing to the program; bubblewrap hands it on.
+/// What the worker was started with beside its three streams is nothing to the program; bubblewrap
+/// hands it on.
 fn close_what_was_inherited() -> io::Result<()> {
     let open: Vec<i32> = fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -85,7 +93,10 @@ fn close_what_was_inherited() -> io::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the program inside the sandbox is started from within it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the program inside the sandbox is started from within it"
+)]
 fn spawn(orders: &Orders, command: &[OsString]) -> io::Result<Child> {
     let mut helper = std::process::Command::new(&orders.helper);
     helper.arg(super::SUBCOMMAND).arg(orders.to_argument()).arg("--").args(command).spawn()
@@ -107,7 +118,8 @@ fn too_many(limits: &Limits) -> Option<String> {
 fn too_much(orders: &Orders) -> Option<String> {
     let Limits { memory, free_space, .. } = orders.limits;
     let running = running();
-    // What is shared counts for each that shares it: only when that is too much, the true figure is worth its price.
+    // What is shared counts for each that shares it: only when that is too much, the true figure is
+    // worth its price.
     let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
     let resident = |pid: &u32| second_word(&format!("/proc/{pid}/statm")).unwrap_or(0) * page;
     let shared = shared_segments();
@@ -120,8 +132,11 @@ fn too_much(orders: &Orders) -> Option<String> {
     if running.iter().map(threads_of).sum::<u64>() > threads {
         return Some(format!("it ran more than {threads} threads at once"));
     }
-    let full = orders.writable.iter().find(|path| available(path).is_some_and(|free| free < free_space));
-    full.map(|path| format!("less than {} KiB are free on the disk of {}", free_space >> 10, path.display()))
+    let full =
+        orders.writable.iter().find(|path| available(path).is_some_and(|free| free < free_space));
+    full.map(|path| {
+        format!("less than {} KiB are free on the disk of {}", free_space >> 10, path.display())
+    })
 }
 
 fn running() -> Vec<u32> {
@@ -146,7 +161,8 @@ fn proportional(pid: &u32) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10
 }
 
-/// Segments of System V, which stay when no process has them any more, in bytes (`proc_sysvipc(5)`: the column before the last).
+/// Segments of System V, which stay when no process has them any more, in bytes (`proc_sysvipc(5)`:
+/// the column before the last).
 fn shared_segments() -> u64 {
     let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
     let resident = |line: &str| line.split_whitespace().rev().nth(1)?.parse::<u64>().ok();

@@ -1,6 +1,7 @@
 //! The relay to the model: calls for inference pass, and nothing else does.
 //!
-//! Ollama's interface can also fetch, copy, make and delete models, for whoever reaches it. An agent has no business there.
+//! Ollama's interface can also fetch, copy, make and delete models, for whoever reaches it. An
+//! agent has no business there.
 
 use std::io;
 
@@ -17,10 +18,12 @@ use super::Refusals;
 
 /// The longest request, in bytes: larger than any context window.
 const LARGEST_REQUEST: usize = 64 << 20;
-/// More than an agent has calls at once. Others of the worker's could not open a file if one took all it can.
+/// More than an agent has calls at once. Others of the worker's could not open a file if one took
+/// all it can.
 const CONNECTIONS: usize = 32;
 
-/// What may be asked, by path: Ollama's own interface (its `docs/api.md`), that of `OpenAI` and that of Anthropic, which others speak too.
+/// What may be asked, by path: Ollama's own interface (its `docs/api.md`), that of `OpenAI` and
+/// that of Anthropic, which others speak too.
 const PASSED: &[(Method, &str)] = &[
     (Method::GET, "/"),
     (Method::HEAD, "/"),
@@ -42,8 +45,15 @@ const PASSED: &[(Method, &str)] = &[
 ];
 
 /// Headers that mean something to a model's server.
-const HEADERS: &[&str] =
-    &["accept", "anthropic-beta", "anthropic-version", "authorization", "content-length", "content-type", "x-api-key"];
+const HEADERS: &[&str] = &[
+    "accept",
+    "anthropic-beta",
+    "anthropic-version",
+    "authorization",
+    "content-length",
+    "content-type",
+    "x-api-key",
+];
 
 #[derive(Debug, Clone)]
 struct Model {
@@ -53,10 +63,14 @@ struct Model {
 }
 
 /// Serves until it is dropped.
-pub(super) fn serve<L: Listener>(listener: L, endpoint: &str) -> io::Result<impl Future<Output = ()> + use<L>> {
+pub(super) fn serve<L: Listener>(
+    listener: L,
+    endpoint: &str,
+) -> io::Result<impl Future<Output = ()> + use<L>> {
     let endpoint = Url::parse(endpoint).map_err(io::Error::other)?;
     // Where a redirect leads is not the endpoint that the user named.
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+    let client =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
     let refusals = Refusals::default();
     let model = Model { client: client.map_err(io::Error::other)?, endpoint, refusals };
     let routes = axum::Router::new().fallback(relay).with_state(model);
@@ -64,17 +78,23 @@ pub(super) fn serve<L: Listener>(listener: L, endpoint: &str) -> io::Result<impl
     Ok(localhttp::serve(listener, routes, bounds, std::future::pending()))
 }
 
-/// Hands on what comes as it comes, both ways, so that no number of large requests fills the worker's memory.
+/// Hands on what comes as it comes, both ways, so that no number of large requests fills the
+/// worker's memory.
 async fn relay(State(model): State<Model>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    // Where the relay is at a port of this machine's, a page in its browser could send here what the model's own server refuses from one.
+    // Where the relay is at a port of this machine's, a page in its browser could send here what
+    // the model's own server refuses from one.
     if let Err(foreign) = localhttp::check_local(&head.headers) {
         return (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response();
     }
     let path = head.uri.path();
     if !passes(&head.method, path, model.endpoint.path()) {
         model.refusals.tell(&format!("{} {path}", head.method), "it is no call for inference");
-        return (StatusCode::FORBIDDEN, "this sandbox lets calls for inference pass, and no others\n").into_response();
+        return (
+            StatusCode::FORBIDDEN,
+            "this sandbox lets calls for inference pass, and no others\n",
+        )
+            .into_response();
     }
     let mut url = model.endpoint.clone();
     url.set_path(path);
@@ -91,11 +111,13 @@ async fn relay(State(model): State<Model>, request: Request) -> Response {
             let (head, body) = answer.into_parts();
             let kind = head.headers.get(header::CONTENT_TYPE).cloned();
             let kind = kind.map(|kind| [(header::CONTENT_TYPE, kind)]);
-            (head.status, kind.into_iter().flatten().collect::<HeaderMap>(), Body::new(body)).into_response()
+            (head.status, kind.into_iter().flatten().collect::<HeaderMap>(), Body::new(body))
+                .into_response()
         }
         Err(error) => {
             let error = anyhow::Error::from(error);
-            (StatusCode::BAD_GATEWAY, format!("the model's server can't be reached: {error:#}\n")).into_response()
+            (StatusCode::BAD_GATEWAY, format!("the model's server can't be reached: {error:#}\n"))
+                .into_response()
         }
     }
 }

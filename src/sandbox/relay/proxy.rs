@@ -1,7 +1,7 @@
 //! A proxy to public addresses, for a repository's setup that is allowed to fetch.
 //!
-//! Names are looked up here, once, and what is connected to is the address that was judged: no answer of a name server leads to this
-//! machine, its network or a cloud's metadata.
+//! Names are looked up here, once, and what is connected to is the address that was judged: no
+//! answer of a name server leads to this machine, its network or a cloud's metadata.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -43,7 +43,9 @@ async fn attend(mut client: impl AsyncRead + AsyncWrite + Unpin, refusals: Refus
         Ok(()) => return,
         Err(refused) => refused,
     };
-    let answer = format!("HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\n{refused}\n");
+    let answer = format!(
+        "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\n{refused}\n"
+    );
     client.write_all(answer.as_bytes()).await.ok();
 }
 
@@ -57,16 +59,26 @@ struct Asked {
 }
 
 /// An error is one that the client is told.
-async fn serve_one(client: &mut (impl AsyncRead + AsyncWrite + Unpin), refusals: &Refusals) -> io::Result<()> {
+async fn serve_one(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    refusals: &Refusals,
+) -> io::Result<()> {
     let (head, rest) = tokio::time::timeout(PATIENCE, read_head(client)).await??;
-    let asked = parse(&head)
-        .ok_or_else(|| io::Error::other("this proxy serves CONNECT, and http:// URLs, on ports 80 and 443"))?;
-    let addresses: Vec<SocketAddr> = lookup_host((asked.host.as_str(), asked.port)).await?.collect();
+    let asked = parse(&head).ok_or_else(|| {
+        io::Error::other("this proxy serves CONNECT, and http:// URLs, on ports 80 and 443")
+    })?;
+    let addresses: Vec<SocketAddr> =
+        lookup_host((asked.host.as_str(), asked.port)).await?.collect();
     if let Some(inner) = addresses.iter().find(|address| !is_public(address.ip())) {
         refusals.tell(&asked.host, &format!("its address is {}, which is not public", inner.ip()));
-        return Err(io::Error::other(format!("{} is at {}, which is not a public address", asked.host, inner.ip())));
+        return Err(io::Error::other(format!(
+            "{} is at {}, which is not a public address",
+            asked.host,
+            inner.ip()
+        )));
     }
-    let mut server = tokio::time::timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await??;
+    let mut server =
+        tokio::time::timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await??;
     if asked.head.is_empty() {
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     }
@@ -109,7 +121,10 @@ fn parse(head: &[u8]) -> Option<Asked> {
         name.starts_with("proxy-") || name == "connection" || name == "keep-alive"
     };
     // One request a connection: what comes after it would go to the same server unread.
-    let kept: String = headers.split_inclusive("\r\n").filter(|header| !own(header) && *header != "\r\n").collect();
+    let kept: String = headers
+        .split_inclusive("\r\n")
+        .filter(|header| !own(header) && *header != "\r\n")
+        .collect();
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     let head = format!("{method} {path} {version}\r\n{kept}connection: close\r\n\r\n");
     Some(Asked { host, port, head: head.into_bytes() })
@@ -121,12 +136,15 @@ fn address(authority: &str, default: Option<u16>) -> Option<(String, u16)> {
         _ => (authority, default?),
     };
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_' | ':');
-    (PORTS.contains(&port) && !host.is_empty() && host.chars().all(plain)).then(|| (host.to_owned(), port))
+    let plain = |character: char| {
+        character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_' | ':')
+    };
+    (PORTS.contains(&port) && !host.is_empty() && host.chars().all(plain))
+        .then(|| (host.to_owned(), port))
 }
 
-/// Whether an address is reached through the internet alone: none of the special ones of IANA's two registries, nor one that has such a one
-/// in it.
+/// Whether an address is reached through the internet alone: none of the special ones of IANA's two
+/// registries, nor one that has such a one in it.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -143,14 +161,20 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_multicast()
         || matches!(
             (a, b, c),
-            (0 | 240..=255, _, _) | (100, 64..=127, _) | (192, 0, 0) | (192, 88, 99) | (198, 18 | 19, _)
+            (0 | 240..=255, _, _)
+                | (100, 64..=127, _)
+                | (192, 0, 0)
+                | (192, 88, 99)
+                | (198, 18 | 19, _)
         );
     !special
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, _, _, _, g, h] = address.segments();
-    let embedded = |high: u16, low: u16| is_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
+    let embedded = |high: u16, low: u16| {
+        is_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+    };
     match (a, b) {
         // Translated, and 6to4: each leads to the IPv4 address in it.
         (0x64, 0xff9b) => c == 0 && embedded(g, h),
@@ -167,9 +191,14 @@ mod tests {
 
     #[test]
     fn only_the_internet_is_public() {
-        for public in
-            ["1.1.1.1", "140.82.112.3", "2606:4700::1111", "2a00:1450::1", "64:ff9b::8c52:7003", "2002:8c52:7003::1"]
-        {
+        for public in [
+            "1.1.1.1",
+            "140.82.112.3",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "64:ff9b::8c52:7003",
+            "2002:8c52:7003::1",
+        ] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
         for special in [
@@ -213,7 +242,8 @@ mod tests {
     fn a_tunnel_and_a_plain_request_are_understood() {
         let tunnel = Asked { host: "crates.io".to_owned(), port: 443, head: Vec::new() };
         assert_eq!(parse(b"CONNECT crates.io:443 HTTP/1.1\r\nhost: x\r\n\r\n"), Some(tunnel));
-        let head = b"GET /a?b HTTP/1.1\r\nHost: deb.debian.org\r\nconnection: close\r\n\r\n".to_vec();
+        let head =
+            b"GET /a?b HTTP/1.1\r\nHost: deb.debian.org\r\nconnection: close\r\n\r\n".to_vec();
         let plain = Asked { host: "deb.debian.org".to_owned(), port: 80, head };
         let sent =
             b"GET http://deb.debian.org/a?b HTTP/1.1\r\nHost: deb.debian.org\r\nProxy-Connection: keep-alive\r\n\r\n";

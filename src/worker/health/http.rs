@@ -30,12 +30,14 @@ pub async fn serve(address: SocketAddr, health: watch::Receiver<Health>) -> io::
     Ok(())
 }
 
-/// Who asks by another name is a page that had its own lead here, and would read which repositories are worked on.
+/// Who asks by another name is a page that had its own lead here, and would read which repositories
+/// are worked on.
 async fn tell(
     State(health): State<watch::Receiver<Health>>,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Health>), (StatusCode, String)> {
-    localhttp::check_local(&headers).map_err(|foreign| (StatusCode::FORBIDDEN, format!("{foreign}\n")))?;
+    localhttp::check_local(&headers)
+        .map_err(|foreign| (StatusCode::FORBIDDEN, format!("{foreign}\n")))?;
     // A worker that answers is alive.
     let now = Timestamp::now();
     let health = Health { updated_at: now, ..health.borrow().clone() };

@@ -1,5 +1,5 @@
-//! Just enough of a forge: git's own `http-backend` behind a server that sees every request and can be told how to
-//! answer.
+//! Just enough of a forge: git's own `http-backend` behind a server that sees every request and can
+//! be told how to answer.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -67,13 +67,17 @@ impl Forge {
             seen: Mutex::default(),
         });
         let answering = Arc::clone(&state);
-        let app = Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-            let state = Arc::clone(&answering);
-            async move { state.answer(method, uri, headers, body).await }
-        });
+        let app = Router::new().fallback(
+            move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+                let state = Arc::clone(&answering);
+                async move { state.answer(method, uri, headers, body).await }
+            },
+        );
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        tokio::spawn(async move { stopped.run_until_cancelled(axum::serve(listener, app).into_future()).await });
+        tokio::spawn(async move {
+            stopped.run_until_cancelled(axum::serve(listener, app).into_future()).await
+        });
         Self { url: format!("http://{address}"), state, _stop: stop.drop_guard() }
     }
 
@@ -96,8 +100,10 @@ impl State {
         let text = |name: header::HeaderName| {
             headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
-        let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
-        let mut seen = Seen { path: uri.to_string(), authorization: authorization.clone(), ..Seen::default() };
+        let authorization =
+            headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+        let mut seen =
+            Seen { path: uri.to_string(), authorization: authorization.clone(), ..Seen::default() };
         let address = self.address.clone();
         (seen.command_lines, seen.environments) =
             tokio::task::spawn_blocking(move || processes_that_name(&address)).await.unwrap();
@@ -105,7 +111,8 @@ impl State {
         let response = match manner {
             Manner::Fail(status) => status.into_response(),
             Manner::Redirect(to) => {
-                (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, format!("{to}{uri}"))]).into_response()
+                (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, format!("{to}{uri}"))])
+                    .into_response()
             }
             Manner::Hang => std::future::pending().await,
             Manner::Ask(token)
@@ -114,11 +121,14 @@ impl State {
                         .authorization()
                         .map(|header| header.trim_start_matches("Authorization: ").to_owned()) =>
             {
-                (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"forge\"")]).into_response()
+                (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"forge\"")])
+                    .into_response()
             }
             Manner::Ask(_) | Manner::Serve => {
-                let protocol =
-                    headers.get("git-protocol").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+                let protocol = headers
+                    .get("git-protocol")
+                    .map(|value| value.to_str().unwrap().to_owned())
+                    .unwrap_or_default();
                 let output = self
                     .http_backend(
                         &method,
@@ -174,7 +184,10 @@ impl State {
 }
 
 fn from_cgi(output: &[u8]) -> Response {
-    let end = output.windows(4).position(|window| window == b"\r\n\r\n").expect("http-backend answers with headers");
+    let end = output
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .expect("http-backend answers with headers");
     let (head, body) = output.split_at(end);
     let mut response = axum::http::Response::builder();
     for line in std::str::from_utf8(head).unwrap().lines() {
@@ -198,7 +211,9 @@ fn processes_that_name(address: &str) -> (Vec<String>, Vec<String>) {
         return Default::default();
     };
     let read = |path: PathBuf| {
-        std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " ")).unwrap_or_default()
+        std::fs::read(path)
+            .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "))
+            .unwrap_or_default()
     };
     processes
         .filter_map(|process| Some(process.ok()?.path()))

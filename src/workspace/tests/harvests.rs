@@ -26,7 +26,10 @@ fn odd_names() -> Vec<&'static [u8]> {
 impl World {
     async fn commit(&self, workspace: &Workspace, base: &Base) -> CommitId {
         let tree = workspace.harvest(Side::Agent).await.unwrap();
-        workspace.commit(&tree, &base.commit, "change", &identity(), at(1_000_000_000)).await.unwrap()
+        workspace
+            .commit(&tree, &base.commit, "change", &identity(), at(1_000_000_000))
+            .await
+            .unwrap()
     }
 
     async fn changes(&self, workspace: &Workspace, base: &Base) -> Vec<Change> {
@@ -44,7 +47,10 @@ async fn a_tree_that_was_not_changed_is_the_base_s() {
     let world = World::with_files(&[(b"a", "1"), (b"d/b", "2")]).await;
     let (workspace, base) = world.workspace().await;
     for side in [Side::Agent, Side::Checks] {
-        assert_eq!(workspace.harvest(side).await.unwrap(), workspace.cache().tree_at(&base.commit).await.unwrap());
+        assert_eq!(
+            workspace.harvest(side).await.unwrap(),
+            workspace.cache().tree_at(&base.commit).await.unwrap()
+        );
     }
 }
 
@@ -56,7 +62,8 @@ async fn any_file_name_is_added_changed_and_deleted() {
     let (workspace, base) = world.workspace().await;
     let mut listed = workspace.cache().files_at(&base.commit).await.unwrap();
     listed.sort();
-    let mut expected: Vec<RepoPath> = names.iter().map(|name| RepoPath::new(name.to_vec())).collect();
+    let mut expected: Vec<RepoPath> =
+        names.iter().map(|name| RepoPath::new(name.to_vec())).collect();
     expected.sort();
     assert_eq!(listed, expected);
 
@@ -95,7 +102,10 @@ async fn any_file_name_is_added_changed_and_deleted() {
 
     workspace.show(Side::Checks, &workspace.cache().tree_at(&commit).await.unwrap()).await.unwrap();
     for name in changed {
-        assert_eq!(fs::read_to_string(workspace.check_tree().join(OsStr::from_bytes(name))).unwrap(), "old\nnew\n");
+        assert_eq!(
+            fs::read_to_string(workspace.check_tree().join(OsStr::from_bytes(name))).unwrap(),
+            "old\nnew\n"
+        );
     }
     for name in deleted {
         assert!(!workspace.check_tree().join(OsStr::from_bytes(name)).exists());
@@ -166,7 +176,8 @@ async fn a_nested_repository_is_refused_before_its_filters_run() {
     run_git(&nested, ["add", "--all"]).await;
     run_git(&nested, ["commit", "--quiet", "-m", "x"]).await;
     let fired = world.path().join("fired");
-    run_git(&nested, ["config", "filter.x.clean", &format!("touch '{}'; cat", fired.display())]).await;
+    run_git(&nested, ["config", "filter.x.clean", &format!("touch '{}'; cat", fired.display())])
+        .await;
     write(&nested, b"f", "2");
 
     for _ in 0..2 {
@@ -183,7 +194,9 @@ async fn a_nested_repository_is_refused_before_its_filters_run() {
     for content in ["3", "44"] {
         write(&nested, b"f", content);
         let command = world.git.in_repository(workspace.cache().directory(), "add");
-        let command = command.variable("GIT_WORK_TREE", workspace.agent_tree()).variable("GIT_INDEX_FILE", &index);
+        let command = command
+            .variable("GIT_WORK_TREE", workspace.agent_tree())
+            .variable("GIT_INDEX_FILE", &index);
         command.argument("--all").output().await.unwrap();
     }
     assert!(fired.exists(), "the attack works on git alone");
@@ -193,8 +206,16 @@ async fn a_nested_repository_is_refused_before_its_filters_run() {
 async fn every_spelling_of_a_nested_repository_is_refused() {
     let world = World::with_files(&[(b"a", "1")]).await;
     let (workspace, _) = world.workspace().await;
-    for name in ["sub/.git", "sub/.GIT", "sub/git~1", "sub/.g\u{200c}it", "sub/.git ", "deep/er/.Git", ".GIT", "GIT~1"]
-    {
+    for name in [
+        "sub/.git",
+        "sub/.GIT",
+        "sub/git~1",
+        "sub/.g\u{200c}it",
+        "sub/.git ",
+        "deep/er/.Git",
+        ".GIT",
+        "GIT~1",
+    ] {
         let path = workspace.agent_tree().join(name);
         for kind in ["directory", "file", "link"] {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -208,7 +229,11 @@ async fn every_spelling_of_a_nested_repository_is_refused() {
                 matches!(&error, WorkspaceError::NestedRepository { path } if path.as_bytes() == name.as_bytes()),
                 "{name} {kind}: {error}"
             );
-            if kind == "directory" { fs::remove_dir(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
+            if kind == "directory" {
+                fs::remove_dir(&path).unwrap()
+            } else {
+                fs::remove_file(&path).unwrap()
+            }
         }
     }
     workspace.harvest(Side::Agent).await.unwrap();
@@ -268,8 +293,12 @@ async fn a_submodule_of_the_base_stays_as_it_is_and_may_not_be_filled() {
 async fn a_repository_without_a_git_directory_is_files_like_any_other() {
     let world = World::with_files(&[(b"a", "1")]).await;
     let (workspace, base) = world.workspace().await;
-    run_git(workspace.agent_tree(), ["init", "--quiet", "--bare", "--template=", "fixture.git"]).await;
-    assert_eq!(paths(&world.changes(&workspace, &base).await), ["fixture.git/HEAD", "fixture.git/config"]);
+    run_git(workspace.agent_tree(), ["init", "--quiet", "--bare", "--template=", "fixture.git"])
+        .await;
+    assert_eq!(
+        paths(&world.changes(&workspace, &base).await),
+        ["fixture.git/HEAD", "fixture.git/config"]
+    );
 }
 
 #[tokio::test]
@@ -288,8 +317,15 @@ async fn links_are_taken_in_as_links_and_never_followed() {
 
     let changes = world.changes(&workspace, &base).await;
     assert_eq!(paths(&changes), ["dangling", "dir", "dir/a", "in", "out"]);
-    let target =
-        |path: &str| changes.iter().find(|change| change.path == path.into()).unwrap().link_target.clone().unwrap();
+    let target = |path: &str| {
+        changes
+            .iter()
+            .find(|change| change.path == path.into())
+            .unwrap()
+            .link_target
+            .clone()
+            .unwrap()
+    };
     let mode = |change: &Change| change.after.as_ref().map(|entry| entry.mode);
     assert_eq!(
         changes.iter().map(mode).collect::<Vec<_>>(),
@@ -300,7 +336,10 @@ async fn links_are_taken_in_as_links_and_never_followed() {
     assert_eq!(target("dir"), outside.as_os_str().as_bytes());
 
     // The way back goes over the link, not through it.
-    workspace.show(Side::Agent, &workspace.cache().tree_at(&base.commit).await.unwrap()).await.unwrap();
+    workspace
+        .show(Side::Agent, &workspace.cache().tree_at(&base.commit).await.unwrap())
+        .await
+        .unwrap();
     assert_eq!(fs::read_to_string(tree.join("dir/a")).unwrap(), "1");
     assert!(!fs::symlink_metadata(tree.join("dir")).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(outside.join("a")).unwrap(), "secret");
@@ -308,8 +347,12 @@ async fn links_are_taken_in_as_links_and_never_followed() {
 
 #[tokio::test]
 async fn ignored_files_are_left_out_unless_they_are_tracked() {
-    let world =
-        World::with_files(&[(b".gitignore", "*.log\nbuild/\n"), (b"kept.log", "1"), (b"build/kept", "1")]).await;
+    let world = World::with_files(&[
+        (b".gitignore", "*.log\nbuild/\n"),
+        (b"kept.log", "1"),
+        (b"build/kept", "1"),
+    ])
+    .await;
     let (workspace, base) = world.workspace().await;
     for name in ["kept.log", "build/kept", "new.log", "build/new", "plain"] {
         write(workspace.agent_tree(), name.as_bytes(), "22");
@@ -332,13 +375,21 @@ async fn checks_hand_in_what_they_rewrote_and_not_what_they_built() {
 async fn modes_sizes_and_binary_content_are_told() {
     let world = World::with_files(&[(b"script", "#!/bin/sh\n"), (b"image", "a\0b")]).await;
     let (workspace, base) = world.workspace().await;
-    fs::set_permissions(workspace.agent_tree().join("script"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(workspace.agent_tree().join("script"), fs::Permissions::from_mode(0o755))
+        .unwrap();
     write(workspace.agent_tree(), b"image", "a\0bcd");
     write(workspace.agent_tree(), b"empty", "");
     let changes = world.changes(&workspace, &base).await;
     let told: Vec<_> = changes
         .iter()
-        .map(|change| (change.path.to_string(), change.after.as_ref().unwrap().mode, change.size, change.lines))
+        .map(|change| {
+            (
+                change.path.to_string(),
+                change.after.as_ref().unwrap().mode,
+                change.size,
+                change.lines,
+            )
+        })
         .collect();
     let lines = Some(Lines::default());
     assert_eq!(

@@ -24,7 +24,10 @@ impl World {
         let (workspace, base) = self.workspace().await;
         write(workspace.agent_tree(), b"new", message);
         let tree = workspace.harvest(Side::Agent).await.unwrap();
-        workspace.commit(&tree, &base.commit, message, &identity(), at(1_000_000_000)).await.unwrap()
+        workspace
+            .commit(&tree, &base.commit, message, &identity(), at(1_000_000_000))
+            .await
+            .unwrap()
     }
 }
 
@@ -94,7 +97,10 @@ async fn the_default_branch_may_have_any_name_and_change_it() {
         let base = cache.fetch(&world.remote()).await.unwrap();
         assert_eq!(base.branch, branch(name));
         let workspace = cache.prepare(&world.path().join("run"), &base).await.unwrap();
-        assert_eq!(run_git(workspace.agent_tree(), ["branch", "--show-current"]).await.trim(), name);
+        assert_eq!(
+            run_git(workspace.agent_tree(), ["branch", "--show-current"]).await.trim(),
+            name
+        );
     }
 }
 
@@ -105,7 +111,11 @@ async fn history_that_was_rewritten_upstream_is_followed() {
     cache.fetch(&world.remote()).await.unwrap();
     run_git(&world.author(), ["commit", "--quiet", "--amend", "-m", "rewritten"]).await;
     let upstream = world.upstream();
-    run_git(&world.author(), ["push", "--quiet", "--force", upstream.to_str().unwrap(), "HEAD:trunk"]).await;
+    run_git(
+        &world.author(),
+        ["push", "--quiet", "--force", upstream.to_str().unwrap(), "HEAD:trunk"],
+    )
+    .await;
     let base = cache.fetch(&world.remote()).await.unwrap();
     assert_eq!(base.commit.as_str(), world.upstream_tip("trunk").await);
 }
@@ -121,7 +131,8 @@ async fn a_repository_without_commits_is_told_apart() {
     // A commit on a branch that is not the default one does not help.
     let upstream = world.upstream();
     run_git(&world.author(), ["commit", "--quiet", "--allow-empty", "-m", "x"]).await;
-    run_git(&world.author(), ["push", "--quiet", upstream.to_str().unwrap(), "HEAD:elsewhere"]).await;
+    run_git(&world.author(), ["push", "--quiet", upstream.to_str().unwrap(), "HEAD:elsewhere"])
+        .await;
     let error = world.cache().await.fetch(&forge.remote(None)).await.unwrap_err();
     assert!(matches!(error, WorkspaceError::NoCommits { .. }), "{error}");
 }
@@ -162,26 +173,34 @@ async fn the_forge_s_refusals_are_told_apart() {
         forge.answers(Manner::Fail(status));
         for token in [None, Some(TOKEN)] {
             let remote = forge.remote(token);
-            let check =
-                |error: WorkspaceError| assert!(format!("{error:?}").starts_with(expected), "{status}: {error:?}");
+            let check = |error: WorkspaceError| {
+                assert!(format!("{error:?}").starts_with(expected), "{status}: {error:?}")
+            };
             check(cache.fetch(&remote).await.unwrap_err());
             check(cache.remote_branch(&remote, &branch("b")).await.unwrap_err());
             check(cache.push(&remote, &commit, &branch("b"), None).await.unwrap_err());
         }
     }
-    let nowhere = Remote { url: world.path().join("nowhere.git").to_str().unwrap().to_owned(), token: None };
+    let nowhere =
+        Remote { url: world.path().join("nowhere.git").to_str().unwrap().to_owned(), token: None };
     let error = cache.fetch(&nowhere).await.unwrap_err();
     assert!(matches!(error, WorkspaceError::RepositoryNotFound { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_forge_that_is_gone_or_hangs_is_unreachable() {
-    let world = World::with_deadlines(Deadlines { remote: Duration::from_millis(500), ..Deadlines::default() }).await;
+    let world = World::with_deadlines(Deadlines {
+        remote: Duration::from_millis(500),
+        ..Deadlines::default()
+    })
+    .await;
     let forge = world.forge().await;
     forge.answers(Manner::Hang);
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let cache = world.cache().await;
-    for remote in [forge.remote(None), Remote { url: format!("http://{closed}/o/r.git"), token: None }] {
+    for remote in
+        [forge.remote(None), Remote { url: format!("http://{closed}/o/r.git"), token: None }]
+    {
         let error = cache.fetch(&remote).await.unwrap_err();
         assert!(matches!(error, WorkspaceError::Unreachable { .. }), "{error:?}");
     }
@@ -226,11 +245,17 @@ async fn the_token_is_in_the_environment_of_one_command_and_nowhere_else() {
     for request in &seen {
         assert_eq!(request.authorization.as_deref(), Some(format!("Basic {BASIC}").as_str()));
         for command_line in &request.command_lines {
-            assert!(!command_line.contains(TOKEN) && !command_line.contains(BASIC), "{command_line}");
+            assert!(
+                !command_line.contains(TOKEN) && !command_line.contains(BASIC),
+                "{command_line}"
+            );
         }
         if cfg!(target_os = "linux") {
             assert!(
-                request.command_lines.iter().any(|command_line| command_line.contains("remote-http")),
+                request
+                    .command_lines
+                    .iter()
+                    .any(|command_line| command_line.contains("remote-http")),
                 "git was seen at work"
             );
             assert!(
@@ -243,14 +268,16 @@ async fn the_token_is_in_the_environment_of_one_command_and_nowhere_else() {
         assert_eq!(files_with(world.path(), leak), Vec::<PathBuf>::new());
     }
     assert!(
-        files_with(world.path(), "Coding agent").contains(&workspace.agent_tree().join(".git/config")),
+        files_with(world.path(), "Coding agent")
+            .contains(&workspace.agent_tree().join(".git/config")),
         "files are looked into"
     );
 
     let refused = cache.fetch(&forge.remote(Some("wrong"))).await.unwrap_err();
     assert!(matches!(refused, WorkspaceError::Unauthorized { .. }), "{refused:?}");
     assert!(!format!("{refused} {refused:?}").contains("wrong"));
-    let refused = cache.push(&forge.remote(Some("wrong")), &commit, &branch("c"), None).await.unwrap_err();
+    let refused =
+        cache.push(&forge.remote(Some("wrong")), &commit, &branch("c"), None).await.unwrap_err();
     assert!(matches!(refused, WorkspaceError::Unauthorized { .. }), "{refused:?}");
 }
 
@@ -261,7 +288,11 @@ fn files_with(directory: &Path, text: &str) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files_with(&path, text));
-        } else if fs::read(&path).unwrap().windows(text.len()).any(|window| window == text.as_bytes()) {
+        } else if fs::read(&path)
+            .unwrap()
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+        {
             found.push(path);
         }
     }
@@ -276,7 +307,10 @@ async fn a_push_that_was_done_before_does_nothing() {
     assert_eq!(cache.remote_branch(&world.remote(), &target).await.unwrap(), None);
     for _ in 0..2 {
         cache.push(&world.remote(), &commit, &target, None).await.unwrap();
-        assert_eq!(cache.remote_branch(&world.remote(), &target).await.unwrap(), Some(commit.clone()));
+        assert_eq!(
+            cache.remote_branch(&world.remote(), &target).await.unwrap(),
+            Some(commit.clone())
+        );
     }
     let (next, forge) = (world.new_commit("y").await, world.forge().await);
     cache.push(&forge.remote(None), &next, &target, Some(&commit)).await.unwrap();
@@ -322,5 +356,8 @@ async fn a_branch_is_asked_for_by_its_whole_name() {
     let upstream = world.upstream();
     let other = "HEAD:refs/heads/x/refs/heads/b";
     run_git(&world.author(), ["push", "--quiet", upstream.to_str().unwrap(), other]).await;
-    assert_eq!(world.cache().await.remote_branch(&world.remote(), &branch("b")).await.unwrap(), None);
+    assert_eq!(
+        world.cache().await.remote_branch(&world.remote(), &branch("b")).await.unwrap(),
+        None
+    );
 }

@@ -12,19 +12,40 @@ async fn an_agent_gets_a_repository_of_its_own_without_a_way_back() {
     let tree = workspace.agent_tree();
     assert_eq!(run_git(tree, ["status", "--porcelain"]).await, "");
     assert_eq!(run_git(tree, ["remote"]).await, "");
-    assert_eq!(run_git(tree, ["log", "--format=%H"]).await.trim(), base.commit.as_str(), "no history");
+    assert_eq!(
+        run_git(tree, ["log", "--format=%H"]).await.trim(),
+        base.commit.as_str(),
+        "no history"
+    );
     assert_eq!(run_git(tree, ["branch", "--show-current"]).await.trim(), "trunk");
     run_git(
         tree,
-        ["-c", "user.useConfigOnly=true", "commit", "--quiet", "--allow-empty", "-m", "the agent can commit"],
+        [
+            "-c",
+            "user.useConfigOnly=true",
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "-m",
+            "the agent can commit",
+        ],
     )
     .await;
 
     for file in files_below(tree) {
         let content = fs::read(&file).unwrap();
         let cache = workspace.cache().directory().as_os_str().as_bytes();
-        assert!(!content.windows(cache.len()).any(|window| window == cache), "{} names the cache", file.display());
-        assert_eq!(fs::metadata(&file).unwrap().nlink(), 1, "{} is linked elsewhere", file.display());
+        assert!(
+            !content.windows(cache.len()).any(|window| window == cache),
+            "{} names the cache",
+            file.display()
+        );
+        assert_eq!(
+            fs::metadata(&file).unwrap().nlink(),
+            1,
+            "{} is linked elsewhere",
+            file.display()
+        );
     }
     assert!(!workspace.check_tree().join(".git").exists());
     assert_eq!(fs::read_to_string(workspace.check_tree().join("d/b")).unwrap(), "2");
@@ -37,8 +58,13 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn showing_a_tree_touches_only_what_differs() {
-    let world =
-        World::with_files(&[(b".gitignore", "target/\n"), (b"same", "1"), (b"changed", "1"), (b"gone", "1")]).await;
+    let world = World::with_files(&[
+        (b".gitignore", "target/\n"),
+        (b"same", "1"),
+        (b"changed", "1"),
+        (b"gone", "1"),
+    ])
+    .await;
     let (workspace, base) = world.workspace().await;
     let tree = workspace.check_tree().to_owned();
     write(&tree, b"target/built", "artifact");
@@ -55,8 +81,10 @@ async fn showing_a_tree_touches_only_what_differs() {
     let harvested = workspace.harvest(Side::Agent).await.unwrap();
     workspace.show(Side::Checks, &harvested).await.unwrap();
 
-    let mut files: Vec<_> =
-        files_below(&tree).iter().map(|path| path.strip_prefix(&tree).unwrap().to_str().unwrap().to_owned()).collect();
+    let mut files: Vec<_> = files_below(&tree)
+        .iter()
+        .map(|path| path.strip_prefix(&tree).unwrap().to_str().unwrap().to_owned())
+        .collect();
     files.sort();
     assert_eq!(files, [".gitignore", "changed", "new", "same", "target/built"]);
     assert_eq!((identity_of("same"), identity_of("target/built")), (before.0, before.1));
@@ -70,7 +98,10 @@ async fn showing_a_tree_touches_only_what_differs() {
     assert_eq!(fs::read_to_string(tree.join("same")).unwrap(), "1");
     assert_eq!(workspace.harvest(Side::Checks).await.unwrap(), harvested);
 
-    workspace.show(Side::Checks, &workspace.cache().tree_at(&base.commit).await.unwrap()).await.unwrap();
+    workspace
+        .show(Side::Checks, &workspace.cache().tree_at(&base.commit).await.unwrap())
+        .await
+        .unwrap();
     assert_eq!(fs::read_to_string(tree.join("gone")).unwrap(), "1");
 }
 
@@ -109,8 +140,13 @@ async fn the_same_change_is_the_same_commit() {
     let by = "Coding Worker <worker@example.com>";
     let date = "2023-11-14T22:13:20Z";
     let date_as_offset = date.replace('Z', "+00:00");
-    let expected = |date: &str| format!("{by}|{by}|{date}|{date}|{}|add: a\n\n日本語 \u{fffd} body", base.commit);
-    assert!([expected(date), expected(&date_as_offset)].contains(&shown.trim().to_owned()), "{shown}");
+    let expected = |date: &str| {
+        format!("{by}|{by}|{date}|{date}|{}|add: a\n\n日本語 \u{fffd} body", base.commit)
+    };
+    assert!(
+        [expected(date), expected(&date_as_offset)].contains(&shown.trim().to_owned()),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -122,7 +158,9 @@ async fn a_kept_commit_outlives_the_run_and_any_tidying() {
     for content in ["kept", "dropped"] {
         write(workspace.agent_tree(), b"a", content);
         let tree = workspace.harvest(Side::Agent).await.unwrap();
-        commits.push(workspace.commit(&tree, &base.commit, content, &identity(), at(0)).await.unwrap());
+        commits.push(
+            workspace.commit(&tree, &base.commit, content, &identity(), at(0)).await.unwrap(),
+        );
     }
     workspace.keep(&commits[0], "runs/1/implement").await.unwrap();
     workspace.keep(&commits[0], "runs/1/implement").await.unwrap();
@@ -139,8 +177,12 @@ async fn a_kept_commit_outlives_the_run_and_any_tidying() {
 
 #[tokio::test]
 async fn files_are_read_from_a_commit_within_a_limit() {
-    let world =
-        World::with_files(&[(b".codingworker.toml", "[checks]\n"), (b"d/new\nline", "a\0b\n"), (b"empty", "")]).await;
+    let world = World::with_files(&[
+        (b".codingworker.toml", "[checks]\n"),
+        (b"d/new\nline", "a\0b\n"),
+        (b"empty", ""),
+    ])
+    .await;
     let cache = world.cache().await;
     let commit = cache.fetch(&world.remote()).await.unwrap().commit;
     let read = async |path: &str, limit| cache.file_at(&commit, &path.into(), limit).await;
@@ -184,13 +226,18 @@ async fn a_workspace_is_made_over_the_ruins_of_another() {
     write(workspace.agent_tree(), b"ruin", "x");
     write(workspace.check_tree(), b"locked/ruin", "x");
     write(&world.path().join("run"), b"agent.index.lock", "");
-    fs::set_permissions(workspace.check_tree().join("locked"), fs::Permissions::from_mode(0o500)).unwrap();
+    fs::set_permissions(workspace.check_tree().join("locked"), fs::Permissions::from_mode(0o500))
+        .unwrap();
     let again = workspace.cache().prepare(&world.path().join("run"), &base).await.unwrap();
     assert!(!again.agent_tree().join("ruin").exists());
-    assert_eq!(again.harvest(Side::Agent).await.unwrap(), again.cache().tree_at(&base.commit).await.unwrap());
+    assert_eq!(
+        again.harvest(Side::Agent).await.unwrap(),
+        again.cache().tree_at(&base.commit).await.unwrap()
+    );
     write(again.check_tree(), b"locked/deep/er/ruin", "x");
     for locked in ["locked/deep/er", "locked/deep", "locked"] {
-        fs::set_permissions(again.check_tree().join(locked), fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(again.check_tree().join(locked), fs::Permissions::from_mode(0o000))
+            .unwrap();
     }
     again.remove().await.unwrap();
     assert!(!world.path().join("run").exists());

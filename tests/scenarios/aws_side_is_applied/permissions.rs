@@ -1,4 +1,5 @@
-//! Who may do what, by the policies that Terraform really made and an evaluator of other people's making.
+//! Who may do what, by the policies that Terraform really made and an evaluator of other people's
+//! making.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -30,8 +31,13 @@ const ACTIONS: [&str; 14] = [
     "ListMessageMoveTasks",
 ];
 const SENDER: [&str; 3] = ["SendMessage", "GetQueueUrl", "GetQueueAttributes"];
-const WORKER: [&str; 5] =
-    ["ReceiveMessage", "DeleteMessage", "GetQueueUrl", "GetQueueAttributes", "ChangeMessageVisibility"];
+const WORKER: [&str; 5] = [
+    "ReceiveMessage",
+    "DeleteMessage",
+    "GetQueueUrl",
+    "GetQueueAttributes",
+    "ChangeMessageVisibility",
+];
 const OPERATOR_ON_DLQ: [&str; 9] = [
     "ReceiveMessage",
     "DeleteMessage",
@@ -58,7 +64,8 @@ struct Target {
 }
 
 impl Target {
-    /// The main queue, the dead-letter queue, and one that is not ours: it has no policy of ours that would deny.
+    /// The main queue, the dead-letter queue, and one that is not ours: it has no policy of ours
+    /// that would deny.
     fn all(applied: &Applied) -> [Self; 3] {
         let arn = |name: &str| applied.output("sqs_queue_arn").replace("codingworker-tasks", name);
         let policy = |output: &str| {
@@ -72,9 +79,20 @@ impl Target {
         ]
     }
 
-    fn asked(&self, principal: &str, policy: &Value, action: &str, tls: bool, verdict: &'static str) -> Row {
+    fn asked(
+        &self,
+        principal: &str,
+        policy: &Value,
+        action: &str,
+        tls: bool,
+        verdict: &'static str,
+    ) -> Row {
         Row {
-            what: format!("{principal}: {action} on {}{}", self.arn, if tls { "" } else { " over plain HTTP" }),
+            what: format!(
+                "{principal}: {action} on {}{}",
+                self.arn,
+                if tls { "" } else { " over plain HTTP" }
+            ),
             request: json!({
                 "principal": principal,
                 "action": format!("sqs:{action}"),
@@ -135,11 +153,18 @@ fn who_may_assume_the_role(applied: &Applied) -> Vec<Row> {
     };
     let aws = Some("sts.amazonaws.com");
     let mut rows = Vec::new();
-    for subject in ["repo:owner@11/repo@22:ref:refs/heads/main", "repo:owner/repo:ref:refs/heads/main"] {
+    for subject in
+        ["repo:owner@11/repo@22:ref:refs/heads/main", "repo:owner/repo:ref:refs/heads/main"]
+    {
         rows.push(row(Some(subject), aws, &provider, MAY));
         rows.push(row(Some(subject), Some("https://github.com/owner"), &provider, MAY_NOT));
         rows.push(row(Some(subject), None, &provider, MAY_NOT));
-        rows.push(row(Some(subject), aws, "arn:aws:iam::123456789012:oidc-provider/gitlab.com", MAY_NOT));
+        rows.push(row(
+            Some(subject),
+            aws,
+            "arn:aws:iam::123456789012:oidc-provider/gitlab.com",
+            MAY_NOT,
+        ));
     }
     for subject in [
         "repo:owner/other:ref:refs/heads/main",
@@ -173,7 +198,8 @@ fn who_may_assume_the_role(applied: &Applied) -> Vec<Row> {
 
 /// Every principal, action and queue, over TLS and without.
 fn who_may_do_what(applied: &Applied, [main, dlq, another]: &[Target; 3]) -> Vec<Row> {
-    let role = format!("arn:aws:sts::{ACCOUNT}:assumed-role/codingworker-github-actions/codingworker-1");
+    let role =
+        format!("arn:aws:sts::{ACCOUNT}:assumed-role/codingworker-github-actions/codingworker-1");
     let user = |name: &str| format!("arn:aws:iam::{ACCOUNT}:user/{name}");
     let none = json!({ "Version": "2012-10-17", "Statement": [] });
     let principals: [(String, Value, &[&str], &[&str]); 4] = [
@@ -217,7 +243,10 @@ async fn what_the_worker_really_asks(applied: &Applied, queue: &Target) -> Vec<R
     println!("the worker asks for {asked:?}");
     let user = format!("arn:aws:iam::{ACCOUNT}:user/codingworker-worker");
     let policy = applied.user_policy();
-    asked.iter().map(|action| queue.asked(&user, &policy, action.trim_start_matches("sqs:"), true, MAY)).collect()
+    asked
+        .iter()
+        .map(|action| queue.asked(&user, &policy, action.trim_start_matches("sqs:"), true, MAY))
+        .collect()
 }
 
 fn judge(rows: &[Row]) -> Vec<String> {
@@ -228,7 +257,12 @@ fn judge(rows: &[Row]) -> Vec<String> {
         .spawn()
         .unwrap();
     let rows: Vec<&Value> = rows.iter().map(|row| &row.request).collect();
-    evaluator.stdin.take().unwrap().write_all(json!({ "rows": rows }).to_string().as_bytes()).unwrap();
+    evaluator
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(json!({ "rows": rows }).to_string().as_bytes())
+        .unwrap();
     let output = evaluator.wait_with_output().unwrap();
     assert!(output.status.success(), "the evaluator itself failed");
     serde_json::from_slice(&output.stdout).unwrap()

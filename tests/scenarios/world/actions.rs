@@ -1,5 +1,5 @@
-//! GitHub Actions on this machine: a workflow's own scripts, its conditions by GitHub's own expression language, with the AWS CLI before a
-//! queue and `gh` before the forge.
+//! GitHub Actions on this machine: a workflow's own scripts, its conditions by GitHub's own
+//! expression language, with the AWS CLI before a queue and `gh` before the forge.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use super::forge::TOKEN;
 use super::tools;
 
-pub const WORKFLOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.github/workflows/send-to-sqs.yml");
+pub const WORKFLOW: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/.github/workflows/send-to-sqs.yml");
 
 const REGION: &str = "il-central-1";
 
@@ -45,7 +46,13 @@ impl Actions {
         self.run_workflow(Path::new(WORKFLOW), event_name, payload, inputs)
     }
 
-    pub fn run_workflow(&self, workflow: &Path, event_name: &str, payload: &str, inputs: &Value) -> Job {
+    pub fn run_workflow(
+        &self,
+        workflow: &Path,
+        event_name: &str,
+        payload: &str,
+        inputs: &Value,
+    ) -> Job {
         let directory = tempfile::tempdir().unwrap();
         let search_path = std::env::var("PATH").unwrap();
         let host = json!({
@@ -65,8 +72,8 @@ impl Actions {
                 "HOME": directory.path(),
                 "LANG": "C.UTF-8",
                 "AWS_ENDPOINT_URL": self.queue,
-                // The step that assumes the role would set these. In older regions, version 1 of the CLI, which is the one that PyPI has,
-                // asks an endpoint of its own.
+                // The step that assumes the role would set these. In older regions, version 1 of
+                // the CLI, which is the one that PyPI has, asks an endpoint of its own.
                 "AWS_REGION": REGION,
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
@@ -97,7 +104,13 @@ impl Actions {
 impl std::fmt::Display for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for step in &self.steps {
-            writeln!(f, "{}: {}\n{}", step["name"], step["outcome"], step["output"].as_str().unwrap_or_default())?;
+            writeln!(
+                f,
+                "{}: {}\n{}",
+                step["name"],
+                step["outcome"],
+                step["output"].as_str().unwrap_or_default()
+            )?;
         }
         Ok(())
     }
@@ -107,6 +120,8 @@ impl Job {
     /// How the step of this name ended.
     pub fn outcome(&self, name: &str) -> &str {
         let step = self.steps.iter().find(|step| step["name"] == name);
-        step.unwrap_or_else(|| panic!("no step is called {name}:\n{self}"))["outcome"].as_str().unwrap()
+        step.unwrap_or_else(|| panic!("no step is called {name}:\n{self}"))["outcome"]
+            .as_str()
+            .unwrap()
     }
 }

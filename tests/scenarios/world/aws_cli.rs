@@ -23,14 +23,22 @@ impl AwsCli {
     /// What a call answers; JSON's null for nothing.
     pub fn ask(&self, arguments: &[&str]) -> Value {
         let output = self.call(arguments);
-        assert!(output.status.success(), "aws {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "aws {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
     pub fn call(&self, arguments: &[&str]) -> Output {
         // Version 1 asks SQS at an endpoint of its own unless it is told on the command line.
         let mut command = self.command(&self.program);
-        command.args(["--endpoint-url", &self.endpoint, "--output", "json"]).args(arguments).output().unwrap()
+        command
+            .args(["--endpoint-url", &self.endpoint, "--output", "json"])
+            .args(arguments)
+            .output()
+            .unwrap()
     }
 
     /// A program that finds this CLI and this endpoint, and no other account's keys.

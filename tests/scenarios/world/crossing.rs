@@ -1,5 +1,6 @@
-//! A server before the queue and one before the forge, which keep the requests that cross them. One request, or its answer, can be kept
-//! back for as long as a test wants: that is where a worker is killed.
+//! A server before the queue and one before the forge, which keep the requests that cross them. One
+//! request, or its answer, can be kept back for as long as a test wants: that is where a worker is
+//! killed.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub struct Crossing {
     seen: Arc<Seen>,
 }
 
-/// Where a worker is cut off: before something is done to the world, or after it and before the worker knows.
+/// Where a worker is cut off: before something is done to the world, or after it and before the
+/// worker knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Before,
@@ -61,7 +63,10 @@ impl Crossing {
 
     pub async fn wait_until_stopped(&self) {
         let mut stopped = self.seen.stopped.subscribe();
-        tokio::time::timeout(DEADLINE, stopped.wait_for(|stopped| *stopped)).await.expect("it never came").unwrap();
+        tokio::time::timeout(DEADLINE, stopped.wait_for(|stopped| *stopped))
+            .await
+            .expect("it never came")
+            .unwrap();
     }
 
     /// From now on everything crosses. What was kept back is lost.
@@ -103,7 +108,8 @@ impl Way {
     async fn cross(&self, request: Request) -> Response<Body> {
         let (head, body) = request.into_parts();
         let body = axum::body::to_bytes(body, LARGEST).await.unwrap();
-        let target = head.headers.get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
+        let target =
+            head.headers.get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
         let name = match &target {
             Some(target) => target.replace("AmazonSQS.", "sqs:"),
             None => format!("{} {}", head.method, head.uri),
@@ -121,7 +127,8 @@ impl Way {
             said.extend_from_slice(&body);
         }
         self.stop(number, Side::Before).await;
-        let mut asked = self.client.request(head.method, format!("{}{}", self.to, head.uri)).body(body);
+        let mut asked =
+            self.client.request(head.method, format!("{}{}", self.to, head.uri)).body(body);
         for (name, value) in &head.headers {
             if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
                 asked = asked.header(name, value);

@@ -39,7 +39,10 @@ impl Forge {
     pub fn commit(&self, name: &str, branch: &str, file: &str) {
         let tree = tempfile::tempdir_in(&self.directory).unwrap();
         let bare = self.hub.repository_path(name).unwrap();
-        run_git(tree.path(), &["clone", "--quiet", "--branch", branch, bare.to_str().unwrap(), "."]);
+        run_git(
+            tree.path(),
+            &["clone", "--quiet", "--branch", branch, bare.to_str().unwrap(), "."],
+        );
         std::fs::write(tree.path().join(file), "by hand\n").unwrap();
         run_git(tree.path(), &["add", file]);
         run_git(tree.path(), &["commit", "--quiet", "--message", "by hand"]);
@@ -101,6 +104,10 @@ pub fn run_git(directory: &Path, arguments: &[&str]) -> String {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .output()
         .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -34,7 +34,9 @@ impl Moto {
                 }
             }
         };
-        let url = tokio::time::timeout(Duration::from_secs(60), address).await.expect("moto does not start");
+        let url = tokio::time::timeout(Duration::from_secs(60), address)
+            .await
+            .expect("moto does not start");
         // Its log goes on, and a full pipe would stop it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Some(Self { url, _server: server })

@@ -1,7 +1,9 @@
-//! A scripted Ollama server: what a model answers is data, and what it was asked can be read afterwards.
+//! A scripted Ollama server: what a model answers is data, and what it was asked can be read
+//! afterwards.
 //!
-//! Speaks `/api/tags`, `/api/show`, `/api/version` and `/api/chat` (whole answers and streams) on a free loopback port, as Aider's litellm
-//! uses them. Each chat takes the next [`Answer`] of the script; the last one is given again and again. Dropping the server ends it.
+//! Speaks `/api/tags`, `/api/show`, `/api/version` and `/api/chat` (whole answers and streams) on a
+//! free loopback port, as Aider's litellm uses them. Each chat takes the next [`Answer`] of the
+//! script; the last one is given again and again. Dropping the server ends it.
 //!
 //! ```ignore
 //! let ollama = Ollama::start(["qwen2.5-coder:1.5b"]).await;
@@ -24,7 +26,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The port that Ollama listens on, for a name of an endpoint where nobody does: port 1 of the loopback address is privileged and free.
+/// The port that Ollama listens on, for a name of an endpoint where nobody does: port 1 of the
+/// loopback address is privileged and free.
 pub const NOBODY: &str = "http://127.0.0.1:1";
 
 /// What a model does when it is asked.
@@ -48,7 +51,8 @@ impl Answer {
 
     /// Several files as Aider's edit format `whole` has them.
     pub fn files<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let listings = files.into_iter().map(|(path, content)| format!("{path}\n```\n{content}```\n\n"));
+        let listings =
+            files.into_iter().map(|(path, content)| format!("{path}\n```\n{content}```\n\n"));
         Self::Text(format!("I change what is asked.\n\n{}", listings.collect::<String>()))
     }
 
@@ -57,7 +61,8 @@ impl Answer {
         Self::Text("There is nothing to change here.".to_owned())
     }
 
-    /// A file listing that names no file, which Aider can't apply when it has not exactly one file in view.
+    /// A file listing that names no file, which Aider can't apply when it has not exactly one file
+    /// in view.
     pub fn malformed() -> Self {
         Self::Text("```\nfn lost() {}\n```\n".to_owned())
     }
@@ -87,7 +92,8 @@ struct Shared {
 }
 
 impl Ollama {
-    /// Starts on a free port, with these models installed, and answers with [`Answer::talk`] until it is told otherwise.
+    /// Starts on a free port, with these models installed, and answers with [`Answer::talk`] until
+    /// it is told otherwise.
     pub async fn start<'a>(models: impl IntoIterator<Item = &'a str>) -> Self {
         let shared = Arc::new(Shared {
             models: models.into_iter().map(str::to_owned).collect(),
@@ -126,8 +132,12 @@ impl Ollama {
 impl Shared {
     /// A name without a tag means `latest`.
     fn has(&self, model: &Value) -> bool {
-        let tagged = |name: &str| if name.contains(':') { name.to_owned() } else { format!("{name}:latest") };
-        model.as_str().is_some_and(|model| self.models.iter().any(|name| tagged(name) == tagged(model)))
+        let tagged = |name: &str| {
+            if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+        };
+        model
+            .as_str()
+            .is_some_and(|model| self.models.iter().any(|name| tagged(name) == tagged(model)))
     }
 
     fn next(&self) -> Answer {
@@ -187,7 +197,8 @@ fn missing(model: &Value) -> Response {
     (StatusCode::NOT_FOUND, Json(json!({"error": error}))).into_response()
 }
 
-/// A whole answer, or one line of JSON a word when a stream is asked for (which it is unless the request says no).
+/// A whole answer, or one line of JSON a word when a stream is asked for (which it is unless the
+/// request says no).
 fn say(request: &Value, text: &str, reason: &str, sent: u64) -> Response {
     let part = |content: &str, done: bool| {
         let mut part = json!({
@@ -218,13 +229,22 @@ fn tokens(text: &str) -> u64 {
 async fn a_stream_is_lines_of_json_that_add_up_to_the_answer() {
     let ollama = Ollama::start(["m"]).await;
     ollama.script([Answer::CutOff("one two three".to_owned())]);
-    let request = json!({"model": "m:latest", "messages": [], "options": {"num_ctx": 64}}).to_string();
-    let response = reqwest::Client::new().post(format!("{}/api/chat", ollama.endpoint())).body(request).send().await;
+    let request =
+        json!({"model": "m:latest", "messages": [], "options": {"num_ctx": 64}}).to_string();
+    let response = reqwest::Client::new()
+        .post(format!("{}/api/chat", ollama.endpoint()))
+        .body(request)
+        .send()
+        .await;
     let lines = response.unwrap().text().await.unwrap();
     let parts: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let text: String = parts.iter().map(|part| part["message"]["content"].as_str().unwrap()).collect();
+    let text: String =
+        parts.iter().map(|part| part["message"]["content"].as_str().unwrap()).collect();
     let last = parts.last().unwrap();
     assert_eq!((parts.len(), text.as_str()), (4, "one two three"));
     assert_eq!((&last["done"], &last["done_reason"]), (&json!(true), &json!("length")));
-    assert_eq!(last["prompt_eval_count"].as_u64().unwrap() + last["eval_count"].as_u64().unwrap(), 64);
+    assert_eq!(
+        last["prompt_eval_count"].as_u64().unwrap() + last["eval_count"].as_u64().unwrap(),
+        64
+    );
 }

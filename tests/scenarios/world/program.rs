@@ -1,4 +1,5 @@
-//! A program that a worker runs, an agent or a check, which a test can hold and count, and whose processes it can look for.
+//! A program that a worker runs, an agent or a check, which a test can hold and count, and whose
+//! processes it can look for.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +10,8 @@ use super::World;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A program that stops in its nth call until it is told to go on, and leaves a process in a session of its own.
+/// A program that stops in its nth call until it is told to go on, and leaves a process in a
+/// session of its own.
 pub struct Program {
     directory: PathBuf,
     name: &'static str,
@@ -18,7 +20,8 @@ pub struct Program {
 impl Program {
     pub fn new(world: &World, name: &'static str, stops_at: usize, then: &str) -> Self {
         let program = Self { directory: world.stage(), name };
-        let [calls, begun, go, sleep] = ["calls", "begun", "go", "sleep"].map(|file| program.file(file));
+        let [calls, begun, go, sleep] =
+            ["calls", "begun", "go", "sleep"].map(|file| program.file(file));
         // By this name it is found in the process table, from outside a sandbox too.
         std::os::unix::fs::symlink("/bin/sleep", &sleep).unwrap();
         let script = format!(

@@ -1,4 +1,5 @@
-//! The world's queue: localsqs in this process, or another server that is there, asked over its wire.
+//! The world's queue: localsqs in this process, or another server that is there, asked over its
+//! wire.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,13 +25,15 @@ impl Queue {
     pub async fn start(directory: &Path) -> Self {
         let queues = Queues::open(&directory.join("queue"), Options::default()).unwrap();
         queues.create(DEAD_LETTER, &BTreeMap::new()).await.unwrap();
-        let redrive = json!({ "deadLetterTargetArn": queues.arn(DEAD_LETTER), "maxReceiveCount": 3 });
+        let redrive =
+            json!({ "deadLetterTargetArn": queues.arn(DEAD_LETTER), "maxReceiveCount": 3 });
         let attributes = [
             ("MaximumMessageSize", "262144".to_owned()),
             ("RedrivePolicy", redrive.to_string()),
             ("VisibilityTimeout", "60".to_owned()),
         ];
-        let attributes = attributes.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        let attributes =
+            attributes.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
         queues.create(MAIN, &attributes).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -41,7 +44,8 @@ impl Queue {
 
     /// The main queue, made at a moto.
     pub async fn at_moto(url: &str) -> Self {
-        let queue = Self { url: url.to_owned(), account: "123456789012", stop: CancellationToken::new() };
+        let queue =
+            Self { url: url.to_owned(), account: "123456789012", stop: CancellationToken::new() };
         let attributes = json!({ "MaximumMessageSize": "262144", "VisibilityTimeout": "60" });
         queue.call("CreateQueue", json!({ "QueueName": MAIN, "Attributes": attributes })).await;
         queue
@@ -49,10 +53,11 @@ impl Queue {
 
     /// Takes the next message out of the main queue, with all that it carries.
     pub async fn take(&self) -> Option<Value> {
-        let request =
-            json!({ "QueueUrl": self.queue_url(MAIN), "MessageAttributeNames": ["All"], "WaitTimeSeconds": 0 });
-        let message = self.call("ReceiveMessage", request).await["Messages"].get_mut(0).map(Value::take)?;
-        let delete = json!({ "QueueUrl": self.queue_url(MAIN), "ReceiptHandle": message["ReceiptHandle"] });
+        let request = json!({ "QueueUrl": self.queue_url(MAIN), "MessageAttributeNames": ["All"], "WaitTimeSeconds": 0 });
+        let message =
+            self.call("ReceiveMessage", request).await["Messages"].get_mut(0).map(Value::take)?;
+        let delete =
+            json!({ "QueueUrl": self.queue_url(MAIN), "ReceiptHandle": message["ReceiptHandle"] });
         self.call("DeleteMessage", delete).await;
         Some(message)
     }
@@ -72,9 +77,9 @@ impl Queue {
     }
 
     async fn send_to(&self, name: &str, body: &str, attributes: &[(&str, &str)]) {
-        let attributes = attributes
-            .iter()
-            .map(|(name, value)| (name.to_string(), json!({ "DataType": "String", "StringValue": value })));
+        let attributes = attributes.iter().map(|(name, value)| {
+            (name.to_string(), json!({ "DataType": "String", "StringValue": value }))
+        });
         let attributes: serde_json::Map<String, Value> = attributes.collect();
         let request = json!({ "QueueUrl": self.queue_url(name), "MessageBody": body, "MessageAttributes": attributes });
         self.call("SendMessage", request).await;
@@ -101,15 +106,21 @@ impl Queue {
     /// How long a lease is from now on.
     pub async fn set_visibility_timeout(&self, seconds: u64) {
         let attributes = json!({ "VisibilityTimeout": seconds.to_string() });
-        self.call("SetQueueAttributes", json!({ "QueueUrl": self.queue_url(MAIN), "Attributes": attributes })).await;
+        self.call(
+            "SetQueueAttributes",
+            json!({ "QueueUrl": self.queue_url(MAIN), "Attributes": attributes }),
+        )
+        .await;
     }
 
     /// Moves what lies in the dead-letter queue back, and returns how many messages that are.
     pub async fn redrive(&self) -> u64 {
         let (dead, _) = self.counts_of(DEAD_LETTER).await;
         if dead > 0 {
-            let request = json!({ "QueueUrl": self.queue_url(DEAD_LETTER), "AttributeNames": ["QueueArn"] });
-            let arn = self.call("GetQueueAttributes", request).await["Attributes"]["QueueArn"].clone();
+            let request =
+                json!({ "QueueUrl": self.queue_url(DEAD_LETTER), "AttributeNames": ["QueueArn"] });
+            let arn =
+                self.call("GetQueueAttributes", request).await["Attributes"]["QueueArn"].clone();
             self.call("StartMessageMoveTask", json!({ "SourceArn": arn })).await;
         }
         dead
@@ -126,8 +137,7 @@ impl Queue {
     }
 
     pub async fn change_visibility(&self, receipt: &str, seconds: u64) {
-        let request =
-            json!({ "QueueUrl": self.queue_url(MAIN), "ReceiptHandle": receipt, "VisibilityTimeout": seconds });
+        let request = json!({ "QueueUrl": self.queue_url(MAIN), "ReceiptHandle": receipt, "VisibilityTimeout": seconds });
         self.call("ChangeMessageVisibility", request).await;
     }
 
@@ -147,7 +157,10 @@ impl Queue {
             .post(&self.url)
             .header("content-type", "application/x-amz-json-1.0")
             // moto reads the region here, and nobody verifies the rest.
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/il-central-1/sqs/aws4_request")
+            .header(
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/il-central-1/sqs/aws4_request",
+            )
             .header("x-amz-target", format!("AmazonSQS.{action}"))
             .body(body.to_string())
             .send()

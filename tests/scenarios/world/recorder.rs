@@ -1,4 +1,5 @@
-//! A server before the queue that writes down every action and hands it on; it changes an answer, or keeps one back, when it is told to.
+//! A server before the queue that writes down every action and hands it on; it changes an answer,
+//! or keeps one back, when it is told to.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -70,7 +71,8 @@ impl Recorder {
         self.seen.actions.borrow().iter().filter(|seen| *seen == action).count()
     }
 
-    /// From now on no visibility can be changed any more, as when the messages had come back to the queue.
+    /// From now on no visibility can be changed any more, as when the messages had come back to the
+    /// queue.
     pub fn lose_leases(&self) {
         self.seen.leases_are_lost.store(true, Ordering::Relaxed);
     }
@@ -82,7 +84,10 @@ impl Recorder {
 
     pub async fn wait_until_held(&self) {
         let mut held = self.seen.held.subscribe();
-        tokio::time::timeout(DEADLINE, held.wait_for(|held| *held > 0)).await.expect("nothing is held").unwrap();
+        tokio::time::timeout(DEADLINE, held.wait_for(|held| *held > 0))
+            .await
+            .expect("nothing is held")
+            .unwrap();
     }
 
     pub fn let_answers_go(&self) {
@@ -93,11 +98,17 @@ impl Recorder {
 async fn hand_on(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> Answer {
     let target = headers.get("x-amz-target").unwrap().clone();
     let action = target.to_str().unwrap().replace("AmazonSQS.", "sqs:");
-    let lost = action == "sqs:ChangeMessageVisibility" && seen.leases_are_lost.load(Ordering::Relaxed);
+    let lost =
+        action == "sqs:ChangeMessageVisibility" && seen.leases_are_lost.load(Ordering::Relaxed);
     seen.actions.send_modify(|actions| actions.push(action));
     if lost {
-        let error = r#"{"__type":"com.amazonaws.sqs#MessageNotInflight","message":"not in flight"}"#;
-        return (StatusCode::BAD_REQUEST, [("content-type", "application/x-amz-json-1.0")], error.to_owned());
+        let error =
+            r#"{"__type":"com.amazonaws.sqs#MessageNotInflight","message":"not in flight"}"#;
+        return (
+            StatusCode::BAD_REQUEST,
+            [("content-type", "application/x-amz-json-1.0")],
+            error.to_owned(),
+        );
     }
     // SQS goes on with a request whose sender is gone, and so does a task of its own.
     tokio::spawn(async move { seen.ask(target, body).await }).await.unwrap()
@@ -105,8 +116,10 @@ async fn hand_on(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes)
 
 impl Seen {
     async fn ask(&self, target: HeaderValue, body: Bytes) -> Answer {
-        let request = reqwest::Client::new().post(&self.queue).header("x-amz-target", target).body(body);
-        let answer = request.header("content-type", "application/x-amz-json-1.0").send().await.unwrap();
+        let request =
+            reqwest::Client::new().post(&self.queue).header("x-amz-target", target).body(body);
+        let answer =
+            request.header("content-type", "application/x-amz-json-1.0").send().await.unwrap();
         let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
         let text = answer.text().await.unwrap();
         let damage = self.damage.lock().unwrap().clone();

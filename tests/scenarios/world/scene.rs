@@ -1,4 +1,5 @@
-//! Where an agent is turned against the worker: a world with its walls or without them, and everything that the worker tells overheard.
+//! Where an agent is turned against the worker: a world with its walls or without them, and
+//! everything that the worker tells overheard.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -35,7 +36,10 @@ impl Scene {
     pub async fn of(mut world: World, title: &str) -> Self {
         let crossing = Crossing::before(&world.queue.url, &world.forge.url).await;
         world.set("queue", serde_json::json!({ "endpoint_url": crossing.queue_url }));
-        world.set("github", serde_json::json!({ "api_url": crossing.forge_url, "git_url": crossing.forge_url }));
+        world.set(
+            "github",
+            serde_json::json!({ "api_url": crossing.forge_url, "git_url": crossing.forge_url }),
+        );
         let issue = world.task(title, "").await;
         Self { world, issue, crossing }
     }
@@ -49,9 +53,13 @@ impl Scene {
         self.world.stage().join("loot")
     }
 
-    /// Lets an agent run the script, and then do its task. Whatever it did, the token is nowhere, and only the run's own branch is new.
+    /// Lets an agent run the script, and then do its task. Whatever it did, the token is nowhere,
+    /// and only the run's own branch is new.
     pub async fn attack(&mut self, script: &str) {
-        self.world.agent(&format!("LOOT='{}'\n({script}\n) </dev/null\n{COVER}", self.loot_file().display()));
+        self.world.agent(&format!(
+            "LOOT='{}'\n({script}\n) </dev/null\n{COVER}",
+            self.loot_file().display()
+        ));
         let ran = self.world.work().await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
         self.check_kept(&ran);
@@ -62,11 +70,13 @@ impl Scene {
         assert_eq!(self.world.branches(), ["codingworker/issue-1", "main"]);
     }
 
-    /// Where a secret came out, of all the places that it could: what the worker printed, keeps, sent and pushed.
+    /// Where a secret came out, of all the places that it could: what the worker printed, keeps,
+    /// sent and pushed.
     pub fn places_with(&self, secret: &str, ran: &Ran) -> Vec<&'static str> {
         let kept = self.world.data_dir().join("repositories/owner/repo.git");
         let pushed = self.world.forge.hub.repository_path("owner/repo").unwrap();
-        let has = |repository: &PathBuf| repository.exists() && contents(repository).contains(secret);
+        let has =
+            |repository: &PathBuf| repository.exists() && contents(repository).contains(secret);
         let places = [
             ("its log", ran.stderr.contains(secret) || ran.stdout.contains(secret)),
             ("its files", !self.world.files_with(secret).is_empty()),

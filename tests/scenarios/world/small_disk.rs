@@ -1,4 +1,5 @@
-//! A small disk of a program's own: a tmpfs in its mount namespace, which is gone when the program is.
+//! A small disk of a program's own: a tmpfs in its mount namespace, which is gone when the program
+//! is.
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +7,29 @@ use tokio::process::Command;
 
 use super::tools::{on_the_path, passed_over};
 
-/// A program that sees `directory` as a disk of so many kilobytes; nothing where the system does not let us.
+/// A program that sees `directory` as a disk of so many kilobytes; nothing where the system does
+/// not let us.
 pub fn on_small_disk(command: &Command, directory: &Path, kilobytes: u32) -> Option<Command> {
     let unshare = on_the_path("unshare")?;
     std::fs::create_dir_all(directory).unwrap();
     let command = command.as_std();
     let own = ["--user", "--map-root-user", "--mount"];
     let namespaces = if rustix::process::getuid().is_root() { &own[2..] } else { &own[..] };
-    if !std::process::Command::new(&unshare).args(namespaces).arg("true").status().unwrap().success() {
+    if !std::process::Command::new(&unshare)
+        .args(namespaces)
+        .arg("true")
+        .status()
+        .unwrap()
+        .success()
+    {
         return passed_over("needs leave to make a mount namespace");
     }
     let mount = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
     let mut within = Command::new(unshare);
-    within.args(namespaces).args(["sh", "-c", mount, "sh", &format!("{kilobytes}k")]).arg(directory);
+    within
+        .args(namespaces)
+        .args(["sh", "-c", mount, "sh", &format!("{kilobytes}k")])
+        .arg(directory);
     within.arg(command.get_program()).args(command.get_args()).env_clear().kill_on_drop(true);
     within.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     Some(within)

@@ -31,20 +31,31 @@ pub struct Terraform {
 }
 
 impl Terraform {
-    /// A copy that is initialized, in which `settings` overrides what the configuration says of backend and provider (Terraform's "Override
-    /// Files"); `None` when the test is to be passed over.
+    /// A copy that is initialized, in which `settings` overrides what the configuration says of
+    /// backend and provider (Terraform's "Override Files"); `None` when the test is to be passed
+    /// over.
     pub fn with(settings: &str) -> Option<Self> {
-        let terraform = Self { program: tools::on_the_path("terraform")?, directory: tempfile::tempdir().unwrap() };
+        let terraform = Self {
+            program: tools::on_the_path("terraform")?,
+            directory: tempfile::tempdir().unwrap(),
+        };
         copy(Path::new(CONFIGURATION), terraform.directory.path());
         std::fs::write(terraform.directory.path().join("scenario_override.tf"), settings).unwrap();
-        let plugins = std::env::var("TF_PLUGIN_DIR").ok().map(|directory| format!("-plugin-dir={directory}"));
+        let plugins =
+            std::env::var("TF_PLUGIN_DIR").ok().map(|directory| format!("-plugin-dir={directory}"));
         let mut init = vec!["init", "-input=false", "-lockfile=readonly"];
         init.extend(plugins.as_deref());
         let output = terraform.run(&init);
         if !output.status.success() && plugins.is_none() {
-            return tools::passed_over("needs Terraform's AWS provider: name a directory that has it by TF_PLUGIN_DIR");
+            return tools::passed_over(
+                "needs Terraform's AWS provider: name a directory that has it by TF_PLUGIN_DIR",
+            );
         }
-        assert!(output.status.success(), "terraform init: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "terraform init: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Some(terraform)
     }
 
@@ -87,7 +98,9 @@ fn copy(from: &Path, to: &Path) {
         if name == "tests" {
             std::fs::create_dir(&target).unwrap();
             copy(&path, &target);
-        } else if path.is_file() && (name == ".terraform.lock.hcl" || name.ends_with(".tf") || name.ends_with(".hcl")) {
+        } else if path.is_file()
+            && (name == ".terraform.lock.hcl" || name.ends_with(".tf") || name.ends_with(".hcl"))
+        {
             std::fs::copy(path, target).unwrap();
         }
     }

@@ -1,8 +1,12 @@
 //! Programs that tests use when they are there.
 //!
-//! A test that needs one which is missing says so and is passed over; under `CODINGWORKER_CI=1` it fails.
+//! A test that needs one which is missing says so and is passed over; under `CODINGWORKER_CI=1` it
+//! fails.
 
-#![expect(clippy::disallowed_methods, reason = "tests are told by the environment where their tools are")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests are told by the environment where their tools are"
+)]
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,16 +19,20 @@ pub fn aider() -> Option<PathBuf> {
     tool("aider", AIDER)
 }
 
-/// An executable of the virtual environment that `CODINGWORKER_VENV` names, else of the project's own; `None` when the test is to be passed
-/// over. `needs` says what to install.
+/// An executable of the virtual environment that `CODINGWORKER_VENV` names, else of the project's
+/// own; `None` when the test is to be passed over. `needs` says what to install.
 pub fn tool(name: &str, needs: &str) -> Option<PathBuf> {
     let directory = env::var_os("CODINGWORKER_VENV").map(PathBuf::from);
-    let directory = directory.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv"));
+    let directory =
+        directory.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv"));
     let path = directory.join("bin").join(name);
     if path.is_file() {
         return Some(path);
     }
-    passed_over(&format!("needs {needs} ({} is not there; scripts/test installs it)", path.display()))
+    passed_over(&format!(
+        "needs {needs} ({} is not there; scripts/test installs it)",
+        path.display()
+    ))
 }
 
 /// An executable of the search path.

@@ -1,5 +1,6 @@
-//! A worker's own way to the queue and to the forge, with weather on it: server errors, throttling, connections that drop before or after
-//! the effect, slow answers. It writes down until when its worker holds which message, and every write to the forge.
+//! A worker's own way to the queue and to the forge, with weather on it: server errors, throttling,
+//! connections that drop before or after the effect, slow answers. It writes down until when its
+//! worker holds which message, and every write to the forge.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,9 +60,11 @@ struct Leases {
 }
 
 impl Leases {
-    /// Until when the issue may be written to: a message that was sent twice is held by two receipts.
+    /// Until when the issue may be written to: a message that was sent twice is held by two
+    /// receipts.
     fn end(&self, issue: u64) -> Option<Timestamp> {
-        let of_issue = self.ends.iter().filter(|(receipt, _)| self.issues.get(*receipt) == Some(&issue));
+        let of_issue =
+            self.ends.iter().filter(|(receipt, _)| self.issues.get(*receipt) == Some(&issue));
         of_issue.map(|(_, end)| *end).max()
     }
 
@@ -83,7 +86,11 @@ pub struct Write {
 impl std::fmt::Display for Write {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let held_until = self.held_until.map_or_else(|| "never".to_owned(), |end| end.to_string());
-        write!(f, "{} at {}, issue {:?}, held until {held_until}", self.request, self.at, self.issue)
+        write!(
+            f,
+            "{} at {}, issue {:?}, held until {held_until}",
+            self.request, self.at, self.issue
+        )
     }
 }
 
@@ -112,7 +119,8 @@ impl Weather {
             faults: Mutex::default(),
             lease_length: lease_length.try_into().unwrap(),
         });
-        let (queue_url, forge_url) = (way(queue, true, &state).await, way(forge, false, &state).await);
+        let (queue_url, forge_url) =
+            (way(queue, true, &state).await, way(forge, false, &state).await);
         Self { queue_url, forge_url, state }
     }
 
@@ -134,7 +142,8 @@ impl Weather {
 async fn way(to: &str, is_queue: bool, seen: &Arc<Seen>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let way = Way { to: to.to_owned(), seen: Arc::clone(seen), client: reqwest::Client::new(), is_queue };
+    let way =
+        Way { to: to.to_owned(), seen: Arc::clone(seen), client: reqwest::Client::new(), is_queue };
     let router = Router::new().fallback(pass).with_state(way);
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
@@ -150,14 +159,21 @@ impl Way {
         let at = Timestamp::now();
         let (head, body) = request.into_parts();
         let body = axum::body::to_bytes(body, LARGEST).await.unwrap();
-        let action = head.headers.get("x-amz-target").map(|target| target.to_str().unwrap().replace("AmazonSQS.", ""));
+        let action = head
+            .headers
+            .get("x-amz-target")
+            .map(|target| target.to_str().unwrap().replace("AmazonSQS.", ""));
         if !self.is_queue {
             self.seen.note_write(&head.method, head.uri.path(), &body, at);
         }
         let fault = self.seen.roll();
         match fault {
-            Fault::Refused => return self.refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
-            Fault::Throttled if self.is_queue => return self.refused(StatusCode::BAD_REQUEST, "RequestThrottled"),
+            Fault::Refused => {
+                return self.refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure");
+            }
+            Fault::Throttled if self.is_queue => {
+                return self.refused(StatusCode::BAD_REQUEST, "RequestThrottled");
+            }
             Fault::Throttled => {
                 let mut answer = self.refused(StatusCode::TOO_MANY_REQUESTS, "slow down");
                 answer.headers_mut().insert("retry-after", "1".parse().unwrap());
@@ -166,7 +182,8 @@ impl Way {
             Fault::DroppedBefore => return dropped(),
             Fault::None | Fault::DroppedAfter | Fault::Slow => {}
         }
-        let mut asked = self.client.request(head.method, format!("{}{}", self.to, head.uri)).body(body.clone());
+        let mut asked =
+            self.client.request(head.method, format!("{}{}", self.to, head.uri)).body(body.clone());
         for (name, value) in &head.headers {
             if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
                 asked = asked.header(name, value);
@@ -195,7 +212,8 @@ impl Way {
     }
 
     fn refused(&self, status: StatusCode, what: &str) -> Response<Body> {
-        let body = if self.is_queue { json!({ "__type": what }) } else { json!({ "message": what }) };
+        let body =
+            if self.is_queue { json!({ "__type": what }) } else { json!({ "message": what }) };
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = status;
         response
@@ -224,9 +242,15 @@ impl Seen {
         if method == Method::GET || path.ends_with("/git-upload-pack") {
             return;
         }
-        let issue = issue_of(path).or_else(|| if is_push { pushed_issue(body) } else { opened_issue(body) });
+        let issue = issue_of(path)
+            .or_else(|| if is_push { pushed_issue(body) } else { opened_issue(body) });
         let held_until = issue.and_then(|issue| self.leases.lock().unwrap().end(issue));
-        self.writes.lock().unwrap().push(Write { request: format!("{method} {path}"), at, issue, held_until });
+        self.writes.lock().unwrap().push(Write {
+            request: format!("{method} {path}"),
+            at,
+            issue,
+            held_until,
+        });
     }
 
     /// A lease begins when the queue was asked, as the worker reckons it, or a little later.
@@ -236,8 +260,10 @@ impl Seen {
         match action {
             "ReceiveMessage" => {
                 for message in json(answer)["Messages"].as_array().into_iter().flatten() {
-                    let body: Value = serde_json::from_str(message["Body"].as_str().unwrap()).unwrap();
-                    let (issue, receipt) = (body["issue_number"].as_u64().unwrap(), &message["ReceiptHandle"]);
+                    let body: Value =
+                        serde_json::from_str(message["Body"].as_str().unwrap()).unwrap();
+                    let (issue, receipt) =
+                        (body["issue_number"].as_u64().unwrap(), &message["ReceiptHandle"]);
                     leases.issues.insert(receipt.as_str().unwrap().to_owned(), issue);
                     leases.set(receipt, Timestamp::now() + self.lease_length);
                 }
@@ -275,6 +301,8 @@ fn opened_issue(body: &Bytes) -> Option<u64> {
 
 /// An answer that breaks off: its length is longer than what comes.
 fn dropped() -> Response<Body> {
-    let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("the connection drops")) });
+    let broken = futures_util::stream::once(async {
+        Err::<Bytes, _>(std::io::Error::other("the connection drops"))
+    });
     Response::new(Body::from_stream(broken))
 }

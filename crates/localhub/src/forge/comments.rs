@@ -78,7 +78,12 @@ impl Forge {
         })
     }
 
-    pub(crate) fn delete_comment(&self, actor: &User, name: &RepositoryName, id: i64) -> Result<(), Refusal> {
+    pub(crate) fn delete_comment(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        id: i64,
+    ) -> Result<(), Refusal> {
         self.store.write(|tx| {
             own_or_write(tx, actor, name, id)?;
             Ok(comments::delete(tx, id)?)
@@ -87,7 +92,12 @@ impl Forge {
 }
 
 /// A comment is changed by its author, or by someone who may write to the repository.
-fn own_or_write(tx: &Transaction<'_>, actor: &User, name: &RepositoryName, id: i64) -> Result<Repository, Refusal> {
+fn own_or_write(
+    tx: &Transaction<'_>,
+    actor: &User,
+    name: &RepositoryName,
+    id: i64,
+) -> Result<Repository, Refusal> {
     let (repository, held) = admit(tx, actor, name, Permission::Read)?;
     let comment = comments::by_id(tx, repository.id, id)?.ok_or(Refusal::NOT_FOUND)?;
     if comment.author.id != actor.id && held < Permission::Write {

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
-use super::{FieldError, Forge, Labeled, Refusal, admit, check_body, check_title, labels, permission, refuse_if_any};
+use super::{
+    FieldError, Forge, Labeled, Refusal, admit, check_body, check_title, labels, permission,
+    refuse_if_any,
+};
 use crate::names::RepositoryName;
 use crate::permission::Permission;
 use crate::store::comments::{self, Comment};
@@ -53,7 +56,8 @@ impl Entry {
 const ALL: Page = Page { number: 1, size: u32::MAX };
 
 impl Forge {
-    /// Opens an issue. Labels and assignees of one who may not set them are dropped silently, as "Create an issue" says.
+    /// Opens an issue. Labels and assignees of one who may not set them are dropped silently, as
+    /// "Create an issue" says.
     pub(crate) fn create_issue(
         &self,
         actor: &User,
@@ -68,7 +72,8 @@ impl Forge {
             check_body("Issue", new.body.as_deref().unwrap_or_default(), &mut errors);
             refuse_if_any(errors)?;
 
-            let (_, number) = issues::insert(tx, repository.id, actor.id, &new.title, new.body.as_deref(), now)?;
+            let (_, number) =
+                issues::insert(tx, repository.id, actor.id, &new.title, new.body.as_deref(), now)?;
             let issue = found(tx, &repository, number)?;
             let mut announcements = Vec::new();
             if held >= Permission::Triage {
@@ -164,11 +169,16 @@ impl Forge {
     }
 }
 
-pub(super) fn found(tx: &Transaction<'_>, repository: &Repository, number: u64) -> Result<Issue, Refusal> {
+pub(super) fn found(
+    tx: &Transaction<'_>,
+    repository: &Repository,
+    number: u64,
+) -> Result<Issue, Refusal> {
     issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)
 }
 
-/// Carries out a change to an issue or to the issue's side of a pull request; returns what there is to announce.
+/// Carries out a change to an issue or to the issue's side of a pull request; returns what there is
+/// to announce.
 ///
 /// The author may edit and close; labels and assignees want triage.
 pub(super) fn apply(
@@ -197,13 +207,21 @@ pub(super) fn apply(
 
     if let Some(title) = change.title.as_ref().filter(|title| **title != issue.title) {
         let from = std::mem::replace(&mut issue.title, title.clone());
-        events::insert(tx, issue.id, actor.id, &Happening::Renamed { from, to: title.clone() }, now)?;
+        events::insert(
+            tx,
+            issue.id,
+            actor.id,
+            &Happening::Renamed { from, to: title.clone() },
+            now,
+        )?;
     }
     if let Some(body) = &change.body {
         issue.body.clone_from(body);
     }
     match change.state {
-        Some(State::Closed) => close(tx, &mut issue, actor, change.state_reason.as_deref(), None, now)?,
+        Some(State::Closed) => {
+            close(tx, &mut issue, actor, change.state_reason.as_deref(), None, now)?
+        }
         Some(State::Open) => reopen(tx, &mut issue, actor, now)?,
         None => {}
     }
@@ -211,7 +229,13 @@ pub(super) fn apply(
     if let Some(assignees) = &change.assignees {
         for gone in issue.assignees.iter().filter(|user| !names(assignees, user)) {
             issues::unassign(tx, issue.id, gone.id)?;
-            events::insert(tx, issue.id, actor.id, &Happening::Unassigned { assignee: gone.id }, now)?;
+            events::insert(
+                tx,
+                issue.id,
+                actor.id,
+                &Happening::Unassigned { assignee: gone.id },
+                now,
+            )?;
         }
         assign(tx, repository, &issue, actor, assignees, now)?;
     }
@@ -242,7 +266,12 @@ pub(super) fn close(
     Ok(events::insert(tx, issue.id, actor.id, &happening, now)?)
 }
 
-fn reopen(tx: &Transaction<'_>, issue: &mut Issue, actor: &User, now: Timestamp) -> Result<(), Refusal> {
+fn reopen(
+    tx: &Transaction<'_>,
+    issue: &mut Issue,
+    actor: &User,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     if issue.state == State::Open {
         return Ok(());
     }
@@ -281,7 +310,13 @@ fn assign(
         };
         if !issue.assignees.iter().any(|assigned| assigned.id == user.id) {
             issues::assign(tx, issue.id, user.id)?;
-            events::insert(tx, issue.id, actor.id, &Happening::Assigned { assignee: user.id }, now)?;
+            events::insert(
+                tx,
+                issue.id,
+                actor.id,
+                &Happening::Assigned { assignee: user.id },
+                now,
+            )?;
         }
     }
     Ok(())

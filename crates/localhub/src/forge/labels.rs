@@ -25,14 +25,24 @@ pub(crate) struct LabelChange {
 }
 
 impl Forge {
-    pub(crate) fn labels(&self, actor: &User, name: &RepositoryName, page: Page) -> Result<Paged<Label>, Refusal> {
+    pub(crate) fn labels(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        page: Page,
+    ) -> Result<Paged<Label>, Refusal> {
         self.store.read(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Read)?;
             Ok(labels::of_repository(tx, repository.id, page)?)
         })
     }
 
-    pub(crate) fn label(&self, actor: &User, name: &RepositoryName, label: &str) -> Result<Label, Refusal> {
+    pub(crate) fn label(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        label: &str,
+    ) -> Result<Label, Refusal> {
         self.store.read(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Read)?;
             labels::by_name(tx, repository.id, label)?.ok_or(Refusal::NOT_FOUND)
@@ -67,14 +77,19 @@ impl Forge {
     ) -> Result<Label, Refusal> {
         self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Write)?;
-            let mut changed = labels::by_name(tx, repository.id, label)?.ok_or(Refusal::NOT_FOUND)?;
+            let mut changed =
+                labels::by_name(tx, repository.id, label)?.ok_or(Refusal::NOT_FOUND)?;
             changed.name = change.name.unwrap_or(changed.name);
             changed.color = change.color.map_or(changed.color, |color| color.to_ascii_lowercase());
             changed.description = change.description.unwrap_or(changed.description);
             check(&changed.name, &changed.color, changed.description.as_deref())?;
             match labels::by_name(tx, repository.id, &changed.name)? {
                 Some(other) if other.id != changed.id => {
-                    return Err(Refusal::invalid(FieldError::new("Label", "name", "already_exists")));
+                    return Err(Refusal::invalid(FieldError::new(
+                        "Label",
+                        "name",
+                        "already_exists",
+                    )));
                 }
                 Some(_) | None => labels::update(tx, &changed)?,
             }
@@ -82,7 +97,12 @@ impl Forge {
         })
     }
 
-    pub(crate) fn delete_label(&self, actor: &User, name: &RepositoryName, label: &str) -> Result<(), Refusal> {
+    pub(crate) fn delete_label(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        label: &str,
+    ) -> Result<(), Refusal> {
         self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Write)?;
             let label = labels::by_name(tx, repository.id, label)?.ok_or(Refusal::NOT_FOUND)?;
@@ -90,7 +110,8 @@ impl Forge {
         })
     }
 
-    /// Adds to the issue's labels, or with `replace` makes them exactly these; labels that the repository lacks are made.
+    /// Adds to the issue's labels, or with `replace` makes them exactly these; labels that the
+    /// repository lacks are made.
     pub(crate) fn label_issue(
         &self,
         actor: &User,
@@ -153,7 +174,11 @@ fn check_name(name: &str, errors: &mut Vec<FieldError>) {
     if name.trim().is_empty() {
         errors.push(FieldError::new("Label", "name", "missing_field"));
     } else if name.chars().count() > 50 {
-        errors.push(FieldError::custom("Label", "name", "name is too long (maximum is 50 characters)"));
+        errors.push(FieldError::custom(
+            "Label",
+            "name",
+            "name is too long (maximum is 50 characters)",
+        ));
     }
 }
 
@@ -206,9 +231,16 @@ pub(super) fn set(
     add(tx, repository, issue, actor, wanted, now)
 }
 
-fn remove(tx: &Transaction<'_>, issue: &Issue, actor: &User, label: &Label, now: Timestamp) -> Result<(), Refusal> {
+fn remove(
+    tx: &Transaction<'_>,
+    issue: &Issue,
+    actor: &User,
+    label: &Label,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     if labels::detach(tx, issue.id, label.id)? {
-        let happening = Happening::Unlabeled { name: label.name.clone(), color: label.color.clone() };
+        let happening =
+            Happening::Unlabeled { name: label.name.clone(), color: label.color.clone() };
         events::insert(tx, issue.id, actor.id, &happening, now)?;
     }
     Ok(())

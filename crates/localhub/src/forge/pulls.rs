@@ -1,6 +1,8 @@
-//! Pull requests between branches of one repository: opening, listing, editing, and what a push means for them.
+//! Pull requests between branches of one repository: opening, listing, editing, and what a push
+//! means for them.
 //!
-//! Invariant: while a pull request is open its two object names are the branches' own, read from the bare repository.
+//! Invariant: while a pull request is open its two object names are the branches' own, read from
+//! the bare repository.
 
 pub(crate) mod merge;
 
@@ -64,11 +66,13 @@ impl Forge {
         new: &NewPull,
         now: Timestamp,
     ) -> Result<PullRequest, Refusal> {
-        // Alone in one transaction from the look for an equal one to the insertion: of two racing requests one is refused.
+        // Alone in one transaction from the look for an equal one to the insertion: of two racing
+        // requests one is refused.
         self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Write)?;
             let pull = self.check_new(tx, &repository, name, new)?;
-            let (id, number) = issues::insert(tx, repository.id, actor.id, &new.title, new.body.as_deref(), now)?;
+            let (id, number) =
+                issues::insert(tx, repository.id, actor.id, &new.title, new.body.as_deref(), now)?;
             pulls::insert(tx, id, &pull)?;
             let issue = found(tx, &repository, number)?;
             Ok(PullRequest { repository, issue, pull })
@@ -90,7 +94,9 @@ impl Forge {
         let invalid = |field| Refusal::invalid(FieldError::new("PullRequest", field, "invalid"));
         let whole = |message: String| Refusal::invalid(FieldError::whole("PullRequest", message));
         let path = self.path(name);
-        let sha_of = |branch: &str| if is_branch(branch) { self.git.branch(&path, branch) } else { Ok(None) };
+        let sha_of = |branch: &str| {
+            if is_branch(branch) { self.git.branch(&path, branch) } else { Ok(None) }
+        };
         let (owner, head) = match new.head.split_once(':') {
             Some((owner, branch)) => (owner, branch),
             None => (repository.owner.login.as_str(), new.head.as_str()),
@@ -102,10 +108,16 @@ impl Forge {
         let base_sha = sha_of(&new.base)?.ok_or_else(|| invalid("base"))?;
         let head_sha = sha_of(head)?.ok_or_else(|| invalid("head"))?;
         if pulls::open_between(tx, repository.id, head, &new.base)?.is_some() {
-            return Err(whole(format!("A pull request already exists for {}:{head}.", repository.owner.login)));
+            return Err(whole(format!(
+                "A pull request already exists for {}:{head}.",
+                repository.owner.login
+            )));
         }
         if self.git.merge_base(&path, &base_sha, &head_sha)?.is_none() {
-            return Err(whole(format!("The {head} branch has no history in common with {}", new.base)));
+            return Err(whole(format!(
+                "The {head} branch has no history in common with {}",
+                new.base
+            )));
         }
         if self.git.commits_between(&path, &base_sha, &head_sha)? == 0 {
             return Err(whole(format!("No commits between {} and {head}", new.base)));
@@ -122,7 +134,12 @@ impl Forge {
         })
     }
 
-    pub(crate) fn pull(&self, actor: &User, name: &RepositoryName, number: u64) -> Result<PullRequest, Refusal> {
+    pub(crate) fn pull(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        number: u64,
+    ) -> Result<PullRequest, Refusal> {
         let (repository, issue) = self.issue(actor, name, number)?;
         self.live(name, repository, issue, None)
     }
@@ -137,7 +154,10 @@ impl Forge {
         let (repository, listed) = self.issues(actor, name, filter, page)?;
         let branches = self.git.branches(&self.path(name))?;
         let live = |issue| self.live(name, repository.clone(), issue, Some(&branches));
-        Ok(Paged { items: listed.items.into_iter().map(live).collect::<Result<_, _>>()?, total: listed.total })
+        Ok(Paged {
+            items: listed.items.into_iter().map(live).collect::<Result<_, _>>()?,
+            total: listed.total,
+        })
     }
 
     /// Brings the object names of an open pull request up to where its branches stand now.
@@ -163,7 +183,11 @@ impl Forge {
         Ok(PullRequest { repository, issue, pull })
     }
 
-    pub(crate) fn measure(&self, name: &RepositoryName, request: &PullRequest) -> Result<Measure, Refusal> {
+    pub(crate) fn measure(
+        &self,
+        name: &RepositoryName,
+        request: &PullRequest,
+    ) -> Result<Measure, Refusal> {
         let path = self.path(name);
         let (base, head) = (&request.pull.base_sha, &request.pull.head_sha);
         let mergeable = match request.issue.state {
@@ -186,7 +210,8 @@ impl Forge {
     ) -> Result<(PullRequest, Paged<ChangedFile>), Refusal> {
         let request = self.pull(actor, name, number)?;
         let pull = &request.pull;
-        let files = self.git.changed_files(&self.path(name), &pull.base_sha, &pull.head_sha, true)?;
+        let files =
+            self.git.changed_files(&self.path(name), &pull.base_sha, &pull.head_sha, true)?;
         Ok((request, page.cut(files)))
     }
 
@@ -208,24 +233,32 @@ impl Forge {
             }
             let opens = issue.state == State::Closed && change.issue.state == Some(State::Open);
             if opens && !branches.contains_key(&pull.head_ref) {
-                let message = format!("state cannot be changed. The {} branch has been deleted.", pull.head_ref);
+                let message = format!(
+                    "state cannot be changed. The {} branch has been deleted.",
+                    pull.head_ref
+                );
                 return Err(Refusal::invalid(FieldError::custom("PullRequest", "state", message)));
             }
             if let Some(base) = &change.base {
-                let invalid = || Refusal::invalid(FieldError::new("PullRequest", "base", "invalid"));
+                let invalid =
+                    || Refusal::invalid(FieldError::new("PullRequest", "base", "invalid"));
                 pull.base_sha = branches.get(base).cloned().ok_or_else(invalid)?;
                 pull.base_ref.clone_from(base);
             }
             if let Some(draft) = change.draft.filter(|draft| *draft != pull.draft) {
-                let happening = if draft { Happening::ConvertToDraft } else { Happening::ReadyForReview };
+                let happening =
+                    if draft { Happening::ConvertToDraft } else { Happening::ReadyForReview };
                 events::insert(tx, issue.id, actor.id, &happening, now)?;
                 pull.draft = draft;
             }
             let twin = pulls::open_between(tx, repository.id, &pull.head_ref, &pull.base_ref)?;
-            let will_be_open = opens || (issue.state == State::Open && change.issue.state != Some(State::Closed));
+            let will_be_open =
+                opens || (issue.state == State::Open && change.issue.state != Some(State::Closed));
             if will_be_open && twin.is_some_and(|other| other != number) {
-                let message =
-                    format!("A pull request already exists for {}:{}.", repository.owner.login, pull.head_ref);
+                let message = format!(
+                    "A pull request already exists for {}:{}.",
+                    repository.owner.login, pull.head_ref
+                );
                 return Err(Refusal::invalid(FieldError::whole("PullRequest", message)));
             }
             pulls::update(tx, issue.id, &pull)?;
@@ -236,15 +269,21 @@ impl Forge {
         })
     }
 
-    /// Draws the consequences of a push: a pull request whose head branch is gone closes, one whose commits are all in its
-    /// base is merged, and the others remember where their branches stand.
-    pub(crate) fn after_push(&self, actor: &User, name: &RepositoryName, now: Timestamp) -> Result<(), Refusal> {
+    /// Draws the consequences of a push: a pull request whose head branch is gone closes, one whose
+    /// commits are all in its base is merged, and the others remember where their branches stand.
+    pub(crate) fn after_push(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let path = self.path(name);
         let branches = self.git.branches(&path)?;
         self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Write)?;
             repositories::touch_pushed(tx, repository.id, now)?;
-            let open = issues::list(tx, repository.id, &open_pulls(), Page { number: 1, size: u32::MAX })?;
+            let open =
+                issues::list(tx, repository.id, &open_pulls(), Page { number: 1, size: u32::MAX })?;
             for mut issue in open.items {
                 let Some(before) = issue.pull.clone() else { continue };
                 let mut pull = before.clone();
@@ -260,7 +299,11 @@ impl Forge {
                     merge::record(tx, &repository, &mut issue, &mut pull, actor, now)?;
                 }
                 pulls::update(tx, issue.id, &pull)?;
-                issues::update(tx, &issue, if issue.state == State::Open { issue.updated_at } else { now })?;
+                issues::update(
+                    tx,
+                    &issue,
+                    if issue.state == State::Open { issue.updated_at } else { now },
+                )?;
             }
             Ok(())
         })

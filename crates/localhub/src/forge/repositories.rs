@@ -27,26 +27,37 @@ impl Forge {
         private: bool,
         now: Timestamp,
     ) -> Result<(Repository, Permission), Refusal> {
-        let full_name = RepositoryName::new(&owner.login, name)
-            .map_err(|error| Refusal::invalid(FieldError::custom("Repository", "name", error.to_string())))?;
+        let full_name = RepositoryName::new(&owner.login, name).map_err(|error| {
+            Refusal::invalid(FieldError::custom("Repository", "name", error.to_string()))
+        })?;
         if !is_branch(default_branch) {
-            return Err(Refusal::invalid(FieldError::new("Repository", "default_branch", "invalid")));
+            return Err(Refusal::invalid(FieldError::new(
+                "Repository",
+                "default_branch",
+                "invalid",
+            )));
         }
         self.store.write(|tx| {
             if repositories::by_name(tx, &full_name)?.is_some() {
                 let message = "name already exists on this account";
                 return Err(Refusal::invalid(FieldError::custom("Repository", "name", message)));
             }
-            let new = NewRepository { owner_id: owner.id, name, description, default_branch, private };
+            let new =
+                NewRepository { owner_id: owner.id, name, description, default_branch, private };
             repositories::insert(tx, &new, now)?;
-            // `git init` on what an earlier crash left behind repairs it; the row decides whether the repository is.
+            // `git init` on what an earlier crash left behind repairs it; the row decides whether
+            // the repository is.
             self.git.init(&self.path(&full_name), default_branch)?;
             admit(tx, owner, &full_name, Permission::Read)
         })
     }
 
     /// The repository and what the actor may do to it.
-    pub(crate) fn repository(&self, actor: &User, name: &RepositoryName) -> Result<(Repository, Permission), Refusal> {
+    pub(crate) fn repository(
+        &self,
+        actor: &User,
+        name: &RepositoryName,
+    ) -> Result<(Repository, Permission), Refusal> {
         self.store.read(|tx| admit(tx, actor, name, Permission::Read))
     }
 
@@ -123,7 +134,8 @@ impl Forge {
             return Err(Refusal::NOT_FOUND);
         }
         let path = self.path(name);
-        let sha = self.git.resolve(&path, &format!("refs/{reference}"))?.ok_or(Refusal::NOT_FOUND)?;
+        let sha =
+            self.git.resolve(&path, &format!("refs/{reference}"))?.ok_or(Refusal::NOT_FOUND)?;
         let kind = self.git.object_type(&path, &sha)?;
         Ok((sha, kind))
     }

@@ -30,13 +30,18 @@ impl Git {
     pub(crate) fn commit(&self, repository: &Path, sha: &str) -> Result<Commit, GitError> {
         let output = self.run(repository, &["log", "-1", "--no-show-signature", FORMAT, sha])?;
         let text = String::from_utf8_lossy(&output);
-        read(&text).ok_or_else(|| GitError::Unreadable { command: "log".to_owned(), output: text.clone().into_owned() })
+        read(&text).ok_or_else(|| GitError::Unreadable {
+            command: "log".to_owned(),
+            output: text.clone().into_owned(),
+        })
     }
 
     /// Every branch and the commit at its tip.
     pub(crate) fn branches(&self, repository: &Path) -> Result<HashMap<String, String>, GitError> {
-        let output =
-            self.run(repository, &["for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads/"])?;
+        let output = self.run(
+            repository,
+            &["for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads/"],
+        )?;
         let text = String::from_utf8_lossy(&output);
         let pairs = text.lines().filter_map(|line| line.split_once(' '));
         Ok(pairs.map(|(sha, branch)| (branch.to_owned(), sha.to_owned())).collect())

@@ -1,4 +1,5 @@
-//! What a pull request changes: the three-dot diff between its base and its head, as text and file by file.
+//! What a pull request changes: the three-dot diff between its base and its head, as text and file
+//! by file.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,18 +26,29 @@ const DIFF: [&str; 5] = ["diff", "--no-ext-diff", "--no-textconv", "--no-color",
 
 impl Git {
     /// The diff as `application/vnd.github.diff` has it.
-    pub(crate) fn diff(&self, repository: &Path, base: &str, head: &str) -> Result<Vec<u8>, GitError> {
+    pub(crate) fn diff(
+        &self,
+        repository: &Path,
+        base: &str,
+        head: &str,
+    ) -> Result<Vec<u8>, GitError> {
         let base = self.common(repository, base, head)?;
         self.run(repository, &[DIFF.as_slice(), &[&base, head]].concat())
     }
 
-    /// Where a three-dot diff begins; for a head that was replaced by an unrelated history, the base itself.
+    /// Where a three-dot diff begins; for a head that was replaced by an unrelated history, the
+    /// base itself.
     fn common(&self, repository: &Path, base: &str, head: &str) -> Result<String, GitError> {
         Ok(self.merge_base(repository, base, head)?.unwrap_or_else(|| base.to_owned()))
     }
 
     /// One mail a commit, as `application/vnd.github.patch` has it.
-    pub(crate) fn patch(&self, repository: &Path, base: &str, head: &str) -> Result<Vec<u8>, GitError> {
+    pub(crate) fn patch(
+        &self,
+        repository: &Path,
+        base: &str,
+        head: &str,
+    ) -> Result<Vec<u8>, GitError> {
         self.run(
             repository,
             &[
@@ -59,11 +71,14 @@ impl Git {
         with_patches: bool,
     ) -> Result<Vec<ChangedFile>, GitError> {
         let base = self.common(repository, base, head)?;
-        let summary = [DIFF.as_slice(), &["--raw", "--numstat", "--no-abbrev", "-z", &base, head]].concat();
+        let summary =
+            [DIFF.as_slice(), &["--raw", "--numstat", "--no-abbrev", "-z", &base, head]].concat();
         let mut files = read_summary(&self.run(repository, &summary)?);
         if with_patches {
             let text = self.diff(repository, &base, head)?;
-            for (file, patch) in files.iter_mut().zip(hunks_by_file(&String::from_utf8_lossy(&text))) {
+            for (file, patch) in
+                files.iter_mut().zip(hunks_by_file(&String::from_utf8_lossy(&text)))
+            {
                 file.patch = patch;
             }
         }
@@ -71,7 +86,8 @@ impl Git {
     }
 }
 
-/// Reads `--raw --numstat -z`: all raw records come first, then all counts; a rename has two paths in both.
+/// Reads `--raw --numstat -z`: all raw records come first, then all counts; a rename has two paths
+/// in both.
 fn read_summary(output: &[u8]) -> Vec<ChangedFile> {
     let text = String::from_utf8_lossy(output);
     let mut fields = text.split('\0');
@@ -80,7 +96,8 @@ fn read_summary(output: &[u8]) -> Vec<ChangedFile> {
     while let Some(field) = fields.next() {
         if let Some(raw) = field.strip_prefix(':') {
             let mut columns = raw.split(' ').skip(2);
-            let (old, new) = (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
+            let (old, new) =
+                (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
             let letter = columns.next().and_then(|status| status.chars().next()).unwrap_or('M');
             let first = fields.next().unwrap_or_default().to_owned();
             let (path, previous_path) = match letter {
@@ -96,12 +113,23 @@ fn read_summary(output: &[u8]) -> Vec<ChangedFile> {
                 _ => "modified",
             };
             let blob = if letter == 'D' { old } else { new }.to_owned();
-            files.push(ChangedFile { path, previous_path, status, blob, additions: 0, deletions: 0, patch: None });
+            files.push(ChangedFile {
+                path,
+                previous_path,
+                status,
+                blob,
+                additions: 0,
+                deletions: 0,
+                patch: None,
+            });
         } else if let Some((added, rest)) = field.split_once('\t') {
             let (deleted, path) = rest.split_once('\t').unwrap_or((rest, ""));
             let path = if path.is_empty() { fields.nth(1).unwrap_or_default() } else { path };
             // A binary file counts as "-", which GitHub shows as 0.
-            counts.insert(path.to_owned(), (added.parse().unwrap_or(0), deleted.parse().unwrap_or(0)));
+            counts.insert(
+                path.to_owned(),
+                (added.parse().unwrap_or(0), deleted.parse().unwrap_or(0)),
+            );
         }
     }
     for file in &mut files {
@@ -110,9 +138,11 @@ fn read_summary(output: &[u8]) -> Vec<ChangedFile> {
     files
 }
 
-/// Cuts a diff into files, in its order; each is `None` when it has no hunks. A line of content never starts with `diff`.
+/// Cuts a diff into files, in its order; each is `None` when it has no hunks. A line of content
+/// never starts with `diff`.
 ///
-/// A file that became a symbolic link is two sections under one header, a removal and an addition, and still one file.
+/// A file that became a symbolic link is two sections under one header, a removal and an addition,
+/// and still one file.
 fn hunks_by_file(diff: &str) -> Vec<Option<String>> {
     let mut files: Vec<Option<String>> = Vec::new();
     let mut header = "";
@@ -152,7 +182,9 @@ mod tests {
         let files = read_summary(output.as_bytes());
         let seen: Vec<_> = files
             .iter()
-            .map(|f| (f.path.as_str(), f.status, f.additions, f.deletions, f.previous_path.as_deref()))
+            .map(|f| {
+                (f.path.as_str(), f.status, f.additions, f.deletions, f.previous_path.as_deref())
+            })
             .collect();
         assert_eq!(
             seen,

@@ -23,7 +23,10 @@ use crate::store::repositories::Repository;
 pub(super) fn routes() -> Router<Hub> {
     Router::new()
         .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
-        .route("/repos/{owner}/{repo}/issues/comments/{number}", get(read).patch(edit).post(edit).delete(remove))
+        .route(
+            "/repos/{owner}/{repo}/issues/comments/{number}",
+            get(read).patch(edit).post(edit).delete(remove),
+        )
 }
 
 #[derive(Deserialize)]
@@ -39,9 +42,15 @@ async fn list(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let page = paging.page;
-    let listed = caller.ask(move |forge, user| forge.comments(user, &name, number, query.since, page)).await?;
+    let listed = caller
+        .ask(move |forge, user| forge.comments(user, &name, number, query.since, page))
+        .await?;
     let (repository, comments) = listed;
-    let items = comments.items.iter().map(|comment| comment_shape(&caller.urls, &repository, comment)).collect();
+    let items = comments
+        .items
+        .iter()
+        .map(|comment| comment_shape(&caller.urls, &repository, comment))
+        .collect();
     Ok(paging.answer(&caller, items, comments.total))
 }
 
@@ -57,14 +66,22 @@ async fn create(
     Number(number): Number,
     Input(new): Input<Body>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let created =
-        caller.ask(move |forge, user| forge.create_comment(user, &name, number, &new.body, Timestamp::now())).await?;
+    let created = caller
+        .ask(move |forge, user| {
+            forge.create_comment(user, &name, number, &new.body, Timestamp::now())
+        })
+        .await?;
     Ok((StatusCode::CREATED, Json(comment_shape(&caller.urls, &created.0, &created.1))))
 }
 
-async fn read(caller: Caller, Target(name): Target, Number(id): Number) -> Result<Json<Value>, ApiError> {
+async fn read(
+    caller: Caller,
+    Target(name): Target,
+    Number(id): Number,
+) -> Result<Json<Value>, ApiError> {
     let id = row(id)?;
-    let (repository, comment) = caller.ask(move |forge, user| forge.comment(user, &name, id)).await?;
+    let (repository, comment) =
+        caller.ask(move |forge, user| forge.comment(user, &name, id)).await?;
     Ok(Json(comment_shape(&caller.urls, &repository, &comment)))
 }
 
@@ -75,12 +92,17 @@ async fn edit(
     Input(new): Input<Body>,
 ) -> Result<Json<Value>, ApiError> {
     let id = row(id)?;
-    let edited =
-        caller.ask(move |forge, user| forge.edit_comment(user, &name, id, &new.body, Timestamp::now())).await?;
+    let edited = caller
+        .ask(move |forge, user| forge.edit_comment(user, &name, id, &new.body, Timestamp::now()))
+        .await?;
     Ok(Json(comment_shape(&caller.urls, &edited.0, &edited.1)))
 }
 
-async fn remove(caller: Caller, Target(name): Target, Number(id): Number) -> Result<StatusCode, ApiError> {
+async fn remove(
+    caller: Caller,
+    Target(name): Target,
+    Number(id): Number,
+) -> Result<StatusCode, ApiError> {
     let id = row(id)?;
     caller.ask(move |forge, user| forge.delete_comment(user, &name, id)).await?;
     Ok(StatusCode::NO_CONTENT)

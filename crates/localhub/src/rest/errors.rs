@@ -1,4 +1,5 @@
-//! GitHub's error answers: the status, `message`, `errors` and `documentation_url` that clients read.
+//! GitHub's error answers: the status, `message`, `errors` and `documentation_url` that clients
+//! read.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -37,9 +38,11 @@ impl IntoResponse for ApiError {
                 response
             }
             Self::Unparsable => body(StatusCode::BAD_REQUEST, "Problems parsing JSON", None),
-            Self::Malformed(reason) => {
-                body(StatusCode::UNPROCESSABLE_ENTITY, &format!("Invalid request.\n\n{reason}"), None)
-            }
+            Self::Malformed(reason) => body(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &format!("Invalid request.\n\n{reason}"),
+                None,
+            ),
             Self::Refused(refusal) => refused(refusal),
         }
     }
@@ -79,8 +82,7 @@ fn field_error(error: &FieldError) -> Value {
 }
 
 fn body(status: StatusCode, message: &str, errors: Option<Value>) -> Response {
-    let mut value =
-        json!({ "message": message, "documentation_url": DOCUMENTATION, "status": status.as_u16().to_string() });
+    let mut value = json!({ "message": message, "documentation_url": DOCUMENTATION, "status": status.as_u16().to_string() });
     if let Some(errors) = errors {
         extend(&mut value, json!({ "errors": errors }));
     }

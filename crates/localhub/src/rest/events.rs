@@ -30,8 +30,10 @@ async fn events(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let page = paging.page;
-    let (repository, events) = caller.ask(move |forge, user| forge.events(user, &name, number, page)).await?;
-    let items = events.items.iter().map(|event| event_shape(&caller.urls, &repository, event)).collect();
+    let (repository, events) =
+        caller.ask(move |forge, user| forge.events(user, &name, number, page)).await?;
+    let items =
+        events.items.iter().map(|event| event_shape(&caller.urls, &repository, event)).collect();
     Ok(paging.answer(&caller, items, events.total))
 }
 
@@ -42,7 +44,8 @@ async fn timeline(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let page = paging.page;
-    let (repository, entries) = caller.ask(move |forge, user| forge.timeline(user, &name, number, page)).await?;
+    let (repository, entries) =
+        caller.ask(move |forge, user| forge.timeline(user, &name, number, page)).await?;
     let shape = |entry: &Entry| match entry {
         Entry::Event(event) => event_shape(&caller.urls, &repository, event),
         Entry::Comment(comment) => commented(&caller.urls, &repository, comment),
@@ -53,7 +56,8 @@ async fn timeline(
 /// GitHub's `issue-event`, with the fields that its kind has.
 fn event_shape(urls: &Urls, repository: &Repository, event: &Event) -> Value {
     let full_name = repository.full_name();
-    let commit_url = event.commit_sha.as_ref().map(|sha| urls.api(&full_name, &format!("/commits/{sha}")));
+    let commit_url =
+        event.commit_sha.as_ref().map(|sha| urls.api(&full_name, &format!("/commits/{sha}")));
     let mut shape = json!({
         "id": event.id,
         "node_id": node_id("IssueEvent", event.id),
@@ -81,6 +85,9 @@ fn event_shape(urls: &Urls, repository: &Repository, event: &Event) -> Value {
 /// GitHub's `timeline-comment-event`: the comment, and that it was made.
 fn commented(urls: &Urls, repository: &Repository, comment: &Comment) -> Value {
     let mut shape = comment_shape(urls, repository, comment);
-    extend(&mut shape, json!({ "event": "commented", "actor": simple_user(urls, &comment.author) }));
+    extend(
+        &mut shape,
+        json!({ "event": "commented", "actor": simple_user(urls, &comment.author) }),
+    );
     shape
 }

@@ -12,9 +12,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|_| ApiError::Malformed("The request body is too large or was cut off.".to_owned()))?;
+        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
+            ApiError::Malformed("The request body is too large or was cut off.".to_owned())
+        })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(text).map(Self).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => ApiError::Malformed(error.to_string()),
@@ -25,7 +25,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
     }
 }
 
-/// For `#[serde(default, deserialize_with = "given")]`: tells an explicit `null` from a field that is not there.
-pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+/// For `#[serde(default, deserialize_with = "given")]`: tells an explicit `null` from a field that
+/// is not there.
+pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(value).map(Some)
 }

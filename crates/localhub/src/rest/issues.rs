@@ -60,7 +60,12 @@ async fn list(
     let filter = Filter {
         kind: Kind::IssuesAndPulls,
         state: state_filter(query.state.as_deref()),
-        labels: labels.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        labels: labels
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
         creator: query.creator,
         assignee: query.assignee,
         since: query.since,
@@ -74,8 +79,10 @@ async fn list(
         ascending: query.direction.as_deref() == Some("asc"),
     };
     let page = paging.page;
-    let (repository, issues) = caller.ask(move |forge, user| forge.issues(user, &name, &filter, page)).await?;
-    let items = issues.items.iter().map(|issue| issue_shape(&caller.urls, &repository, issue)).collect();
+    let (repository, issues) =
+        caller.ask(move |forge, user| forge.issues(user, &name, &filter, page)).await?;
+    let items =
+        issues.items.iter().map(|issue| issue_shape(&caller.urls, &repository, issue)).collect();
     Ok(paging.answer(&caller, items, issues.total))
 }
 
@@ -100,7 +107,9 @@ async fn create(
         labels: new.labels.into_iter().map(Name::text).collect(),
         assignees: new.assignees,
     };
-    let created = caller.ask(move |forge, user| forge.create_issue(user, &name, &new, Timestamp::now())).await?;
+    let created = caller
+        .ask(move |forge, user| forge.create_issue(user, &name, &new, Timestamp::now()))
+        .await?;
     Ok((StatusCode::CREATED, Json(issue_shape(&caller.urls, &created.0, &created.1))))
 }
 
@@ -116,8 +125,13 @@ fn title(value: Option<Value>) -> Result<Option<String>, ApiError> {
     }
 }
 
-async fn read(caller: Caller, Target(name): Target, Number(number): Number) -> Result<Json<Value>, ApiError> {
-    let (repository, issue) = caller.ask(move |forge, user| forge.issue(user, &name, number)).await?;
+async fn read(
+    caller: Caller,
+    Target(name): Target,
+    Number(number): Number,
+) -> Result<Json<Value>, ApiError> {
+    let (repository, issue) =
+        caller.ask(move |forge, user| forge.issue(user, &name, number)).await?;
     Ok(Json(issue_shape(&caller.urls, &repository, &issue)))
 }
 
@@ -162,13 +176,18 @@ async fn change(
         labels: new.labels.map(|labels| labels.into_iter().map(Name::text).collect()),
         assignees: new.assignees,
     };
-    let changed =
-        caller.ask(move |forge, user| forge.change_issue(user, &name, number, &change, Timestamp::now())).await?;
+    let changed = caller
+        .ask(move |forge, user| forge.change_issue(user, &name, number, &change, Timestamp::now()))
+        .await?;
     Ok(Json(issue_shape(&caller.urls, &changed.0, &changed.1)))
 }
 
 /// How an author stands to the repository.
-pub(super) fn association(repository: &Repository, author: &User, is_collaborator: bool) -> &'static str {
+pub(super) fn association(
+    repository: &Repository,
+    author: &User,
+    is_collaborator: bool,
+) -> &'static str {
     if author.id == repository.owner.id {
         "OWNER"
     } else if is_collaborator {

@@ -20,8 +20,14 @@ use crate::store::labels::Label;
 pub(super) fn routes() -> Router<Hub> {
     Router::new()
         .route("/repos/{owner}/{repo}/labels", get(list).post(create))
-        .route("/repos/{owner}/{repo}/labels/{name}", get(read).patch(change).post(change).delete(remove))
-        .route("/repos/{owner}/{repo}/issues/{number}/labels", get(of_issue).post(add).put(set).delete(clear))
+        .route(
+            "/repos/{owner}/{repo}/labels/{name}",
+            get(read).patch(change).post(change).delete(remove),
+        )
+        .route(
+            "/repos/{owner}/{repo}/issues/{number}/labels",
+            get(of_issue).post(add).put(set).delete(clear),
+        )
         .route("/repos/{owner}/{repo}/issues/{number}/labels/{name}", delete(take_off))
 }
 
@@ -51,7 +57,11 @@ async fn create(
     Ok((StatusCode::CREATED, Json(label_shape(&caller.urls, &full_name, &created.await?))))
 }
 
-async fn read(caller: Caller, Target(name): Target, Named(label): Named) -> Result<Json<Value>, ApiError> {
+async fn read(
+    caller: Caller,
+    Target(name): Target,
+    Named(label): Named,
+) -> Result<Json<Value>, ApiError> {
     let full_name = name.to_string();
     let label = caller.ask(move |forge, user| forge.label(user, &name, &label)).await?;
     Ok(Json(label_shape(&caller.urls, &full_name, &label)))
@@ -73,11 +83,16 @@ async fn change(
 ) -> Result<Json<Value>, ApiError> {
     let full_name = name.to_string();
     let change = LabelChange { name: new.new_name, color: new.color, description: new.description };
-    let label = caller.ask(move |forge, user| forge.change_label(user, &name, &label, change)).await?;
+    let label =
+        caller.ask(move |forge, user| forge.change_label(user, &name, &label, change)).await?;
     Ok(Json(label_shape(&caller.urls, &full_name, &label)))
 }
 
-async fn remove(caller: Caller, Target(name): Target, Named(label): Named) -> Result<StatusCode, ApiError> {
+async fn remove(
+    caller: Caller,
+    Target(name): Target,
+    Named(label): Named,
+) -> Result<StatusCode, ApiError> {
     caller.ask(move |forge, user| forge.delete_label(user, &name, &label)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -94,7 +109,8 @@ async fn of_issue(
     Ok(paging.answer(&caller, shapes(&caller.urls, &full_name, &labels.items), labels.total))
 }
 
-/// GitHub takes `{"labels": […]}` and, as older clients send it, the bare list; of names or of objects with one.
+/// GitHub takes `{"labels": […]}` and, as older clients send it, the bare list; of names or of
+/// objects with one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Wanted {
@@ -121,7 +137,9 @@ impl Name {
 impl Wanted {
     fn names(self) -> Vec<String> {
         match self {
-            Self::Object { labels } | Self::List(labels) => labels.into_iter().map(Name::text).collect(),
+            Self::Object { labels } | Self::List(labels) => {
+                labels.into_iter().map(Name::text).collect()
+            }
             Self::Nothing {} => Vec::new(),
         }
     }
@@ -145,7 +163,11 @@ async fn set(
     put_on(caller, Target(name), number, wanted.names(), true).await
 }
 
-async fn clear(caller: Caller, target: Target, Number(number): Number) -> Result<StatusCode, ApiError> {
+async fn clear(
+    caller: Caller,
+    target: Target,
+    Number(number): Number,
+) -> Result<StatusCode, ApiError> {
     let Json(_none_left) = put_on(caller, target, number, Vec::new(), true).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -159,7 +181,9 @@ async fn put_on(
 ) -> Result<Json<Value>, ApiError> {
     let full_name = name.to_string();
     let labels = caller
-        .ask(move |forge, user| forge.label_issue(user, &name, number, &wanted, replace, Timestamp::now()))
+        .ask(move |forge, user| {
+            forge.label_issue(user, &name, number, &wanted, replace, Timestamp::now())
+        })
         .await?;
     Ok(Json(shapes(&caller.urls, &full_name, &labels).into()))
 }
@@ -171,8 +195,9 @@ async fn take_off(
     Named(label): Named,
 ) -> Result<Json<Value>, ApiError> {
     let full_name = name.to_string();
-    let left =
-        caller.ask(move |forge, user| forge.unlabel_issue(user, &name, number, &label, Timestamp::now())).await?;
+    let left = caller
+        .ask(move |forge, user| forge.unlabel_issue(user, &name, number, &label, Timestamp::now()))
+        .await?;
     Ok(Json(shapes(&caller.urls, &full_name, &left).into()))
 }
 

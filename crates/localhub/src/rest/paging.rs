@@ -28,10 +28,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let malformed = |_| ApiError::Malformed("The query can't be read.".to_owned());
-        let Query(query) =
-            Query::<BTreeMap<String, String>>::from_request_parts(parts, state).await.map_err(malformed)?;
+        let Query(query) = Query::<BTreeMap<String, String>>::from_request_parts(parts, state)
+            .await
+            .map_err(malformed)?;
         // GitHub takes what is no number, or none that a page could have, for the default.
-        let number = |key: &str| query.get(key).and_then(|text| text.parse::<u32>().ok()).filter(|number| *number > 0);
+        let number = |key: &str| {
+            query.get(key).and_then(|text| text.parse::<u32>().ok()).filter(|number| *number > 0)
+        };
         let page = Page {
             number: number("page").unwrap_or(1),
             size: number("per_page").unwrap_or(DEFAULT_SIZE).min(LARGEST_SIZE),
@@ -75,7 +78,9 @@ impl Paging {
         query.insert("page".to_owned(), page.to_string());
         let pairs: Vec<_> = query
             .iter()
-            .map(|(key, value)| format!("{}={}", super::urls::escape(key), super::urls::escape(value)))
+            .map(|(key, value)| {
+                format!("{}={}", super::urls::escape(key), super::urls::escape(value))
+            })
             .collect();
         format!("<{url}?{}>; rel=\"{relation}\"", pairs.join("&"))
     }
@@ -93,9 +98,21 @@ mod tests {
             assert_eq!(paging.links("u", total), expected);
         };
         check(1, 10, "");
-        check(1, 11, "<u?labels=a%20b&page=2>; rel=\"next\", <u?labels=a%20b&page=2>; rel=\"last\"");
-        check(2, 11, "<u?labels=a%20b&page=1>; rel=\"prev\", <u?labels=a%20b&page=1>; rel=\"first\"");
-        check(9, 11, "<u?labels=a%20b&page=2>; rel=\"prev\", <u?labels=a%20b&page=1>; rel=\"first\"");
+        check(
+            1,
+            11,
+            "<u?labels=a%20b&page=2>; rel=\"next\", <u?labels=a%20b&page=2>; rel=\"last\"",
+        );
+        check(
+            2,
+            11,
+            "<u?labels=a%20b&page=1>; rel=\"prev\", <u?labels=a%20b&page=1>; rel=\"first\"",
+        );
+        check(
+            9,
+            11,
+            "<u?labels=a%20b&page=2>; rel=\"prev\", <u?labels=a%20b&page=1>; rel=\"first\"",
+        );
         check(1, 0, "");
     }
 }

@@ -52,9 +52,12 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let sort = if query.sort.as_deref() == Some("updated") { Sort::Updated } else { Sort::Created };
     let head = match query.head.as_deref().map(|head| head.split_once(':')) {
-        // GitHub ignores a head without an owner; another owner's branches are none of this repository's.
+        // GitHub ignores a head without an owner; another owner's branches are none of this
+        // repository's.
         None | Some(None) => None,
-        Some(Some((owner, branch))) if owner.eq_ignore_ascii_case(name.owner()) => Some(branch.to_owned()),
+        Some(Some((owner, branch))) if owner.eq_ignore_ascii_case(name.owner()) => {
+            Some(branch.to_owned())
+        }
         Some(Some(_)) => return Ok(paging.answer(&caller, Vec::new(), 0)),
     };
     let filter = Filter {
@@ -112,7 +115,8 @@ async fn read(
     Number(number): Number,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default().to_owned();
+    let accept =
+        headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default().to_owned();
     // "Media types": application/vnd.github.diff, also with a version as in vnd.github.v3.diff.
     let wants = |form: &str| accept.split(',').any(|kind| is_form(kind, form));
     if wants("diff") || wants("patch") {
@@ -139,7 +143,8 @@ async fn read(
 
 fn is_form(media_type: &str, form: &str) -> bool {
     let name = media_type.split(';').next().unwrap_or_default().trim();
-    name.strip_prefix("application/vnd.github.").and_then(|rest| rest.rsplit('.').next()) == Some(form)
+    name.strip_prefix("application/vnd.github.").and_then(|rest| rest.rsplit('.').next())
+        == Some(form)
 }
 
 #[derive(Deserialize)]
@@ -158,8 +163,12 @@ async fn change(
     Number(number): Number,
     Input(new): Input<Change>,
 ) -> Result<Json<Value>, ApiError> {
-    let issue =
-        IssueChange { title: new.title, body: new.body, state: new.state.map(State::from), ..IssueChange::default() };
+    let issue = IssueChange {
+        title: new.title,
+        body: new.body,
+        state: new.state.map(State::from),
+        ..IssueChange::default()
+    };
     let change = PullChange { issue, base: new.base, draft: new.draft };
     let changed = caller.ask(move |forge, user| {
         let request = forge.change_pull(user, &name, number, &change, Timestamp::now())?;
@@ -177,7 +186,8 @@ async fn files(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let page = paging.page;
-    let (request, files) = caller.ask(move |forge, user| forge.pull_files(user, &name, number, page)).await?;
+    let (request, files) =
+        caller.ask(move |forge, user| forge.pull_files(user, &name, number, page)).await?;
     let items = files.items.iter().map(|file| file_shape(&caller.urls, &request, file)).collect();
     Ok(paging.answer(&caller, items, files.total))
 }
@@ -196,9 +206,17 @@ async fn merge(
     Number(number): Number,
     Input(new): Input<MergeInput>,
 ) -> Result<Json<Value>, ApiError> {
-    let merge = Merge { title: new.commit_title, message: new.commit_message, sha: new.sha, method: new.merge_method };
-    let merged = caller.ask(move |forge, user| forge.merge_pull(user, &name, number, &merge, Timestamp::now()));
-    Ok(Json(json!({ "sha": merged.await?, "merged": true, "message": "Pull Request successfully merged" })))
+    let merge = Merge {
+        title: new.commit_title,
+        message: new.commit_message,
+        sha: new.sha,
+        method: new.merge_method,
+    };
+    let merged = caller
+        .ask(move |forge, user| forge.merge_pull(user, &name, number, &merge, Timestamp::now()));
+    Ok(Json(
+        json!({ "sha": merged.await?, "merged": true, "message": "Pull Request successfully merged" }),
+    ))
 }
 
 /// GitHub's `pull-request-simple`, of lists.

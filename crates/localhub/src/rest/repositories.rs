@@ -35,9 +35,19 @@ struct Creation {
     private: bool,
 }
 
-async fn create(caller: Caller, Input(new): Input<Creation>) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create(
+    caller: Caller,
+    Input(new): Input<Creation>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let created = caller.ask(move |forge, user| {
-        forge.create_repository(user, &new.name, new.description.as_deref(), "main", new.private, Timestamp::now())
+        forge.create_repository(
+            user,
+            &new.name,
+            new.description.as_deref(),
+            "main",
+            new.private,
+            Timestamp::now(),
+        )
     });
     let (repository, held) = created.await?;
     Ok((StatusCode::CREATED, Json(full_repository(&caller.urls, &repository, held))))
@@ -56,15 +66,27 @@ struct Change {
     private: Option<bool>,
 }
 
-async fn change(caller: Caller, Target(name): Target, Input(new): Input<Change>) -> Result<Json<Value>, ApiError> {
-    let change =
-        RepositoryChange { description: new.description, default_branch: new.default_branch, private: new.private };
-    let changed = caller.ask(move |forge, user| forge.change_repository(user, &name, &change, Timestamp::now()));
+async fn change(
+    caller: Caller,
+    Target(name): Target,
+    Input(new): Input<Change>,
+) -> Result<Json<Value>, ApiError> {
+    let change = RepositoryChange {
+        description: new.description,
+        default_branch: new.default_branch,
+        private: new.private,
+    };
+    let changed = caller
+        .ask(move |forge, user| forge.change_repository(user, &name, &change, Timestamp::now()));
     let (repository, held) = changed.await?;
     Ok(Json(full_repository(&caller.urls, &repository, held)))
 }
 
-async fn branch(caller: Caller, Target(name): Target, Named(branch): Named) -> Result<Json<Value>, ApiError> {
+async fn branch(
+    caller: Caller,
+    Target(name): Target,
+    Named(branch): Named,
+) -> Result<Json<Value>, ApiError> {
     let full_name = name.to_string();
     let wanted = branch.clone();
     let commit = caller.ask(move |forge, user| forge.branch(user, &name, &wanted)).await?;
@@ -80,7 +102,11 @@ async fn branch(caller: Caller, Target(name): Target, Named(branch): Named) -> R
     })))
 }
 
-async fn reference(caller: Caller, Target(name): Target, Named(reference): Named) -> Result<Json<Value>, ApiError> {
+async fn reference(
+    caller: Caller,
+    Target(name): Target,
+    Named(reference): Named,
+) -> Result<Json<Value>, ApiError> {
     let full_name = name.to_string();
     let wanted = reference.clone();
     let (sha, kind) = caller.ask(move |forge, user| forge.reference(user, &name, &wanted)).await?;
@@ -92,12 +118,19 @@ async fn reference(caller: Caller, Target(name): Target, Named(reference): Named
     })))
 }
 
-async fn permission(caller: Caller, Target(name): Target, Named(login): Named) -> Result<Json<Value>, ApiError> {
-    let (user, held) = caller.ask(move |forge, user| forge.permission_of(user, &name, &login)).await?;
+async fn permission(
+    caller: Caller,
+    Target(name): Target,
+    Named(login): Named,
+) -> Result<Json<Value>, ApiError> {
+    let (user, held) =
+        caller.ask(move |forge, user| forge.permission_of(user, &name, &login)).await?;
     let role = held.map_or("none", Permission::role_name);
     let mut shape = simple_user(&caller.urls, &user);
     extend(&mut shape, json!({ "role_name": role, "permissions": permissions(held) }));
-    Ok(Json(json!({ "permission": held.map_or("none", Permission::legacy_name), "role_name": role, "user": shape })))
+    Ok(Json(
+        json!({ "permission": held.map_or("none", Permission::legacy_name), "role_name": role, "user": shape }),
+    ))
 }
 
 fn permissions(held: Option<Permission>) -> Value {
@@ -110,7 +143,8 @@ fn permissions(held: Option<Permission>) -> Value {
     })
 }
 
-/// The addresses that GitHub gives of everything in a repository: the field's name and what follows the repository's own.
+/// The addresses that GitHub gives of everything in a repository: the field's name and what follows
+/// the repository's own.
 const ADDRESSES: &[(&str, &str)] = &[
     ("archive_url", "/{archive_format}{/ref}"),
     ("assignees_url", "/assignees{/user}"),
@@ -154,7 +188,9 @@ const ADDRESSES: &[(&str, &str)] = &[
 pub(super) fn repository_shape(urls: &Urls, repository: &Repository) -> Value {
     let full_name = repository.full_name();
     let html = urls.html(&full_name, "");
-    let addresses = ADDRESSES.iter().map(|(field, more)| ((*field).to_owned(), urls.api(&full_name, more).into()));
+    let addresses = ADDRESSES
+        .iter()
+        .map(|(field, more)| ((*field).to_owned(), urls.api(&full_name, more).into()));
     let mut value = Value::Object(Map::from_iter(addresses));
     let more = json!({
         "id": repository.id,

@@ -1,4 +1,5 @@
-//! The addresses in answers: made from the `Host` that the caller used, so that they lead back the way it came.
+//! The addresses in answers: made from the `Host` that the caller used, so that they lead back the
+//! way it came.
 
 use std::fmt::Write;
 

@@ -54,7 +54,12 @@ pub(super) fn simple_user(urls: &Urls, user: &User) -> Value {
 }
 
 /// GitHub's `private-user`: what a user sees of themselves.
-fn private_user(urls: &Urls, user: &User, public_repositories: u64, private_repositories: u64) -> Value {
+fn private_user(
+    urls: &Urls,
+    user: &User,
+    public_repositories: u64,
+    private_repositories: u64,
+) -> Value {
     let mut value = simple_user(urls, user);
     let more = json!({
         "name": null, "company": null, "blog": "", "location": null, "email": null, "hireable": null, "bio": null,

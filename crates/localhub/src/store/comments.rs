@@ -59,7 +59,11 @@ pub(crate) fn insert(
     Ok(tx.last_insert_rowid())
 }
 
-pub(crate) fn by_id(tx: &Transaction<'_>, repository_id: i64, id: i64) -> Result<Option<Comment>, StoreError> {
+pub(crate) fn by_id(
+    tx: &Transaction<'_>,
+    repository_id: i64,
+    id: i64,
+) -> Result<Option<Comment>, StoreError> {
     let sql = select("comments.id = ?1 AND issues.repository_id = ?2");
     Ok(tx.prepare_cached(&sql)?.query_row((id, repository_id), comment).optional()?)
 }
@@ -72,21 +76,27 @@ pub(crate) fn of_issue(
     page: Page,
 ) -> Result<Paged<Comment>, StoreError> {
     let since = since.map_or(i64::MIN, Timestamp::as_second);
-    let sql = select("comments.issue_id = ?1 AND comments.updated_at >= ?2 ORDER BY comments.id LIMIT ?3 OFFSET ?4");
+    let sql = select(
+        "comments.issue_id = ?1 AND comments.updated_at >= ?2 ORDER BY comments.id LIMIT ?3 OFFSET ?4",
+    );
     let mut statement = tx.prepare_cached(&sql)?;
-    let items = statement.query_map((issue_id, since, page.size, page.offset()), comment)?.collect::<Result<_, _>>()?;
+    let items = statement
+        .query_map((issue_id, since, page.size, page.offset()), comment)?
+        .collect::<Result<_, _>>()?;
     let total = tx
         .prepare_cached("SELECT count(*) FROM comments WHERE issue_id = ?1 AND updated_at >= ?2")?
         .query_row((issue_id, since), |row| row.get(0))?;
     Ok(Paged { items, total })
 }
 
-pub(crate) fn update(tx: &Transaction<'_>, id: i64, body: &str, now: Timestamp) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE comments SET body = ?2, updated_at = ?3 WHERE id = ?1")?.execute((
-        id,
-        body,
-        now.as_second(),
-    ))?;
+pub(crate) fn update(
+    tx: &Transaction<'_>,
+    id: i64,
+    body: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE comments SET body = ?2, updated_at = ?3 WHERE id = ?1")?
+        .execute((id, body, now.as_second()))?;
     Ok(())
 }
 

@@ -73,13 +73,21 @@ pub(crate) fn insert(
         Happening::Labeled { name, color } | Happening::Unlabeled { name, color } => {
             Detail { label: (Some(name), Some(color)), ..Detail::default() }
         }
-        Happening::Renamed { from, to } => Detail { rename: (Some(from), Some(to)), ..Detail::default() },
+        Happening::Renamed { from, to } => {
+            Detail { rename: (Some(from), Some(to)), ..Detail::default() }
+        }
         Happening::Assigned { assignee } | Happening::Unassigned { assignee } => {
             Detail { assignee: Some(*assignee), ..Detail::default() }
         }
-        Happening::Merged { commit_sha } => Detail { commit: Some(commit_sha), ..Detail::default() },
-        Happening::Closed { commit_sha } => Detail { commit: commit_sha.as_deref(), ..Detail::default() },
-        Happening::Reopened | Happening::ReadyForReview | Happening::ConvertToDraft => Detail::default(),
+        Happening::Merged { commit_sha } => {
+            Detail { commit: Some(commit_sha), ..Detail::default() }
+        }
+        Happening::Closed { commit_sha } => {
+            Detail { commit: commit_sha.as_deref(), ..Detail::default() }
+        }
+        Happening::Reopened | Happening::ReadyForReview | Happening::ConvertToDraft => {
+            Detail::default()
+        }
     };
     tx.prepare_cached(
         "INSERT INTO events (issue_id, actor_id, event, label_name, label_color, old_title, new_title, assignee_id,
@@ -117,7 +125,11 @@ fn event(row: &Row<'_>) -> rusqlite::Result<(Event, Option<i64>)> {
     Ok((event, row.get(11)?))
 }
 
-pub(crate) fn of_issue(tx: &Transaction<'_>, issue_id: i64, page: Page) -> Result<Paged<Event>, StoreError> {
+pub(crate) fn of_issue(
+    tx: &Transaction<'_>,
+    issue_id: i64,
+    page: Page,
+) -> Result<Paged<Event>, StoreError> {
     let sql = format!(
         "SELECT {}, events.id, event, label_name, label_color, old_title, new_title, commit_sha, events.created_at,
                 assignee_id
@@ -130,7 +142,9 @@ pub(crate) fn of_issue(tx: &Transaction<'_>, issue_id: i64, page: Page) -> Resul
         .collect::<Result<Vec<_>, rusqlite::Error>>()?;
     let items = rows
         .into_iter()
-        .map(|(event, assignee)| Ok(Event { assignee: assignee.map(|id| users::by_id(tx, id)).transpose()?, ..event }))
+        .map(|(event, assignee)| {
+            Ok(Event { assignee: assignee.map(|id| users::by_id(tx, id)).transpose()?, ..event })
+        })
         .collect::<Result<_, StoreError>>()?;
     let total = tx
         .prepare_cached("SELECT count(*) FROM events WHERE issue_id = ?1")?

@@ -168,7 +168,11 @@ pub(crate) fn insert(
     Ok((tx.last_insert_rowid(), number))
 }
 
-pub(crate) fn by_number(tx: &Transaction<'_>, repository_id: i64, number: u64) -> Result<Option<Issue>, StoreError> {
+pub(crate) fn by_number(
+    tx: &Transaction<'_>,
+    repository_id: i64,
+    number: u64,
+) -> Result<Option<Issue>, StoreError> {
     let sql = select("issues.repository_id = ?1 AND number = ?2");
     // A number that no row can have is a number that no issue has.
     let Ok(number) = i64::try_from(number) else { return Ok(None) };
@@ -205,14 +209,21 @@ pub(crate) fn list(
     let total = tx
         .prepare_cached(&format!("SELECT count(*) FROM {TABLES} WHERE {MATCHES}"))?
         .query_row(parameters, |row| row.get(0))?;
-    let slice = format!("{MATCHES} ORDER BY {order} {direction}, issues.id {direction} LIMIT {limit} OFFSET {offset}");
-    let rows = tx.prepare(&select(&slice))?.query_map(parameters, bare)?.collect::<Result<Vec<_>, _>>()?;
+    let slice = format!(
+        "{MATCHES} ORDER BY {order} {direction}, issues.id {direction} LIMIT {limit} OFFSET {offset}"
+    );
+    let rows =
+        tx.prepare(&select(&slice))?.query_map(parameters, bare)?.collect::<Result<Vec<_>, _>>()?;
     let items = rows.into_iter().map(|row| complete(tx, row)).collect::<Result<_, _>>()?;
     Ok(Paged { items, total })
 }
 
 /// Writes back what may change of an issue: title, body and state.
-pub(crate) fn update(tx: &Transaction<'_>, issue: &Issue, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn update(
+    tx: &Transaction<'_>,
+    issue: &Issue,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE issues SET title = ?2, body = ?3, state = ?4, state_reason = ?5, closed_at = ?6, closed_by = ?7,
                 updated_at = ?8
@@ -232,17 +243,24 @@ pub(crate) fn update(tx: &Transaction<'_>, issue: &Issue, now: Timestamp) -> Res
 }
 
 pub(crate) fn touch(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE issues SET updated_at = ?2 WHERE id = ?1")?.execute((id, now.as_second()))?;
+    tx.prepare_cached("UPDATE issues SET updated_at = ?2 WHERE id = ?1")?
+        .execute((id, now.as_second()))?;
     Ok(())
 }
 
 pub(crate) fn assign(tx: &Transaction<'_>, issue_id: i64, user_id: i64) -> Result<(), StoreError> {
-    tx.prepare_cached("INSERT INTO issue_assignees (issue_id, user_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-        .execute((issue_id, user_id))?;
+    tx.prepare_cached(
+        "INSERT INTO issue_assignees (issue_id, user_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    )?
+    .execute((issue_id, user_id))?;
     Ok(())
 }
 
-pub(crate) fn unassign(tx: &Transaction<'_>, issue_id: i64, user_id: i64) -> Result<(), StoreError> {
+pub(crate) fn unassign(
+    tx: &Transaction<'_>,
+    issue_id: i64,
+    user_id: i64,
+) -> Result<(), StoreError> {
     tx.prepare_cached("DELETE FROM issue_assignees WHERE issue_id = ?1 AND user_id = ?2")?
         .execute((issue_id, user_id))?;
     Ok(())

@@ -33,24 +33,32 @@ pub(crate) fn insert(
 }
 
 pub(crate) fn update(tx: &Transaction<'_>, changed: &Label) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE labels SET name = ?2, color = ?3, description = ?4 WHERE id = ?1")?.execute((
-        changed.id,
-        &changed.name,
-        &changed.color,
-        &changed.description,
-    ))?;
+    tx.prepare_cached("UPDATE labels SET name = ?2, color = ?3, description = ?4 WHERE id = ?1")?
+        .execute((changed.id, &changed.name, &changed.color, &changed.description))?;
     Ok(())
 }
 
-pub(crate) fn by_name(tx: &Transaction<'_>, repository_id: i64, name: &str) -> Result<Option<Label>, StoreError> {
+pub(crate) fn by_name(
+    tx: &Transaction<'_>,
+    repository_id: i64,
+    name: &str,
+) -> Result<Option<Label>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM labels WHERE repository_id = ?1 AND name = ?2");
     Ok(tx.prepare_cached(&sql)?.query_row((repository_id, name), label).optional()?)
 }
 
-pub(crate) fn of_repository(tx: &Transaction<'_>, repository_id: i64, page: Page) -> Result<Paged<Label>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM labels WHERE repository_id = ?1 ORDER BY name LIMIT ?2 OFFSET ?3");
+pub(crate) fn of_repository(
+    tx: &Transaction<'_>,
+    repository_id: i64,
+    page: Page,
+) -> Result<Paged<Label>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM labels WHERE repository_id = ?1 ORDER BY name LIMIT ?2 OFFSET ?3"
+    );
     let mut statement = tx.prepare_cached(&sql)?;
-    let items = statement.query_map((repository_id, page.size, page.offset()), label)?.collect::<Result<_, _>>()?;
+    let items = statement
+        .query_map((repository_id, page.size, page.offset()), label)?
+        .collect::<Result<_, _>>()?;
     let total = tx
         .prepare_cached("SELECT count(*) FROM labels WHERE repository_id = ?1")?
         .query_row([repository_id], |row| row.get(0))?;
@@ -73,15 +81,25 @@ pub(crate) fn of_issue(tx: &Transaction<'_>, issue_id: i64) -> Rows<Label> {
 }
 
 /// Puts the label on the issue and tells whether it was not there before.
-pub(crate) fn attach(tx: &Transaction<'_>, issue_id: i64, label_id: i64) -> Result<bool, StoreError> {
+pub(crate) fn attach(
+    tx: &Transaction<'_>,
+    issue_id: i64,
+    label_id: i64,
+) -> Result<bool, StoreError> {
     let inserted = tx
-        .prepare_cached("INSERT INTO issue_labels (issue_id, label_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .prepare_cached(
+            "INSERT INTO issue_labels (issue_id, label_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        )?
         .execute((issue_id, label_id))?;
     Ok(inserted == 1)
 }
 
 /// Takes the label off the issue and tells whether it was there.
-pub(crate) fn detach(tx: &Transaction<'_>, issue_id: i64, label_id: i64) -> Result<bool, StoreError> {
+pub(crate) fn detach(
+    tx: &Transaction<'_>,
+    issue_id: i64,
+    label_id: i64,
+) -> Result<bool, StoreError> {
     let deleted = tx
         .prepare_cached("DELETE FROM issue_labels WHERE issue_id = ?1 AND label_id = ?2")?
         .execute((issue_id, label_id))?;

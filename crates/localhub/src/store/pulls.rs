@@ -9,7 +9,8 @@ use super::{StoreError, instant};
 #[derive(Debug, Clone)]
 pub(crate) struct Pull {
     pub(crate) head_ref: String,
-    /// Where the head stood when it was last seen; the branch itself is the truth while the pull request is open.
+    /// Where the head stood when it was last seen; the branch itself is the truth while the pull
+    /// request is open.
     pub(crate) head_sha: String,
     pub(crate) base_ref: String,
     pub(crate) base_sha: String,
@@ -19,11 +20,13 @@ pub(crate) struct Pull {
     pub(crate) merge_commit_sha: Option<String>,
 }
 
-pub(super) const COLUMNS: &str = "pulls.head_ref, pulls.head_sha, pulls.base_ref, pulls.base_sha, pulls.draft,
+pub(super) const COLUMNS: &str =
+    "pulls.head_ref, pulls.head_sha, pulls.base_ref, pulls.base_sha, pulls.draft,
     pulls.merged_at, pulls.merged_by, pulls.merge_commit_sha";
 
 impl Pull {
-    /// Reads [`COLUMNS`] of an outer join, the first at `start`, and the id of the user that merged.
+    /// Reads [`COLUMNS`] of an outer join, the first at `start`, and the id of the user that
+    /// merged.
     pub(super) fn at(row: &Row<'_>, start: usize) -> rusqlite::Result<(Option<Self>, Option<i64>)> {
         let Some(head_ref) = row.get(start)? else { return Ok((None, None)) };
         let pull = Self {

@@ -37,7 +37,11 @@ pub(crate) struct NewRepository<'a> {
     pub(crate) private: bool,
 }
 
-pub(crate) fn insert(tx: &Transaction<'_>, new: &NewRepository<'_>, now: Timestamp) -> Result<i64, StoreError> {
+pub(crate) fn insert(
+    tx: &Transaction<'_>,
+    new: &NewRepository<'_>,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
     tx.prepare_cached(
         "INSERT INTO repositories (owner_id, name, description, default_branch, private, created_at, updated_at, pushed_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6)",
@@ -46,7 +50,10 @@ pub(crate) fn insert(tx: &Transaction<'_>, new: &NewRepository<'_>, now: Timesta
     Ok(tx.last_insert_rowid())
 }
 
-pub(crate) fn by_name(tx: &Transaction<'_>, name: &RepositoryName) -> Result<Option<Repository>, StoreError> {
+pub(crate) fn by_name(
+    tx: &Transaction<'_>,
+    name: &RepositoryName,
+) -> Result<Option<Repository>, StoreError> {
     let sql = format!(
         "SELECT {}, repositories.id, name, description, default_branch, private,
                 repositories.created_at, updated_at, pushed_at,
@@ -75,7 +82,11 @@ pub(crate) fn by_name(tx: &Transaction<'_>, name: &RepositoryName) -> Result<Opt
 }
 
 /// Writes back what a caller may change of a repository.
-pub(crate) fn update(tx: &Transaction<'_>, repository: &Repository, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn update(
+    tx: &Transaction<'_>,
+    repository: &Repository,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE repositories SET name = ?2, description = ?3, default_branch = ?4, private = ?5, updated_at = ?6
          WHERE id = ?1",
@@ -91,7 +102,11 @@ pub(crate) fn update(tx: &Transaction<'_>, repository: &Repository, now: Timesta
     Ok(())
 }
 
-pub(crate) fn touch_pushed(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn touch_pushed(
+    tx: &Transaction<'_>,
+    id: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE repositories SET pushed_at = ?2, updated_at = ?2 WHERE id = ?1")?
         .execute((id, now.as_second()))?;
     Ok(())
@@ -119,14 +134,17 @@ pub(crate) fn grant(
     Ok(())
 }
 
-/// The permission that was granted by name; ownership and the public's reading are not in this table.
+/// The permission that was granted by name; ownership and the public's reading are not in this
+/// table.
 pub(crate) fn granted(
     tx: &Transaction<'_>,
     repository_id: i64,
     user_id: i64,
 ) -> Result<Option<Permission>, StoreError> {
     let role: Option<String> = tx
-        .prepare_cached("SELECT permission FROM permissions WHERE repository_id = ?1 AND user_id = ?2")?
+        .prepare_cached(
+            "SELECT permission FROM permissions WHERE repository_id = ?1 AND user_id = ?2",
+        )?
         .query_row((repository_id, user_id), |row| row.get(0))
         .optional()?;
     Ok(role.as_deref().and_then(Permission::from_role_name))

@@ -18,11 +18,16 @@ pub(super) const COLUMNS: &str = "users.id, users.login, users.created_at";
 impl User {
     /// Reads the three columns of [`COLUMNS`], the first of them at `start`.
     pub(super) fn at(row: &Row<'_>, start: usize) -> rusqlite::Result<Self> {
-        Ok(Self { id: row.get(start)?, login: row.get(start + 1)?, created_at: instant(row.get(start + 2)?) })
+        Ok(Self {
+            id: row.get(start)?,
+            login: row.get(start + 1)?,
+            created_at: instant(row.get(start + 2)?),
+        })
     }
 }
 
-/// Adds the user, or gives the known one this token; without a token the known one keeps what it has.
+/// Adds the user, or gives the known one this token; without a token the known one keeps what it
+/// has.
 pub(crate) fn upsert(
     tx: &Transaction<'_>,
     login: &str,
@@ -34,7 +39,9 @@ pub(crate) fn upsert(
          ON CONFLICT (login) DO UPDATE SET token = coalesce(excluded.token, token)
          RETURNING {COLUMNS}"
     );
-    Ok(tx.prepare_cached(&sql)?.query_row((login, token, now.as_second()), |row| User::at(row, 0))?)
+    Ok(tx
+        .prepare_cached(&sql)?
+        .query_row((login, token, now.as_second()), |row| User::at(row, 0))?)
 }
 
 pub(crate) fn by_login(tx: &Transaction<'_>, login: &str) -> Result<Option<User>, StoreError> {

@@ -72,7 +72,9 @@ impl Api {
     }
 
     async fn send(&self, method: Method, path: &str, body: Value) -> Reply {
-        self.call(method, path, "application/vnd.github+json", Some(body.to_string())).await.unwrap()
+        self.call(method, path, "application/vnd.github+json", Some(body.to_string()))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn call(
@@ -82,7 +84,8 @@ impl Api {
         accept: &str,
         body: Option<String>,
     ) -> reqwest::Result<Reply> {
-        let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let request =
+            self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
         let answer = request.header("accept", accept).body(body.unwrap_or_default()).send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await?;

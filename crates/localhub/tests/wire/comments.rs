@@ -13,7 +13,10 @@ async fn a_comment_is_written_edited_and_deleted() {
     let made = api.post(comments, json!({ "body": "first" })).await.expect(201).json;
     assert_eq!(made["author_association"], "OWNER");
     let path = format!("/repos/octo/hello/issues/comments/{}", made["id"]);
-    assert_eq!(api.patch(&path, json!({ "body": "edited" })).await.expect(200).json["body"], "edited");
+    assert_eq!(
+        api.patch(&path, json!({ "body": "edited" })).await.expect(200).json["body"],
+        "edited"
+    );
     assert_eq!(api.get(&path).await.expect(200).json["body"], "edited");
     server.api(READER_TOKEN).patch(&path, json!({ "body": "not mine" })).await.expect(403);
     api.post(comments, json!({ "body": " " })).await.expect(422);
@@ -29,15 +32,30 @@ async fn links_lead_through_all_comments() {
     api.post("/repos/octo/hello/issues", json!({ "title": "t" })).await.expect(201);
     for number in 0..7 {
         let body = json!({ "body": number.to_string() });
-        server.api(READER_TOKEN).post("/repos/octo/hello/issues/1/comments", body).await.expect(201);
+        server
+            .api(READER_TOKEN)
+            .post("/repos/octo/hello/issues/1/comments", body)
+            .await
+            .expect(201);
     }
     let mut path = Some("/repos/octo/hello/issues/1/comments?per_page=3".to_owned());
     let mut bodies = Vec::new();
     while let Some(next) = path.take() {
         let page = api.get(&next).await.expect(200);
-        bodies.extend(page.json.as_array().unwrap().iter().map(|comment| comment["body"].as_str().unwrap().to_owned()));
-        let link = page.header("link").split(", ").find(|link| link.ends_with("rel=\"next\"")).map(str::to_owned);
-        path = link.map(|link| link[server.inspected.url.len() + 1..link.find('>').unwrap()].to_owned());
+        bodies.extend(
+            page.json
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|comment| comment["body"].as_str().unwrap().to_owned()),
+        );
+        let link = page
+            .header("link")
+            .split(", ")
+            .find(|link| link.ends_with("rel=\"next\""))
+            .map(str::to_owned);
+        path = link
+            .map(|link| link[server.inspected.url.len() + 1..link.find('>').unwrap()].to_owned());
     }
     assert_eq!(bodies, ["0", "1", "2", "3", "4", "5", "6"]);
     let since = "/repos/octo/hello/issues/1/comments?since=2999-01-01T00:00:00Z";

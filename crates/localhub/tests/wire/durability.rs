@@ -63,7 +63,10 @@ async fn no_other_name_than_a_loopback_one_is_answered() {
     let server = start().await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let ask = async |host: &str| {
-        let request = client.get(format!("{}/user", server.url)).bearer_auth(OWNER_TOKEN).header("host", host);
+        let request = client
+            .get(format!("{}/user", server.url))
+            .bearer_auth(OWNER_TOKEN)
+            .header("host", host);
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!(ask("rebound.example.com").await, 403);
@@ -88,8 +91,10 @@ async fn the_end_comes_even_while_a_call_hangs() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = Api::new(&format!("http://{}", listener.local_addr().unwrap()), OWNER_TOKEN);
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(localhub::serve(listener, hub.clone(), stop.clone().cancelled_owned()));
-    let hanging = tokio::spawn(async move { api.call(reqwest::Method::GET, "/user", "*/*", None).await });
+    let serving =
+        tokio::spawn(localhub::serve(listener, hub.clone(), stop.clone().cancelled_owned()));
+    let hanging =
+        tokio::spawn(async move { api.call(reqwest::Method::GET, "/user", "*/*", None).await });
     let deadline = Instant::now() + Duration::from_secs(10);
     while hub.requests().entries().is_empty() {
         assert!(Instant::now() < deadline, "the call never came in");

@@ -29,7 +29,9 @@ async fn create(api: &Api) -> reqwest::Result<u16> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_nth_call_is_answered_as_told() {
     let server = start().await;
-    let limited = Answer::status(403).header("retry-after", "1").message("You have exceeded a secondary rate limit.");
+    let limited = Answer::status(403)
+        .header("retry-after", "1")
+        .message("You have exceeded a secondary rate limit.");
     server.hub.faults().inject("POST", ROUTE, When::Nth(2), Fault::Answer(limited));
     let api = direct(&server);
     assert_eq!(create(&api).await.unwrap(), 201);
@@ -39,13 +41,19 @@ async fn the_nth_call_is_answered_as_told() {
     assert_eq!(create(&api).await.unwrap(), 201);
     assert_eq!(open_issues(&server).await, 2);
 
-    server.hub.faults().inject("POST", ROUTE, When::Always, Fault::AnswerAfterEffect(Answer::status(502)));
+    server.hub.faults().inject(
+        "POST",
+        ROUTE,
+        When::Always,
+        Fault::AnswerAfterEffect(Answer::status(502)),
+    );
     assert_eq!(create(&api).await.unwrap(), 502);
     assert_eq!(create(&api).await.unwrap(), 502);
     server.hub.faults().clear();
     assert_eq!(open_issues(&server).await, 4);
     assert_eq!(server.hub.requests().count("POST", ROUTE), 5);
-    let statuses: Vec<_> = server.hub.requests().entries().iter().filter_map(|entry| entry.status).collect();
+    let statuses: Vec<_> =
+        server.hub.requests().entries().iter().filter_map(|entry| entry.status).collect();
     assert_eq!(statuses, [201, 403, 201, 200, 502, 502, 200]);
 }
 
@@ -59,7 +67,8 @@ async fn a_dropped_connection_has_had_its_effect_or_not_as_told() {
     assert_eq!(open_issues(&server).await, 0);
     create(&api).await.unwrap_err();
     assert_eq!(open_issues(&server).await, 1);
-    let dropped = server.hub.requests().entries().into_iter().filter(|entry| entry.method == "POST");
+    let dropped =
+        server.hub.requests().entries().into_iter().filter(|entry| entry.method == "POST");
     assert!(dropped.into_iter().all(|entry| entry.status.is_none()));
 }
 
@@ -86,10 +95,12 @@ async fn a_push_can_fail_before_or_after_its_effect() {
     server.hub.faults().inject("POST", push, When::Nth(1), Fault::Answer(Answer::status(503)));
     server.hub.faults().inject("POST", push, When::Nth(2), Fault::DropAfterEffect);
     for (branch, arrives) in [("first", false), ("second", true)] {
-        let pushed = git(&tree, Some(OWNER_TOKEN), &["push", "origin", &format!("main:{branch}")]).await;
+        let pushed =
+            git(&tree, Some(OWNER_TOKEN), &["push", "origin", &format!("main:{branch}")]).await;
         assert!(!pushed.status.success());
         let there = git_ok(&tree, Some(OWNER_TOKEN), &["ls-remote", "origin", branch]).await;
         assert_eq!(!there.is_empty(), arrives, "{branch}");
     }
-    git_ok(&tree, Some(OWNER_TOKEN), &["push", "--quiet", "origin", "main:first", "main:second"]).await;
+    git_ok(&tree, Some(OWNER_TOKEN), &["push", "--quiet", "origin", "main:first", "main:second"])
+        .await;
 }

@@ -1,6 +1,8 @@
 //! The git client against the forge.
 
-use crate::server::{OWNER_TOKEN, READER_TOKEN, STRANGER_TOKEN, Server, commit, git, git_ok, start};
+use crate::server::{
+    OWNER_TOKEN, READER_TOKEN, STRANGER_TOKEN, Server, commit, git, git_ok, start,
+};
 
 async fn refusal(server: &Server, token: Option<&str>, arguments: &[&str]) -> String {
     let output = git(server.directory.path(), token, arguments).await;
@@ -17,7 +19,10 @@ async fn what_was_pushed_can_be_cloned_and_fetched() {
 
     git_ok(dir, Some(READER_TOKEN), &["clone", "--quiet", &url, "copy"]).await;
     let copy = dir.join("copy");
-    assert_eq!(git_ok(&copy, None, &["rev-parse", "HEAD"]).await, git_ok(&tree, None, &["rev-parse", "main"]).await);
+    assert_eq!(
+        git_ok(&copy, None, &["rev-parse", "HEAD"]).await,
+        git_ok(&tree, None, &["rev-parse", "main"]).await
+    );
     assert_eq!(git_ok(&copy, None, &["symbolic-ref", "HEAD"]).await, "refs/heads/main");
 
     commit(&tree, "more.txt", "more\n").await;
@@ -36,8 +41,15 @@ async fn shallow_and_partial_clones_work() {
     let (url, dir) = (server.clone_url(), server.directory.path());
     git_ok(dir, Some(OWNER_TOKEN), &["clone", "--quiet", "--depth=1", &url, "shallow"]).await;
     assert_eq!(git_ok(&dir.join("shallow"), None, &["rev-list", "--count", "HEAD"]).await, "1");
-    git_ok(dir, Some(OWNER_TOKEN), &["clone", "--quiet", "--bare", "--filter=blob:none", &url, "partial"]).await;
-    let objects = git_ok(&dir.join("partial"), None, &["rev-list", "--objects", "--missing=print", "HEAD"]).await;
+    git_ok(
+        dir,
+        Some(OWNER_TOKEN),
+        &["clone", "--quiet", "--bare", "--filter=blob:none", &url, "partial"],
+    )
+    .await;
+    let objects =
+        git_ok(&dir.join("partial"), None, &["rev-list", "--objects", "--missing=print", "HEAD"])
+            .await;
     assert!(objects.contains('?'), "blobs should be missing: {objects}");
 }
 
@@ -47,7 +59,8 @@ async fn an_empty_repository_can_be_cloned_and_has_its_default_branch() {
     server.hub.create_repository("octo/empty", "trunk", true).unwrap();
     let url = format!("{}/octo/empty.git", server.url);
     git_ok(server.directory.path(), Some(OWNER_TOKEN), &["clone", "--quiet", &url, "empty"]).await;
-    let head = git_ok(&server.directory.path().join("empty"), None, &["symbolic-ref", "HEAD"]).await;
+    let head =
+        git_ok(&server.directory.path().join("empty"), None, &["symbolic-ref", "HEAD"]).await;
     assert_eq!(head, "refs/heads/trunk");
 }
 
@@ -108,13 +121,18 @@ async fn a_rejected_update_leaves_the_branch_alone() {
 #[cfg(target_os = "linux")]
 fn is_git_running(server: &Server) -> bool {
     let root = server.directory.path().as_os_str().as_encoded_bytes();
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()).map(|entry| entry.path());
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok())
+        .map(|entry| entry.path());
     processes
         .filter(|path| {
-            std::fs::read(path.join("cmdline")).is_ok_and(|line| line.windows(12).any(|word| word == b"http-backend"))
+            std::fs::read(path.join("cmdline"))
+                .is_ok_and(|line| line.windows(12).any(|word| word == b"http-backend"))
         })
         .any(|path| {
-            std::fs::read(path.join("environ")).is_ok_and(|all| all.windows(root.len()).any(|part| part == root))
+            std::fs::read(path.join("environ"))
+                .is_ok_and(|all| all.windows(root.len()).any(|part| part == root))
         })
 }
 
@@ -126,8 +144,13 @@ async fn a_client_that_leaves_in_the_midst_of_a_push_leaves_no_process_behind() 
     let server = start().await;
     server.pushed(&[]).await;
     let url = reqwest::Url::parse(&server.clone_url()).unwrap();
-    let mut client = tokio::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).await.unwrap();
-    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("x:{OWNER_TOKEN}"));
+    let mut client = tokio::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap()))
+        .await
+        .unwrap();
+    let basic = base64::Engine::encode(
+        &base64::engine::general_purpose::STANDARD,
+        format!("x:{OWNER_TOKEN}"),
+    );
     let request = format!(
         "POST {}/git-receive-pack HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Basic {basic}\r\n\
          content-type: application/x-git-receive-pack-request\r\ncontent-length: 100000\r\n\r\n00a0",

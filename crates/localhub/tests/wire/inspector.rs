@@ -1,4 +1,5 @@
-//! Stands between a client and the forge, passes everything on, and holds every answer to GitHub's description.
+//! Stands between a client and the forge, passes everything on, and holds every answer to GitHub's
+//! description.
 
 use std::sync::{Arc, Mutex};
 
@@ -29,8 +30,13 @@ struct Passage {
 impl Inspector {
     pub(crate) async fn start(forge: &str) -> Self {
         let complaints = Complaints::default();
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let passage = Passage { forge: forge.to_owned(), client, complaints: Arc::clone(&complaints) };
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let passage =
+            Passage { forge: forge.to_owned(), client, complaints: Arc::clone(&complaints) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(pass).with_state(passage);
@@ -43,7 +49,11 @@ impl Drop for Inspector {
     fn drop(&mut self) {
         let complaints = self.complaints.lock().unwrap();
         if !std::thread::panicking() {
-            assert!(complaints.is_empty(), "answers that GitHub would not give:\n{}", complaints.join("\n"));
+            assert!(
+                complaints.is_empty(),
+                "answers that GitHub would not give:\n{}",
+                complaints.join("\n")
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The forge at the wire: other people's clients, faults, durability, and GitHub's own description of every answer.
+//! The forge at the wire: other people's clients, faults, durability, and GitHub's own description
+//! of every answer.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod api;

@@ -19,7 +19,13 @@ async fn an_issue_s_whole_life_is_typed() {
     octo.ratelimit().get().await.unwrap();
 
     let issues = octo.issues("octo", "hello");
-    let issue = issues.create("Title").body("Body").labels(vec!["ai-task".to_owned()]).send().await.unwrap();
+    let issue = issues
+        .create("Title")
+        .body("Body")
+        .labels(vec!["ai-task".to_owned()])
+        .send()
+        .await
+        .unwrap();
     assert_eq!((issue.number, issue.state), (1, IssueState::Open));
     issues.create_label("ai-task-done", "00ff00", "finished").await.unwrap();
     issues.add_labels(1, &["ai-task-done".to_owned()]).await.unwrap();
@@ -40,7 +46,9 @@ async fn an_issue_s_whole_life_is_typed() {
     assert_eq!(issues.get(1).await.unwrap().title, "New title");
     assert_eq!(issues.list().state(State::Closed).send().await.unwrap().items.len(), 1);
     let timeline = issues.list_timeline_events(1).send().await.unwrap();
-    assert!(timeline.items.iter().any(|entry| matches!(entry.event, octocrab::models::Event::Renamed)));
+    assert!(
+        timeline.items.iter().any(|entry| matches!(entry.event, octocrab::models::Event::Renamed))
+    );
     let _typed: Vec<timelines::TimelineEvent> = timeline.items;
 }
 
@@ -53,14 +61,23 @@ async fn a_pull_request_s_whole_life_is_typed() {
     assert_eq!(repository.default_branch.as_deref(), Some("main"));
 
     let pulls = octo.pulls("octo", "hello");
-    let pull =
-        pulls.create("Title", "codingworker/issue-1", "main").body("Closes #9").draft(true).send().await.unwrap();
+    let pull = pulls
+        .create("Title", "codingworker/issue-1", "main")
+        .body("Closes #9")
+        .draft(true)
+        .send()
+        .await
+        .unwrap();
     assert_eq!((pull.number, pull.draft), (1, Some(true)));
-    let found = pulls.list().state(State::Open).head("octo:codingworker/issue-1").send().await.unwrap();
+    let found =
+        pulls.list().state(State::Open).head("octo:codingworker/issue-1").send().await.unwrap();
     assert_eq!(found.items[0].number, 1);
     pulls.update(1).title("Better").send().await.unwrap();
     let read = pulls.get(1).await.unwrap();
-    assert_eq!((read.title.as_deref(), read.mergeable_state), (Some("Better"), Some(MergeableState::Draft)));
+    assert_eq!(
+        (read.title.as_deref(), read.mergeable_state),
+        (Some("Better"), Some(MergeableState::Draft))
+    );
     assert!(pulls.get_diff(1).await.unwrap().starts_with("diff --git "));
     assert_eq!(pulls.list_files(1).await.unwrap().items[0].filename, "codingworker-issue-1.txt");
 
@@ -70,7 +87,8 @@ async fn a_pull_request_s_whole_life_is_typed() {
     let message = source.errors.unwrap()[0]["message"].clone();
     assert_eq!(message, "A pull request already exists for octo:codingworker/issue-1.");
 
-    // Of GitHub's four words octocrab reads this one; it takes `read` and `write` for `pull` and `push`, and fails.
+    // Of GitHub's four words octocrab reads this one; it takes `read` and `write` for `pull` and
+    // `push`, and fails.
     let held = octo.repos("octo", "hello").get_contributor_permission("octo").send().await.unwrap();
     assert_eq!(held.permission, octocrab::params::teams::Permission::Admin);
 }

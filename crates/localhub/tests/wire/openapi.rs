@@ -1,8 +1,12 @@
 //! GitHub's own description of its API, held against answers.
 //!
-//! Reads `generated/api.github.com.json` of npm's `@octokit/openapi`. Invariant: a route or a success that GitHub does not
-//! describe is a failure, and so is a field that is missing, of another type, or of another format.
-#![allow(clippy::disallowed_methods, reason = "where the tests' tools are comes from the environment")]
+//! Reads `generated/api.github.com.json` of npm's `@octokit/openapi`. Invariant: a route or a
+//! success that GitHub does not describe is a failure, and so is a field that is missing, of
+//! another type, or of another format.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "where the tests' tools are comes from the environment"
+)]
 #![allow(clippy::print_stderr, reason = "a skipped check has to be said")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,7 +37,8 @@ pub(crate) struct OpenApi {
     validators: Validators,
 }
 
-/// The description, or `None` where it is not installed; then the tests say so, and in continuous integration fail.
+/// The description, or `None` where it is not installed; then the tests say so, and in continuous
+/// integration fail.
 pub(crate) fn github() -> Option<&'static OpenApi> {
     static GITHUB: OnceLock<Option<OpenApi>> = OnceLock::new();
     GITHUB.get_or_init(OpenApi::load).as_ref()
@@ -45,7 +50,11 @@ impl OpenApi {
         let modules = std::env::var_os("CODINGWORKER_NODE_MODULES").map_or(root, PathBuf::from);
         let path = modules.join("@octokit/openapi/generated/api.github.com.json");
         let Ok(text) = std::fs::read_to_string(&path) else {
-            assert!(std::env::var_os("CODINGWORKER_CI").is_none_or(|ci| ci != "1"), "{} is missing", path.display());
+            assert!(
+                std::env::var_os("CODINGWORKER_CI").is_none_or(|ci| ci != "1"),
+                "{} is missing",
+                path.display()
+            );
             eprintln!("SKIPPED: needs npm @octokit/openapi");
             return None;
         };
@@ -54,9 +63,17 @@ impl OpenApi {
     }
 
     /// Says what is wrong with an answer.
-    pub(crate) fn check(&self, method: &str, path: &str, status: u16, kind: &str, body: &[u8]) -> Result<(), String> {
+    pub(crate) fn check(
+        &self,
+        method: &str,
+        path: &str,
+        status: u16,
+        kind: &str,
+        body: &[u8],
+    ) -> Result<(), String> {
         let asked = format!("{method} {path} {status}");
-        let template = self.template(path).ok_or_else(|| format!("{asked}: GitHub has no such path"))?;
+        let template =
+            self.template(path).ok_or_else(|| format!("{asked}: GitHub has no such path"))?;
         let operations: Value = parse(&self.description.paths[template]);
         let mut operation = &operations[method.to_ascii_lowercase()];
         if operation.is_null() && method == "POST" {
@@ -71,33 +88,46 @@ impl OpenApi {
             response = parse(&self.description.components.responses[&name]);
         }
         if response.is_null() {
-            // GitHub describes few of its errors route by route, and answers all of them in one form.
+            // GitHub describes few of its errors route by route, and answers all of them in one
+            // form.
             if !matches!(status, 400 | 401 | 403 | 404 | 422) {
                 return Err(format!("{asked}: GitHub does not answer {template} so"));
             }
             response = json!({ "content": { "application/json": { "schema": {
                 "$ref": "#/components/schemas/basic-error" } } } });
         }
-        if kind.starts_with("application/vnd.github.diff") || kind.starts_with("application/vnd.github.patch") {
+        if kind.starts_with("application/vnd.github.diff")
+            || kind.starts_with("application/vnd.github.patch")
+        {
             return Ok(());
         }
         let schema = &response["content"]["application/json"]["schema"];
         if schema.is_null() {
-            return if body.is_empty() { Ok(()) } else { Err(format!("{asked}: GitHub sends no body")) };
+            return if body.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{asked}: GitHub sends no body"))
+            };
         }
         if !kind.starts_with("application/json") {
             return Err(format!("{asked}: the content type is {kind}"));
         }
-        let body: Value = serde_json::from_slice(body).map_err(|error| format!("{asked}: {error}"))?;
+        let body: Value =
+            serde_json::from_slice(body).map_err(|error| format!("{asked}: {error}"))?;
         let errors: Vec<String> = self
             .validator(schema)
             .iter_errors(&body)
             .map(|error| format!("{} at {}", error, error.instance_path()))
             .collect();
-        if errors.is_empty() { Ok(()) } else { Err(format!("{asked}: {}\n{body:#}", errors.join("\n"))) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{asked}: {}\n{body:#}", errors.join("\n")))
+        }
     }
 
-    /// The described path that this one is an instance of: the one with the fewest parameters of those that fit.
+    /// The described path that this one is an instance of: the one with the fewest parameters of
+    /// those that fit.
     fn template(&self, path: &str) -> Option<&str> {
         let path = path.split('?').next().unwrap_or_default();
         let fitting = self.description.paths.keys().filter(|template| fits(template, path));
@@ -113,7 +143,9 @@ impl OpenApi {
             self.collect(&root, &mut definitions);
             root["components"] = json!({ "schemas": definitions });
             let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
-            Arc::new(options.should_validate_formats(true).build(&root).expect("GitHub's schema is one"))
+            Arc::new(
+                options.should_validate_formats(true).build(&root).expect("GitHub's schema is one"),
+            )
         });
         Arc::clone(known)
     }

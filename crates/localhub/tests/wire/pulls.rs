@@ -23,14 +23,22 @@ async fn a_pull_request_is_opened_found_and_merged() {
         (&pull["number"], &pull["state"], &pull["mergeable_state"]),
         (&json!(2), &json!("open"), &json!("clean"))
     );
-    assert_eq!((&pull["commits"], &pull["additions"], &pull["changed_files"]), (&json!(1), &json!(2), &json!(1)));
+    assert_eq!(
+        (&pull["commits"], &pull["additions"], &pull["changed_files"]),
+        (&json!(1), &json!(2), &json!(1))
+    );
     let head = git_ok(&tree, None, &["rev-parse", "codingworker/issue-1"]).await;
     assert_eq!(pull["head"]["sha"], head);
     assert_eq!(pull["head"]["label"], "octo:codingworker/issue-1");
 
-    let found = api.get(&format!("{PULLS}?head=octo:codingworker/issue-1&base=main&state=all")).await.expect(200).json;
+    let found = api
+        .get(&format!("{PULLS}?head=octo:codingworker/issue-1&base=main&state=all"))
+        .await
+        .expect(200)
+        .json;
     assert_eq!(found[0]["number"], 2);
-    for none in ["head=octo:other", "head=mona:codingworker/issue-1", "base=trunk", "state=closed"] {
+    for none in ["head=octo:other", "head=mona:codingworker/issue-1", "base=trunk", "state=closed"]
+    {
         assert_eq!(api.get(&format!("{PULLS}?{none}")).await.expect(200).json, json!([]), "{none}");
     }
     let issue = api.get("/repos/octo/hello/issues/2").await.expect(200).json;
@@ -40,13 +48,17 @@ async fn a_pull_request_is_opened_found_and_merged() {
 
     let stale = json!({ "sha": "0".repeat(40) });
     api.put(&format!("{PULLS}/2/merge"), stale).await.expect(409);
-    let merged = api.put(&format!("{PULLS}/2/merge"), json!({ "sha": head })).await.expect(200).json;
+    let merged =
+        api.put(&format!("{PULLS}/2/merge"), json!({ "sha": head })).await.expect(200).json;
     git_ok(&tree, Some(OWNER_TOKEN), &["pull", "--quiet", "origin", "main"]).await;
     assert_eq!(merged["sha"], git_ok(&tree, None, &["rev-parse", "HEAD"]).await);
     let subject = git_ok(&tree, None, &["log", "-1", "--format=%s"]).await;
     assert_eq!(subject, "Merge pull request #2 from octo/codingworker/issue-1");
     let pull = api.get(&format!("{PULLS}/2")).await.expect(200).json;
-    assert_eq!((&pull["merged"], &pull["state"], &pull["changed_files"]), (&json!(true), &json!("closed"), &json!(1)));
+    assert_eq!(
+        (&pull["merged"], &pull["state"], &pull["changed_files"]),
+        (&json!(true), &json!("closed"), &json!(1))
+    );
     assert_eq!(api.get("/repos/octo/hello/issues/1").await.expect(200).json["state"], "closed");
     api.put(&format!("{PULLS}/2/merge"), json!({})).await.expect(405);
     api.patch(&format!("{PULLS}/2"), json!({ "state": "open" })).await.expect(422);
@@ -62,7 +74,8 @@ async fn what_can_t_be_a_pull_request_is_refused_in_github_s_words() {
     commit(&tree, "island.txt", "x\n").await;
     git_ok(&tree, Some(OWNER_TOKEN), &["push", "--quiet", "origin", "island"]).await;
     let api = server.api(OWNER_TOKEN);
-    let refused = async |body: Value| api.post(PULLS, body).await.expect(422).json["errors"][0].clone();
+    let refused =
+        async |body: Value| api.post(PULLS, body).await.expect(422).json["errors"][0].clone();
 
     api.post(PULLS, new("octo:one")).await.expect(201);
     let twice = refused(new("one")).await;
@@ -72,7 +85,10 @@ async fn what_can_t_be_a_pull_request_is_refused_in_github_s_words() {
     let apart = refused(new("island")).await;
     assert_eq!(apart["message"], "The island branch has no history in common with main");
     for head in ["nowhere", "mona:one", "--upload-pack=x", "a..b", ""] {
-        assert_eq!(refused(new(head)).await, json!({ "resource": "PullRequest", "field": "head", "code": "invalid" }));
+        assert_eq!(
+            refused(new(head)).await,
+            json!({ "resource": "PullRequest", "field": "head", "code": "invalid" })
+        );
     }
     let mut elsewhere = new("one");
     elsewhere["base"] = "trunk".into();
@@ -82,7 +98,8 @@ async fn what_can_t_be_a_pull_request_is_refused_in_github_s_words() {
     assert_eq!(refused(long).await["field"], "title");
     server.api(READER_TOKEN).post(PULLS, new("same")).await.expect(403);
 
-    // Once the first is closed its branch is free, and the closed one can't come back beside its successor.
+    // Once the first is closed its branch is free, and the closed one can't come back beside its
+    // successor.
     api.patch(&format!("{PULLS}/1"), json!({ "state": "closed" })).await.expect(200);
     api.post(PULLS, new("one")).await.expect(201);
     api.patch(&format!("{PULLS}/1"), json!({ "state": "open" })).await.expect(422);
@@ -113,7 +130,10 @@ async fn a_draft_is_edited_and_made_ready() {
     api.put(&format!("{PULLS}/1/merge"), json!({})).await.expect(405);
     let change = json!({ "title": "Better", "body": "", "draft": false });
     let pull = api.patch(&format!("{PULLS}/1"), change).await.expect(200).json;
-    assert_eq!((&pull["title"], &pull["draft"], &pull["body"]), (&json!("Better"), &json!(false), &json!("")));
+    assert_eq!(
+        (&pull["title"], &pull["draft"], &pull["body"]),
+        (&json!("Better"), &json!(false), &json!(""))
+    );
     let squash = json!({ "merge_method": "squash", "commit_title": "Squashed" });
     api.put(&format!("{PULLS}/1/merge"), squash).await.expect(200);
     let branch = api.get("/repos/octo/hello/branches/main").await.expect(200).json;
@@ -131,7 +151,12 @@ async fn a_push_moves_merges_and_closes_pull_requests() {
     }
     git_ok(&tree, None, &["checkout", "--quiet", "moves"]).await;
     commit(&tree, "again.txt", "again\n").await;
-    git_ok(&tree, Some(OWNER_TOKEN), &["push", "--quiet", "origin", "moves", "merges:main", ":closes"]).await;
+    git_ok(
+        &tree,
+        Some(OWNER_TOKEN),
+        &["push", "--quiet", "origin", "moves", "merges:main", ":closes"],
+    )
+    .await;
 
     let moved = api.get(&format!("{PULLS}/1")).await.expect(200).json;
     assert_eq!(moved["head"]["sha"], git_ok(&tree, None, &["rev-parse", "moves"]).await);
@@ -148,7 +173,8 @@ async fn the_diff_is_given_as_text_and_file_by_file() {
     let server = start().await;
     let tree = server.pushed(&[]).await;
     git_ok(&tree, None, &["checkout", "--quiet", "-b", "diff"]).await;
-    for (file, content) in [("with space \"q\".txt", "a\n"), ("日本.txt", "b\n"), ("-dash", "c\n"), ("bin", "\0\u{1}")]
+    for (file, content) in
+        [("with space \"q\".txt", "a\n"), ("日本.txt", "b\n"), ("-dash", "c\n"), ("bin", "\0\u{1}")]
     {
         commit(&tree, file, content).await;
     }
@@ -161,10 +187,16 @@ async fn the_diff_is_given_as_text_and_file_by_file() {
     api.post(PULLS, new("diff")).await.expect(201);
 
     let files = api.get(&format!("{PULLS}/1/files")).await.expect(200).json;
-    let seen: Vec<_> =
-        files.as_array().unwrap().iter().map(|f| (f["filename"].as_str().unwrap(), f["patch"].as_str())).collect();
-    let (added, link) =
-        (|line| format!("@@ -0,0 +1 @@\n+{line}"), "@@ -0,0 +1 @@\n+READ ME.md\n\\ No newline at end of file");
+    let seen: Vec<_> = files
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| (f["filename"].as_str().unwrap(), f["patch"].as_str()))
+        .collect();
+    let (added, link) = (
+        |line| format!("@@ -0,0 +1 @@\n+{line}"),
+        "@@ -0,0 +1 @@\n+READ ME.md\n\\ No newline at end of file",
+    );
     assert_eq!(
         seen,
         [
@@ -179,9 +211,14 @@ async fn the_diff_is_given_as_text_and_file_by_file() {
     assert_eq!(files[1]["previous_filename"], "README.md");
     let page = api.get(&format!("{PULLS}/1/files?per_page=2&page=3")).await.expect(200);
     assert_eq!(page.json.as_array().unwrap().len(), 2);
-    let diff = api.get_as(&format!("{PULLS}/1"), "application/vnd.github.v3.diff").await.expect(200).text;
-    assert!(diff.starts_with("diff --git a/-dash b/-dash\n") && diff.contains("+++ b/日本.txt"), "{diff}");
-    let patch = api.get_as(&format!("{PULLS}/1"), "application/vnd.github.patch").await.expect(200).text;
+    let diff =
+        api.get_as(&format!("{PULLS}/1"), "application/vnd.github.v3.diff").await.expect(200).text;
+    assert!(
+        diff.starts_with("diff --git a/-dash b/-dash\n") && diff.contains("+++ b/日本.txt"),
+        "{diff}"
+    );
+    let patch =
+        api.get_as(&format!("{PULLS}/1"), "application/vnd.github.patch").await.expect(200).text;
     assert_eq!(patch.matches("\nSubject: [PATCH ").count(), 5);
 }
 
@@ -222,7 +259,11 @@ async fn repositories_refs_and_permissions_are_told() {
     let api = server.api(OWNER_TOKEN);
     assert_eq!(api.get("/user").await.expect(200).json["owned_private_repos"], 1);
     assert_eq!(api.get("/rate_limit").await.expect(200).json["rate"]["limit"], 5000);
-    let made = api.post("/user/repos", json!({ "name": "new", "description": "d" })).await.expect(201).json;
+    let made = api
+        .post("/user/repos", json!({ "name": "new", "description": "d" }))
+        .await
+        .expect(201)
+        .json;
     assert_eq!(made["clone_url"], format!("{}/octo/new.git", server.inspected.url));
     api.post("/user/repos", json!({ "name": "new" })).await.expect(422);
     api.post("/user/repos", json!({ "name": "../new" })).await.expect(422);
@@ -238,16 +279,27 @@ async fn repositories_refs_and_permissions_are_told() {
         api.get(&format!("/repos/octo/hello/git/ref/{missing}")).await.expect(404);
     }
     let change = json!({ "default_branch": "feature/x", "private": false, "description": null });
-    assert_eq!(api.patch("/repos/octo/hello", change).await.expect(200).json["default_branch"], "feature/x");
+    assert_eq!(
+        api.patch("/repos/octo/hello", change).await.expect(200).json["default_branch"],
+        "feature/x"
+    );
     api.patch("/repos/octo/hello", json!({ "default_branch": "gone" })).await.expect(422);
-    server.api(READER_TOKEN).patch("/repos/octo/hello", json!({ "private": true })).await.expect(403);
+    server
+        .api(READER_TOKEN)
+        .patch("/repos/octo/hello", json!({ "private": true }))
+        .await
+        .expect(403);
     assert_eq!(api.get("/repos/octo/hello").await.expect(200).json["permissions"]["admin"], true);
 
     server.hub.grant("octo/hello", "mona", Permission::Maintain).unwrap();
     for (login, permission, role) in
         [("octo", "admin", "admin"), ("mona", "write", "maintain"), ("stranger", "read", "read")]
     {
-        let held = api.get(&format!("/repos/octo/hello/collaborators/{login}/permission")).await.expect(200).json;
+        let held = api
+            .get(&format!("/repos/octo/hello/collaborators/{login}/permission"))
+            .await
+            .expect(200)
+            .json;
         assert_eq!((&held["permission"], &held["role_name"]), (&json!(permission), &json!(role)));
     }
     api.get("/repos/octo/hello/collaborators/nobody/permission").await.expect(404);

@@ -1,5 +1,8 @@
 //! A forge on a free port, with the clients that the tests hold to it.
-#![allow(clippy::disallowed_methods, reason = "the tests start git as a user would, and find it as a user would")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the tests start git as a user would, and find it as a user would"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -20,7 +23,8 @@ pub(crate) const STRANGER_TOKEN: &str = "stranger-token";
 
 pub(crate) struct Server {
     pub(crate) hub: Hub,
-    /// Where the forge answers; through `inspected` its answers are also held to GitHub's description.
+    /// Where the forge answers; through `inspected` its answers are also held to GitHub's
+    /// description.
     pub(crate) url: String,
     pub(crate) inspected: Inspector,
     pub(crate) directory: TempDir,
@@ -46,27 +50,39 @@ pub(crate) async fn start_in(directory: TempDir) -> Server {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let served = hub.clone();
-    tokio::spawn(async move { localhub::serve(listener, served, stopped.cancelled_owned()).await.unwrap() });
+    tokio::spawn(async move {
+        localhub::serve(listener, served, stopped.cancelled_owned()).await.unwrap()
+    });
     let inspected = Inspector::start(&url).await;
     Server { hub, url, inspected, directory, _stop: stop.drop_guard() }
 }
 
 pub(crate) fn git_executable() -> PathBuf {
     let path = std::env::var_os("PATH").expect("tests need a PATH");
-    std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file()).expect("tests need git")
+    std::env::split_paths(&path)
+        .map(|dir| dir.join("git"))
+        .find(|git| git.is_file())
+        .expect("tests need git")
 }
 
 /// Runs git as a user without configuration would; a token goes in as a header, by the environment.
 pub(crate) async fn git(directory: &Path, token: Option<&str>, arguments: &[&str]) -> Output {
     let mut command = Command::new(git_executable());
     command.current_dir(directory).args(["-c", "protocol.version=2"]).args(arguments).env_clear();
-    command.envs([("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_TERMINAL_PROMPT", "0")]);
+    command.envs([
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+    ]);
     for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "Octo").env(format!("GIT_{who}_EMAIL"), "octo@example.com");
+        command
+            .env(format!("GIT_{who}_NAME"), "Octo")
+            .env(format!("GIT_{who}_EMAIL"), "octo@example.com");
     }
     if let Some(token) = token {
         use base64::Engine;
-        let pair = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{token}"));
+        let pair =
+            base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{token}"));
         command.envs([("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "http.extraHeader")]);
         command.env("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {pair}"));
     }
@@ -86,7 +102,8 @@ impl Server {
         format!("{}/octo/hello.git", self.url)
     }
 
-    /// A work tree whose `main` has one commit, pushed; each of `branches` has one more with a file of its name.
+    /// A work tree whose `main` has one commit, pushed; each of `branches` has one more with a file
+    /// of its name.
     pub(crate) async fn pushed(&self, branches: &[&str]) -> PathBuf {
         let tree = self.directory.path().join("tree");
         git_ok(self.directory.path(), None, &["init", "--quiet", "-b", "main", "tree"]).await;

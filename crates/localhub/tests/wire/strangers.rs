@@ -23,7 +23,11 @@ async fn a_page_in_a_browser_is_refused_whatever_token_it_has() {
     let server = start().await;
     assert_eq!(raw(&server, "/user", OWNER_TOKEN, "").await, 200);
     for origin in ["https://evil.example", "null", "http://localhost:3000"] {
-        assert_eq!(raw(&server, "/user", OWNER_TOKEN, &format!("origin: {origin}\r\n")).await, 403, "{origin}");
+        assert_eq!(
+            raw(&server, "/user", OWNER_TOKEN, &format!("origin: {origin}\r\n")).await,
+            403,
+            "{origin}"
+        );
     }
 }
 
@@ -33,8 +37,12 @@ async fn a_name_does_not_lead_out_of_the_repositories() {
     server.pushed(&[]).await;
     // What would be found if one did.
     let outside = server.directory.path().join("outside.git");
-    crate::server::git_ok(server.directory.path(), None, &["init", "--quiet", "--bare", outside.to_str().unwrap()])
-        .await;
+    crate::server::git_ok(
+        server.directory.path(),
+        None,
+        &["init", "--quiet", "--bare", outside.to_str().unwrap()],
+    )
+    .await;
     let fetch = "info/refs?service=git-upload-pack";
     assert_eq!(raw(&server, &format!("/octo/hello.git/{fetch}"), OWNER_TOKEN, "").await, 200);
     for name in [
@@ -52,7 +60,11 @@ async fn a_name_does_not_lead_out_of_the_repositories() {
         assert_eq!(raw(&server, &format!("/repos/{name}"), OWNER_TOKEN, "").await, 404, "{name}");
     }
     for file in ["HEAD", "config", "objects/info/packs", "../hello.git/config"] {
-        assert_eq!(raw(&server, &format!("/octo/hello.git/{file}"), OWNER_TOKEN, "").await, 404, "{file}");
+        assert_eq!(
+            raw(&server, &format!("/octo/hello.git/{file}"), OWNER_TOKEN, "").await,
+            404,
+            "{file}"
+        );
     }
 }
 
@@ -62,5 +74,9 @@ async fn a_token_that_is_nearly_right_is_wrong() {
     for token in ["", "owner", "owner-toke", "owner-token-", "OWNER-TOKEN", "owner-tokeN"] {
         assert_eq!(raw(&server, "/user", token, "").await, 401, "{token:?}");
     }
-    assert_eq!(raw(&server, "/repos/octo/hello", STRANGER_TOKEN, "").await, 404, "as if it were not there");
+    assert_eq!(
+        raw(&server, "/repos/octo/hello", STRANGER_TOKEN, "").await,
+        404,
+        "as if it were not there"
+    );
 }

@@ -16,7 +16,8 @@ use crate::index::{Entry, Id};
 use crate::message::{self, Attributes, Content};
 use crate::store::{self, Received, Row, Written};
 
-/// SQS holds at most this many messages in flight in a standard queue (the SQS Developer Guide, "Message quotas").
+/// SQS holds at most this many messages in flight in a standard queue (the SQS Developer Guide,
+/// "Message quotas").
 const MOST_IN_FLIGHT: usize = 120_000;
 /// And no lease for longer than this after the receive ("Amazon SQS visibility timeout").
 const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
@@ -72,7 +73,8 @@ pub(super) struct Taken {
     /// What was received too often, and the queue it goes to.
     dead: Vec<(Id, Entry)>,
     target: Option<Place>,
-    /// Gives the contents in the order of what was received; one that is gone from the disk has none.
+    /// Gives the contents in the order of what was received; one that is gone from the disk has
+    /// none.
     written: Written<Vec<Option<Received>>>,
 }
 
@@ -97,7 +99,8 @@ impl Queues {
         let (queue_id, largest, delay) = {
             let state = self.state();
             let queue = state.queue(name)?;
-            let largest = usize::try_from(queue.row.settings.number("MaximumMessageSize")).unwrap_or(message::LARGEST);
+            let largest = usize::try_from(queue.row.settings.number("MaximumMessageSize"))
+                .unwrap_or(message::LARGEST);
             (queue.row.id, largest, queue.row.settings.seconds("DelaySeconds"))
         };
         let mut answers = Vec::new();
@@ -116,7 +119,14 @@ impl Queues {
                 md5_of_attributes: message::md5_of_attributes(&content.attributes),
                 md5_of_system_attributes: message::md5_of_attributes(&content.system_attributes),
             }));
-            rows.push(Row { id: self.next_id(), queue_id, message_id, content, entry, source_arn: None });
+            rows.push(Row {
+                id: self.next_id(),
+                queue_id,
+                message_id,
+                content,
+                entry,
+                source_arn: None,
+            });
         }
         let entries: Vec<(Id, Entry)> = rows.iter().map(|row| (row.id, row.entry)).collect();
         let written = {
@@ -125,7 +135,9 @@ impl Queues {
             if state.queue(name)?.row.id != queue_id {
                 return Err(Error::no_queue());
             }
-            self.0.store.write(move |connection| rows.iter().try_for_each(|row| row.insert(connection)))
+            self.0
+                .store
+                .write(move |connection| rows.iter().try_for_each(|row| row.insert(connection)))
         };
         written.await?;
         self.admit(name, queue_id, &entries, now);
@@ -133,11 +145,17 @@ impl Queues {
     }
 
     /// Receives up to `most` messages, waiting for the first.
-    pub(crate) async fn receive(&self, name: &str, request: ReceiveRequest) -> Result<Vec<Delivered>, Error> {
+    pub(crate) async fn receive(
+        &self,
+        name: &str,
+        request: ReceiveRequest,
+    ) -> Result<Vec<Delivered>, Error> {
         let (changed, wait) = {
             let state = self.state();
             let queue = state.queue(name)?;
-            let wait = request.wait.unwrap_or_else(|| queue.row.settings.seconds("ReceiveMessageWaitTimeSeconds"));
+            let wait = request
+                .wait
+                .unwrap_or_else(|| queue.row.settings.seconds("ReceiveMessageWaitTimeSeconds"));
             (Arc::clone(&queue.changed), wait)
         };
         let deadline = Time::now().plus(wait);
@@ -150,13 +168,16 @@ impl Queues {
             let ReceiveRequest { most, visibility, .. } = request;
             let (taken, next_due) = self.take(name, most, visibility, now)?;
             let delivered = match taken {
-                // Apart from this future: memory has to hear how the write went even when the receiver has gone away.
+                // Apart from this future: memory has to hear how the write went even when the
+                // receiver has gone away.
                 Some(Taking::Taken(taken)) => {
                     self.see_through(self.clone().deliver(name.to_owned(), taken, now)).await?
                 }
                 // Whoever waits is not told (the SQS API Reference, `ReceiveMessage`).
                 Some(Taking::Full) if wait.is_zero() => {
-                    let message = format!("Too many messages in flight: at most {MOST_IN_FLIGHT} are allowed.");
+                    let message = format!(
+                        "Too many messages in flight: at most {MOST_IN_FLIGHT} are allowed."
+                    );
                     return Err(Error::new(Code::OverLimit, message));
                 }
                 Some(Taking::Full) | None => Vec::new(),
@@ -173,8 +194,8 @@ impl Queues {
         }
     }
 
-    /// Reserves in memory what a receive gets, finds what was received too often, and hands all of it in to be written. Also says when the next
-    /// message becomes due.
+    /// Reserves in memory what a receive gets, finds what was received too often, and hands all of
+    /// it in to be written. Also says when the next message becomes due.
     pub(super) fn take(
         &self,
         name: &str,
@@ -187,7 +208,8 @@ impl Queues {
         let source = self.arn(name);
         let queue = state.queue_mut(name)?;
         self.expire_in(queue, now);
-        let until = now.plus(visibility.unwrap_or_else(|| queue.row.settings.seconds("VisibilityTimeout")));
+        let until =
+            now.plus(visibility.unwrap_or_else(|| queue.row.settings.seconds("VisibilityTimeout")));
         let room = MOST_IN_FLIGHT.saturating_sub(queue.index.counts(now).1);
         if room == 0 {
             return Ok((Some(Taking::Full), queue.index.next_due()));
@@ -216,14 +238,24 @@ impl Queues {
             for (id, entry) in &write_dead {
                 store::change_queue(connection, *id, dead_letter_id, entry, Some(&source), None)?;
             }
-            write_received.iter().map(|(id, _, after)| store::receive(connection, *id, after)).collect()
+            write_received
+                .iter()
+                .map(|(id, _, after)| store::receive(connection, *id, after))
+                .collect()
         });
-        let taken = Taken { queue_id: queue.row.id, received, dead, target, written: Box::pin(written) };
+        let taken =
+            Taken { queue_id: queue.row.id, received, dead, target, written: Box::pin(written) };
         Ok((Some(Taking::Taken(taken)), next_due))
     }
 
-    /// Waits for the write of what was taken, and gives it out; what could not be written is put back.
-    pub(super) async fn deliver(self, name: String, taken: Taken, now: Time) -> Result<Vec<Delivered>, Error> {
+    /// Waits for the write of what was taken, and gives it out; what could not be written is put
+    /// back.
+    pub(super) async fn deliver(
+        self,
+        name: String,
+        taken: Taken,
+        now: Time,
+    ) -> Result<Vec<Delivered>, Error> {
         let Taken { queue_id, received, dead, target, written } = taken;
         let contents = match written.await {
             Ok(contents) => contents,
@@ -236,15 +268,17 @@ impl Queues {
         if let Some((target, id)) = target.filter(|_| !dead.is_empty()) {
             self.admit(&target, id, &dead, now);
         }
-        let delivered = received.into_iter().zip(contents).filter_map(|((id, _, entry), content)| {
-            let Received { message_id, content, source_arn } = content?;
-            let receipt_handle = Receipt { queue_id, id, number: entry.receipt }.encode();
-            Some(Delivered { message_id, receipt_handle, content, entry, source_arn })
-        });
+        let delivered =
+            received.into_iter().zip(contents).filter_map(|((id, _, entry), content)| {
+                let Received { message_id, content, source_arn } = content?;
+                let receipt_handle = Receipt { queue_id, id, number: entry.receipt }.encode();
+                Some(Delivered { message_id, receipt_handle, content, entry, source_arn })
+            });
         Ok(delivered.collect())
     }
 
-    /// Deletes a message; one that was received again meanwhile stays, and one that is gone is fine.
+    /// Deletes a message; one that was received again meanwhile stays, and one that is gone is
+    /// fine.
     pub(crate) async fn delete(&self, name: &str, handle: &str, now: Time) -> Result<(), Error> {
         let (receipt, entry, deleted) = {
             let mut state = self.state();
@@ -292,7 +326,10 @@ impl Queues {
                 )));
             }
             if queue.index.change_visibility(receipt.id, until, now).is_none() {
-                return Err(Error::new(Code::MessageNotInflight, "The specified message isn't in flight."));
+                return Err(Error::new(
+                    Code::MessageNotInflight,
+                    "The specified message isn't in flight.",
+                ));
             }
             queue.changed.notify_waiters();
             let id = receipt.id;
@@ -305,7 +342,10 @@ impl Queues {
     pub(super) fn admit(&self, name: &str, queue_id: i64, entries: &[(Id, Entry)], now: Time) {
         let mut state = self.state();
         // Deleted meanwhile, and the messages with it.
-        let Some(queue) = state.queues.get_mut(name).filter(|queue| queue.row.id == queue_id) else { return };
+        let Some(queue) = state.queues.get_mut(name).filter(|queue| queue.row.id == queue_id)
+        else {
+            return;
+        };
         entries.iter().for_each(|(id, entry)| queue.index.insert(*id, *entry, now));
         queue.changed.notify_waiters();
     }
@@ -313,8 +353,10 @@ impl Queues {
     /// Where messages go that were received too often, and how often is too often.
     fn redrive_target(&self, state: &State, name: &str) -> Result<Option<(Place, u32)>, Error> {
         let Some(redrive) = state.queue(name)?.row.settings.redrive() else { return Ok(None) };
-        let target = self.name_of(&redrive.target_arn).and_then(|target| state.queues.get_key_value(target));
-        Ok(target.map(|(target, queue)| ((target.clone(), queue.row.id), redrive.max_receive_count)))
+        let target =
+            self.name_of(&redrive.target_arn).and_then(|target| state.queues.get_key_value(target));
+        Ok(target
+            .map(|(target, queue)| ((target.clone(), queue.row.id), redrive.max_receive_count)))
     }
 }
 
@@ -322,8 +364,9 @@ impl Queue {
     /// Takes out what is older than the queue keeps messages.
     pub(super) fn expire(&mut self, now: Time) -> Vec<Id> {
         let retention = self.row.settings.seconds("MessageRetentionPeriod");
-        let oldest =
-            Time::from_millis(now.millis().saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX)));
+        let oldest = Time::from_millis(
+            now.millis().saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX)),
+        );
         let expired = self.index.older_than(oldest);
         for id in &expired {
             self.index.remove(*id);

@@ -1,6 +1,8 @@
-//! Move tasks: redriving the messages of a dead-letter queue (the SQS API Reference, `StartMessageMoveTask`).
+//! Move tasks: redriving the messages of a dead-letter queue (the SQS API Reference,
+//! `StartMessageMoveTask`).
 //!
-//! Runs in the background, a bounded batch at a time; a task that a restart interrupted is told as failed.
+//! Runs in the background, a bounded batch at a time; a task that a restart interrupted is told as
+//! failed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -27,11 +29,13 @@ const MOST_PER_SECOND: u32 = 500;
 /// How many are moved in a turn when nobody asked for a pace.
 const BATCH: usize = 256;
 const MOST_LISTED: usize = 10;
-/// Why a task fails that is to bring home a message which was sent to the dead-letter queue itself, or whose queue is gone.
+/// Why a task fails that is to bring home a message which was sent to the dead-letter queue itself,
+/// or whose queue is gone.
 const NO_SOURCE: &str = "CouldNotDetermineMessageSource";
 
 impl Queues {
-    /// Starts to move what a dead-letter queue holds, to one queue or to where each message came from.
+    /// Starts to move what a dead-letter queue holds, to one queue or to where each message came
+    /// from.
     pub(crate) async fn start_move(
         &self,
         source_arn: &str,
@@ -42,21 +46,33 @@ impl Queues {
         let per_second = match per_second.map(u32::try_from) {
             None => None,
             Some(Ok(rate @ 1..=MOST_PER_SECOND)) => Some(rate),
-            Some(_) => return Err(Error::value(format!("MaxNumberOfMessagesPerSecond is 1 to {MOST_PER_SECOND}."))),
+            Some(_) => {
+                return Err(Error::value(format!(
+                    "MaxNumberOfMessagesPerSecond is 1 to {MOST_PER_SECOND}."
+                )));
+            }
         };
         if destination_arn == Some(source_arn) {
-            return Err(Error::value("Source queue arn and destination queue arn cannot be the same."));
+            return Err(Error::value(
+                "Source queue arn and destination queue arn cannot be the same.",
+            ));
         }
         let (task, written) = {
             let mut state = self.state();
             let source = self.queue_of(&state, source_arn)?;
             if self.sources_of(&state, source_arn).is_empty() {
-                return Err(Error::value("Source queue must be configured as a Dead Letter Queue."));
+                return Err(Error::value(
+                    "Source queue must be configured as a Dead Letter Queue.",
+                ));
             }
             if let Some(destination) = destination_arn {
                 self.queue_of(&state, destination)?;
             }
-            if state.move_tasks.iter().any(|task| task.source_arn == source_arn && task.is_under_way()) {
+            if state
+                .move_tasks
+                .iter()
+                .any(|task| task.source_arn == source_arn && task.is_under_way())
+            {
                 return Err(Error::new(
                     Code::UnsupportedOperation,
                     "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
@@ -78,7 +94,10 @@ impl Queues {
                 failure: None,
             };
             state.move_tasks.push(task.clone());
-            (task.clone(), self.0.store.write(move |connection| store::save_move_task(connection, &task)))
+            (
+                task.clone(),
+                self.0.store.write(move |connection| store::save_move_task(connection, &task)),
+            )
         };
         if let Err(error) = written.await {
             self.state().move_tasks.retain(|other| other.handle != task.handle);
@@ -91,7 +110,9 @@ impl Queues {
     /// The tasks of a source, newest first.
     pub(crate) fn list_moves(&self, source_arn: &str, most: i64) -> Result<Vec<MoveRow>, Error> {
         let Ok(most @ 1..=MOST_LISTED) = usize::try_from(most) else {
-            return Err(Error::value(format!("MaxResults must be an integer between 1 and {MOST_LISTED}.")));
+            return Err(Error::value(format!(
+                "MaxResults must be an integer between 1 and {MOST_LISTED}."
+            )));
         };
         let state = self.state();
         self.queue_of(&state, source_arn)?;
@@ -103,9 +124,13 @@ impl Queues {
     pub(crate) fn cancel_move(&self, handle: &str) -> Result<u64, Error> {
         let mut state = self.state();
         let task = state.move_tasks.iter_mut().find(|task| task.handle == handle);
-        let task = task.ok_or_else(|| Error::new(Code::ResourceNotFound, "Task does not exist."))?;
+        let task =
+            task.ok_or_else(|| Error::new(Code::ResourceNotFound, "Task does not exist."))?;
         if task.status != RUNNING {
-            return Err(Error::new(Code::UnsupportedOperation, "Only active tasks can be cancelled."));
+            return Err(Error::new(
+                Code::UnsupportedOperation,
+                "Only active tasks can be cancelled.",
+            ));
         }
         CANCELLING.clone_into(&mut task.status);
         Ok(task.moved)
@@ -128,7 +153,10 @@ impl Queues {
             };
             let (row, pace) = {
                 let mut state = self.state();
-                let Some(task) = state.move_tasks.iter_mut().find(|task| task.handle == handle) else { return };
+                let Some(task) = state.move_tasks.iter_mut().find(|task| task.handle == handle)
+                else {
+                    return;
+                };
                 if task.status == CANCELLING {
                     CANCELLED.clone_into(&mut task.status);
                 } else if let Some((status, failure)) = ended {
@@ -138,7 +166,9 @@ impl Queues {
                 (task.clone(), task.per_second)
             };
             let over = !row.is_under_way();
-            if let Err(error) = self.0.store.write(move |connection| store::save_move_task(connection, &row)).await {
+            if let Err(error) =
+                self.0.store.write(move |connection| store::save_move_task(connection, &row)).await
+            {
                 tracing::error!(%error, "a move task's progress could not be written");
             }
             if over {
@@ -160,7 +190,9 @@ impl Queues {
     /// Moves a batch; whether there is more.
     async fn move_some(&self, handle: &str) -> Result<bool, Error> {
         let now = Time::now();
-        let Some(Moving { source, source_id, places, messages, written }) = self.take_to_move(handle, now)? else {
+        let Some(Moving { source, source_id, places, messages, written }) =
+            self.take_to_move(handle, now)?
+        else {
             return Ok(false);
         };
         let put_back: Vec<_> = messages.iter().map(|(id, before, _)| (*id, *before)).collect();
@@ -186,7 +218,11 @@ impl Queues {
             }
         }
         let mut state = self.state();
-        let task = state.move_tasks.iter_mut().find(|task| task.handle == handle).ok_or_else(Error::no_queue)?;
+        let task = state
+            .move_tasks
+            .iter_mut()
+            .find(|task| task.handle == handle)
+            .ok_or_else(Error::no_queue)?;
         task.moved += moved;
         if lost {
             return Err(Error::new(Code::UnsupportedOperation, NO_SOURCE));
@@ -194,49 +230,72 @@ impl Queues {
         Ok(task.moved < task.to_move)
     }
 
-    /// Takes a batch out of the source in memory, and hands its move in to be written; nothing when the task is over.
+    /// Takes a batch out of the source in memory, and hands its move in to be written; nothing when
+    /// the task is over.
     ///
-    /// A task moves as many as there were at its start: what it moved may well die again, and come back.
+    /// A task moves as many as there were at its start: what it moved may well die again, and come
+    /// back.
     fn take_to_move(&self, handle: &str, now: Time) -> Result<Option<Moving>, Error> {
         let mut state = self.state();
-        let task = state.move_tasks.iter().find(|task| task.handle == handle && task.status == RUNNING);
+        let task =
+            state.move_tasks.iter().find(|task| task.handle == handle && task.status == RUNNING);
         let Some(task) = task.cloned() else { return Ok(None) };
         let source = self.queue_of(&state, &task.source_arn)?;
-        let destination = task.destination_arn.as_ref().map(|arn| self.queue_of(&state, arn)).transpose()?;
-        let destination = destination.map(|name| state.queue(&name).map(|queue| queue.row.id)).transpose()?;
+        let destination =
+            task.destination_arn.as_ref().map(|arn| self.queue_of(&state, arn)).transpose()?;
+        let destination =
+            destination.map(|name| state.queue(&name).map(|queue| queue.row.id)).transpose()?;
         let places: BTreeMap<i64, String> =
             state.queues.values().map(|queue| (queue.row.id, queue.row.name.clone())).collect();
         let left = usize::try_from(task.to_move.saturating_sub(task.moved)).unwrap_or(usize::MAX);
-        let most = task.per_second.and_then(|rate| usize::try_from(rate).ok()).unwrap_or(BATCH).min(left);
+        let most =
+            task.per_second.and_then(|rate| usize::try_from(rate).ok()).unwrap_or(BATCH).min(left);
         let queue = state.queue_mut(&source)?;
         self.expire_in(queue, now);
         let mut messages: Vec<(Id, Entry, Entry)> = Vec::new();
         while messages.len() < most {
             let Some(id) = queue.index.first_ready(now) else { break };
             let Some(before) = queue.index.remove(id) else { break };
-            // A redriven message is a new one: it counts from nothing (the SQS Developer Guide, "Dead-letter queue redrive").
+            // A redriven message is a new one: it counts from nothing (the SQS Developer Guide,
+            // "Dead-letter queue redrive").
             messages.push((id, before, Entry::sent(now, now)));
         }
         if messages.is_empty() {
             return Ok(None);
         }
         let moves = messages.clone();
-        let homes: HashMap<String, i64> = places.iter().map(|(id, name)| (self.arn(name), *id)).collect();
+        let homes: HashMap<String, i64> =
+            places.iter().map(|(id, name)| (self.arn(name), *id)).collect();
         let written = self.0.store.write(move |connection| {
             let move_one = |(id, _, after): &(Id, Entry, Entry)| {
                 let destination = match destination {
                     Some(destination) => Some(destination),
-                    None => store::source_of(connection, *id)?.and_then(|arn| homes.get(&arn).copied()),
+                    None => {
+                        store::source_of(connection, *id)?.and_then(|arn| homes.get(&arn).copied())
+                    }
                 };
                 if let Some(destination) = destination {
                     let message_id = Uuid::new_v4().to_string();
-                    store::change_queue(connection, *id, destination, after, None, Some(&message_id))?;
+                    store::change_queue(
+                        connection,
+                        *id,
+                        destination,
+                        after,
+                        None,
+                        Some(&message_id),
+                    )?;
                 }
                 Ok(destination)
             };
             moves.iter().map(move_one).collect()
         });
-        Ok(Some(Moving { source_id: queue.row.id, source, places, messages, written: Box::pin(written) }))
+        Ok(Some(Moving {
+            source_id: queue.row.id,
+            source,
+            places,
+            messages,
+            written: Box::pin(written),
+        }))
     }
 
     fn queue_of(&self, state: &State, arn: &str) -> Result<String, Error> {
@@ -251,12 +310,15 @@ impl Queues {
     }
 
     fn sources_of(&self, state: &State, arn: &str) -> Vec<String> {
-        let of = |queue: &&super::Queue| queue.row.settings.redrive().is_some_and(|redrive| redrive.target_arn == arn);
+        let of = |queue: &&super::Queue| {
+            queue.row.settings.redrive().is_some_and(|redrive| redrive.target_arn == arn)
+        };
         state.queues.values().filter(of).map(|queue| queue.row.name.clone()).collect()
     }
 }
 
-/// A batch that was taken out of a dead-letter queue, each message as it was and as it will be, and its write that is under way.
+/// A batch that was taken out of a dead-letter queue, each message as it was and as it will be, and
+/// its write that is under way.
 struct Moving {
     source: String,
     source_id: i64,

@@ -1,4 +1,5 @@
-//! What a queue may be called and tagged with (the SQS API Reference, `CreateQueue` and `TagQueue`). Pure.
+//! What a queue may be called and tagged with (the SQS API Reference, `CreateQueue` and
+//! `TagQueue`). Pure.
 
 use crate::attributes::Settings;
 use crate::error::{Code, Error};
@@ -16,13 +17,17 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
     if (1..=80).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(())
     } else {
-        Err(Error::value("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"))
+        Err(Error::value(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+        ))
     }
 }
 
 pub(super) fn check_tags(tags: &Settings) -> Result<(), Error> {
     if tags.len() > MOST_TAGS {
-        return Err(Error::value(format!("Too many tags added for queue: at most {MOST_TAGS} are allowed.")));
+        return Err(Error::value(format!(
+            "Too many tags added for queue: at most {MOST_TAGS} are allowed."
+        )));
     }
     let good = |(key, value): (&String, &String)| {
         (1..=128).contains(&key.chars().count())
@@ -32,6 +37,8 @@ pub(super) fn check_tags(tags: &Settings) -> Result<(), Error> {
     if tags.iter().all(good) {
         Ok(())
     } else {
-        Err(Error::value("Tag keys have 1 to 128 characters and don't begin with aws:, values have at most 256."))
+        Err(Error::value(
+            "Tag keys have 1 to 128 characters and don't begin with aws:, values have at most 256.",
+        ))
     }
 }

@@ -24,13 +24,23 @@ async fn queue(attributes: &[(&str, &str)]) -> (TempDir, Queues) {
     (directory, queues)
 }
 
-async fn create(queues: &Queues, name: &str, attributes: &[(&str, &str)], now: Time) -> Result<(), Error> {
-    let settings = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+async fn create(
+    queues: &Queues,
+    name: &str,
+    attributes: &[(&str, &str)],
+    now: Time,
+) -> Result<(), Error> {
+    let settings =
+        attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     queues.create_queue(name, &settings, &Settings::new(), now).await
 }
 
 async fn send(queues: &Queues, many: usize, delay: Option<u64>, now: Time) {
-    let content = Content { body: "x".to_owned(), attributes: Attributes::new(), system_attributes: Attributes::new() };
+    let content = Content {
+        body: "x".to_owned(),
+        attributes: Attributes::new(),
+        system_attributes: Attributes::new(),
+    };
     let entry = BatchEntry { content, delay: delay.map(Duration::from_secs) };
     let sent = queues.send("q", vec![entry; many], now).await.unwrap();
     assert!(sent.iter().all(Result::is_ok));
@@ -39,7 +49,9 @@ async fn send(queues: &Queues, many: usize, delay: Option<u64>, now: Time) {
 /// What a receive gets at once; nothing when as many are in flight as may be.
 async fn receive(queues: &Queues, name: &str, most: usize, now: Time) -> Option<Vec<Delivered>> {
     match queues.take(name, most, None, now).unwrap().0 {
-        Some(Taking::Taken(taken)) => Some(queues.clone().deliver(name.to_owned(), taken, now).await.unwrap()),
+        Some(Taking::Taken(taken)) => {
+            Some(queues.clone().deliver(name.to_owned(), taken, now).await.unwrap())
+        }
         Some(Taking::Full) => None,
         None => Some(Vec::new()),
     }
@@ -54,8 +66,9 @@ fn count(queues: &Queues, name: &str, now: Time) -> String {
 }
 
 async fn on_the_disk(queues: &Queues) -> i64 {
-    let count =
-        |connection: &rusqlite::Connection| connection.query_row("SELECT count(*) FROM messages", [], |row| row.get(0));
+    let count = |connection: &rusqlite::Connection| {
+        connection.query_row("SELECT count(*) FROM messages", [], |row| row.get(0))
+    };
     queues.0.store.write(count).await.unwrap()
 }
 
@@ -77,15 +90,20 @@ async fn no_lease_is_longer_than_twelve_hours_from_its_receive() {
     send(&queues, 1, None, after(0)).await;
     let held = receive(&queues, "q", 1, after(0)).await.unwrap();
     let handle = &held[0].receipt_handle;
-    let change =
-        |seconds: u64, now: u64| queues.change_visibility("q", handle, Duration::from_secs(seconds), after(now));
+    let change = |seconds: u64, now: u64| {
+        queues.change_visibility("q", handle, Duration::from_secs(seconds), after(now))
+    };
     change(43_200, 0).await.unwrap();
     change(43_200 - 3_600, 3_600).await.unwrap();
     let error = change(43_200 - 3_599, 3_600).await.unwrap_err();
     assert_eq!(error.code, Code::InvalidParameterValue);
     assert!(error.message.contains("43200 seconds"), "{error}");
     assert_eq!(received(&queues, "q", after(43_199)).await, 0);
-    assert_eq!(change(0, 43_200).await.unwrap_err().code, Code::MessageNotInflight, "it has run out");
+    assert_eq!(
+        change(0, 43_200).await.unwrap_err().code,
+        Code::MessageNotInflight,
+        "it has run out"
+    );
     assert_eq!(received(&queues, "q", after(43_200)).await, 1);
 }
 
@@ -94,7 +112,10 @@ async fn a_message_that_was_kept_for_its_time_is_neither_counted_nor_received_no
     let (_directory, queues) = queue(&[("MessageRetentionPeriod", "60")]).await;
     send(&queues, 3, None, after(0)).await;
     receive(&queues, "q", 1, after(0)).await.unwrap();
-    assert_eq!((count(&queues, "", after(60)), count(&queues, "NotVisible", after(29))), ("3".into(), "0".into()));
+    assert_eq!(
+        (count(&queues, "", after(60)), count(&queues, "NotVisible", after(29))),
+        ("3".into(), "0".into())
+    );
     send(&queues, 1, None, after(30)).await;
     assert_eq!(on_the_disk(&queues).await, 4);
     assert_eq!(count(&queues, "", after(61)), "1");
@@ -108,7 +129,8 @@ async fn a_message_that_was_kept_for_its_time_is_neither_counted_nor_received_no
 #[tokio::test]
 async fn retention_counts_from_the_first_send_in_the_dead_letter_queue_too() {
     let (_directory, queues) = queue(&[]).await;
-    let policy = format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":1}}"#, queues.arn("q-dlq"));
+    let policy =
+        format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":1}}"#, queues.arn("q-dlq"));
     create(&queues, "q-dlq", &[("MessageRetentionPeriod", "86400")], after(0)).await.unwrap();
     let redrive = Settings::from([("RedrivePolicy".to_owned(), policy)]);
     queues.set_attributes("q", &redrive, after(0)).await.unwrap();
@@ -142,7 +164,10 @@ async fn a_receive_that_does_not_wait_is_told_of_the_limit_and_one_that_does_is_
     }
     let held = receive(&queues, "q", 120_000, now).await.unwrap();
     let request = |wait| ReceiveRequest { most: 1, visibility: None, wait: Some(wait) };
-    assert_eq!(queues.receive("q", request(Duration::ZERO)).await.unwrap_err().code, Code::OverLimit);
+    assert_eq!(
+        queues.receive("q", request(Duration::ZERO)).await.unwrap_err().code,
+        Code::OverLimit
+    );
     assert!(queues.receive("q", request(Duration::from_millis(20))).await.unwrap().is_empty());
     queues.delete("q", &held[0].receipt_handle, now).await.unwrap();
     assert_eq!(queues.receive("q", request(Duration::ZERO)).await.unwrap().len(), 1);
@@ -155,7 +180,10 @@ async fn a_name_rests_for_a_minute_after_a_deletion_and_a_queue_after_a_purge() 
     assert_eq!(queues.purge("q", after(59)).await.unwrap_err().code, Code::PurgeQueueInProgress);
     queues.purge("q", after(60)).await.unwrap();
     queues.delete_queue("q", after(100)).await.unwrap();
-    assert_eq!(create(&queues, "q", &[], after(159)).await.unwrap_err().code, Code::QueueDeletedRecently);
+    assert_eq!(
+        create(&queues, "q", &[], after(159)).await.unwrap_err().code,
+        Code::QueueDeletedRecently
+    );
     create(&queues, "q", &[], after(160)).await.unwrap();
 }
 
@@ -164,15 +192,21 @@ async fn a_write_that_fails_is_told_and_taken_back() {
     let (_directory, queues) = queue(&[("VisibilityTimeout", "0")]).await;
     send(&queues, 2, None, after(0)).await;
     let held = receive(&queues, "q", 1, after(0)).await.unwrap();
-    let break_it = |connection: &rusqlite::Connection| connection.execute_batch("ALTER TABLE messages RENAME TO gone");
+    let break_it = |connection: &rusqlite::Connection| {
+        connection.execute_batch("ALTER TABLE messages RENAME TO gone")
+    };
     queues.0.store.write(break_it).await.unwrap();
     let deleted = queues.delete("q", &held[0].receipt_handle, after(1)).await;
     assert_eq!(deleted.unwrap_err().code, Code::InternalFailure);
-    let Some(Taking::Taken(taken)) = queues.take("q", 10, None, after(1)).unwrap().0 else { panic!("both are ready") };
+    let Some(Taking::Taken(taken)) = queues.take("q", 10, None, after(1)).unwrap().0 else {
+        panic!("both are ready")
+    };
     assert!(queues.clone().deliver("q".to_owned(), taken, after(1)).await.is_err());
     assert_eq!(queues.purge("q", after(1)).await.unwrap_err().code, Code::InternalFailure);
     assert_eq!(count(&queues, "", after(2)), "2");
-    let mend = |connection: &rusqlite::Connection| connection.execute_batch("ALTER TABLE gone RENAME TO messages");
+    let mend = |connection: &rusqlite::Connection| {
+        connection.execute_batch("ALTER TABLE gone RENAME TO messages")
+    };
     queues.0.store.write(mend).await.unwrap();
     let again = receive(&queues, "q", 10, after(2)).await.unwrap();
     assert_eq!(again.iter().map(|message| message.entry.receive_count).collect::<Vec<_>>(), [2, 1]);

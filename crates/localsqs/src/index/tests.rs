@@ -26,7 +26,10 @@ fn a_message_goes_from_delayed_to_ready_to_in_flight_and_back() {
     assert_eq!(index.first_ready(at(299)), None);
     assert_eq!(index.first_ready(at(300)), Some(1));
     assert_eq!(index.change_visibility(1, at(400), at(300)), None, "it is not in flight any more");
-    assert_eq!(index.entry(1).unwrap().received(at(400), at(301), 7).first_received_at, Some(at(100)));
+    assert_eq!(
+        index.entry(1).unwrap().received(at(400), at(301), 7).first_received_at,
+        Some(at(100))
+    );
     assert!(index.remove(1).is_some());
     assert_eq!(index.counts(at(500)), (0, 0, 0));
 }
@@ -41,7 +44,8 @@ impl Model {
     }
 
     fn counts(&self, now: Time) -> (usize, usize, usize) {
-        let count = |keep: &dyn Fn(&Entry) -> bool| self.0.values().filter(|entry| keep(entry)).count();
+        let count =
+            |keep: &dyn Fn(&Entry) -> bool| self.0.values().filter(|entry| keep(entry)).count();
         (
             count(&|entry| entry.visible_at <= now),
             count(&|entry| entry.visible_at > now && entry.receive_count > 0),
@@ -63,7 +67,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..50_i64).prop_map(|delay| Step::Send { delay }),
         (0..50_i64).prop_map(|visibility| Step::Receive { visibility }),
-        (any::<usize>(), 0..50_i64).prop_map(|(which, visibility)| Step::Change { which, visibility }),
+        (any::<usize>(), 0..50_i64)
+            .prop_map(|(which, visibility)| Step::Change { which, visibility }),
         any::<usize>().prop_map(|which| Step::Delete { which }),
         (0..40_i64).prop_map(|millis| Step::Wait { millis }),
     ]

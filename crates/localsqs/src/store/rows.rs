@@ -1,4 +1,5 @@
-//! The rows, and the statements that read and write them. Each is done on the writer's connection, within its transaction.
+//! The rows, and the statements that read and write them. Each is done on the writer's connection,
+//! within its transaction.
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
@@ -60,7 +61,8 @@ pub(crate) struct Loaded {
 }
 
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
-    let mut statement = connection.prepare("SELECT id, name, created_at, modified_at, settings, tags FROM queues")?;
+    let mut statement = connection
+        .prepare("SELECT id, name, created_at, modified_at, settings, tags FROM queues")?;
     let queues = statement.query_map([], |row| {
         Ok(QueueRow {
             id: row.get(0)?,
@@ -133,7 +135,11 @@ impl Row {
 }
 
 /// Writes a receive, and reads what the receiver gets.
-pub(crate) fn receive(connection: &Connection, id: Id, entry: &Entry) -> rusqlite::Result<Option<Received>> {
+pub(crate) fn receive(
+    connection: &Connection,
+    id: Id,
+    entry: &Entry,
+) -> rusqlite::Result<Option<Received>> {
     let mut statement = connection.prepare_cached(
         "UPDATE messages SET visible_at = :visible_at, receive_count = :receive_count,
              first_received_at = :first_received_at, received_at = :received_at, receipt = :receipt
@@ -161,8 +167,13 @@ pub(crate) fn receive(connection: &Connection, id: Id, entry: &Entry) -> rusqlit
     received.optional()
 }
 
-pub(crate) fn set_visible_at(connection: &Connection, id: Id, visible_at: Time) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("UPDATE messages SET visible_at = ?2 WHERE id = ?1")?;
+pub(crate) fn set_visible_at(
+    connection: &Connection,
+    id: Id,
+    visible_at: Time,
+) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached("UPDATE messages SET visible_at = ?2 WHERE id = ?1")?;
     statement.execute(params![id, visible_at.millis()]).map(drop)
 }
 
@@ -201,7 +212,8 @@ pub(crate) fn change_queue(
 
 /// The queue whose dead letter a message is.
 pub(crate) fn source_of(connection: &Connection, id: Id) -> rusqlite::Result<Option<String>> {
-    let mut statement = connection.prepare_cached("SELECT source_arn FROM messages WHERE id = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT source_arn FROM messages WHERE id = ?1")?;
     Ok(statement.query_row([id], |row| row.get(0)).optional()?.flatten())
 }
 
@@ -220,9 +232,17 @@ pub(crate) fn insert_queue(connection: &Connection, queue: &QueueRow) -> rusqlit
 }
 
 pub(crate) fn update_queue(connection: &Connection, queue: &QueueRow) -> rusqlite::Result<()> {
-    let parameters = params![queue.id, queue.modified_at.millis(), to_json(&queue.settings), to_json(&queue.tags)];
+    let parameters = params![
+        queue.id,
+        queue.modified_at.millis(),
+        to_json(&queue.settings),
+        to_json(&queue.tags)
+    ];
     connection
-        .execute("UPDATE queues SET modified_at = ?2, settings = ?3, tags = ?4 WHERE id = ?1", parameters)
+        .execute(
+            "UPDATE queues SET modified_at = ?2, settings = ?3, tags = ?4 WHERE id = ?1",
+            parameters,
+        )
         .map(drop)
 }
 

@@ -1,7 +1,8 @@
 //! AWS's JSON 1.0 protocol: which action does what (the SQS API Reference, "Actions").
 //!
-//! Requests, answers and batches have rooms of their own. A body that can't be read, a missing parameter and a number out of its range are refused
-//! here; everything else is the broker's to say.
+//! Requests, answers and batches have rooms of their own. A body that can't be read, a missing
+//! parameter and a number out of its range are refused here; everything else is the broker's to
+//! say.
 
 mod answers;
 mod batch;
@@ -13,8 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use self::requests::{
-    ByHandle, ByMove, ByName, ByQueue, CreateQueue, ListMoves, ListQueues, Receive, SendEntry, SendMessage,
-    SetAttributes, StartMove, Tag, Untag,
+    ByHandle, ByMove, ByName, ByQueue, CreateQueue, ListMoves, ListQueues, Receive, SendEntry,
+    SendMessage, SetAttributes, StartMove, Tag, Untag,
 };
 use crate::attributes::Settings;
 use crate::broker::{BatchEntry, Queues, ReceiveRequest};
@@ -22,7 +23,12 @@ use crate::clock::Time;
 use crate::error::{Code, Error};
 
 /// Does what the action asks, and returns the answer's body.
-pub(super) async fn act(queues: &Queues, host: &str, action: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) async fn act(
+    queues: &Queues,
+    host: &str,
+    action: &str,
+    body: &[u8],
+) -> Result<Vec<u8>, Error> {
     let now = Time::now();
     let url = |name: &str| format!("http://{host}/{}/{name}", queues.options().account);
     let nothing = |()| json!({});
@@ -39,7 +45,13 @@ pub(super) async fn act(queues: &Queues, host: &str, action: &str, body: &[u8]) 
         }
         "ListQueues" => {
             let ListQueues { queue_name_prefix, max_results, next_token } = read(body)?;
-            answers::page(&queues.names(&queue_name_prefix), max_results, next_token.as_deref(), "QueueUrls", url)?
+            answers::page(
+                &queues.names(&queue_name_prefix),
+                max_results,
+                next_token.as_deref(),
+                "QueueUrls",
+                url,
+            )?
         }
         "ListDeadLetterSourceQueues" => {
             let ByQueue { queue_url, max_results, next_token, .. } = read(body)?;
@@ -77,7 +89,9 @@ pub(super) async fn act(queues: &Queues, host: &str, action: &str, body: &[u8]) 
         "SendMessage" => {
             let SendMessage { queue_url, entry } = read(body)?;
             let sent = queues.send(name_of(&queue_url)?, vec![entry.try_into()?], now).await?;
-            answers::sent(&sent.into_iter().next().unwrap_or_else(|| Err(Error::missing("MessageBody")))?)
+            answers::sent(
+                &sent.into_iter().next().unwrap_or_else(|| Err(Error::missing("MessageBody")))?,
+            )
         }
         "SendMessageBatch" => batch::send(queues, read(body)?, now).await?,
         "ReceiveMessage" => receive(queues, &read(body)?).await?,
@@ -88,12 +102,19 @@ pub(super) async fn act(queues: &Queues, host: &str, action: &str, body: &[u8]) 
         "DeleteMessageBatch" => batch::delete(queues, read(body)?, now).await?,
         "ChangeMessageVisibility" => {
             let ByHandle { queue_url, receipt_handle, visibility_timeout } = read(body)?;
-            let timeout = visibility(visibility_timeout.ok_or_else(|| Error::missing("VisibilityTimeout"))?)?;
-            queues.change_visibility(name_of(&queue_url)?, &receipt_handle, timeout, now).await.map(nothing)?
+            let timeout =
+                visibility(visibility_timeout.ok_or_else(|| Error::missing("VisibilityTimeout"))?)?;
+            queues
+                .change_visibility(name_of(&queue_url)?, &receipt_handle, timeout, now)
+                .await
+                .map(nothing)?
         }
-        "ChangeMessageVisibilityBatch" => batch::change_visibility(queues, read(body)?, now).await?,
+        "ChangeMessageVisibilityBatch" => {
+            batch::change_visibility(queues, read(body)?, now).await?
+        }
         "StartMessageMoveTask" => {
-            let StartMove { source_arn, destination_arn, max_number_of_messages_per_second: rate } = read(body)?;
+            let StartMove { source_arn, destination_arn, max_number_of_messages_per_second: rate } =
+                read(body)?;
             json!({ "TaskHandle": queues.start_move(&source_arn, destination_arn.as_deref(), rate, now).await? })
         }
         "ListMessageMoveTasks" => {
@@ -127,9 +148,18 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
 
 /// A queue's name is the last part of its URL; host and account are the caller's affair.
 fn name_of(url: &str) -> Result<&str, Error> {
-    let path = url.split_once("://").map_or(Some(url), |(_, rest)| rest.split_once('/').map(|(_, path)| path));
-    let name = path.and_then(|path| path.trim_end_matches('/').rsplit('/').next()).filter(|name| !name.is_empty());
-    name.ok_or_else(|| Error::new(Code::InvalidAddress, format!("The address {url} is not valid for this endpoint.")))
+    let path = url
+        .split_once("://")
+        .map_or(Some(url), |(_, rest)| rest.split_once('/').map(|(_, path)| path));
+    let name = path
+        .and_then(|path| path.trim_end_matches('/').rsplit('/').next())
+        .filter(|name| !name.is_empty());
+    name.ok_or_else(|| {
+        Error::new(
+            Code::InvalidAddress,
+            format!("The address {url} is not valid for this endpoint."),
+        )
+    })
 }
 
 fn visibility(seconds: i64) -> Result<Duration, Error> {

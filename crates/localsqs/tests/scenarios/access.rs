@@ -24,13 +24,26 @@ struct Signed {
 impl Signed {
     fn well() -> Self {
         let time = UNIX_EPOCH + UNIX_EPOCH.elapsed().unwrap();
-        Self { keys: keys(), region: "us-east-1", service: "sqs", time, target_is_signed: true, sent_body: None }
+        Self {
+            keys: keys(),
+            region: "us-east-1",
+            service: "sqs",
+            time,
+            target_is_signed: true,
+            sent_body: None,
+        }
     }
 
     async fn send(self, server: &Server) -> Answer {
         let body = json!({ "QueueName": "q" }).to_string();
-        let identity =
-            Credentials::new(self.keys.access_key_id, self.keys.secret_access_key, None, None, "test").into();
+        let identity = Credentials::new(
+            self.keys.access_key_id,
+            self.keys.secret_access_key,
+            None,
+            None,
+            "test",
+        )
+        .into();
         let parameters = SigningParams::builder()
             .identity(&identity)
             .region(self.region)
@@ -45,13 +58,16 @@ impl Signed {
             headers.push(target);
         }
         let body_to_sign = SignableBody::Bytes(body.as_bytes());
-        let signable = SignableRequest::new("POST", &server.endpoint, headers.into_iter(), body_to_sign).unwrap();
+        let signable =
+            SignableRequest::new("POST", &server.endpoint, headers.into_iter(), body_to_sign)
+                .unwrap();
         let (instructions, _) = sign(signable, &parameters.into()).unwrap().into_parts();
         let mut request = reqwest::Client::new().post(&server.endpoint).header(target.0, target.1);
         for (name, value) in instructions.headers() {
             request = request.header(name, value);
         }
-        Answer::of(request.body(self.sent_body.map_or(body, str::to_owned)).send().await.unwrap()).await
+        Answer::of(request.body(self.sent_body.map_or(body, str::to_owned)).send().await.unwrap())
+            .await
     }
 }
 
@@ -60,7 +76,8 @@ async fn a_request_that_is_signed_with_the_keys_is_answered() {
     let server = Server::start_with_keys().await;
     let answer = Signed::well().send(&server).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let late = Signed { time: Signed::well().time - Duration::from_secs(14 * 60), ..Signed::well() };
+    let late =
+        Signed { time: Signed::well().time - Duration::from_secs(14 * 60), ..Signed::well() };
     assert_eq!(late.send(&server).await.status, 200, "clocks differ");
 }
 
@@ -71,14 +88,34 @@ async fn a_request_that_is_not_signed_so_is_refused() {
     let hour = Duration::from_secs(3_600);
     let with_keys = |keys| Signed { keys, ..Signed::well() };
     for (what, signed, expected) in [
-        ("secret", with_keys(KeyPair { secret_access_key: "wrong".to_owned(), ..keys() }), mismatch),
-        ("key", with_keys(KeyPair { access_key_id: "OTHER".to_owned(), ..keys() }), ("InvalidClientTokenId", 403)),
+        (
+            "secret",
+            with_keys(KeyPair { secret_access_key: "wrong".to_owned(), ..keys() }),
+            mismatch,
+        ),
+        (
+            "key",
+            with_keys(KeyPair { access_key_id: "OTHER".to_owned(), ..keys() }),
+            ("InvalidClientTokenId", 403),
+        ),
         ("region", Signed { region: "eu-west-1", ..Signed::well() }, mismatch),
         ("service", Signed { service: "sns", ..Signed::well() }, mismatch),
-        ("past", Signed { time: Signed::well().time - hour, ..Signed::well() }, ("RequestExpired", 400)),
-        ("future", Signed { time: Signed::well().time + hour, ..Signed::well() }, ("RequestExpired", 400)),
+        (
+            "past",
+            Signed { time: Signed::well().time - hour, ..Signed::well() },
+            ("RequestExpired", 400),
+        ),
+        (
+            "future",
+            Signed { time: Signed::well().time + hour, ..Signed::well() },
+            ("RequestExpired", 400),
+        ),
         ("target", Signed { target_is_signed: false, ..Signed::well() }, mismatch),
-        ("body", Signed { sent_body: Some(r#"{"QueueName":"other"}"#), ..Signed::well() }, mismatch),
+        (
+            "body",
+            Signed { sent_body: Some(r#"{"QueueName":"other"}"#), ..Signed::well() },
+            mismatch,
+        ),
     ] {
         let answer = signed.send(&server).await;
         let (name, query_name, status) = answer.error();
@@ -88,11 +125,17 @@ async fn a_request_that_is_not_signed_so_is_refused() {
     }
     let unsigned = server.call("ListQueues", json!({})).await;
     assert_eq!(unsigned.error(), ("MissingAuthenticationToken", "MissingAuthenticationToken", 403));
-    for nonsense in
-        ["AWS4-HMAC-SHA256", "Bearer x", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/, SignedHeaders=, Signature="]
-    {
-        let request = reqwest::Client::new().post(&server.endpoint).header("authorization", nonsense);
-        let answer = Answer::of(request.header("x-amz-target", "AmazonSQS.ListQueues").send().await.unwrap()).await;
+    for nonsense in [
+        "AWS4-HMAC-SHA256",
+        "Bearer x",
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/, SignedHeaders=, Signature=",
+    ] {
+        let request =
+            reqwest::Client::new().post(&server.endpoint).header("authorization", nonsense);
+        let answer = Answer::of(
+            request.header("x-amz-target", "AmazonSQS.ListQueues").send().await.unwrap(),
+        )
+        .await;
         assert_eq!(answer.error().0, "IncompleteSignature", "{nonsense}");
     }
 }
@@ -111,9 +154,14 @@ async fn without_keys_only_this_machine_is_listened_to() {
 async fn without_keys_a_web_page_gets_nothing() {
     let server = Server::start().await;
     let port = server.endpoint.rsplit(':').next().unwrap();
-    for (header, value) in [("origin", "https://evil.example".to_owned()), ("host", format!("evil.example:{port}"))] {
+    for (header, value) in
+        [("origin", "https://evil.example".to_owned()), ("host", format!("evil.example:{port}"))]
+    {
         let request = reqwest::Client::new().post(&server.endpoint).header(header, value);
-        let answer = Answer::of(request.header("x-amz-target", "AmazonSQS.ListQueues").send().await.unwrap()).await;
+        let answer = Answer::of(
+            request.header("x-amz-target", "AmazonSQS.ListQueues").send().await.unwrap(),
+        )
+        .await;
         assert_eq!(answer.error(), ("AccessDeniedException", "AccessDenied", 403), "{header}");
     }
 }

@@ -15,14 +15,23 @@ async fn messages_queues_attributes_and_tags_survive() {
     let made = json!({ "QueueName": "q", "Attributes": { "VisibilityTimeout": "77" }, "tags": { "a": "b" } });
     let queue = text(&server.ok("CreateQueue", made).await, "QueueUrl").to_owned();
     let attributes = json!({ "a": { "DataType": "Binary", "BinaryValue": "AAH/" } });
-    let request = json!({ "QueueUrl": queue, "MessageBody": "漢字", "MessageAttributes": attributes });
+    let request =
+        json!({ "QueueUrl": queue, "MessageBody": "漢字", "MessageAttributes": attributes });
     let sent = server.ok("SendMessage", request).await;
-    server.ok("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "later", "DelaySeconds": 900 })).await;
+    server
+        .ok(
+            "SendMessage",
+            json!({ "QueueUrl": queue, "MessageBody": "later", "DelaySeconds": 900 }),
+        )
+        .await;
     let created = server.attribute(&queue, "CreatedTimestamp").await;
     let server = server.restart().await;
     assert_eq!(server.attribute(&queue, "VisibilityTimeout").await, "77");
     assert_eq!(server.attribute(&queue, "CreatedTimestamp").await, created);
-    assert_eq!(server.ok("ListQueueTags", json!({ "QueueUrl": queue })).await, json!({ "Tags": { "a": "b" } }));
+    assert_eq!(
+        server.ok("ListQueueTags", json!({ "QueueUrl": queue })).await,
+        json!({ "Tags": { "a": "b" } })
+    );
     assert_eq!(server.counts(&queue).await, (1, 0, 1));
     let received = server.receive(&queue, json!({})).await;
     assert_eq!(bodies(&received), ["漢字"]);
@@ -48,7 +57,8 @@ async fn deletions_receive_counts_visibility_and_receipt_handles_survive() {
     let again = server.receive(&queue, json!({})).await;
     assert_eq!(bodies(&again), ["given back"]);
     assert_eq!(again[0]["Attributes"]["ApproximateReceiveCount"], "2");
-    let first_received = |message: &Value| message["Attributes"]["ApproximateFirstReceiveTimestamp"].clone();
+    let first_received =
+        |message: &Value| message["Attributes"]["ApproximateFirstReceiveTimestamp"].clone();
     assert_eq!(first_received(&again[0]), first_received(&first[2]));
     server.ok("DeleteMessage", handle(&queue, &first[2])).await;
     assert_eq!(server.counts(&queue).await, (0, 2, 0), "an old handle is as old as it was");
@@ -112,12 +122,15 @@ async fn a_send_whose_caller_went_away_is_whole_or_not_there() {
     let queue = server.queue("q", json!({})).await;
     let body = json!({ "QueueUrl": queue, "MessageBody": "x" }).to_string();
     for micros in (0..4_000).step_by(100) {
-        let request = reqwest::Client::new().post(&server.endpoint).header("x-amz-target", "AmazonSQS.SendMessage");
+        let request = reqwest::Client::new()
+            .post(&server.endpoint)
+            .header("x-amz-target", "AmazonSQS.SendMessage");
         let sending = request.body(body.clone()).send();
         // The caller may go away at any moment: before, in the midst of, or after the write.
         drop(tokio::time::timeout(std::time::Duration::from_micros(micros), sending).await);
     }
-    // What is under way has ended once nothing comes any more; the store's own count is what the next server finds.
+    // What is under way has ended once nothing comes any more; the store's own count is what the
+    // next server finds.
     let mut last = None;
     eventually("the sends end", async || {
         let ready = server.counts(&queue).await.0;
@@ -127,7 +140,11 @@ async fn a_send_whose_caller_went_away_is_whole_or_not_there() {
     .await;
     let received_before = last.unwrap();
     let server = server.restart().await;
-    assert_eq!(server.counts(&queue).await.0, received_before, "a message on the disk could be received");
+    assert_eq!(
+        server.counts(&queue).await.0,
+        received_before,
+        "a message on the disk could be received"
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ const NO_QUEUE: Refusal = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExist
 const NO_ATTRIBUTE: Refusal = ("InvalidAttributeName", "InvalidAttributeName", 400);
 const BAD_ATTRIBUTE: Refusal = ("InvalidAttributeValue", "InvalidAttributeValue", 400);
 const BAD_HANDLE: Refusal = ("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404);
-const UNSUPPORTED: Refusal = ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation", 400);
+const UNSUPPORTED: Refusal =
+    ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation", 400);
 const NO_RESOURCE: Refusal = ("ResourceNotFoundException", "ResourceNotFoundException", 404);
 
 #[tokio::test]
@@ -20,7 +21,10 @@ async fn an_error_has_the_namespace_the_message_and_the_query_protocols_name() {
     let answer = server.call("SendMessage", json!({ "QueueUrl": url, "MessageBody": "x" })).await;
     assert_eq!(answer.body["__type"], "com.amazonaws.sqs#QueueDoesNotExist");
     assert_eq!(answer.body["message"], "The specified queue does not exist.");
-    assert_eq!(answer.headers["x-amzn-query-error"], "AWS.SimpleQueueService.NonExistentQueue;Sender");
+    assert_eq!(
+        answer.headers["x-amzn-query-error"],
+        "AWS.SimpleQueueService.NonExistentQueue;Sender"
+    );
     assert_eq!(answer.headers["content-type"], "application/x-amz-json-1.0");
     assert!(answer.headers.contains_key("x-amzn-requestid"));
 }
@@ -29,7 +33,8 @@ async fn an_error_has_the_namespace_the_message_and_the_query_protocols_name() {
 async fn every_action_on_a_queue_says_when_there_is_none() {
     let server = Server::start().await;
     let url = format!("{}/000000000000/nowhere", server.endpoint);
-    let entry = json!([{ "Id": "a", "MessageBody": "x", "ReceiptHandle": "x", "VisibilityTimeout": 1 }]);
+    let entry =
+        json!([{ "Id": "a", "MessageBody": "x", "ReceiptHandle": "x", "VisibilityTimeout": 1 }]);
     for action in [
         "DeleteQueue",
         "PurgeQueue",
@@ -54,7 +59,13 @@ async fn every_action_on_a_queue_says_when_there_is_none() {
         server.refused(action, request, NO_QUEUE).await;
     }
     server.refused("GetQueueUrl", json!({ "QueueName": "nowhere" }), NO_QUEUE).await;
-    server.refused("PurgeQueue", json!({ "QueueUrl": "http://x/" }), ("InvalidAddress", "InvalidAddress", 404)).await;
+    server
+        .refused(
+            "PurgeQueue",
+            json!({ "QueueUrl": "http://x/" }),
+            ("InvalidAddress", "InvalidAddress", 404),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -71,14 +82,22 @@ async fn what_a_request_must_have_is_asked_for_by_name() {
         ("TagQueue", json!({ "QueueUrl": queue }), "Tags"),
         ("UntagQueue", json!({ "QueueUrl": queue }), "TagKeys"),
         ("DeleteMessage", json!({ "QueueUrl": queue }), "ReceiptHandle"),
-        ("ChangeMessageVisibility", json!({ "QueueUrl": queue, "ReceiptHandle": "x" }), "VisibilityTimeout"),
+        (
+            "ChangeMessageVisibility",
+            json!({ "QueueUrl": queue, "ReceiptHandle": "x" }),
+            "VisibilityTimeout",
+        ),
         ("SendMessageBatch", json!({ "QueueUrl": queue }), "Entries"),
         ("StartMessageMoveTask", json!({}), "SourceArn"),
         ("ListMessageMoveTasks", json!({}), "SourceArn"),
         ("CancelMessageMoveTask", json!({}), "TaskHandle"),
     ] {
         let message = server.refused(action, request, MISSING).await;
-        assert_eq!(message, format!("The request must contain the parameter {parameter}."), "{action}");
+        assert_eq!(
+            message,
+            format!("The request must contain the parameter {parameter}."),
+            "{action}"
+        );
     }
 }
 
@@ -98,8 +117,7 @@ async fn numbers_out_of_their_range_are_refused() {
         ("ListMessageMoveTasks", "MaxResults", [-1, 0, 11]),
     ] {
         for value in values {
-            let mut request =
-                json!({ "QueueUrl": queue, "MessageBody": "x", "ReceiptHandle": "x", "SourceArn": arn("q") });
+            let mut request = json!({ "QueueUrl": queue, "MessageBody": "x", "ReceiptHandle": "x", "SourceArn": arn("q") });
             request[field] = value.into();
             server.refused(action, request, VALUE).await;
         }
@@ -115,7 +133,11 @@ async fn an_unknown_action_and_a_body_that_cannot_be_read_are_the_callers_fault(
     assert_eq!(elsewhere.error(), ("InvalidAction", "InvalidAction", 400));
     for body in ["{", "[]", "null", "\u{0}", r#"{"QueueName": 7}"#] {
         let answer = server.post("AmazonSQS.CreateQueue", body.to_owned()).await;
-        assert_eq!(answer.error(), ("SerializationException", "SerializationException", 400), "{body}");
+        assert_eq!(
+            answer.error(),
+            ("SerializationException", "SerializationException", 400),
+            "{body}"
+        );
     }
 }
 
@@ -155,10 +177,22 @@ async fn attributes_that_are_not_known_or_cannot_be_are_refused() {
         let attributes = json!({ name: value });
         let set = json!({ "QueueUrl": queue, "Attributes": attributes });
         server.refused("SetQueueAttributes", set, refusal).await;
-        server.refused("CreateQueue", json!({ "QueueName": "other", "Attributes": attributes }), refusal).await;
+        server
+            .refused(
+                "CreateQueue",
+                json!({ "QueueName": "other", "Attributes": attributes }),
+                refusal,
+            )
+            .await;
     }
     let both = json!({ "KmsMasterKeyId": "alias/aws/sqs", "SqsManagedSseEnabled": "true" });
-    server.refused("SetQueueAttributes", json!({ "QueueUrl": queue, "Attributes": both }), BAD_ATTRIBUTE).await;
+    server
+        .refused(
+            "SetQueueAttributes",
+            json!({ "QueueUrl": queue, "Attributes": both }),
+            BAD_ATTRIBUTE,
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -168,16 +202,24 @@ async fn a_receipt_handle_that_nobody_was_given_is_invalid() {
     server.send(&queue, "x").await;
     let other = server.queue("other", json!({})).await;
     let received = server.receive(&queue, json!({})).await;
-    for (url, handle) in
-        [(&queue, json!("nonsense")), (&queue, json!("")), (&other, received[0]["ReceiptHandle"].clone())]
-    {
+    for (url, handle) in [
+        (&queue, json!("nonsense")),
+        (&queue, json!("")),
+        (&other, received[0]["ReceiptHandle"].clone()),
+    ] {
         let request = |more: Value| {
             let mut request = json!({ "QueueUrl": url, "ReceiptHandle": handle });
             request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             request
         };
         server.refused("DeleteMessage", request(json!({})), BAD_HANDLE).await;
-        server.refused("ChangeMessageVisibility", request(json!({ "VisibilityTimeout": 1 })), BAD_HANDLE).await;
+        server
+            .refused(
+                "ChangeMessageVisibility",
+                request(json!({ "VisibilityTimeout": 1 })),
+                BAD_HANDLE,
+            )
+            .await;
     }
 }
 
@@ -185,9 +227,13 @@ async fn a_receipt_handle_that_nobody_was_given_is_invalid() {
 async fn move_tasks_say_what_is_wrong_with_them() {
     let server = Server::start().await;
     let (_, _) = server.queue_with_dead_letters("q", 1).await;
-    server.refused("StartMessageMoveTask", json!({ "SourceArn": arn("nowhere") }), NO_RESOURCE).await;
+    server
+        .refused("StartMessageMoveTask", json!({ "SourceArn": arn("nowhere") }), NO_RESOURCE)
+        .await;
     server.refused("StartMessageMoveTask", json!({ "SourceArn": "nonsense" }), NO_RESOURCE).await;
-    server.refused("ListMessageMoveTasks", json!({ "SourceArn": arn("nowhere") }), NO_RESOURCE).await;
+    server
+        .refused("ListMessageMoveTasks", json!({ "SourceArn": arn("nowhere") }), NO_RESOURCE)
+        .await;
     server.refused("CancelMessageMoveTask", json!({ "TaskHandle": "nonsense" }), NO_RESOURCE).await;
     let to_nowhere = json!({ "SourceArn": arn("q-dlq"), "DestinationArn": arn("nowhere") });
     server.refused("StartMessageMoveTask", to_nowhere, NO_RESOURCE).await;

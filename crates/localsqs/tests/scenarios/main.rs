@@ -1,4 +1,5 @@
-//! The queue server at its wire: a real server on a free loopback port, spoken to as an SDK speaks to it.
+//! The queue server at its wire: a real server on a free loopback port, spoken to as an SDK speaks
+//! to it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -38,7 +38,13 @@ async fn a_message_comes_back_as_it_was_sent_with_awss_digests() {
     assert_eq!(system["SenderId"], "000000000000");
     assert_eq!(system["ApproximateReceiveCount"], "1");
     assert_eq!(system["AWSTraceHeader"], "Root=1-5759e988");
-    assert_eq!((text(system, "SentTimestamp").len(), text(system, "ApproximateFirstReceiveTimestamp").len()), (13, 13));
+    assert_eq!(
+        (
+            text(system, "SentTimestamp").len(),
+            text(system, "ApproximateFirstReceiveTimestamp").len()
+        ),
+        (13, 13)
+    );
     assert!(system.get("DeadLetterQueueSourceArn").is_none());
 }
 
@@ -64,15 +70,24 @@ async fn a_receiver_gets_the_attributes_it_names() {
     ] {
         let received = server.receive(&queue, json!({ "MessageAttributeNames": wanted })).await;
         let message = &received[0];
-        let names = message.get("MessageAttributes").map(|all| all.as_object().unwrap().keys().cloned().collect());
+        let names = message
+            .get("MessageAttributes")
+            .map(|all| all.as_object().unwrap().keys().cloned().collect());
         assert_eq!(names.unwrap_or_else(Vec::new), expected, "{wanted}");
         let digest = message.get("MD5OfMessageAttributes");
         assert_eq!(digest.is_some(), !expected.is_empty(), "{wanted}");
         // The digest is of what is given out.
-        assert_eq!(digest == Some(&sent["MD5OfMessageAttributes"]), expected.len() == 4, "{wanted}");
+        assert_eq!(
+            digest == Some(&sent["MD5OfMessageAttributes"]),
+            expected.len() == 4,
+            "{wanted}"
+        );
     }
     let received = server.receive(&queue, json!({})).await;
-    assert_eq!(received[0]["MessageAttributes"]["bytes"], json!({ "DataType": "Binary", "BinaryValue": "AAH/" }));
+    assert_eq!(
+        received[0]["MessageAttributes"]["bytes"],
+        json!({ "DataType": "Binary", "BinaryValue": "AAH/" })
+    );
 }
 
 #[tokio::test]
@@ -82,13 +97,19 @@ async fn system_attributes_are_given_to_those_who_ask_by_the_new_name_or_the_old
     server.send(&queue, "x").await;
     for (field, wanted, expected) in [
         ("MessageSystemAttributeNames", json!(["SentTimestamp"]), vec!["SentTimestamp"]),
-        ("AttributeNames", json!(["SenderId", "ApproximateReceiveCount"]), vec!["ApproximateReceiveCount", "SenderId"]),
+        (
+            "AttributeNames",
+            json!(["SenderId", "ApproximateReceiveCount"]),
+            vec!["ApproximateReceiveCount", "SenderId"],
+        ),
         ("AttributeNames", json!([]), vec![]),
     ] {
         let mut request = json!({ "MessageSystemAttributeNames": [] });
         request[field] = wanted;
         let received = server.receive(&queue, request).await;
-        let names = received[0].get("Attributes").map(|all| all.as_object().unwrap().keys().cloned().collect());
+        let names = received[0]
+            .get("Attributes")
+            .map(|all| all.as_object().unwrap().keys().cloned().collect());
         assert_eq!(names.unwrap_or_else(Vec::new), expected, "{field}");
     }
 }
@@ -98,10 +119,14 @@ async fn a_mebibyte_is_accepted_and_a_byte_more_is_refused() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     server.send(&queue, &"x".repeat(MIB)).await;
-    let sent = server.ok("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "é".repeat(MIB / 2) })).await;
+    let sent = server
+        .ok("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "é".repeat(MIB / 2) }))
+        .await;
     assert_eq!(text(&sent, "MD5OfMessageBody").len(), 32);
     for body in ["x".repeat(MIB + 1), "é".repeat(MIB / 2 + 1), "x".repeat(9 * MIB)] {
-        server.refused("SendMessage", json!({ "QueueUrl": queue, "MessageBody": body }), VALUE).await;
+        server
+            .refused("SendMessage", json!({ "QueueUrl": queue, "MessageBody": body }), VALUE)
+            .await;
     }
     let attributes = json!({ "a": { "DataType": "String", "StringValue": "b" } });
     let over = json!({ "QueueUrl": queue, "MessageBody": "x".repeat(MIB - 7), "MessageAttributes": attributes });
@@ -109,10 +134,19 @@ async fn a_mebibyte_is_accepted_and_a_byte_more_is_refused() {
     let within = json!({ "QueueUrl": queue, "MessageBody": "x".repeat(MIB - 8), "MessageAttributes": attributes });
     server.ok("SendMessage", within).await;
     let received = server.receive(&queue, json!({})).await;
-    assert_eq!(received.iter().map(|message| text(message, "Body").len()).collect::<Vec<_>>(), [MIB, MIB, MIB - 8]);
+    assert_eq!(
+        received.iter().map(|message| text(message, "Body").len()).collect::<Vec<_>>(),
+        [MIB, MIB, MIB - 8]
+    );
     let small = server.queue("small", json!({ "MaximumMessageSize": "1024" })).await;
     server.send(&small, &"x".repeat(1024)).await;
-    server.refused("SendMessage", json!({ "QueueUrl": small, "MessageBody": "x".repeat(1025) }), VALUE).await;
+    server
+        .refused(
+            "SendMessage",
+            json!({ "QueueUrl": small, "MessageBody": "x".repeat(1025) }),
+            VALUE,
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -129,9 +163,22 @@ async fn characters_that_xml_has_not_are_refused() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     for bad in ["\0", "\u{8}", "\u{b}", "\u{1f}", "\u{fffe}", "\u{ffff}"] {
-        server.refused("SendMessage", json!({ "QueueUrl": queue, "MessageBody": bad }), CONTENTS).await;
+        server
+            .refused("SendMessage", json!({ "QueueUrl": queue, "MessageBody": bad }), CONTENTS)
+            .await;
     }
-    for good in ["\t", "\n", "\r", " ", "\u{7f}", "\u{d7ff}", "\u{e000}", "\u{fffd}", "\u{10000}", "\u{10ffff}"] {
+    for good in [
+        "\t",
+        "\n",
+        "\r",
+        " ",
+        "\u{7f}",
+        "\u{d7ff}",
+        "\u{e000}",
+        "\u{fffd}",
+        "\u{10000}",
+        "\u{10ffff}",
+    ] {
         server.send(&queue, good).await;
     }
 }
@@ -146,7 +193,8 @@ async fn attributes_that_cannot_be_are_refused() {
         request
     };
     let good = json!({ "DataType": "String", "StringValue": "x" });
-    let eleven: serde_json::Map<String, Value> = (0..11).map(|n| (format!("a{n}"), good.clone())).collect();
+    let eleven: serde_json::Map<String, Value> =
+        (0..11).map(|n| (format!("a{n}"), good.clone())).collect();
     for bad in [
         Value::Object(eleven),
         json!({ "AWS.x": good }),
@@ -161,6 +209,8 @@ async fn attributes_that_cannot_be_are_refused() {
     ] {
         server.refused("SendMessage", send("MessageAttributes", bad), VALUE).await;
     }
-    server.refused("SendMessage", send("MessageSystemAttributes", json!({ "Other": good })), VALUE).await;
+    server
+        .refused("SendMessage", send("MessageSystemAttributes", json!({ "Other": good })), VALUE)
+        .await;
     server.refused("SendMessage", send("MessageDeduplicationId", json!("x")), VALUE).await;
 }

@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use crate::server::{Refusal, Server, arn, bodies, eventually, text};
 
-const UNSUPPORTED: Refusal = ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation", 400);
+const UNSUPPORTED: Refusal =
+    ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation", 400);
 
-/// Sends messages to a queue whose dead-letter queue takes them after one receive, and has them die.
+/// Sends messages to a queue whose dead-letter queue takes them after one receive, and has them
+/// die.
 async fn kill(server: &Server, queue: &str, bodies: &[&str]) {
     for body in bodies {
         server.send(queue, body).await;
@@ -64,8 +66,14 @@ async fn dead_letters_go_where_they_are_sent() {
     let move_there = json!({ "SourceArn": arn("q-dlq"), "DestinationArn": arn("elsewhere") });
     server.ok("StartMessageMoveTask", move_there).await;
     let task = ended(&server, &arn("q-dlq")).await;
-    assert_eq!((text(&task, "Status"), text(&task, "DestinationArn")), ("COMPLETED", arn("elsewhere").as_str()));
-    assert_eq!(bodies(&server.receive(&elsewhere, json!({})).await), ["died", "was never elsewhere"]);
+    assert_eq!(
+        (text(&task, "Status"), text(&task, "DestinationArn")),
+        ("COMPLETED", arn("elsewhere").as_str())
+    );
+    assert_eq!(
+        bodies(&server.receive(&elsewhere, json!({})).await),
+        ["died", "was never elsewhere"]
+    );
 }
 
 #[tokio::test]
@@ -76,7 +84,10 @@ async fn a_message_without_a_home_stays_and_fails_the_task() {
     server.send(&dead, "sent here").await;
     server.ok("StartMessageMoveTask", json!({ "SourceArn": arn("q-dlq") })).await;
     let task = ended(&server, &arn("q-dlq")).await;
-    assert_eq!((text(&task, "Status"), text(&task, "FailureReason")), ("FAILED", "CouldNotDetermineMessageSource"));
+    assert_eq!(
+        (text(&task, "Status"), text(&task, "FailureReason")),
+        ("FAILED", "CouldNotDetermineMessageSource")
+    );
     assert_eq!(task["ApproximateNumberOfMessagesMoved"], 1);
     assert_eq!(bodies(&server.receive(&queue, json!({})).await), ["died"]);
     assert_eq!(bodies(&server.receive(&dead, json!({})).await), ["sent here"]);
@@ -92,7 +103,10 @@ async fn a_task_at_a_pace_can_be_cancelled_and_is_the_only_one() {
     server.refused("StartMessageMoveTask", paced, UNSUPPORTED).await;
     let running = server.ok("ListMessageMoveTasks", json!({ "SourceArn": arn("q-dlq") })).await;
     let running = &running["Results"][0];
-    assert_eq!((text(running, "Status"), &running["TaskHandle"]), ("RUNNING", &started["TaskHandle"]));
+    assert_eq!(
+        (text(running, "Status"), &running["TaskHandle"]),
+        ("RUNNING", &started["TaskHandle"])
+    );
     assert_eq!(running["MaxNumberOfMessagesPerSecond"], 1);
     let cancel = json!({ "TaskHandle": started["TaskHandle"] });
     let cancelled = server.ok("CancelMessageMoveTask", cancel.clone()).await;
@@ -106,8 +120,11 @@ async fn a_task_at_a_pace_can_be_cancelled_and_is_the_only_one() {
     let again = json!({ "SourceArn": arn("q-dlq"), "MaxNumberOfMessagesPerSecond": 500 });
     server.ok("StartMessageMoveTask", again).await;
     assert_eq!(ended(&server, &arn("q-dlq")).await["Status"], "COMPLETED");
-    let both = server.ok("ListMessageMoveTasks", json!({ "SourceArn": arn("q-dlq"), "MaxResults": 10 })).await;
-    let states: Vec<&str> = both["Results"].as_array().unwrap().iter().map(|task| text(task, "Status")).collect();
+    let both = server
+        .ok("ListMessageMoveTasks", json!({ "SourceArn": arn("q-dlq"), "MaxResults": 10 }))
+        .await;
+    let states: Vec<&str> =
+        both["Results"].as_array().unwrap().iter().map(|task| text(task, "Status")).collect();
     assert_eq!(states, ["COMPLETED", "CANCELLED"], "the newest first");
 }
 
@@ -117,7 +134,8 @@ async fn a_task_of_many_batches_moves_all() {
     let (_, dead) = server.queue_with_dead_letters("q", 1).await;
     let elsewhere = server.queue("elsewhere", json!({})).await;
     for _ in 0..60 {
-        let entries: Vec<Value> = (0..10).map(|n| json!({ "Id": n.to_string(), "MessageBody": "x" })).collect();
+        let entries: Vec<Value> =
+            (0..10).map(|n| json!({ "Id": n.to_string(), "MessageBody": "x" })).collect();
         server.ok("SendMessageBatch", json!({ "QueueUrl": dead, "Entries": entries })).await;
     }
     let move_there = json!({ "SourceArn": arn("q-dlq"), "DestinationArn": arn("elsewhere") });

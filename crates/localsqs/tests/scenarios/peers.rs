@@ -1,6 +1,9 @@
 //! AWS's own clients, unmodified: boto3 and the AWS CLI.
 
-#![expect(clippy::disallowed_methods, reason = "the environment says where the tools of the tests are")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the environment says where the tools of the tests are"
+)]
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so to scripts/test")]
 
 use std::path::{Path, PathBuf};
@@ -12,17 +15,23 @@ use crate::server::{Server, keys};
 /// The Python that has the clients; nothing, and a word about it, when there is none.
 fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let environment = std::env::var_os("CODINGWORKER_VENV").map_or_else(|| root.join(".venv"), PathBuf::from);
+    let environment =
+        std::env::var_os("CODINGWORKER_VENV").map_or_else(|| root.join(".venv"), PathBuf::from);
     let python = environment.join("bin/python");
     let has_clients = || {
-        let imported = std::process::Command::new(&python).args(["-c", "import boto3, awscli"]).output();
+        let imported =
+            std::process::Command::new(&python).args(["-c", "import boto3, awscli"]).output();
         imported.is_ok_and(|output| output.status.success())
     };
     if has_clients() {
         return Some(python);
     }
     let needs = "needs boto3 and awscli (scripts/test installs them)";
-    assert!(std::env::var_os("CODINGWORKER_CI").is_none(), "{needs}: not in {}", environment.display());
+    assert!(
+        std::env::var_os("CODINGWORKER_CI").is_none(),
+        "{needs}: not in {}",
+        environment.display()
+    );
     println!("SKIPPED: {needs}");
     None
 }
@@ -37,7 +46,8 @@ async fn run(server: &Server, python: &Path, script: &str, arguments: &[&str]) {
     command.env_clear().env("HOME", home.path()).env("PATH", "/usr/bin:/bin");
     let output = tokio::time::timeout(std::time::Duration::from_secs(240), command.output()).await;
     let output = output.expect("the script ends in time").unwrap();
-    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (told, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}\n{errors}");
 }
 

@@ -7,8 +7,10 @@ use crate::server::{Refusal, Server, arn, text};
 
 const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
 const EXISTS: Refusal = ("QueueNameExists", "QueueAlreadyExists", 400);
-const DELETED: Refusal = ("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently", 400);
-const PURGED: Refusal = ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 403);
+const DELETED: Refusal =
+    ("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently", 400);
+const PURGED: Refusal =
+    ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 403);
 
 fn names(answer: &Value, list: &str) -> Vec<String> {
     let urls = answer[list].as_array().cloned().unwrap_or_default();
@@ -19,7 +21,11 @@ fn names(answer: &Value, list: &str) -> Vec<String> {
 async fn making_a_queue_again_is_fine_unless_it_is_to_be_another() {
     let server = Server::start().await;
     let first = server.queue("q", json!({ "VisibilityTimeout": "60" })).await;
-    for same in [json!({}), json!({ "VisibilityTimeout": "60" }), json!({ "DelaySeconds": "0", "Policy": "" })] {
+    for same in [
+        json!({}),
+        json!({ "VisibilityTimeout": "60" }),
+        json!({ "DelaySeconds": "0", "Policy": "" }),
+    ] {
         assert_eq!(server.queue("q", same).await, first);
     }
     let other = json!({ "QueueName": "q", "Attributes": { "VisibilityTimeout": "61" } });
@@ -43,10 +49,13 @@ async fn queue_urls_call_the_server_what_the_caller_calls_it() {
     let port = server.endpoint.rsplit(':').next().unwrap();
     server.queue("q", json!({})).await;
     for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}")] {
-        for (action, key) in [("CreateQueue", "QueueUrl"), ("GetQueueUrl", "QueueUrl"), ("ListQueues", "QueueUrls")] {
+        for (action, key) in
+            [("CreateQueue", "QueueUrl"), ("GetQueueUrl", "QueueUrl"), ("ListQueues", "QueueUrls")]
+        {
             let request = reqwest::Client::new().post(&server.endpoint).header("host", &host);
             let request = request.header("x-amz-target", format!("AmazonSQS.{action}"));
-            let answer: Value = request.body(r#"{"QueueName":"q"}"#).send().await.unwrap().json().await.unwrap();
+            let answer: Value =
+                request.body(r#"{"QueueName":"q"}"#).send().await.unwrap().json().await.unwrap();
             let url = if answer[key].is_array() { &answer[key][0] } else { &answer[key] };
             assert_eq!(url, &json!(format!("http://{host}/000000000000/q")), "{action}");
         }
@@ -57,7 +66,9 @@ async fn queue_urls_call_the_server_what_the_caller_calls_it() {
 async fn attributes_are_given_back_as_aws_gives_them() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
-    let all = server.ok("GetQueueAttributes", json!({ "QueueUrl": queue, "AttributeNames": ["All"] })).await;
+    let all = server
+        .ok("GetQueueAttributes", json!({ "QueueUrl": queue, "AttributeNames": ["All"] }))
+        .await;
     let created = text(&all["Attributes"], "CreatedTimestamp");
     assert_eq!(created.len(), 10, "seconds");
     assert_eq!(
@@ -71,7 +82,10 @@ async fn attributes_are_given_back_as_aws_gives_them() {
         })
     );
     let some = json!({ "QueueUrl": queue, "AttributeNames": ["DelaySeconds", "Policy"] });
-    assert_eq!(server.ok("GetQueueAttributes", some).await, json!({ "Attributes": { "DelaySeconds": "0" } }));
+    assert_eq!(
+        server.ok("GetQueueAttributes", some).await,
+        json!({ "Attributes": { "DelaySeconds": "0" } })
+    );
     assert_eq!(server.ok("GetQueueAttributes", json!({ "QueueUrl": queue })).await, json!({}));
 }
 
@@ -80,7 +94,8 @@ async fn what_terraform_sets_comes_back_and_goes_when_it_is_emptied() {
     let server = Server::start().await;
     server.queue("dlq", json!({})).await;
     let queue = server.queue("q", json!({})).await;
-    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sqs:SendMessage"}]}"#;
+    let policy =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sqs:SendMessage"}]}"#;
     let redrive = format!(r#"{{ "deadLetterTargetArn": "{}", "maxReceiveCount": 3 }}"#, arn("dlq"));
     let attributes = json!({
         "Policy": policy, "RedrivePolicy": redrive, "SqsManagedSseEnabled": "false",
@@ -89,18 +104,28 @@ async fn what_terraform_sets_comes_back_and_goes_when_it_is_emptied() {
     server.ok("SetQueueAttributes", json!({ "QueueUrl": queue, "Attributes": attributes })).await;
     assert_eq!(server.attribute(&queue, "Policy").await, policy);
     assert_eq!(server.attribute(&queue, "RedrivePolicy").await, redrive.replace(' ', ""));
-    assert_eq!(server.attribute(&queue, "RedriveAllowPolicy").await, r#"{"redrivePermission":"denyAll"}"#);
+    assert_eq!(
+        server.attribute(&queue, "RedriveAllowPolicy").await,
+        r#"{"redrivePermission":"denyAll"}"#
+    );
     assert_eq!(server.attribute(&queue, "SqsManagedSseEnabled").await, "false");
     assert_eq!(server.attribute(&queue, "MessageRetentionPeriod").await, "1209600");
     let key = json!({ "KmsMasterKeyId": "alias/aws/sqs" });
     server.ok("SetQueueAttributes", json!({ "QueueUrl": queue, "Attributes": key })).await;
     assert_eq!(server.attribute(&queue, "SqsManagedSseEnabled").await, "false");
     assert_eq!(server.attribute(&queue, "KmsDataKeyReusePeriodSeconds").await, "300");
-    let managed =
-        json!({ "SqsManagedSseEnabled": "true", "Policy": "", "RedrivePolicy": "", "RedriveAllowPolicy": "" });
+    let managed = json!({ "SqsManagedSseEnabled": "true", "Policy": "", "RedrivePolicy": "", "RedriveAllowPolicy": "" });
     server.ok("SetQueueAttributes", json!({ "QueueUrl": queue, "Attributes": managed })).await;
-    let all = server.ok("GetQueueAttributes", json!({ "QueueUrl": queue, "AttributeNames": ["All"] })).await;
-    for gone in ["Policy", "RedrivePolicy", "RedriveAllowPolicy", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds"] {
+    let all = server
+        .ok("GetQueueAttributes", json!({ "QueueUrl": queue, "AttributeNames": ["All"] }))
+        .await;
+    for gone in [
+        "Policy",
+        "RedrivePolicy",
+        "RedriveAllowPolicy",
+        "KmsMasterKeyId",
+        "KmsDataKeyReusePeriodSeconds",
+    ] {
         assert!(all["Attributes"].get(gone).is_none(), "{gone}: {all}");
     }
 }
@@ -149,10 +174,18 @@ async fn tags_are_added_overwritten_and_taken_off() {
     server.ok("TagQueue", json!({ "QueueUrl": queue, "Tags": { "team": "b", "新": "値" } })).await;
     let tags = server.ok("ListQueueTags", json!({ "QueueUrl": queue })).await;
     assert_eq!(tags, json!({ "Tags": { "team": "b", "cost": "1", "新": "値" } }));
-    server.ok("UntagQueue", json!({ "QueueUrl": queue, "TagKeys": ["team", "cost", "新", "absent"] })).await;
+    server
+        .ok("UntagQueue", json!({ "QueueUrl": queue, "TagKeys": ["team", "cost", "新", "absent"] }))
+        .await;
     assert_eq!(server.ok("ListQueueTags", json!({ "QueueUrl": queue })).await, json!({}));
-    let many: serde_json::Map<String, Value> = (0..51).map(|number| (number.to_string(), "x".into())).collect();
-    for bad in [json!({ "aws:x": "y" }), json!({ "": "y" }), json!({ "x": "y".repeat(257) }), Value::Object(many)] {
+    let many: serde_json::Map<String, Value> =
+        (0..51).map(|number| (number.to_string(), "x".into())).collect();
+    for bad in [
+        json!({ "aws:x": "y" }),
+        json!({ "": "y" }),
+        json!({ "x": "y".repeat(257) }),
+        Value::Object(many),
+    ] {
         server.refused("TagQueue", json!({ "QueueUrl": queue, "Tags": bad }), VALUE).await;
     }
 }
@@ -164,7 +197,12 @@ async fn a_purge_takes_everything_and_the_next_has_to_wait() {
     for body in ["ready", "in flight"] {
         server.send(&queue, body).await;
     }
-    server.ok("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "delayed", "DelaySeconds": 900 })).await;
+    server
+        .ok(
+            "SendMessage",
+            json!({ "QueueUrl": queue, "MessageBody": "delayed", "DelaySeconds": 900 }),
+        )
+        .await;
     let received = server.receive(&queue, json!({ "MaxNumberOfMessages": 1 })).await;
     assert_eq!(server.counts(&queue).await, (1, 1, 1));
     assert_eq!(server.ok("PurgeQueue", json!({ "QueueUrl": queue })).await, json!({}));

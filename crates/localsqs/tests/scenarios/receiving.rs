@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::server::{Refusal, Server, bodies, text};
 
 const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
-const NOT_IN_FLIGHT: Refusal = ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", 400);
+const NOT_IN_FLIGHT: Refusal =
+    ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", 400);
 
 /// What wakes a waiting receive does so long before the receive is over.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -22,8 +23,13 @@ fn handle(queue: &str, message: &Value) -> Value {
     json!({ "QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"] })
 }
 
-/// Starts a receive that waits for 20 seconds, and has it under way when `then` is done; returns what it got, and how long it took from then.
-async fn wait_while(server: &Server, queue: &str, then: impl Future<Output = ()>) -> (Vec<Value>, Duration) {
+/// Starts a receive that waits for 20 seconds, and has it under way when `then` is done; returns
+/// what it got, and how long it took from then.
+async fn wait_while(
+    server: &Server,
+    queue: &str,
+    then: impl Future<Output = ()>,
+) -> (Vec<Value>, Duration) {
     let waiting = server.receive(queue, json!({ "WaitTimeSeconds": 20 }));
     tokio::pin!(waiting);
     // Until another request was answered, the receive has been taken in.
@@ -40,7 +46,8 @@ async fn wait_while(server: &Server, queue: &str, then: impl Future<Output = ()>
 async fn a_message_that_arrives_wakes_a_waiting_receive() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
-    let (received, took) = wait_while(&server, &queue, async { drop(server.send(&queue, "x").await) }).await;
+    let (received, took) =
+        wait_while(&server, &queue, async { drop(server.send(&queue, "x").await) }).await;
     assert_eq!(bodies(&received), ["x"]);
     assert!(took < AT_ONCE, "{took:?}");
 }
@@ -51,7 +58,8 @@ async fn a_message_that_is_given_back_wakes_a_waiting_receive() {
     let queue = server.queue("q", json!({})).await;
     server.send(&queue, "x").await;
     let held = server.receive(&queue, json!({ "VisibilityTimeout": 900 })).await;
-    let give_back = async { drop(server.ok("ChangeMessageVisibility", visibility(&queue, &held[0], 0)).await) };
+    let give_back =
+        async { drop(server.ok("ChangeMessageVisibility", visibility(&queue, &held[0], 0)).await) };
     let (received, took) = wait_while(&server, &queue, give_back).await;
     assert_eq!(received[0]["Attributes"]["ApproximateReceiveCount"], "2");
     assert!(took < AT_ONCE, "{took:?}");
@@ -84,7 +92,9 @@ async fn the_end_of_a_delay_wakes_a_waiting_receive() {
 async fn a_receive_that_nothing_wakes_ends_when_its_time_is_up() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
-    server.ok("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "x", "DelaySeconds": 900 })).await;
+    server
+        .ok("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "x", "DelaySeconds": 900 }))
+        .await;
     let began = Instant::now();
     assert!(server.receive(&queue, json!({ "WaitTimeSeconds": 1 })).await.is_empty());
     let took = began.elapsed();
@@ -131,11 +141,19 @@ async fn receivers_that_went_away_take_nothing() {
     let queue = server.queue("q", json!({})).await;
     let body = json!({ "QueueUrl": queue, "WaitTimeSeconds": 20 }).to_string();
     let impatient = (0..RECEIVERS).map(|_| {
-        let request = reqwest::Client::new().post(&server.endpoint).header("x-amz-target", "AmazonSQS.ReceiveMessage");
+        let request = reqwest::Client::new()
+            .post(&server.endpoint)
+            .header("x-amz-target", "AmazonSQS.ReceiveMessage");
         request.timeout(Duration::from_millis(300)).body(body.clone()).send()
     });
-    assert!(join_all(impatient).await.iter().all(|answer| answer.as_ref().is_err_and(reqwest::Error::is_timeout)));
-    // Were they still there, each would take a message. One or another may, until the server has seen that it is gone.
+    assert!(
+        join_all(impatient)
+            .await
+            .iter()
+            .all(|answer| answer.as_ref().is_err_and(reqwest::Error::is_timeout))
+    );
+    // Were they still there, each would take a message. One or another may, until the server has
+    // seen that it is gone.
     let mut lost = 0;
     loop {
         server.send(&queue, "x").await;
@@ -154,15 +172,18 @@ async fn each_message_goes_to_one_of_many_receivers_and_none_is_told_there_are_n
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     for tens in 0..MESSAGES / 10 {
-        let entries: Vec<Value> =
-            (0..10).map(|n| json!({ "Id": n.to_string(), "MessageBody": format!("{tens}-{n}") })).collect();
+        let entries: Vec<Value> = (0..10)
+            .map(|n| json!({ "Id": n.to_string(), "MessageBody": format!("{tens}-{n}") }))
+            .collect();
         server.ok("SendMessageBatch", json!({ "QueueUrl": queue, "Entries": entries })).await;
     }
     // As many receives as messages, all at once: none may come back empty.
-    let receives = (0..MESSAGES).map(|_| server.receive(&queue, json!({ "MaxNumberOfMessages": 1 })));
+    let receives =
+        (0..MESSAGES).map(|_| server.receive(&queue, json!({ "MaxNumberOfMessages": 1 })));
     let received: Vec<Vec<Value>> = join_all(receives).await;
     assert!(received.iter().all(|messages| messages.len() == 1));
-    let distinct: HashSet<&str> = received.iter().map(|messages| text(&messages[0], "Body")).collect();
+    let distinct: HashSet<&str> =
+        received.iter().map(|messages| text(&messages[0], "Body")).collect();
     assert_eq!(distinct.len(), MESSAGES);
     assert_eq!(server.counts(&queue).await, (0, MESSAGES as u64, 0));
 }
@@ -176,7 +197,8 @@ async fn waiting_receivers_get_one_message_each() {
     let sending = join_all((0..16).map(|_| server.send(&queue, "x")));
     let began = Instant::now();
     let (received, _) = tokio::join!(waiting, sending);
-    let distinct: HashSet<&str> = received.iter().map(|messages| text(&messages[0], "MessageId")).collect();
+    let distinct: HashSet<&str> =
+        received.iter().map(|messages| text(&messages[0], "MessageId")).collect();
     assert_eq!(distinct.len(), 16);
     assert!(began.elapsed() < AT_ONCE);
 }
@@ -205,7 +227,9 @@ async fn a_message_that_is_not_in_flight_can_be_deleted_but_has_no_visibility_to
     let queue = server.queue("q", json!({})).await;
     server.send(&queue, "x").await;
     let received = server.receive(&queue, json!({ "VisibilityTimeout": 0 })).await;
-    server.refused("ChangeMessageVisibility", visibility(&queue, &received[0], 9), NOT_IN_FLIGHT).await;
+    server
+        .refused("ChangeMessageVisibility", visibility(&queue, &received[0], 9), NOT_IN_FLIGHT)
+        .await;
     server.ok("DeleteMessage", handle(&queue, &received[0])).await;
     assert_eq!(server.counts(&queue).await, (0, 0, 0));
 }

@@ -16,7 +16,11 @@ async fn a_message_that_was_received_too_often_is_found_in_the_dead_letter_queue
         assert_eq!(received[0]["Attributes"]["ApproximateReceiveCount"], count);
         assert!(received[0]["Attributes"].get("DeadLetterQueueSourceArn").is_none());
     }
-    assert_eq!(server.counts(&dead).await, (0, 0, 0), "it moves at the receive that is one too many");
+    assert_eq!(
+        server.counts(&dead).await,
+        (0, 0, 0),
+        "it moves at the receive that is one too many"
+    );
     assert!(server.receive(&queue, json!({})).await.is_empty());
     assert_eq!(server.counts(&queue).await, (0, 0, 0));
     let died = server.receive(&dead, json!({})).await;
@@ -35,7 +39,10 @@ async fn a_dead_letter_does_not_stand_in_the_way_of_the_living() {
     server.send(&queue, "good").await;
     let received = server.receive(&queue, json!({ "MaxNumberOfMessages": 1 })).await;
     assert_eq!(bodies(&received), ["good"]);
-    assert_eq!(bodies(&server.receive(&dead, json!({ "WaitTimeSeconds": 20 })).await), ["poison", "more poison"]);
+    assert_eq!(
+        bodies(&server.receive(&dead, json!({ "WaitTimeSeconds": 20 })).await),
+        ["poison", "more poison"]
+    );
 }
 
 #[tokio::test]
@@ -48,7 +55,8 @@ async fn a_dead_letter_wakes_who_waits_at_the_dead_letter_queue() {
         server.counts(&dead).await;
         server.receive(&queue, json!({})).await
     };
-    let (died, nothing) = tokio::join!(server.receive(&dead, json!({ "WaitTimeSeconds": 20 })), dying);
+    let (died, nothing) =
+        tokio::join!(server.receive(&dead, json!({ "WaitTimeSeconds": 20 })), dying);
     assert_eq!(bodies(&died), ["x"]);
     assert!(nothing.is_empty());
 }
@@ -68,13 +76,19 @@ async fn an_old_handle_has_no_power_over_a_dead_letter() {
 #[tokio::test]
 async fn a_dead_letter_queue_has_to_be_there_and_to_allow_it() {
     let server = Server::start().await;
-    let policy = |target: &str| json!({ "deadLetterTargetArn": arn(target), "maxReceiveCount": 1 }).to_string();
-    let make =
-        |name: &str, target: &str| json!({ "QueueName": name, "Attributes": { "RedrivePolicy": policy(target) } });
-    let by_queue = json!({ "redrivePermission": "byQueue", "sourceQueueArns": [arn("friend")] }).to_string();
-    server.queue("closed", json!({ "RedriveAllowPolicy": r#"{"redrivePermission":"denyAll"}"# })).await;
+    let policy = |target: &str| {
+        json!({ "deadLetterTargetArn": arn(target), "maxReceiveCount": 1 }).to_string()
+    };
+    let make = |name: &str, target: &str| json!({ "QueueName": name, "Attributes": { "RedrivePolicy": policy(target) } });
+    let by_queue =
+        json!({ "redrivePermission": "byQueue", "sourceQueueArns": [arn("friend")] }).to_string();
+    server
+        .queue("closed", json!({ "RedriveAllowPolicy": r#"{"redrivePermission":"denyAll"}"# }))
+        .await;
     server.queue("choosy", json!({ "RedriveAllowPolicy": by_queue })).await;
-    server.queue("open", json!({ "RedriveAllowPolicy": r#"{"redrivePermission":"allowAll"}"# })).await;
+    server
+        .queue("open", json!({ "RedriveAllowPolicy": r#"{"redrivePermission":"allowAll"}"# }))
+        .await;
     for (name, target) in [("q", "nowhere"), ("q", "closed"), ("q", "choosy"), ("q", "q")] {
         server.refused("CreateQueue", make(name, target), VALUE).await;
     }

@@ -31,7 +31,10 @@ pub(crate) struct Answer {
 }
 
 pub(crate) fn keys() -> KeyPair {
-    KeyPair { access_key_id: "AKIDEXAMPLE".to_owned(), secret_access_key: "a secret of a test".to_owned() }
+    KeyPair {
+        access_key_id: "AKIDEXAMPLE".to_owned(),
+        secret_access_key: "a secret of a test".to_owned(),
+    }
 }
 
 impl Server {
@@ -55,7 +58,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(localsqs::serve(listener, queues, async move { drop(stopped.await) }));
+        let serving =
+            tokio::spawn(localsqs::serve(listener, queues, async move { drop(stopped.await) }));
         Self { endpoint, directory, client: reqwest::Client::new(), stop, serving }
     }
 
@@ -68,7 +72,11 @@ impl Server {
     pub(crate) async fn stop(self) -> TempDir {
         drop(self.client);
         self.stop.send(()).unwrap();
-        tokio::time::timeout(DEADLINE, self.serving).await.expect("the server ends").unwrap().unwrap();
+        tokio::time::timeout(DEADLINE, self.serving)
+            .await
+            .expect("the server ends")
+            .unwrap()
+            .unwrap();
         self.directory
     }
 
@@ -82,7 +90,8 @@ impl Server {
     }
 
     pub(crate) async fn post(&self, target: &str, body: String) -> Answer {
-        let request = self.client.post(&self.endpoint).header("content-type", "application/x-amz-json-1.0");
+        let request =
+            self.client.post(&self.endpoint).header("content-type", "application/x-amz-json-1.0");
         let request = request.header("x-amz-target", target).body(body);
         Answer::of(request.send().await.unwrap()).await
     }
@@ -95,7 +104,12 @@ impl Server {
     }
 
     /// Calls an action that is refused, and holds the refusal against all that AWS says of it.
-    pub(crate) async fn refused(&self, action: &str, request: Value, (name, query_name, status): Refusal) -> String {
+    pub(crate) async fn refused(
+        &self,
+        action: &str,
+        request: Value,
+        (name, query_name, status): Refusal,
+    ) -> String {
         let answer = self.call(action, request.clone()).await;
         assert_eq!(answer.error(), (name, query_name, status), "{action} {request}: {answer:?}");
         answer.body["message"].as_str().expect("an error has a message").to_owned()
@@ -103,14 +117,17 @@ impl Server {
 
     /// Makes a queue, and returns its URL.
     pub(crate) async fn queue(&self, name: &str, attributes: Value) -> String {
-        let answer = self.ok("CreateQueue", json!({ "QueueName": name, "Attributes": attributes })).await;
+        let answer =
+            self.ok("CreateQueue", json!({ "QueueName": name, "Attributes": attributes })).await;
         answer["QueueUrl"].as_str().unwrap().to_owned()
     }
 
-    /// Makes a queue whose messages die after `most` receives, and its dead-letter queue; returns both URLs.
+    /// Makes a queue whose messages die after `most` receives, and its dead-letter queue; returns
+    /// both URLs.
     pub(crate) async fn queue_with_dead_letters(&self, name: &str, most: u32) -> (String, String) {
         let dead = self.queue(&format!("{name}-dlq"), json!({})).await;
-        let policy = json!({ "deadLetterTargetArn": arn(&format!("{name}-dlq")), "maxReceiveCount": most });
+        let policy =
+            json!({ "deadLetterTargetArn": arn(&format!("{name}-dlq")), "maxReceiveCount": most });
         (self.queue(name, json!({ "RedrivePolicy": policy.to_string() })).await, dead)
     }
 
@@ -126,19 +143,29 @@ impl Server {
         });
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let answer = self.ok("ReceiveMessage", request).await;
-        answer.get("Messages").map_or_else(Vec::new, |messages| messages.as_array().unwrap().clone())
+        answer
+            .get("Messages")
+            .map_or_else(Vec::new, |messages| messages.as_array().unwrap().clone())
     }
 
     pub(crate) async fn attribute(&self, queue: &str, name: &str) -> String {
-        let answer = self.ok("GetQueueAttributes", json!({ "QueueUrl": queue, "AttributeNames": [name] })).await;
+        let answer = self
+            .ok("GetQueueAttributes", json!({ "QueueUrl": queue, "AttributeNames": [name] }))
+            .await;
         answer["Attributes"][name].as_str().unwrap_or_else(|| panic!("{name}: {answer}")).to_owned()
     }
 
     /// How many messages are ready, in flight and delayed.
     pub(crate) async fn counts(&self, queue: &str) -> (u64, u64, u64) {
-        let answer = self.ok("GetQueueAttributes", json!({ "QueueUrl": queue, "AttributeNames": ["All"] })).await;
+        let answer = self
+            .ok("GetQueueAttributes", json!({ "QueueUrl": queue, "AttributeNames": ["All"] }))
+            .await;
         let count = |suffix: &str| {
-            answer["Attributes"][format!("ApproximateNumberOfMessages{suffix}")].as_str().unwrap().parse().unwrap()
+            answer["Attributes"][format!("ApproximateNumberOfMessages{suffix}")]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap()
         };
         (count(""), count("NotVisible"), count("Delayed"))
     }
@@ -157,8 +184,16 @@ impl Answer {
 
     /// The error's name without its namespace, its name in the Query protocol, and the status.
     pub(crate) fn error(&self) -> (&str, &str, u16) {
-        let name = self.body["__type"].as_str().and_then(|name| name.split_once('#')).unwrap_or_default().1;
-        let query = self.headers.get("x-amzn-query-error").map(|value| value.to_str().unwrap()).unwrap_or_default();
+        let name = self.body["__type"]
+            .as_str()
+            .and_then(|name| name.split_once('#'))
+            .unwrap_or_default()
+            .1;
+        let query = self
+            .headers
+            .get("x-amzn-query-error")
+            .map(|value| value.to_str().unwrap())
+            .unwrap_or_default();
         let fault = if self.status < 500 { ";Sender" } else { ";Receiver" };
         (name, query.strip_suffix(fault).unwrap_or_default(), self.status)
     }

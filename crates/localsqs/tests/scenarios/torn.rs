@@ -1,4 +1,5 @@
-//! The end of the write-ahead log is torn, as by a power cut: what was committed before the tear is there, and nothing half.
+//! The end of the write-ahead log is torn, as by a power cut: what was committed before the tear is
+//! there, and nothing half.
 
 use std::path::Path;
 
@@ -48,15 +49,21 @@ async fn every_message_that_was_acknowledged_before_the_tear_is_there() {
         server.send(&queue, &format!("message {number}")).await;
         acknowledged.push(length(&log));
     }
-    let (data, log) = (std::fs::read(server.directory().join(DATA)).unwrap(), std::fs::read(&log).unwrap());
+    let (data, log) =
+        (std::fs::read(server.directory().join(DATA)).unwrap(), std::fs::read(&log).unwrap());
     let mut tears = 0;
     for tear in [Tear::Cut, Tear::Zeros, Tear::Garbage] {
         for length in (made..=log.len()).step_by(517) {
             let directory = torn(&data, &log, length, tear);
             let found = messages(directory).await;
             let whole = acknowledged.iter().filter(|end| **end <= length).count();
-            assert!((whole..=MESSAGES).contains(&found.len()), "{tear:?} at {length}: {} of {whole}", found.len());
-            let expected: Vec<_> = (0..found.len()).map(|number| format!("message {number}")).collect();
+            assert!(
+                (whole..=MESSAGES).contains(&found.len()),
+                "{tear:?} at {length}: {} of {whole}",
+                found.len()
+            );
+            let expected: Vec<_> =
+                (0..found.len()).map(|number| format!("message {number}")).collect();
             assert_eq!(found, expected, "{tear:?} at {length}");
             tears += 1;
         }

@@ -13,7 +13,8 @@ fn values() -> Values {
 
 #[test]
 fn a_folder_is_known_by_the_variable_it_declares() {
-    let check = |text: &str, expected: bool| assert_eq!(declares_organization(text), expected, "{text:?}");
+    let check =
+        |text: &str, expected: bool| assert_eq!(declares_organization(text), expected, "{text:?}");
     check("variable \"github_org\" {\n  type = string\n}\n", true);
     check("# ours\r\n\tvariable  \"github_org\"{}\r\n", true);
     check("", false);
@@ -104,9 +105,17 @@ fn a_value_is_what_variables_tf_takes() {
         &["r", "a.b_c-d", ".github", "...", &long],
         &["", ".", "..", "o/r", "r.git", "r.GIT", "r*", "r?", "r\"", "%{r}", "r ", "r\n", &longer],
     );
-    check(region, &["ap-northeast-1", "us-gov-west-1"], &["", "tokyo", "ap-northeast-1\n", "AP-NORTHEAST-1"]);
+    check(
+        region,
+        &["ap-northeast-1", "us-gov-west-1"],
+        &["", "tokyo", "ap-northeast-1\n", "AP-NORTHEAST-1"],
+    );
     check(environment, &["dev", "a", "prod-2"], &["", "-a", "a-", "Dev", "a b", "a\n"]);
-    check(alarm_email, &["me@example.com", "a+b@c.d.e"], &["", "me", "me@example", "a@b@c.d", "a b@c.d", "a@b.c\n"]);
+    check(
+        alarm_email,
+        &["me@example.com", "a+b@c.d.e"],
+        &["", "me", "me@example", "a@b@c.d", "a b@c.d", "a@b.c\n"],
+    );
 }
 
 #[test]

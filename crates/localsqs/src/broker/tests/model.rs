@@ -1,4 +1,5 @@
-//! The broker against a model of it: any sequence of sends, receives, deletions, visibility changes, purges and restarts, at any time.
+//! The broker against a model of it: any sequence of sends, receives, deletions, visibility
+//! changes, purges and restarts, at any time.
 
 use proptest::prelude::*;
 
@@ -98,7 +99,9 @@ impl Model {
 
     /// How many are ready, in flight and delayed.
     fn counts(&self) -> [usize; 3] {
-        let count = |is: &dyn Fn(&Message) -> bool| self.messages.iter().filter(|message| is(message)).count();
+        let count = |is: &dyn Fn(&Message) -> bool| {
+            self.messages.iter().filter(|message| is(message)).count()
+        };
         let waits = |message: &Message| message.visible > self.now;
         [
             count(&|message| !waits(message)),
@@ -112,7 +115,10 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let directory = tempfile::tempdir().unwrap();
     let mut queues = Queues::open_at(directory.path(), Options::default(), after(0)).unwrap();
     create(&queues, "dead", &[("MessageRetentionPeriod", "1209600")], after(0)).await.unwrap();
-    let redrive = format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":{MOST_RECEIVES}}}"#, queues.arn("dead"));
+    let redrive = format!(
+        r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":{MOST_RECEIVES}}}"#,
+        queues.arn("dead")
+    );
     let (visibility, retention) = (VISIBILITY.to_string(), RETENTION.to_string());
     let attributes = [
         ("VisibilityTimeout", visibility.as_str()),
@@ -127,8 +133,11 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
         match step {
             Step::Send { delay } => {
                 let body = format!("message {number}");
-                let content =
-                    Content { body: body.clone(), attributes: Attributes::new(), system_attributes: Attributes::new() };
+                let content = Content {
+                    body: body.clone(),
+                    attributes: Attributes::new(),
+                    system_attributes: Attributes::new(),
+                };
                 let entry = BatchEntry { content, delay: Some(Duration::from_secs(delay)) };
                 prop_assert!(queues.send("q", vec![entry], now).await.unwrap()[0].is_ok());
                 let (sent, visible) = (model.now, model.now + delay);
@@ -137,17 +146,28 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Receive { most, visibility } => {
                 let until = model.now + visibility.unwrap_or(VISIBILITY);
                 let expected = model.receive(most, until);
-                let taken = queues.take("q", most, visibility.map(Duration::from_secs), now).unwrap().0;
+                let taken =
+                    queues.take("q", most, visibility.map(Duration::from_secs), now).unwrap().0;
                 let delivered = match taken {
-                    Some(Taking::Taken(taken)) => queues.clone().deliver("q".to_owned(), taken, now).await.unwrap(),
+                    Some(Taking::Taken(taken)) => {
+                        queues.clone().deliver("q".to_owned(), taken, now).await.unwrap()
+                    }
                     Some(Taking::Full) | None => Vec::new(),
                 };
-                let bodies: Vec<_> = delivered.iter().map(|message| message.content.body.clone()).collect();
+                let bodies: Vec<_> =
+                    delivered.iter().map(|message| message.content.body.clone()).collect();
                 prop_assert_eq!(&bodies, &expected);
                 for Delivered { receipt_handle, content, entry, .. } in delivered {
-                    let message = model.messages.iter_mut().find(|message| message.body == content.body).unwrap();
+                    let message = model
+                        .messages
+                        .iter_mut()
+                        .find(|message| message.body == content.body)
+                        .unwrap();
                     prop_assert_eq!(entry.receive_count, message.receives);
-                    prop_assert!(!model.receipts.contains(&receipt_handle), "a receipt was handed out twice");
+                    prop_assert!(
+                        !model.receipts.contains(&receipt_handle),
+                        "a receipt was handed out twice"
+                    );
                     message.receipt = Some(receipt_handle.clone());
                     model.receipts.push(receipt_handle);
                 }
@@ -165,7 +185,8 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     continue;
                 }
                 let receipt = receipt.get(&model.receipts).clone();
-                let changed = queues.change_visibility("q", &receipt, Duration::from_secs(to), now).await;
+                let changed =
+                    queues.change_visibility("q", &receipt, Duration::from_secs(to), now).await;
                 let (now, to) = (model.now, model.now + to);
                 let in_flight = model.holder(&receipt).filter(|message| message.visible > now);
                 prop_assert_eq!(changed.is_ok(), in_flight.is_some(), "{:?}", changed);
@@ -189,7 +210,8 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
         model.expire();
         let now = after(model.now);
-        let counts: [usize; 3] = ["", "NotVisible", "Delayed"].map(|name| count(&queues, name, now).parse().unwrap());
+        let counts: [usize; 3] =
+            ["", "NotVisible", "Delayed"].map(|name| count(&queues, name, now).parse().unwrap());
         prop_assert_eq!(counts, model.counts(), "after step {}", number);
     }
     let mut dead = Vec::new();

@@ -1,4 +1,5 @@
-//! The shapes of answers: what AWS puts into each, and what it leaves out when there is nothing to say.
+//! The shapes of answers: what AWS puts into each, and what it leaves out when there is nothing to
+//! say.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,9 @@ pub(super) fn page(
         None => None,
         Some(Ok(most @ 1..=MOST_LISTED)) => Some(most),
         Some(_) => {
-            return Err(Error::value(format!("MaxResults must be an integer between 1 and {MOST_LISTED}.")));
+            return Err(Error::value(format!(
+                "MaxResults must be an integer between 1 and {MOST_LISTED}."
+            )));
         }
     };
     let after = token.map(|token| {
@@ -52,11 +55,17 @@ pub(super) fn page(
 
 /// Of all attributes of a queue those that were asked for.
 pub(super) fn attributes(all: Settings, wanted: &[String]) -> Result<Value, Error> {
-    if let Some(unknown) = wanted.iter().find(|name| *name != "All" && !attributes::is_known(name)) {
-        return Err(Error::new(Code::InvalidAttributeName, format!("Unknown Attribute {unknown}.")));
+    if let Some(unknown) = wanted.iter().find(|name| *name != "All" && !attributes::is_known(name))
+    {
+        return Err(Error::new(
+            Code::InvalidAttributeName,
+            format!("Unknown Attribute {unknown}."),
+        ));
     }
-    let shown: Settings =
-        all.into_iter().filter(|(name, _)| wanted.iter().any(|wanted| wanted == name || wanted == "All")).collect();
+    let shown: Settings = all
+        .into_iter()
+        .filter(|(name, _)| wanted.iter().any(|wanted| wanted == name || wanted == "All"))
+        .collect();
     Ok(if shown.is_empty() { json!({}) } else { json!({ "Attributes": shown }) })
 }
 
@@ -100,9 +109,12 @@ fn message(queues: &Queues, delivered: &Delivered, request: &Receive) -> Value {
         answer.insert("Attributes".to_owned(), json!(system));
     }
     let chosen = selected(&content.attributes, &request.message_attribute_names);
-    if let Some(digest) = message::md5_of_attributes(chosen.iter().map(|(name, attribute)| (*name, *attribute))) {
+    if let Some(digest) =
+        message::md5_of_attributes(chosen.iter().map(|(name, attribute)| (*name, *attribute)))
+    {
         answer.insert("MD5OfMessageAttributes".to_owned(), digest.into());
-        let shown = chosen.into_iter().map(|(name, attribute)| (name.clone(), requests::show(attribute)));
+        let shown =
+            chosen.into_iter().map(|(name, attribute)| (name.clone(), requests::show(attribute)));
         answer.insert("MessageAttributes".to_owned(), Value::Object(shown.collect()));
     }
     Value::Object(answer)
@@ -116,9 +128,12 @@ fn system_attributes(queues: &Queues, delivered: &Delivered) -> BTreeMap<&'stati
         ("SentTimestamp", millis(entry.sent_at)),
         ("ApproximateReceiveCount", entry.receive_count.to_string()),
     ]);
-    system.extend(entry.first_received_at.map(|time| ("ApproximateFirstReceiveTimestamp", millis(time))));
+    system.extend(
+        entry.first_received_at.map(|time| ("ApproximateFirstReceiveTimestamp", millis(time))),
+    );
     system.extend(source_arn.clone().map(|arn| ("DeadLetterQueueSourceArn", arn)));
-    if let Some(Attribute { value: message::Value::Text(header), .. }) = content.system_attributes.get("AWSTraceHeader")
+    if let Some(Attribute { value: message::Value::Text(header), .. }) =
+        content.system_attributes.get("AWSTraceHeader")
     {
         system.insert("AWSTraceHeader", header.clone());
     }
@@ -136,9 +151,13 @@ fn move_task(task: MoveRow) -> Value {
     });
     if let Some(fields) = shown.as_object_mut() {
         // Only a task that can still be cancelled shows its handle.
-        fields.extend((task.status == "RUNNING").then(|| ("TaskHandle".to_owned(), task.handle.into())));
+        fields.extend(
+            (task.status == "RUNNING").then(|| ("TaskHandle".to_owned(), task.handle.into())),
+        );
         fields.extend(task.destination_arn.map(|arn| ("DestinationArn".to_owned(), arn.into())));
-        fields.extend(task.per_second.map(|rate| ("MaxNumberOfMessagesPerSecond".to_owned(), rate.into())));
+        fields.extend(
+            task.per_second.map(|rate| ("MaxNumberOfMessagesPerSecond".to_owned(), rate.into())),
+        );
         fields.extend(task.failure.map(|failure| ("FailureReason".to_owned(), failure.into())));
     }
     shown

@@ -16,7 +16,11 @@ pub(super) trait Entry {
     fn id(&self) -> &str;
 }
 
-pub(super) async fn send(queues: &Queues, request: Entries<BatchSendEntry>, now: Time) -> Result<Value, Error> {
+pub(super) async fn send(
+    queues: &Queues,
+    request: Entries<BatchSendEntry>,
+    now: Time,
+) -> Result<Value, Error> {
     let Entries { queue_url, entries } = request;
     check(&entries)?;
     let (mut answers, mut sending, mut size) = (Vec::new(), Vec::new(), 0);
@@ -30,17 +34,25 @@ pub(super) async fn send(queues: &Queues, request: Entries<BatchSendEntry>, now:
         }
     }
     if size > message::LARGEST {
-        let message =
-            format!("Batch requests cannot be longer than {} bytes. You have sent {size} bytes.", message::LARGEST);
+        let message = format!(
+            "Batch requests cannot be longer than {} bytes. You have sent {size} bytes.",
+            message::LARGEST
+        );
         return Err(Error::new(Code::BatchRequestTooLong, message));
     }
     let (ids, batch): (Vec<_>, Vec<_>) = sending.into_iter().unzip();
     let sent = queues.send(name_of(&queue_url)?, batch, now).await?;
-    answers.extend(ids.into_iter().zip(sent.into_iter().map(|sent| sent.map(|sent| answers::sent(&sent)))));
+    answers.extend(
+        ids.into_iter().zip(sent.into_iter().map(|sent| sent.map(|sent| answers::sent(&sent)))),
+    );
     Ok(answer(answers))
 }
 
-pub(super) async fn delete(queues: &Queues, request: Entries<HandleEntry>, now: Time) -> Result<Value, Error> {
+pub(super) async fn delete(
+    queues: &Queues,
+    request: Entries<HandleEntry>,
+    now: Time,
+) -> Result<Value, Error> {
     let Entries { queue_url, entries } = request;
     check(&entries)?;
     let name = name_of(&queue_url)?;
@@ -64,13 +76,16 @@ pub(super) async fn change_visibility(
     queues.exists(name)?;
     let mut answers = Vec::new();
     for entry in entries {
-        let changed = match entry.visibility_timeout.ok_or_else(|| Error::missing("VisibilityTimeout")) {
-            Ok(seconds) => match visibility(seconds) {
-                Ok(timeout) => queues.change_visibility(name, &entry.receipt_handle, timeout, now).await,
+        let changed =
+            match entry.visibility_timeout.ok_or_else(|| Error::missing("VisibilityTimeout")) {
+                Ok(seconds) => match visibility(seconds) {
+                    Ok(timeout) => {
+                        queues.change_visibility(name, &entry.receipt_handle, timeout, now).await
+                    }
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
+            };
         answers.push((entry.id, changed.map(|()| json!({}))));
     }
     Ok(answer(answers))
@@ -78,11 +93,16 @@ pub(super) async fn change_visibility(
 
 fn check<E: Entry>(entries: &[E]) -> Result<(), Error> {
     if entries.is_empty() {
-        return Err(Error::new(Code::EmptyBatchRequest, "There should be at least one entry in the request."));
+        return Err(Error::new(
+            Code::EmptyBatchRequest,
+            "There should be at least one entry in the request.",
+        ));
     }
     if entries.len() > MOST_ENTRIES {
-        let message =
-            format!("Maximum number of entries per request are {MOST_ENTRIES}. You have sent {}.", entries.len());
+        let message = format!(
+            "Maximum number of entries per request are {MOST_ENTRIES}. You have sent {}.",
+            entries.len()
+        );
         return Err(Error::new(Code::TooManyEntriesInBatchRequest, message));
     }
     for (position, entry) in entries.iter().enumerate() {
@@ -117,5 +137,9 @@ fn answer(answers: Vec<(String, Result<Value, Error>)>) -> Value {
         }
     }
     let lists = [("Successful", successful), ("Failed", failed)];
-    lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(key, list)| (key, Value::from(list))).collect()
+    lists
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(key, list)| (key, Value::from(list)))
+        .collect()
 }

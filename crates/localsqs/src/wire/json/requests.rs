@@ -181,8 +181,7 @@ impl batch::Entry for HandleEntry {
 impl SendEntry {
     pub(super) fn content(self) -> Result<Content, Error> {
         if self.message_deduplication_id.is_some() {
-            let reason =
-                "The request includes a parameter that is not valid for this queue type: MessageDeduplicationId.";
+            let reason = "The request includes a parameter that is not valid for this queue type: MessageDeduplicationId.";
             return Err(Error::value(reason));
         }
         Ok(Content {
@@ -204,12 +203,15 @@ impl RawAttribute {
             (None, Some(encoded)) => match STANDARD.decode(encoded) {
                 Ok(bytes) => message::Value::Binary(bytes),
                 Err(_) => {
-                    return Err(Error::value(format!("The binary value of message attribute '{name}' is not base64.")));
+                    return Err(Error::value(format!(
+                        "The binary value of message attribute '{name}' is not base64."
+                    )));
                 }
             },
             _ => {
-                let reason =
-                    format!("The message attribute '{name}' must contain a non-empty message attribute value.");
+                let reason = format!(
+                    "The message attribute '{name}' must contain a non-empty message attribute value."
+                );
                 return Err(Error::value(reason));
             }
         };
@@ -219,7 +221,9 @@ impl RawAttribute {
 
 pub(super) fn show(attribute: &Attribute) -> Value {
     match &attribute.value {
-        message::Value::Text(text) => json!({ "DataType": attribute.data_type, "StringValue": text }),
+        message::Value::Text(text) => {
+            json!({ "DataType": attribute.data_type, "StringValue": text })
+        }
         message::Value::Binary(bytes) => {
             json!({ "DataType": attribute.data_type, "BinaryValue": STANDARD.encode(bytes) })
         }
