@@ -14,11 +14,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use self::requests::{
-    ByHandle, ByMove, ByName, ByQueue, CreateQueue, ListMoves, ListQueues, Receive, SendEntry,
-    SendMessage, SetAttributes, StartMove, Tag, Untag,
+    ByHandle, ByMove, ByName, ByQueue, CreateQueue, ListMoves, ListQueues, Receive, SendMessage,
+    SetAttributes, StartMove, Tag, Untag, name_of, visibility,
 };
 use crate::attributes::Settings;
-use crate::broker::{BatchEntry, Queues, ReceiveRequest};
+use crate::broker::{Queues, ReceiveRequest};
 use crate::clock::Time;
 use crate::error::{Code, Error};
 
@@ -144,45 +144,6 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
             None => Error::new(Code::Serialization, text),
         }
     })
-}
-
-/// A queue's name is the last part of its URL; host and account are the caller's affair.
-fn name_of(url: &str) -> Result<&str, Error> {
-    let path = url
-        .split_once("://")
-        .map_or(Some(url), |(_, rest)| rest.split_once('/').map(|(_, path)| path));
-    let name = path
-        .and_then(|path| path.trim_end_matches('/').rsplit('/').next())
-        .filter(|name| !name.is_empty());
-    name.ok_or_else(|| {
-        Error::new(
-            Code::InvalidAddress,
-            format!("The address {url} is not valid for this endpoint."),
-        )
-    })
-}
-
-fn visibility(seconds: i64) -> Result<Duration, Error> {
-    match u64::try_from(seconds) {
-        Ok(seconds @ 0..=43_200) => Ok(Duration::from_secs(seconds)),
-        _ => Err(Error::value(format!(
-            "Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200."
-        ))),
-    }
-}
-
-impl TryFrom<SendEntry> for BatchEntry {
-    type Error = Error;
-
-    fn try_from(entry: SendEntry) -> Result<Self, Error> {
-        let delay = entry.delay_seconds.map(|seconds| match u64::try_from(seconds) {
-            Ok(seconds @ 0..=900) => Ok(Duration::from_secs(seconds)),
-            _ => Err(Error::value(format!(
-                "Value {seconds} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900."
-            ))),
-        });
-        Ok(Self { content: entry.content()?, delay: delay.transpose()? })
-    }
 }
 
 async fn receive(queues: &Queues, request: &Receive) -> Result<Value, Error> {

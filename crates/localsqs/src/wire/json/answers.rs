@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::requests::{self, Receive};
+use super::requests::Receive;
 use crate::attributes::{self, Settings};
 use crate::broker::{Delivered, Queues, Sent, selected};
 use crate::clock::Time;
@@ -113,8 +113,7 @@ fn message(queues: &Queues, delivered: &Delivered, request: &Receive) -> Value {
         message::md5_of_attributes(chosen.iter().map(|(name, attribute)| (*name, *attribute)))
     {
         answer.insert("MD5OfMessageAttributes".to_owned(), digest.into());
-        let shown =
-            chosen.into_iter().map(|(name, attribute)| (name.clone(), requests::show(attribute)));
+        let shown = chosen.into_iter().map(|(name, attribute)| (name.clone(), show(attribute)));
         answer.insert("MessageAttributes".to_owned(), Value::Object(shown.collect()));
     }
     Value::Object(answer)
@@ -161,4 +160,15 @@ fn move_task(task: MoveRow) -> Value {
         fields.extend(task.failure.map(|failure| ("FailureReason".to_owned(), failure.into())));
     }
     shown
+}
+
+fn show(attribute: &Attribute) -> Value {
+    match &attribute.value {
+        message::Value::Text(text) => {
+            json!({ "DataType": attribute.data_type, "StringValue": text })
+        }
+        message::Value::Binary(bytes) => {
+            json!({ "DataType": attribute.data_type, "BinaryValue": STANDARD.encode(bytes) })
+        }
+    }
 }

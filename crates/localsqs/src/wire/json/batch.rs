@@ -2,19 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::requests::{BatchSendEntry, Entries, HandleEntry};
-use super::{answers, name_of, visibility};
+use super::answers;
+use super::requests::{BatchSendEntry, Entries, Entry, HandleEntry, name_of, visibility};
 use crate::broker::{BatchEntry, Queues};
 use crate::clock::Time;
 use crate::error::{Code, Error};
 use crate::message;
 
 const MOST_ENTRIES: usize = 10;
-
-/// What the entries of any batch have in common.
-pub(super) trait Entry {
-    fn id(&self) -> &str;
-}
 
 pub(super) async fn send(
     queues: &Queues,

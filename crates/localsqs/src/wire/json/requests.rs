@@ -1,15 +1,15 @@
 //! The shapes of requests, as serde reads them. A field that AWS requires is required here.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::batch;
 use crate::attributes::Settings;
-use crate::error::Error;
+use crate::broker::BatchEntry;
+use crate::error::{Code, Error};
 use crate::message::{self, Attribute, Attributes, Content};
 
 #[derive(Deserialize)]
@@ -166,13 +166,18 @@ struct RawAttribute {
     binary_value: Option<String>,
 }
 
-impl batch::Entry for BatchSendEntry {
+/// What the entries of any batch have in common.
+pub(super) trait Entry {
+    fn id(&self) -> &str;
+}
+
+impl Entry for BatchSendEntry {
     fn id(&self) -> &str {
         &self.id
     }
 }
 
-impl batch::Entry for HandleEntry {
+impl Entry for HandleEntry {
     fn id(&self) -> &str {
         &self.id
     }
@@ -219,13 +224,41 @@ impl RawAttribute {
     }
 }
 
-pub(super) fn show(attribute: &Attribute) -> Value {
-    match &attribute.value {
-        message::Value::Text(text) => {
-            json!({ "DataType": attribute.data_type, "StringValue": text })
-        }
-        message::Value::Binary(bytes) => {
-            json!({ "DataType": attribute.data_type, "BinaryValue": STANDARD.encode(bytes) })
-        }
+/// A queue's name is the last part of its URL; host and account are the caller's affair.
+pub(super) fn name_of(url: &str) -> Result<&str, Error> {
+    let path = url
+        .split_once("://")
+        .map_or(Some(url), |(_, rest)| rest.split_once('/').map(|(_, path)| path));
+    let name = path
+        .and_then(|path| path.trim_end_matches('/').rsplit('/').next())
+        .filter(|name| !name.is_empty());
+    name.ok_or_else(|| {
+        Error::new(
+            Code::InvalidAddress,
+            format!("The address {url} is not valid for this endpoint."),
+        )
+    })
+}
+
+pub(super) fn visibility(seconds: i64) -> Result<Duration, Error> {
+    match u64::try_from(seconds) {
+        Ok(seconds @ 0..=43_200) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Error::value(format!(
+            "Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200."
+        ))),
+    }
+}
+
+impl TryFrom<SendEntry> for BatchEntry {
+    type Error = Error;
+
+    fn try_from(entry: SendEntry) -> Result<Self, Error> {
+        let delay = entry.delay_seconds.map(|seconds| match u64::try_from(seconds) {
+            Ok(seconds @ 0..=900) => Ok(Duration::from_secs(seconds)),
+            _ => Err(Error::value(format!(
+                "Value {seconds} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900."
+            ))),
+        });
+        Ok(Self { content: entry.content()?, delay: delay.transpose()? })
     }
 }
