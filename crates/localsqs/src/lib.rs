@@ -16,6 +16,6 @@ mod store;
 mod wire;
 
 pub use broker::{KeyPair, Options, Queues};
-pub use error::{Code, Error};
+pub use error::Error;
 pub use server::serve;
 pub use store::OpenError;

@@ -173,7 +173,7 @@ fn is_allowed(c: char) -> bool {
 
 #[must_use]
 pub(crate) fn md5_of_body(body: &str) -> String {
-    hex(Md5::digest(body.as_bytes()).as_slice())
+    hex::encode(Md5::digest(body.as_bytes()))
 }
 
 /// The MD5 over attributes in the order of their names, each part with its length before it (the
@@ -200,21 +200,12 @@ pub(crate) fn md5_of_attributes<'a>(
             }
         }
     }
-    any.then(|| hex(digest.finalize().as_slice()))
+    any.then(|| hex::encode(digest.finalize()))
 }
 
 fn add(digest: &mut Md5, part: &[u8]) {
     digest.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
     digest.update(part);
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-        text
-    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use crate::broker::KeyPair;
 use crate::clock::Time;
 use crate::error::{Code, Error};
-use crate::message::hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// How far a request's date may be from ours.
@@ -80,13 +79,13 @@ pub(crate) fn verify(
     let canonical = canonical_request(method, uri, headers, authorization.signed_headers, body);
     let to_sign = format!(
         "{ALGORITHM}\n{date}\n{expected_scope}\n{}",
-        hex(&Sha256::digest(canonical.as_bytes()))
+        hex::encode(Sha256::digest(canonical.as_bytes()))
     );
     let mut key = format!("AWS4{}", keys.secret_access_key).into_bytes();
     for part in expected_scope.split('/') {
         key = sign(&key, part).finalize().into_bytes().to_vec();
     }
-    let given = unhex(authorization.signature).ok_or_else(incomplete)?;
+    let given = hex::decode(authorization.signature).map_err(|_| incomplete())?;
     sign(&key, &to_sign).verify_slice(&given).map_err(|_| {
         Error::new(
             Code::SignatureDoesNotMatch,
@@ -140,7 +139,7 @@ fn canonical_request(
         "{method}\n{}\n{}\n{headers}\n{signed}\n{}",
         uri.path(),
         query.join("&"),
-        hex(&Sha256::digest(body))
+        hex::encode(Sha256::digest(body))
     )
 }
 
@@ -166,18 +165,6 @@ fn parse_date(date: &str) -> Option<i64> {
         + day_of_year
         - 719_468;
     Some(((days * 24 + number(9..11)?) * 60 + number(11..13)?) * 60_000 + number(13..15)? * 1000)
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|c| u8::try_from(c.to_digit(16)?).ok()).collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    Some(
-        digits
-            .chunks(2)
-            .map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit))
-            .collect(),
-    )
 }
 
 #[cfg(test)]
