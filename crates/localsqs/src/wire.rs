@@ -39,7 +39,7 @@ pub(crate) async fn answer(
         json::act(queues, host, action, &body).await
     } else {
         let (own, host, action) = (queues.clone(), host.to_owned(), action.to_owned());
-        queues.see_through(async move { json::act(&own, &host, &action, &body).await }).await
+        queues.run_detached(async move { json::act(&own, &host, &action, &body).await }).await
     };
     match answer {
         Ok(answer) => respond(StatusCode::OK, answer),

@@ -17,7 +17,7 @@ use self::requests::{
     ByHandle, ByMove, ByName, ByQueue, CreateQueue, ListMoves, ListQueues, Receive, SendMessage,
     SetAttributes, StartMove, Tag, Untag, name_of, visibility,
 };
-use crate::attributes::Settings;
+use crate::attributes::Texts;
 use crate::broker::{Queues, ReceiveRequest};
 use crate::clock::Time;
 use crate::error::{Code, Error};
@@ -84,7 +84,7 @@ pub(super) async fn act(
         }
         "UntagQueue" => {
             let Untag { queue_url, tag_keys } = read(body)?;
-            queues.tag(name_of(&queue_url)?, &Settings::new(), &tag_keys).await.map(nothing)?
+            queues.tag(name_of(&queue_url)?, &Texts::new(), &tag_keys).await.map(nothing)?
         }
         "SendMessage" => {
             let SendMessage { queue_url, entry } = read(body)?;

@@ -156,3 +156,43 @@ async fn one_program_at_a_time_has_a_directory() {
     let directory = server.stop().await;
     Queues::open(directory.path(), Options::default()).expect("the first has left it");
 }
+
+#[tokio::test]
+async fn damaged_data_is_refused_with_the_row_that_is_damaged() {
+    let server = Server::start().await;
+    let (queue, _) = server.queue_with_dead_letters("q", 3).await;
+    let attributes = json!({ "a": { "DataType": "String", "StringValue": "b" } });
+    let message = json!({ "QueueUrl": queue, "MessageBody": "x", "MessageAttributes": attributes });
+    server.ok("SendMessage", message).await;
+    server.ok("StartMessageMoveTask", json!({ "SourceArn": arn("q-dlq") })).await;
+    let directory = server.stop().await;
+    let path = directory.path().join("queue.sqlite3");
+    Queues::open(directory.path(), Options::default()).expect("nothing is damaged yet");
+    let no_target = r#"json_set(settings, '$.RedrivePolicy', '{"maxReceiveCount":3}')"#;
+    let no_number = "json_set(settings, '$.VisibilityTimeout', 'soon')";
+    for (damage, table, row, column) in [
+        (r#"queues SET settings = '{"RedrivePolicy"' WHERE name = 'q'"#, "queues", "q", "settings"),
+        (&format!("queues SET settings = {no_target} WHERE name = 'q'"), "queues", "q", "settings"),
+        (&format!("queues SET settings = {no_number} WHERE name = 'q'"), "queues", "q", "settings"),
+        ("queues SET tags = '[]' WHERE name = 'q'", "queues", "q", "tags"),
+        (r#"messages SET attributes = '{"a":'"#, "messages", "id 1", "attributes"),
+        ("messages SET system_attributes = 'x'", "messages", "id 1", "system_attributes"),
+        ("messages SET receive_count = -1", "messages", "id 1", "receive_count"),
+        ("move_tasks SET status = 'LOST'", "move_tasks", "handle", "status"),
+        ("move_tasks SET moved = -1", "move_tasks", "handle", "moved"),
+    ] {
+        let copy = tempfile::tempdir().unwrap();
+        let damaged = copy.path().join("queue.sqlite3");
+        std::fs::copy(&path, &damaged).unwrap();
+        let connection = rusqlite::Connection::open(&damaged).unwrap();
+        assert_eq!(connection.execute(&format!("UPDATE {damage}"), []).unwrap(), 1, "{damage}");
+        drop(connection);
+        let opened = Queues::open(copy.path(), Options::default());
+        let error = opened.err().unwrap_or_else(|| panic!("it is opened in spite of {damage}"));
+        let told = error.to_string();
+        for part in [damaged.to_str().unwrap(), table, row, column, "sqlite3"] {
+            assert!(told.contains(part), "{damage}: {part} is not in: {told}");
+        }
+        assert!(std::error::Error::source(&error).is_some(), "{damage}: it says why");
+    }
+}

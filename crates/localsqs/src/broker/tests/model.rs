@@ -146,13 +146,11 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Receive { most, visibility } => {
                 let until = model.now + visibility.unwrap_or(VISIBILITY);
                 let expected = model.receive(most, until);
-                let taken =
-                    queues.take("q", most, visibility.map(Duration::from_secs), now).unwrap().0;
-                let delivered = match taken {
-                    Some(Taking::Taken(taken)) => {
-                        queues.clone().deliver("q".to_owned(), taken, now).await.unwrap()
-                    }
-                    Some(Taking::Full) | None => Vec::new(),
+                let visibility = visibility.map(Duration::from_secs);
+                let (look, _) = queues.take("q", most, visibility, now).await.unwrap();
+                let delivered = match look {
+                    Look::Taken(taken) => queues.clone().deliver(taken, now).await.unwrap(),
+                    Look::Full | Look::Nothing => Vec::new(),
                 };
                 let bodies: Vec<_> =
                     delivered.iter().map(|message| message.content.body.clone()).collect();

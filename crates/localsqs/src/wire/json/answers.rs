@@ -8,12 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::requests::Receive;
-use crate::attributes::{self, Settings};
-use crate::broker::{Delivered, Queues, Sent, selected};
+use crate::attributes::{self, Texts};
+use crate::broker::{Delivered, Queues, Sent};
 use crate::clock::Time;
 use crate::error::{Code, Error};
-use crate::message::{self, Attribute};
-use crate::store::MoveRow;
+use crate::message::{self, Attribute, Attributes};
+use crate::store::{MoveRow, MoveStatus};
 
 const MOST_LISTED: usize = 1_000;
 
@@ -54,7 +54,7 @@ pub(super) fn page(
 }
 
 /// Of all attributes of a queue those that were asked for.
-pub(super) fn attributes(all: Settings, wanted: &[String]) -> Result<Value, Error> {
+pub(super) fn attributes(all: Texts, wanted: &[String]) -> Result<Value, Error> {
     if let Some(unknown) = wanted.iter().find(|name| *name != "All" && !attributes::is_known(name))
     {
         return Err(Error::new(
@@ -62,14 +62,14 @@ pub(super) fn attributes(all: Settings, wanted: &[String]) -> Result<Value, Erro
             format!("Unknown Attribute {unknown}."),
         ));
     }
-    let shown: Settings = all
+    let shown: Texts = all
         .into_iter()
         .filter(|(name, _)| wanted.iter().any(|wanted| wanted == name || wanted == "All"))
         .collect();
     Ok(if shown.is_empty() { json!({}) } else { json!({ "Attributes": shown }) })
 }
 
-pub(super) fn tags(tags: &Settings) -> Value {
+pub(super) fn tags(tags: &Texts) -> Value {
     if tags.is_empty() { json!({}) } else { json!({ "Tags": tags }) }
 }
 
@@ -145,13 +145,14 @@ pub(super) fn moves(tasks: Vec<MoveRow>) -> Value {
 
 fn move_task(task: MoveRow) -> Value {
     let mut shown = json!({
-        "Status": task.status, "SourceArn": task.source_arn, "StartedTimestamp": task.started_at.millis(),
+        "Status": task.status.to_string(), "SourceArn": task.source_arn, "StartedTimestamp": task.started_at.millis(),
         "ApproximateNumberOfMessagesMoved": task.moved, "ApproximateNumberOfMessagesToMove": task.to_move,
     });
     if let Some(fields) = shown.as_object_mut() {
         // Only a task that can still be cancelled shows its handle.
         fields.extend(
-            (task.status == "RUNNING").then(|| ("TaskHandle".to_owned(), task.handle.into())),
+            (task.status == MoveStatus::Running)
+                .then(|| ("TaskHandle".to_owned(), task.handle.into())),
         );
         fields.extend(task.destination_arn.map(|arn| ("DestinationArn".to_owned(), arn.into())));
         fields.extend(
@@ -171,4 +172,18 @@ fn show(attribute: &Attribute) -> Value {
             json!({ "DataType": attribute.data_type, "BinaryValue": STANDARD.encode(bytes) })
         }
     }
+}
+
+/// Attributes by name, for a receiver that asked for some.
+fn selected<'a>(
+    attributes: &'a Attributes,
+    wanted: &[String],
+) -> BTreeMap<&'a String, &'a message::Attribute> {
+    let asked = |name: &str| {
+        wanted.iter().any(|pattern| match pattern.strip_suffix(".*") {
+            Some(prefix) => name.starts_with(prefix),
+            None => pattern == "All" || pattern == ".*" || pattern == name,
+        })
+    };
+    attributes.iter().filter(|(name, _)| asked(name)).collect()
 }

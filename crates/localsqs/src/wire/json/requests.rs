@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::attributes::Settings;
+use crate::attributes::Texts;
 use crate::broker::BatchEntry;
 use crate::error::{Code, Error};
 use crate::message::{self, Attribute, Attributes, Content};
@@ -17,9 +17,9 @@ use crate::message::{self, Attribute, Attributes, Content};
 pub(super) struct CreateQueue {
     pub(super) queue_name: String,
     #[serde(default)]
-    pub(super) attributes: Settings,
+    pub(super) attributes: Texts,
     #[serde(default, rename = "tags", alias = "Tags")]
-    pub(super) tags: Settings,
+    pub(super) tags: Texts,
 }
 
 #[derive(Deserialize)]
@@ -51,14 +51,14 @@ pub(super) struct ByQueue {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct SetAttributes {
     pub(super) queue_url: String,
-    pub(super) attributes: Settings,
+    pub(super) attributes: Texts,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Tag {
     pub(super) queue_url: String,
-    pub(super) tags: Settings,
+    pub(super) tags: Texts,
 }
 
 #[derive(Deserialize)]
