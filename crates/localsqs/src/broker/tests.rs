@@ -22,7 +22,7 @@ fn after(seconds: u64) -> Time {
     Time::from_millis(1_000_000_000_000).plus(Duration::from_secs(seconds))
 }
 
-/// A queue named `q` with these attributes, made at the beginning of time.
+/// A queue named `q` with these attributes, made at `after(0)`.
 async fn queue(attributes: &[(&str, &str)]) -> (TempDir, Queues) {
     let directory = tempfile::tempdir().unwrap();
     let queues = Queues::open(directory.path(), Options::default()).unwrap();
@@ -52,7 +52,7 @@ async fn send(queues: &Queues, many: usize, delay: Option<u64>, now: Time) {
     assert!(sent.iter().all(Result::is_ok));
 }
 
-/// What a receive gets at once; nothing when as many are in flight as may be.
+/// What a receive gets without waiting; nothing when the limit of messages in flight is reached.
 async fn receive(queues: &Queues, name: &str, most: usize, now: Time) -> Option<Vec<Delivered>> {
     match queues.take(name, most, None, now).await.unwrap().0 {
         Look::Taken(taken) => Some(queues.clone().deliver(taken, now).await.unwrap()),
@@ -133,7 +133,7 @@ async fn a_delay_and_a_visibility_timeout_end_on_time() {
 }
 
 #[tokio::test]
-async fn no_lease_is_longer_than_twelve_hours_from_its_receive() {
+async fn no_visibility_timeout_ends_more_than_twelve_hours_after_its_receive() {
     let (_directory, queues) = queue(&[("VisibilityTimeout", "43200")]).await;
     send(&queues, 1, None, after(0)).await;
     let held = receive(&queues, "q", 1, after(0)).await.unwrap();
@@ -156,7 +156,7 @@ async fn no_lease_is_longer_than_twelve_hours_from_its_receive() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_kept_for_its_time_is_neither_counted_nor_received_nor_on_the_disk() {
+async fn a_message_at_the_end_of_its_retention_is_neither_counted_nor_received_nor_on_the_disk() {
     let (_directory, queues) = queue(&[("MessageRetentionPeriod", "60")]).await;
     send(&queues, 3, None, after(0)).await;
     receive(&queues, "q", 1, after(0)).await.unwrap();
@@ -203,7 +203,7 @@ async fn no_more_than_120_000_messages_are_in_flight() {
 }
 
 #[tokio::test]
-async fn a_receive_that_does_not_wait_is_told_of_the_limit_and_one_that_does_is_not() {
+async fn a_short_poll_is_told_about_the_limit_and_a_long_poll_is_not() {
     let (_directory, queues) = queue(&[("VisibilityTimeout", "43200")]).await;
     let now = Time::now();
     for _ in 0..13 {
@@ -221,7 +221,7 @@ async fn a_receive_that_does_not_wait_is_told_of_the_limit_and_one_that_does_is_
 }
 
 #[tokio::test]
-async fn a_name_rests_for_a_minute_after_a_deletion_and_a_queue_after_a_purge() {
+async fn a_deletion_blocks_the_name_for_a_minute_and_a_purge_the_next_purge() {
     let (_directory, queues) = queue(&[]).await;
     queues.purge("q", after(0)).await.unwrap();
     assert_eq!(queues.purge("q", after(59)).await.unwrap_err().code, Code::PurgeQueueInProgress);
@@ -235,7 +235,7 @@ async fn a_name_rests_for_a_minute_after_a_deletion_and_a_queue_after_a_purge() 
 }
 
 #[tokio::test]
-async fn a_write_that_fails_is_told_and_taken_back() {
+async fn a_write_that_fails_is_reported_and_undone() {
     let (_directory, queues) = queue(&[("VisibilityTimeout", "0")]).await;
     send(&queues, 2, None, after(0)).await;
     let held = receive(&queues, "q", 1, after(0)).await.unwrap();

@@ -12,7 +12,7 @@ fn sent(at_millis: i64, visible: i64) -> Entry {
     Entry::sent(at(at_millis), at(visible))
 }
 
-/// Changes the visibility timeout of a message in flight, as it is done when the write succeeds.
+/// Changes the visibility timeout of a message in flight, as a change does whose write succeeds.
 fn change_visibility(index: &mut Index, id: Id, until: i64, now: i64) -> Option<Entry> {
     let before = index.hold_in_flight(id, at(now))?;
     let after = Entry { visible_at: at(until), ..before };
@@ -42,7 +42,7 @@ fn a_message_goes_from_delayed_to_ready_to_in_flight_and_back() {
     assert_eq!(index.counts(at(500)), (0, 0, 0));
 }
 
-/// The same rules, written as plainly as they can be.
+/// The same rules in the simplest form.
 #[derive(Default)]
 struct Model(BTreeMap<Id, Entry>);
 
@@ -84,7 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn the_index_does_as_the_model(steps in proptest::collection::vec(step(), 1..200)) {
+    fn the_index_behaves_like_the_model(steps in proptest::collection::vec(step(), 1..200)) {
         let (mut index, mut model, mut now, mut next) = (Index::default(), Model::default(), 0, 0);
         for step in steps {
             let pick = |which: usize, model: &Model| {
@@ -138,7 +138,7 @@ proptest! {
 }
 
 #[test]
-fn a_held_message_is_nobodys_until_its_write_is_done() {
+fn a_held_message_is_not_received_until_its_write_is_done() {
     let mut index = Index::default();
     index.insert(1, sent(0, 0), at(0));
     index.insert(2, sent(0, 0), at(0));

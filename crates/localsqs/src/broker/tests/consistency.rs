@@ -1,5 +1,5 @@
-//! Whatever is done at once, and whichever writes fail: when all of it is settled, memory says what
-//! a server that starts on the disk reads.
+//! Operations run at once and some of their writes fail. When all of them have ended, memory says
+//! what a server reads that starts on the same directory.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ enum Step {
         most: usize,
         visibility: u64,
     },
-    /// Of the receipts that were handed out so far, one.
+    /// One of the receipts that were handed out so far.
     Delete {
         receipt: prop::sample::Index,
     },
@@ -39,7 +39,7 @@ enum Step {
     RollBack,
     /// The transaction of this moment can't be committed.
     SpoilCommit,
-    /// All that was begun ends, and memory is compared with the disk.
+    /// All operations end, and memory is compared with the disk.
     Settle,
 }
 
@@ -76,7 +76,7 @@ fn memory(queues: &Queues, now: Time) -> BTreeMap<String, (BTreeMap<Id, Entry>, 
     memory
 }
 
-/// Lets messages at the end of their retention go, and waits until they are deleted.
+/// Deletes messages at the end of their retention, and waits until that is done.
 async fn expire(queues: &Queues, now: Time) {
     queues.expire(now);
     run_sql(queues, "SELECT 1").await;
@@ -88,7 +88,7 @@ async fn open(directory: &TempDir, now: Time) -> Queues {
     queues
 }
 
-/// Hands in work that is the disk's and not the broker's.
+/// Hands in work that is not the broker's, and that may fail.
 async fn hand_in(
     queues: &Queues,
     work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()> + Send + 'static,
@@ -169,7 +169,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 under_way.push(start(delete).await);
             }
             Step::Wait { seconds: more } => seconds += more,
-            // Either fails when it is so already, and changes nothing then.
+            // Each of the two fails without an effect when the table has that name already.
             Step::Break => {
                 hand_in(&queues, |disk| disk.execute_batch("ALTER TABLE messages RENAME TO gone"))
                     .await;
