@@ -85,8 +85,9 @@ impl Index {
     pub(crate) fn remove(&mut self, id: Id) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
         self.by_age.remove(&(entry.sent_at, id));
-        self.held.remove(&id);
-        self.displace(id, &entry);
+        if !self.held.remove(&id) {
+            self.displace(id, &entry);
+        }
         Some(entry)
     }
 
@@ -127,14 +128,20 @@ impl Index {
     /// Ends the hold on a message: the message is what `outcome` says from now on, and gone when
     /// that is nothing. Returns whether the message was held here.
     pub(crate) fn settle(&mut self, id: Id, outcome: Option<Entry>, now: Time) -> bool {
-        let held = self.held.remove(&id);
-        if held {
-            match outcome {
-                Some(entry) => self.insert(id, entry, now),
-                None => drop(self.remove(id)),
-            }
+        if !self.is_held(id) {
+            return false;
         }
-        held
+        match outcome {
+            // Nothing that is done to a message in its queue changes its age.
+            Some(after) if self.entry(id).is_some_and(|entry| entry.sent_at == after.sent_at) => {
+                self.held.remove(&id);
+                self.entries.insert(id, after);
+                self.place(id, &after, now);
+            }
+            Some(after) => self.insert(id, after, now),
+            None => drop(self.remove(id)),
+        }
+        true
     }
 
     /// Takes in all messages of another index. Those that are held there are held here.
@@ -209,9 +216,9 @@ impl Index {
     }
 
     fn displace(&mut self, id: Id, entry: &Entry) {
-        self.ready.remove(&id);
-        self.delayed.remove(&(entry.visible_at, id));
-        self.in_flight.remove(&(entry.visible_at, id));
+        let due = (entry.visible_at, id);
+        let _found =
+            self.ready.remove(&id) || self.delayed.remove(&due) || self.in_flight.remove(&due);
     }
 }
 

@@ -59,15 +59,14 @@ async fn carry_out(
             ),
         )
     })?;
-    if action == Action::ReceiveMessage {
-        // The receive ends with its caller. One that went on would take messages that nobody
-        // processes, and hide them for a whole visibility timeout.
-        return json::act(queues, host, action, &body).await;
+    if action.outlives_its_caller() {
+        let (own, host) = (queues.clone(), host.to_owned());
+        // Boxed, because the future of all actions is large and is moved several times.
+        let work = Box::pin(async move { json::act(&own, &host, action, &body).await });
+        queues.run_detached(work).await
+    } else {
+        json::act(queues, host, action, &body).await
     }
-    // Every other action goes on to its end when its caller goes away: memory would otherwise
-    // not hear what became of a write that was handed in.
-    let (own, host) = (queues.clone(), host.to_owned());
-    queues.run_detached(async move { json::act(&own, &host, action, &body).await }).await
 }
 
 /// An error as the JSON protocol writes it. A header has the Query protocol's name for it, which

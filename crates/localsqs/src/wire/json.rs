@@ -47,6 +47,40 @@ pub(super) enum Action {
     CancelMessageMoveTask,
 }
 
+impl Action {
+    /// Whether the action goes on to its end when its caller goes away.
+    ///
+    /// An action that writes must: memory would otherwise not hear what became of its write. An
+    /// action that only reads need not, and so it is answered while writes wait for the disk. A
+    /// receive must end with its caller, because it would take messages that nobody processes and
+    /// hide them for a whole visibility timeout; it finishes what it has begun by itself.
+    pub(super) fn outlives_its_caller(self) -> bool {
+        match self {
+            Self::CreateQueue
+            | Self::DeleteQueue
+            | Self::PurgeQueue
+            | Self::SetQueueAttributes
+            | Self::TagQueue
+            | Self::UntagQueue
+            | Self::SendMessage
+            | Self::SendMessageBatch
+            | Self::DeleteMessage
+            | Self::DeleteMessageBatch
+            | Self::ChangeMessageVisibility
+            | Self::ChangeMessageVisibilityBatch
+            | Self::StartMessageMoveTask => true,
+            Self::GetQueueUrl
+            | Self::ListQueues
+            | Self::ListDeadLetterSourceQueues
+            | Self::GetQueueAttributes
+            | Self::ListQueueTags
+            | Self::ReceiveMessage
+            | Self::ListMessageMoveTasks
+            | Self::CancelMessageMoveTask => false,
+        }
+    }
+}
+
 /// Carries an action out, and returns the body of its answer.
 pub(super) async fn act(
     queues: &Queues,
