@@ -1,18 +1,16 @@
 //! The coding agent: one call of it changes a tree, and a verdict says what came of it.
 //!
 //! Owns the calls (prompt, command line, private home, list of models), and their judgment. Leaves
-//! the tree's making and harvest to `workspace`, what a program may see to `sandbox`. Invariant: a
+//! the tree's making and snapshot to `workspace`, what a program may see to `sandbox`. Invariant: a
 //! verdict comes from the diff and the transcript; Aider exits with 0 on every failure, so its exit
 //! code is believed only when it crashes. After a call the tree holds what the agent made and
 //! nothing else new.
 
-mod aider;
-mod aside;
+pub mod aider;
+mod call_dir;
 mod command;
 pub mod model;
 pub mod prompt;
-mod room;
-pub mod transcript;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -25,17 +23,18 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use self::aider::Aider;
-use self::aside::Aside;
-pub use self::aside::put_back;
+use self::aider::hidden_files::HiddenFiles;
+pub use self::aider::hidden_files::put_back;
+use self::aider::transcript;
+pub use self::aider::transcript::Usage;
+use self::call_dir::CallDir;
 use self::command::CommandAgent;
 use self::model::{Model, ModelProblem};
 use self::prompt::Prompt;
-use self::room::Room;
-pub use self::transcript::Usage;
 use crate::config::{AgentKind, AgentSettings};
 use crate::process::{self, Finished, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
-use crate::sandbox::{self, Reach, Sandbox, View};
+use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};
 
 /// How long an agent has to tell its version.
 const VERSION_DEADLINE: Duration = Duration::from_secs(60);
@@ -95,7 +94,8 @@ pub enum Outcome {
     /// The model answered, and what it answered could be read.
     Answered,
     /// The model answered, though the prompt was estimated to be over its context window.
-    Crowded,
+    #[serde(alias = "Crowded")]
+    ContextExceeded,
     /// The last answer could not be applied as edits.
     MalformedEdits,
     /// The context window or the output limit was hit, so that the last answer may be cut off.
@@ -136,7 +136,7 @@ pub enum AgentError {
     #[error("could not prepare the agent's call at {}", path.display())]
     Scratch { path: PathBuf, source: io::Error },
     #[error("could not keep the repository's own agent settings out of sight in {}", tree.display())]
-    Aside { tree: PathBuf, source: io::Error },
+    HiddenFiles { tree: PathBuf, source: io::Error },
     #[error("no model is configured: name one in `agent.models`")]
     NoModel,
 }
@@ -189,9 +189,9 @@ impl Agent {
         stop: &CancellationToken,
     ) -> Result<Option<String>, AgentError> {
         let Cli::Aider(_) = &self.cli else { return Ok(None) };
-        let room = Room::prepare(scratch)?;
+        let room = CallDir::prepare(scratch)?;
         let asked = self.invocation(&room, scratch, vec!["--version".into()])?;
-        let view = View { writable: vec![scratch.to_owned()], ..View::default() };
+        let view = FsPolicy { writable: vec![scratch.to_owned()], ..FsPolicy::default() };
         let asked = self.sandbox.confine(Invocation { deadline: VERSION_DEADLINE, ..asked }, &view);
         let finished = process::run(asked, stop).await?;
         let output = String::from_utf8_lossy(&finished.output);
@@ -237,12 +237,12 @@ impl Agent {
         call: &Call<'_>,
         stop: &CancellationToken,
     ) -> Result<Report, AgentError> {
-        let room = Room::prepare(call.scratch)?;
+        let room = CallDir::prepare(call.scratch)?;
         room.write(&room.prompt(), call.prompt.as_str())?;
         let (finished, outcome, usage) = match &self.cli {
             Cli::Aider(aider) => {
                 aider.write_settings(model, &room)?;
-                let aside = Aside::take(call.tree, call.scratch)?;
+                let aside = HiddenFiles::take(call.tree, call.scratch)?;
                 let finished =
                     self.run(call, &room, aider.arguments(model, call, &room), stop).await;
                 aside.put_back()?;
@@ -264,13 +264,13 @@ impl Agent {
     async fn run(
         &self,
         call: &Call<'_>,
-        room: &Room,
+        room: &CallDir,
         arguments: Vec<OsString>,
         stop: &CancellationToken,
     ) -> Result<Finished, ProcessError> {
         let invocation = self.invocation(room, call.tree, arguments)?;
         let writable = vec![call.tree.to_owned(), room.directory().to_owned()];
-        let view = View { writable, reach: Reach::Model, ..View::default() };
+        let view = FsPolicy { writable, reach: NetworkPolicy::Model, ..FsPolicy::default() };
         let log = Log { file: call.log.to_owned(), redaction: self.redaction.clone() };
         let invocation = Invocation { log: Some(log), ..invocation };
         process::run(self.sandbox.confine(invocation, &view), stop).await
@@ -278,7 +278,7 @@ impl Agent {
 
     fn invocation(
         &self,
-        room: &Room,
+        room: &CallDir,
         directory: &Path,
         arguments: Vec<OsString>,
     ) -> Result<Invocation, ProcessError> {
@@ -342,7 +342,7 @@ impl Report {
     }
 }
 
-/// Judges a call by its report and by whether the harvested tree differs from the one before.
+/// Judges a call by its report and by whether the snapshotted tree differs from the one before.
 ///
 /// A change counts for more than the agent's complaints, except where it may be half of one: the
 /// time was up, or the answer was cut off.
@@ -354,7 +354,7 @@ pub fn verdict(report: &Report, changed: bool) -> Verdict {
         Outcome::TokenLimit => Verdict::TokenLimit,
         _ if changed => Verdict::Edited,
         Outcome::Answered => Verdict::NoChange,
-        Outcome::Crowded => Verdict::TokenLimit,
+        Outcome::ContextExceeded => Verdict::TokenLimit,
         Outcome::MalformedEdits => Verdict::MalformedEdits,
         Outcome::ModelMissing => Verdict::ModelMissing,
         Outcome::ModelUnreachable { detail } => {
@@ -398,7 +398,7 @@ mod tests {
     fn a_change_is_an_edit_unless_it_may_be_half_of_one() {
         let detail = || "connection refused".to_owned();
         check(Outcome::Answered, Verdict::NoChange, Verdict::Edited);
-        check(Outcome::Crowded, Verdict::TokenLimit, Verdict::Edited);
+        check(Outcome::ContextExceeded, Verdict::TokenLimit, Verdict::Edited);
         check(Outcome::MalformedEdits, Verdict::MalformedEdits, Verdict::Edited);
         check(Outcome::ModelMissing, Verdict::ModelMissing, Verdict::Edited);
         check(

@@ -19,7 +19,7 @@ mod toolchains;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub use baseline::{Baseline, CheckResult, Standing};
+pub use baseline::{Baseline, CheckResult, CheckVerdict};
 pub use checker::{CheckError, Checker, Ending, Ran, Site};
 pub use repository_file::{RepositoryFile, RepositoryFileError};
 pub use toolchains::Toolchains;

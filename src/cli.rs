@@ -30,7 +30,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, Environment};
 use crate::redaction::Redaction;
 
-/// Turns labelled GitHub issues into pull requests, with a coding agent on your own machine.
+/// IssueLocks labelled GitHub issues into pull requests, with a coding agent on your own machine.
 #[derive(Debug, Parser)]
 #[command(name = "codingworker", version, max_term_width = 100)]
 pub struct Cli {
@@ -72,7 +72,7 @@ enum Command {
     #[command(hide = true)]
     ScriptedAgent(scripted_agent::Arguments),
     /// This program's part inside a sandbox
-    #[command(hide = true, name = crate::sandbox::inside::SUBCOMMAND)]
+    #[command(hide = true, name = crate::sandbox::init::SUBCOMMAND)]
     Confined(confined::Arguments),
 }
 

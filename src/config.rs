@@ -380,7 +380,7 @@ mod tests {
         assert!(config.allows(&"O/A".parse().unwrap()) && !config.allows(&"o/c".parse().unwrap()));
         assert!(config.github.token.is_some());
         assert!(!format!("{config:?}").contains("token-of-the-forge"));
-        assert_eq!(config.redaction.strike_out("token-of-the-forge"), "[redacted]");
+        assert_eq!(config.redaction.redact("token-of-the-forge"), "[redacted]");
         let error = parse("", &[("CODINGWORKER_LANGUAGE", "fr")]).unwrap_err();
         assert_eq!(
             error,

@@ -11,7 +11,7 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::workspace::{Change, Mode, RepoPath};
+use crate::git::{Change, Mode, RepoPath};
 
 /// What no agent may ever change: what GitHub acts on, and what steers the worker and git.
 pub const ALWAYS_PROTECTED: &[&str] = &[
@@ -197,7 +197,7 @@ pub fn judge(changes: &[Change], limits: &Limits) -> Result<Approved, Refusal> {
 
 fn judge_one(change: &Change, limits: &Limits) -> impl Iterator<Item = Finding> {
     let path = || change.path.clone();
-    let is = |mode: Mode| move |entry: &&crate::workspace::Entry| entry.mode == mode;
+    let is = |mode: Mode| move |entry: &&crate::git::Entry| entry.mode == mode;
     let protected = limits
         .protected
         .matching(&change.path)
@@ -243,7 +243,7 @@ fn escapes(change: &Change) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::{Entry, Lines, Status};
+    use crate::git::{Entry, Lines, Status};
 
     const ID: &str = "1111111111111111111111111111111111111111";
 

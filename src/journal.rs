@@ -4,14 +4,13 @@
 //! returned from survives a power cut. A call takes a few milliseconds at the most and holds no
 //! transaction when it returns, so callers need no thread of their own for it.
 
-mod acts;
 mod delivery;
+mod effects;
 mod records;
 mod schema;
-mod tenancy;
-mod work;
 
-use std::os::unix::fs::DirBuilderExt as _;
+mod checkpoints;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,11 +19,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde::Serialize;
 
-pub use self::acts::{Act, Intent, Unobserved};
 pub use self::delivery::{Decision, Unreleased};
+pub use self::effects::{BegunEffect, Effect, UnfinishedEffect};
 pub use self::records::{CheckRecord, Event, Outcome, RunId, RunRecord, Stage};
-pub use self::tenancy::Tenancy;
 
+use crate::disk::{DiskError, make_private_directory};
 use crate::task::{RepoName, TaskKey};
 
 const FILE_NAME: &str = "journal.sqlite3";
@@ -39,10 +38,8 @@ pub struct Journal {
 /// Why the journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    #[error("can't make the journal's directory {}: {source}", path.display())]
-    Directory { path: PathBuf, source: std::io::Error },
-    #[error("another worker uses {}: stop it, or give this one a `data_dir` of its own", path.display())]
-    Occupied { path: PathBuf },
+    #[error(transparent)]
+    Directory(#[from] DiskError),
     #[error("can't open the journal {}: {source}", path.display())]
     Open { path: PathBuf, source: rusqlite::Error },
     #[error("the journal {} was written by another version of this program: {source}", path.display())]
@@ -51,15 +48,6 @@ pub enum JournalError {
     Sql(#[from] rusqlite::Error),
     #[error("can't write down what a run made: {0}")]
     Unstorable(serde_json::Error),
-}
-
-/// Makes a directory for what a worker keeps: issues, sources and logs, which are no other user's
-/// of this machine.
-///
-/// # Errors
-/// It can't be made. One that is there stays as it is.
-pub fn make_directory(data_dir: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
 }
 
 impl Journal {
@@ -75,8 +63,7 @@ impl Journal {
     /// # Errors
     /// The directory can't be made, the file is not a journal, or a later version wrote it.
     pub fn open(data_dir: &Path) -> Result<Self, JournalError> {
-        make_directory(data_dir)
-            .map_err(|source| JournalError::Directory { path: data_dir.to_path_buf(), source })?;
+        make_private_directory(data_dir)?;
         let path = data_dir.join(FILE_NAME);
         let mut connection = Connection::open(&path)
             .and_then(|connection| {
@@ -121,7 +108,7 @@ impl Journal {
     }
 
     /// Records the results of the checks that a run ended with.
-    pub fn observe_checks(&self, run: RunId, checks: &[CheckRecord]) -> Result<(), JournalError> {
+    pub fn record_checks(&self, run: RunId, checks: &[CheckRecord]) -> Result<(), JournalError> {
         let checks = stored(&checks)?;
         self.connection().execute(
             "UPDATE runs SET checks = :checks WHERE id = :run",
@@ -158,7 +145,7 @@ impl Journal {
     }
 
     /// Records the pull request that was found or opened.
-    pub fn observe_pull_request(
+    pub fn record_pull_request(
         &self,
         run: RunId,
         number: u64,

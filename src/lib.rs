@@ -24,5 +24,7 @@ pub mod process;
 pub mod sandbox;
 
 pub mod config;
+pub mod disk;
+pub mod git;
 pub mod redaction;
 pub mod task;

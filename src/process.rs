@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::capture::Capture;
 pub use self::capture::Log;
-pub use self::register::take_over;
+pub use self::register::kill_leftovers;
 use self::tree::Tree;
 
 /// How long a program has between the polite signal and the one it can't refuse.

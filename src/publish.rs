@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use self::marker::Standing;
+use self::marker::PrState;
 pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
 pub use self::text::{plain, plain_line};
 use crate::config::Language;
@@ -103,7 +103,7 @@ impl Publisher {
         issue: IssueNumber,
         status: &Status<'_>,
     ) -> Result<(), GitHubError> {
-        let body = self.redaction.strike_out(&wording::comment(self.language, issue, status));
+        let body = self.redaction.redact(&wording::comment(self.language, issue, status));
         let mark = marker::status(issue);
         let login = self.login().await?;
         let comments = self.github.comments(repository, issue).await?;
@@ -124,7 +124,7 @@ impl Publisher {
     pub async fn existing(&self, task: &Task, branch: &str) -> Result<Existing, GitHubError> {
         let newest = self.github.pull_requests(&task.repository, branch).await?;
         let open = newest.iter().find(|pull_request| pull_request.is_open());
-        let done = marker::pull_request(&task.key(), Standing::Done);
+        let done = marker::pull_request(&task.key(), PrState::Done);
         let of_this_task = |found: &crate::github::PullRequest| {
             !found.draft
                 && found.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&done))
@@ -147,10 +147,9 @@ impl Publisher {
         report: &Report<'_>,
         draft: bool,
     ) -> Result<PullRequest, GitHubError> {
-        let standing = if draft { Standing::Draft } else { Standing::Done };
-        let title = self.redaction.strike_out(&text::title(&report.task.title));
-        let body =
-            self.redaction.strike_out(&wording::pull_request(self.language, report, standing));
+        let state = if draft { PrState::Draft } else { PrState::Done };
+        let title = self.redaction.redact(&text::title(&report.task.title));
+        let body = self.redaction.redact(&wording::pull_request(self.language, report, state));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
             return self.edit(repository, open, &title, &body).await;

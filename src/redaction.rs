@@ -5,8 +5,8 @@
 //! (`spellings`); forms are data (`forms`). Does no I/O. Invariant: a text that was struck out
 //! holds no secret that was known by then, and says where one was.
 
-mod forms;
-mod spellings;
+mod encodings;
+mod patterns;
 mod stream;
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aho_corasick::{AhoCorasick, MatchKind};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::stream::Strained;
+pub use self::stream::StreamRedactor;
 
 /// What is shorter could be an ordinary word.
 const SHORTEST: usize = 8;
@@ -69,13 +69,13 @@ impl Redaction {
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<String> {
         let known = self.spellings().any.is_match(text).then(|| KNOWN.to_owned());
-        known.into_iter().chain(forms::find(text)).collect()
+        known.into_iter().chain(patterns::find(text)).collect()
     }
 
     /// The text with a mark in place of each secret.
     #[must_use]
-    pub fn strike_out(&self, text: &str) -> String {
-        String::from_utf8_lossy(&self.spellings().strike_out(text.as_bytes())).into_owned()
+    pub fn redact(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.spellings().redact(text.as_bytes())).into_owned()
     }
 
     fn spellings(&self) -> Spellings {
@@ -86,7 +86,7 @@ impl Redaction {
 impl Spellings {
     fn of(secrets: &[SecretString]) -> Self {
         let all: Vec<String> =
-            secrets.iter().flat_map(|secret| spellings::of(secret.expose_secret())).collect();
+            secrets.iter().flat_map(|secret| encodings::of(secret.expose_secret())).collect();
         let longest = all.iter().map(String::len).max().unwrap_or_default();
         let any = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&all);
         Self { any: any.expect("a few short words make no automaton that is too large"), longest }
@@ -105,13 +105,13 @@ impl Spellings {
     }
 
     /// The text without them, and without what has a secret's form.
-    fn strike_out(&self, text: &[u8]) -> Vec<u8> {
+    fn redact(&self, text: &[u8]) -> Vec<u8> {
         let mut unknown = Vec::with_capacity(text.len());
         self.any.replace_all_with_bytes(text, &mut unknown, |_, _, rest| {
             rest.extend_from_slice(STRUCK_OUT.as_bytes());
             true
         });
-        match forms::strike_out(&unknown) {
+        match patterns::redact(&unknown) {
             Cow::Owned(struck_out) => struck_out,
             Cow::Borrowed(_) => unknown,
         }
@@ -142,9 +142,9 @@ mod tests {
     #[test]
     fn a_known_secret_needs_no_form() {
         assert_eq!(redaction().find("x forge-token-of-the-owner y"), [KNOWN]);
-        assert_eq!(redaction().strike_out("x forge-token-of-the-owner y"), "x [redacted] y");
+        assert_eq!(redaction().redact("x forge-token-of-the-owner y"), "x [redacted] y");
         assert!(redaction().find("short forge-token").is_empty());
-        assert_eq!(redaction().strike_out("short forge-token"), "short forge-token");
+        assert_eq!(redaction().redact("short forge-token"), "short forge-token");
         assert!(!format!("{:?}", redaction()).contains("forge-token"));
     }
 
@@ -154,16 +154,16 @@ mod tests {
         let shared = redaction.clone();
         redaction.learn(&"a-later-secret".into());
         assert_eq!(
-            shared.strike_out("a-later-secret forge-token-of-the-owner"),
+            shared.redact("a-later-secret forge-token-of-the-owner"),
             "[redacted] [redacted]"
         );
-        assert_eq!(clone.strike_out("a-later-secret"), "a-later-secret");
+        assert_eq!(clone.redact("a-later-secret"), "a-later-secret");
     }
 
     #[test]
     fn a_secret_of_several_lines_is_known_by_each() {
         let redaction =
             Redaction::new(["-----BEGIN\nfirst-line-of-it\nsecond-line-of-it\nend\n".into()]);
-        assert_eq!(redaction.strike_out("> second-line-of-it <"), "> [redacted] <");
+        assert_eq!(redaction.redact("> second-line-of-it <"), "> [redacted] <");
     }
 }

@@ -2,23 +2,23 @@
 //!
 //! Owns the way and what is said of it; each stage consumes the value that the one before returned,
 //! so what was not claimed can't be published. A stage leaves what it made in the journal, so that
-//! a run which a crash cut off goes on where it was. The rooms below do the work and don't know
+//! a run which a crash cut off goes on where it was. The services below do the work and don't know
 //! each other. The delivery itself stays with the worker, which carries out the [`Disposition`]
 //! that a run ends in.
 
-mod approval;
+mod admit;
 mod branch;
-mod ground;
-mod hold;
+mod checkpoint;
+mod effects;
+mod gate;
+mod implement;
+mod issue_locks;
+mod lease;
 mod outcome;
-mod passes;
-mod record;
-mod report;
-mod rooms;
+mod publish;
+mod services;
 mod settle;
 mod trusted;
-mod turns;
-mod wanted;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,20 +26,21 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::hold::{Hold, LeaseEnd};
+pub use self::lease::{LeaseEnd, LeaseHandle};
 pub use self::outcome::{Attempt, Disposition, Failure};
-pub use self::rooms::{Rooms, StartError};
+pub use self::services::{Services, StartError};
 
-use self::ground::{Ground, Past};
-use self::passes::Progress;
+use self::checkpoint::{Checkpoint, PreparedBase};
+use self::implement::Progress;
 use crate::checks::{self, Baseline, CheckResult, Plan, RepositoryFile, RepositoryFileError};
 use crate::gate::attention::Attention;
+use crate::git::{BranchName, Change, CommitId, RepoPath};
 use crate::github::Permit;
-use crate::journal::{self, Act, Decision, Outcome, RunId, Stage, Unreleased};
+use crate::journal::{self, Decision, Effect, Outcome, RunId, Stage, Unreleased};
 use crate::publish::{Existing, Note, Publisher, PullRequest};
 use crate::task::cut::CutBody;
 use crate::task::{Delivery, Task};
-use crate::workspace::{BranchName, Cache, Change, CommitId, RepoPath, Workspace};
+use crate::workspace::{Cache, Workspace};
 
 /// Where a run keeps the agent's and the checks' trees, in its own directory.
 const TREES: &str = "trees";
@@ -63,13 +64,13 @@ struct Claimed {
     id: RunId,
     attempt: Attempt,
     directory: PathBuf,
-    hold: Hold,
+    hold: LeaseHandle,
     /// Writes to the forge only while the lease is held.
     publisher: Publisher,
     received_at: Timestamp,
     /// When work on the task began, in whichever life of the run. The commit bears this date.
     began: Timestamp,
-    past: Past,
+    past: Checkpoint,
 }
 
 /// A claimed task that the forge still wants, and where it is to be published.
@@ -83,7 +84,7 @@ struct Prepared {
     claimed: Claimed,
     branch: BranchName,
     workspace: Workspace,
-    ground: Ground,
+    ground: PreparedBase,
 }
 
 /// The repository as the agent left it.
@@ -131,11 +132,11 @@ pub struct Ended {
     pub disposition: Disposition,
 }
 
-impl Rooms {
+impl Services {
     /// Works on one delivery and says what is to become of it.
-    pub async fn run(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Ended {
+    pub async fn run(&self, delivery: &Delivery, attempt: Attempt, hold: LeaseHandle) -> Ended {
         match self.claim(delivery, attempt, hold) {
-            Ok(claimed) => self.once_held(claimed, None).await,
+            Ok(claimed) => self.run_under_lease(claimed, None).await,
             Err(failure) => {
                 tracing::warn!(message_id = delivery.message_id, %failure, "the message was not accepted");
                 Ended { run: None, disposition: outcome::disposition(&failure, attempt) }
@@ -145,7 +146,7 @@ impl Rooms {
 
     /// Goes on with a run that was cut off, under the lease that it had: where it was, or with how
     /// it ended.
-    pub async fn resume(&self, left: &Unreleased, attempt: Attempt, hold: Hold) -> Ended {
+    pub async fn resume(&self, left: &Unreleased, attempt: Attempt, hold: LeaseHandle) -> Ended {
         let end = |disposition| Ended { run: Some(left.run), disposition };
         // One that can't be read any more is decided anew.
         let decided =
@@ -160,13 +161,13 @@ impl Rooms {
                 return end(Disposition::Abandon);
             }
         };
-        self.once_held(claimed, decided).await
+        self.run_under_lease(claimed, decided).await
     }
 
     /// Begins with a renewal: what a poll brought may have waited in a machine that was suspended,
     /// until the message was somebody else's. Then the run goes on until it ends or the lease does;
     /// whatever it is in the midst of is dropped then, and what it started is killed.
-    async fn once_held(
+    async fn run_under_lease(
         &self,
         claimed: Claimed,
         decided: Option<(&Decision, Disposition)>,
@@ -192,7 +193,7 @@ impl Rooms {
     async fn to_its_end(&self, claimed: &Claimed) -> Disposition {
         let _turn = self.turns.take(&claimed.task).await;
         let published = tokio::select! {
-            published = self.pursue(claimed.clone()) => published,
+            published = self.execute(claimed.clone()) => published,
             () = passed(claimed.received_at, LONGEST_RUN) => Err(Failure::OutOfTime),
         };
         let published = match published {
@@ -226,7 +227,7 @@ impl Rooms {
     }
 
     /// The whole way of a task.
-    async fn pursue(&self, claimed: Claimed) -> Result<Published, Failure> {
+    async fn execute(&self, claimed: Claimed) -> Result<Published, Failure> {
         let admitted = match self.admit(claimed).await? {
             Admission::Granted(admitted) => *admitted,
             Admission::AlreadyPublished(published) => return Ok(published),
@@ -236,13 +237,18 @@ impl Rooms {
         let changed = self.while_wanted(&watched, self.implement(prepared)).await?;
         let checked = self.while_wanted(&watched, self.check(changed)).await?;
         let approved = self.approve(checked).await?;
-        self.wanted(&watched.task).await?;
+        self.ensure_still_wanted(&watched.task).await?;
         self.publish(approved).await
     }
 
     /// Makes a task of the message, if this worker is to work on it at all, and begins its record:
     /// after a run of it that was broken off, where that one was.
-    fn claim(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Result<Claimed, Failure> {
+    fn claim(
+        &self,
+        delivery: &Delivery,
+        attempt: Attempt,
+        hold: LeaseHandle,
+    ) -> Result<Claimed, Failure> {
         if self.journal.last_outcome(&delivery.message_id)? == Some(Outcome::Failed) {
             return Err(Failure::AlreadyReported);
         }
@@ -253,14 +259,19 @@ impl Rooms {
         let earlier = self.journal.broken_off(&task.key())?;
         let (id, began) =
             self.journal.begin(&task, delivery, hold.end(), earlier, Timestamp::now())?;
-        self.furnish(id, task, delivery, began, attempt, hold)
+        self.open_run(id, task, delivery, began, attempt, hold)
     }
 
-    fn reclaim(&self, left: &Unreleased, attempt: Attempt, hold: Hold) -> Result<Claimed, Failure> {
+    fn reclaim(
+        &self,
+        left: &Unreleased,
+        attempt: Attempt,
+        hold: LeaseHandle,
+    ) -> Result<Claimed, Failure> {
         let task = Task::decode(left.delivery.body.as_bytes())?;
-        let claimed = self.furnish(left.run, task, &left.delivery, left.began, attempt, hold)?;
+        let claimed = self.open_run(left.run, task, &left.delivery, left.began, attempt, hold)?;
         self.note(&claimed, "taken up again: the worker was stopped or died")?;
-        for act in self.journal.unobserved(claimed.id)? {
+        for act in self.journal.unfinished_effects(claimed.id)? {
             self.note(
                 &claimed,
                 &format!("{} ({}) may have been done: looking", act.act, act.detail),
@@ -269,14 +280,14 @@ impl Rooms {
         Ok(claimed)
     }
 
-    fn furnish(
+    fn open_run(
         &self,
         id: RunId,
         task: Task,
         delivery: &Delivery,
         began: Timestamp,
         attempt: Attempt,
-        hold: Hold,
+        hold: LeaseHandle,
     ) -> Result<Claimed, Failure> {
         let directory = journal::run_directory(&self.config.data_dir, id);
         std::fs::create_dir_all(directory.join(SCRATCH)).map_err(|source| Failure::Local {
@@ -308,7 +319,7 @@ impl Rooms {
             Existing::Rejected { number } => return Err(Failure::PullRequestClosed { number }),
             Existing::Open(_) | Existing::None | Existing::Ended => {}
         }
-        let issue = self.wanted(task).await?;
+        let issue = self.ensure_still_wanted(task).await?;
         if let Some(cut) = &claimed.cut {
             let body = issue.body.unwrap_or_default();
             if !cut.is_of(&body) {
@@ -316,16 +327,16 @@ impl Rooms {
             }
             claimed.task.body = body;
         }
-        self.trusted(&claimed.task).await?;
+        self.authorize(&claimed.task).await?;
         self.enter(&claimed, Stage::Admit, "the issue is open and labelled").await?;
-        let hidden = report::hidden_characters(&claimed.task);
+        let hidden = publish::hidden_characters(&claimed.task);
         if hidden > 0 {
             self.note(
                 &claimed,
                 &format!("{hidden} characters of the issue are not shown by GitHub: the agent does not get them"),
             )?;
         }
-        self.note(&claimed, &format!("sandbox: {}", self.sandbox.standing().level))?;
+        self.note(&claimed, &format!("sandbox: {}", self.sandbox.report().level))?;
         Ok(Admission::Granted(Box::new(Admitted { claimed, branch })))
     }
 
@@ -342,7 +353,7 @@ impl Rooms {
         let plan = self.plan(&cache, &base.commit, &base.commit).await?;
         let workspace = cache.prepare(&claimed.directory.join(TREES), &base).await?;
         self.note(&claimed, &format!("{} at {}", base.branch, base.commit))?;
-        let ground = Ground { base, plan, baseline: Baseline::default(), notes: Vec::new() };
+        let ground = PreparedBase { base, plan, baseline: Baseline::default(), notes: Vec::new() };
         self.baseline(Prepared { claimed, branch, workspace, ground }).await
     }
 
@@ -381,15 +392,16 @@ impl Rooms {
         claimed.hold.renew().await?;
         self.journal.publishing(claimed.id, branch.as_str(), commit.as_str())?;
         let pushing = cache.push(&remote, commit, branch, expected.as_ref());
-        self.act(claimed, Act::Push, &format!("{commit} to {branch}"), pushing).await?;
+        self.perform(claimed, Effect::Push, &format!("{commit} to {branch}"), pushing).await?;
 
         let red = approved.checked.red();
-        let report = report::report(self, &approved);
+        let report = publish::report(self, &approved);
         let claimed = &approved.checked.prepared.claimed;
         claimed.hold.renew().await?;
         let opening = claimed.publisher.open_pull_request(&report, !red.is_empty());
-        let pull_request = self.act(claimed, Act::OpenPullRequest, report.branch, opening).await?;
-        self.journal.observe_pull_request(claimed.id, pull_request.number, &pull_request.url)?;
+        let pull_request =
+            self.perform(claimed, Effect::OpenPullRequest, report.branch, opening).await?;
+        self.journal.record_pull_request(claimed.id, pull_request.number, &pull_request.url)?;
         self.note(
             claimed,
             &format!("pull request #{}: {}", pull_request.number, pull_request.url),

@@ -1,15 +1,15 @@
 //! What a program that the worker starts may see, reach and use.
 //!
-//! Owns the environment of agents, checks and the git that looks at their trees, and the walls
+//! Owns the environment of agents, checks and the git that looks at their trees, and the backend
 //! around them. The environment is built anew, so nothing of the worker's own (a token, a cloud
-//! credential, an agent's settings) is inherited. The walls are bubblewrap's on Linux and
+//! credential, an agent's settings) is inherited. The backend are bubblewrap's on Linux and
 //! Seatbelt's on macOS; how much they hold is found by trying to get out ([`Level`]). Leaves to
 //! `process` the deadline and the end of what is started. Invariant: the only ways out of a sandbox
-//! at [`Level::Full`] are the paths that its [`View`] lets it write, its standard streams, and the
-//! relay that the view grants.
+//! at [`Level::Full`] are the paths that its [`FsPolicy`] lets it write, its standard streams, and
+//! the relay that the view grants.
 
 mod bubblewrap;
-pub mod inside;
+pub mod init;
 mod level;
 mod relay;
 mod root;
@@ -20,37 +20,37 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::bubblewrap::{Bubblewrap, MODEL_PORT, PROXY_PORT};
-pub use self::inside::Limits;
-use self::inside::probe::Canaries;
-pub use self::inside::probe::Wall;
-pub use self::level::{Level, Standing};
+pub use self::init::Limits;
+pub use self::init::probe::Boundary;
+use self::init::probe::Canaries;
+pub use self::level::{Level, SandboxReport};
 use self::relay::Relays;
 use self::root::Root;
 use self::seatbelt::{Ports, Seatbelt};
 use crate::config::{Environment, SandboxSettings};
 use crate::process::{self, Invocation};
 
-/// The walls around every program of one worker. Clones are the same sandbox.
+/// The backend around every program of one worker. Clones are the same sandbox.
 #[derive(Debug, Clone)]
 pub struct Sandbox(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    walls: Option<Walls>,
+    backend: Option<Backend>,
     _relays: Option<Relays>,
-    standing: Standing,
+    report: SandboxReport,
     settings: SandboxSettings,
 }
 
 /// What builds a sandbox around one program.
 #[derive(Debug)]
-enum Walls {
+enum Backend {
     Bubblewrap(Box<Bubblewrap>),
     Seatbelt(Seatbelt),
 }
 
-impl Walls {
-    fn around(&self, invocation: Invocation, view: &View) -> Invocation {
+impl Backend {
+    fn around(&self, invocation: Invocation, view: &FsPolicy) -> Invocation {
         match self {
             Self::Bubblewrap(bubblewrap) => bubblewrap.around(invocation, view),
             Self::Seatbelt(seatbelt) => seatbelt.around(invocation, view),
@@ -75,16 +75,16 @@ impl Walls {
 
 /// What one program finds inside, beside the system's own programs.
 #[derive(Debug, Clone, Default)]
-pub struct View {
+pub struct FsPolicy {
     /// What is not there is passed over.
     pub readable: Vec<PathBuf>,
     pub writable: Vec<PathBuf>,
-    pub reach: Reach,
+    pub reach: NetworkPolicy,
 }
 
 /// Which network a program has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Reach {
+pub enum NetworkPolicy {
     #[default]
     Nothing,
     /// The model's calls for inference.
@@ -109,20 +109,20 @@ pub enum SandboxError {
 }
 
 impl Sandbox {
-    /// No walls at all: for what is trusted, and for tests of what stands beside the walls.
+    /// No backend at all: for what is trusted, and for tests of what stands beside the backend.
     #[must_use]
     pub fn none() -> Self {
-        let standing = Standing::none("it was not asked for");
+        let report = SandboxReport::none("it was not asked for");
         Self(Arc::new(Parts {
-            walls: None,
+            backend: None,
             _relays: None,
-            standing,
+            report,
             settings: SandboxSettings::default(),
         }))
     }
 
-    /// Builds walls as the settings say, tries to get out of them, and refuses when they hold less
-    /// than is required.
+    /// Builds backend as the settings say, tries to get out of them, and refuses when they hold
+    /// less than is required.
     ///
     /// # Errors
     /// [`SandboxError::TooWeak`] with what is lacking; or the data directory can't be written.
@@ -138,7 +138,7 @@ impl Sandbox {
         }
         let sandbox =
             Self::find(settings, data_dir, &directory, model_endpoint, environment).await?;
-        let Standing { level, why, .. } = &sandbox.0.standing;
+        let SandboxReport { level, why, .. } = &sandbox.0.report;
         if *level < settings.require {
             return Err(SandboxError::TooWeak {
                 level: *level,
@@ -162,11 +162,11 @@ impl Sandbox {
         environment: &Environment,
     ) -> Result<Self, SandboxError> {
         let without = |why: &str| {
-            let standing = Standing::none(why);
+            let report = SandboxReport::none(why);
             Ok(Self(Arc::new(Parts {
-                walls: None,
+                backend: None,
                 _relays: None,
-                standing,
+                report,
                 settings: settings.clone(),
             })))
         };
@@ -189,14 +189,14 @@ impl Sandbox {
         )
         .map_err(failed)?;
         let bubblewrap = process::find_executable("bwrap", environment.search_path());
-        let (walls, relays) = if let (Some(executable), true) =
+        let (backend, relays) = if let (Some(executable), true) =
             (bubblewrap, cfg!(target_os = "linux"))
         {
-            Bubblewrap::let_wardens_hurry();
+            Bubblewrap::raise_supervisor_priority();
             let (relays, sockets) =
                 Relays::at_sockets(directory, model_endpoint).map_err(failed)?;
             (
-                Walls::Bubblewrap(Box::new(Bubblewrap {
+                Backend::Bubblewrap(Box::new(Bubblewrap {
                     executable,
                     helper,
                     root,
@@ -207,7 +207,7 @@ impl Sandbox {
             )
         } else if cfg!(target_os = "macos") && Seatbelt::is_here() {
             let (relays, ports) = Relays::at_ports(model_endpoint).await.map_err(failed)?;
-            (Walls::Seatbelt(Seatbelt { helper, root, limits, ports }), relays)
+            (Backend::Seatbelt(Seatbelt { helper, root, limits, ports }), relays)
         } else if cfg!(target_os = "linux") {
             return without(
                 "bubblewrap was not found: install it (Debian, Ubuntu, Fedora: the package `bubblewrap`)",
@@ -215,31 +215,36 @@ impl Sandbox {
         } else {
             return without("there is none for this platform");
         };
-        let standing = level::probe(&walls, directory).await.map_err(failed)?;
+        let report = level::probe(&backend, directory).await.map_err(failed)?;
         let settings = settings.clone();
-        Ok(Self(Arc::new(Parts { walls: Some(walls), _relays: Some(relays), standing, settings })))
+        Ok(Self(Arc::new(Parts {
+            backend: Some(backend),
+            _relays: Some(relays),
+            report,
+            settings,
+        })))
     }
 
     #[must_use]
-    pub fn standing(&self) -> &Standing {
-        &self.0.standing
+    pub fn report(&self) -> &SandboxReport {
+        &self.0.report
     }
 
-    /// The invocation inside the walls, or as it is where there are none.
+    /// The invocation inside the backend, or as it is where there are none.
     #[must_use]
-    pub fn confine(&self, invocation: Invocation, view: &View) -> Invocation {
-        let Some(walls) = &self.0.walls else { return invocation };
+    pub fn confine(&self, invocation: Invocation, view: &FsPolicy) -> Invocation {
+        let Some(backend) = &self.0.backend else { return invocation };
         let mut view = view.clone();
         view.readable.extend(self.0.settings.readable.iter().cloned());
         view.writable.extend(self.0.settings.writable.iter().cloned());
-        walls.around(invocation, &view)
+        backend.around(invocation, &view)
     }
 
     /// Where the model is reached from inside.
     #[must_use]
     pub fn model_endpoint(&self, outside: &str) -> String {
-        match &self.0.walls {
-            Some(walls) => relay::seen_from_inside(outside, walls.ports().model),
+        match &self.0.backend {
+            Some(backend) => relay::seen_from_inside(outside, backend.ports().model),
             None => outside.to_owned(),
         }
     }
@@ -248,7 +253,7 @@ impl Sandbox {
     /// inside.
     #[must_use]
     pub fn model_environment(&self, outside: &str) -> Vec<(OsString, OsString)> {
-        if self.0.walls.is_none() {
+        if self.0.backend.is_none() {
             return Vec::new();
         }
         let endpoint = self.model_endpoint(outside);
@@ -262,10 +267,10 @@ impl Sandbox {
         names.map(|name| (name.into(), endpoint.clone().into())).into()
     }
 
-    /// The variables by which tools find the proxy that [`Reach::Internet`] grants.
+    /// The variables by which tools find the proxy that [`NetworkPolicy::Internet`] grants.
     #[must_use]
     pub fn proxy_environment(&self) -> Vec<(OsString, OsString)> {
-        let Some(port) = self.0.walls.as_ref().map(|walls| walls.ports().proxy) else {
+        let Some(port) = self.0.backend.as_ref().map(|backend| backend.ports().proxy) else {
             return Vec::new();
         };
         let proxy = format!("http://127.0.0.1:{port}");

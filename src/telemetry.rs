@@ -58,7 +58,7 @@ impl<'a> MakeWriter<'a> for Stderr {
 impl Write for &Stderr {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let event_text = String::from_utf8_lossy(event);
-        io::stderr().write_all(self.redaction.strike_out(&event_text).as_bytes())?;
+        io::stderr().write_all(self.redaction.redact(&event_text).as_bytes())?;
         Ok(event.len())
     }
 

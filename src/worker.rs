@@ -1,14 +1,14 @@
 //! The worker: polls the queue, holds the lease of what it took, lets a run work on it, and does to
 //! the delivery what the run ended in.
 //!
-//! Owns the loop with its slots, its patience with a queue or a model that does not answer, and the
+//! Owns the loop with its slots, its backoff with a queue or a model that does not answer, and the
 //! end of a delivery. Leaves the work itself to [`run`](crate::run). Invariant: a message is
 //! deleted only when its run was settled and the lease on it still held.
 
-mod awake;
 pub mod health;
 mod lease;
 mod release;
+mod sleep_inhibitor;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -22,18 +22,18 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::awake::Awake;
-use self::health::{Health, Pulse, State};
+use self::health::{Health, Heartbeat, State};
 use self::lease::{Lease, Leased};
+use self::sleep_inhibitor::SleepInhibitor;
 use crate::agent::model::ModelProblem;
 use crate::journal::Unreleased;
 use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
-use crate::run::{Attempt, Disposition, Ended, Hold, Rooms};
+use crate::run::{Attempt, Disposition, Ended, LeaseHandle, Services};
 use crate::task::Delivery;
 
 /// How long the worker waits after a failed call to the queue: doubled from one second, jittered,
 /// and no longer than [`longest_pause`].
-const PATIENCE: backon::ExponentialBuilder = backon::ExponentialBuilder::new()
+const BACKOFF: backon::ExponentialBuilder = backon::ExponentialBuilder::new()
     .with_min_delay(Duration::from_secs(1))
     .with_max_delay(Duration::from_secs(300))
     .with_jitter()
@@ -53,8 +53,8 @@ pub struct Worker {
     queue: Arc<Queue>,
     policy: Policy,
     lease: Duration,
-    rooms: Rooms,
-    pulse: Pulse,
+    services: Services,
+    pulse: Heartbeat,
 }
 
 /// The wish that the worker ends.
@@ -62,10 +62,10 @@ pub struct Worker {
 pub struct Stop {
     /// Nothing more is taken. What is being worked on has the configured time to end, and is
     /// suspended then.
-    pub asked: CancellationToken,
+    pub graceful: CancellationToken,
     /// What is being worked on is suspended now, and the open poll is not waited for either: a
     /// message that it brings stays hidden for the queue's visibility timeout.
-    pub insisted: CancellationToken,
+    pub immediate: CancellationToken,
 }
 
 /// What one turn of the loop did.
@@ -94,14 +94,20 @@ impl Worker {
     /// A worker on `queue`, which is set up as `policy` says; a lease is as long as configured,
     /// else as the queue's own visibility timeout.
     #[must_use]
-    pub fn new(queue: Queue, policy: Policy, rooms: Rooms) -> Self {
-        let lease = rooms.config.queue.lease.unwrap_or(policy.visibility_timeout);
-        Self { queue: Arc::new(queue), policy, lease, rooms, pulse: Pulse::new(Timestamp::now()) }
+    pub fn new(queue: Queue, policy: Policy, services: Services) -> Self {
+        let lease = services.config.queue.lease.unwrap_or(policy.visibility_timeout);
+        Self {
+            queue: Arc::new(queue),
+            policy,
+            lease,
+            services,
+            pulse: Heartbeat::new(Timestamp::now()),
+        }
     }
 
     #[must_use]
-    pub fn rooms(&self) -> &Rooms {
-        &self.rooms
+    pub fn services(&self) -> &Services {
+        &self.services
     }
 
     /// How the worker is, now and whenever that changes.
@@ -122,38 +128,38 @@ impl Worker {
         };
         tokio::select! {
             () = living => {}
-            () = self.pulse.beat(&self.rooms.config.data_dir) => {}
+            () = self.pulse.beat(&self.services.config.data_dir) => {}
         }
         tracing::info!("stopped");
     }
 
     async fn poll(self: &Arc<Self>, runs: &mut JoinSet<Turn>, stop: &Stop) {
         let mut left = VecDeque::from(self.left_behind());
-        let mut patience = PATIENCE.build();
+        let mut backoff = BACKOFF.build();
         tracing::info!(
             queue = self.queue.url(),
-            slots = self.rooms.config.concurrency,
+            slots = self.services.config.concurrency,
             "waiting for tasks"
         );
-        while !stop.asked.is_cancelled() {
+        while !stop.graceful.is_cancelled() {
             while runs.try_join_next().is_some() {}
-            if runs.len() >= self.rooms.config.concurrency {
+            if runs.len() >= self.services.config.concurrency {
                 tokio::select! {
                     _ = runs.join_next() => {}
-                    () = stop.asked.cancelled() => {}
+                    () = stop.graceful.cancelled() => {}
                 }
                 continue;
             }
             if let Some(left) = left.pop_front() {
                 let (worker, stop) = (Arc::clone(self), stop.clone());
                 runs.spawn(
-                    async move { worker.unless_suspended(worker.take_up(left), &stop).await },
+                    async move { worker.unless_suspended(worker.resume(left), &stop).await },
                 );
                 continue;
             }
             let pause = match self.take(LONGEST_WAIT, stop).await {
                 Ok(delivery) => {
-                    patience = PATIENCE.build();
+                    backoff = BACKOFF.build();
                     if let Some(delivery) = delivery {
                         let (worker, stop) = (Arc::clone(self), stop.clone());
                         runs.spawn(async move {
@@ -162,10 +168,10 @@ impl Worker {
                     }
                     continue;
                 }
-                Err(error) => self.pause_after(&error, &mut patience),
+                Err(error) => self.pause_after(&error, &mut backoff),
             };
             tokio::select! {
-                () = stop.asked.cancelled() => {}
+                () = stop.graceful.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -174,7 +180,7 @@ impl Worker {
     fn pause_after(
         &self,
         error: &WorkerError,
-        patience: &mut backon::ExponentialBackoff,
+        backoff: &mut backon::ExponentialBackoff,
     ) -> Duration {
         match error {
             WorkerError::Model(problem) => {
@@ -191,7 +197,7 @@ impl Worker {
                 tracing::warn!(%error, "the queue failed");
                 let (state, longest) = longest_pause(error);
                 self.pulse.is(state, Some(error.to_string()));
-                patience.next().map_or(longest, |pause| pause.min(longest))
+                backoff.next().map_or(longest, |pause| pause.min(longest))
             }
         }
     }
@@ -203,7 +209,7 @@ impl Worker {
     /// The model can't work, so that nothing was taken; or the queue failed.
     pub async fn turn(&self, wait: Duration, stop: &Stop) -> Result<Turn, WorkerError> {
         if let Some(left) = self.left_behind().into_iter().next() {
-            return Ok(self.unless_suspended(self.take_up(left), stop).await);
+            return Ok(self.unless_suspended(self.resume(left), stop).await);
         }
         match self.take(wait, stop).await? {
             Some(delivery) => Ok(self.unless_suspended(self.work(delivery), stop).await),
@@ -214,7 +220,7 @@ impl Worker {
     /// Takes one message, when the model can work on it.
     async fn take(&self, wait: Duration, stop: &Stop) -> Result<Option<Delivery>, WorkerError> {
         self.check_space()?;
-        self.rooms.agent.check_model().await?;
+        self.services.agent.check_model().await?;
         let received = self.receive(wait, stop).await?;
         self.pulse.polled(Timestamp::now());
         Ok(received)
@@ -222,7 +228,7 @@ impl Worker {
 
     /// A run that can't write down what it does fails, and spends a delivery on it.
     fn check_space(&self) -> Result<(), WorkerError> {
-        let config = &self.rooms.config;
+        let config = &self.services.config;
         match rustix::fs::statvfs(&config.data_dir) {
             Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < config.free_space => {
                 Err(WorkerError::NoSpace {
@@ -242,7 +248,7 @@ impl Worker {
         let mut poll = pin!(self.queue.receive(wait));
         tokio::select! {
             received = &mut poll => return received,
-            () = stop.asked.cancelled() => tracing::info!("finishing the open poll; a second signal ends it at once"),
+            () = stop.graceful.cancelled() => tracing::info!("finishing the open poll; a second signal ends it at once"),
         }
         tokio::select! {
             late = &mut poll => {
@@ -250,7 +256,7 @@ impl Worker {
                     self.queue.change_visibility(&delivery, AT_ONCE).await?;
                 }
             }
-            () = stop.insisted.cancelled() => {}
+            () = stop.immediate.cancelled() => {}
         }
         Ok(None)
     }
@@ -258,34 +264,35 @@ impl Worker {
     async fn work(&self, delivery: Delivery) -> Disposition {
         let end = lease::end_of(&delivery, self.policy.visibility_timeout);
         let leased = Leased { delivery: delivery.clone(), end, length: self.lease };
-        self.under_lease(&delivery, leased, async |attempt, hold| {
-            self.rooms.run(&delivery, attempt, hold).await
+        self.with_lease(&delivery, leased, async |attempt, hold| {
+            self.services.run(&delivery, attempt, hold).await
         })
         .await
     }
 
     /// Goes on with a run of a worker before this one, under the lease that it held.
-    async fn take_up(&self, left: Unreleased) -> Disposition {
+    async fn resume(&self, left: Unreleased) -> Disposition {
         tracing::info!(run = %left.run, lease_end = %left.lease_end, "taking up a run that was cut off");
         let leased =
             Leased { delivery: left.delivery.clone(), end: left.lease_end, length: self.lease };
-        let resume = async |attempt, hold| self.rooms.resume(&left, attempt, hold).await;
-        self.under_lease(&left.delivery, leased, resume).await
+        let resume = async |attempt, hold| self.services.resume(&left, attempt, hold).await;
+        self.with_lease(&left.delivery, leased, resume).await
     }
 
-    async fn under_lease(
+    async fn with_lease(
         &self,
         delivery: &Delivery,
         leased: Leased,
-        run: impl AsyncFnOnce(Attempt, Hold) -> Ended,
+        run: impl AsyncFnOnce(Attempt, LeaseHandle) -> Ended,
     ) -> Disposition {
-        let config = &self.rooms.config;
-        let _awake = Awake::keep(config.keep_awake, config.environment.search_path());
-        let lease = Lease::hold(Arc::clone(&self.queue), Arc::clone(&self.rooms.journal), leased);
+        let config = &self.services.config;
+        let _awake = SleepInhibitor::keep(config.keep_awake, config.environment.search_path());
+        let lease =
+            Lease::hold(Arc::clone(&self.queue), Arc::clone(&self.services.journal), leased);
         let attempt = Attempt {
             receive_count: delivery.receive_count,
             max_receive_count: self.policy.max_receive_count,
-            rest: self.rest_after(delivery.receive_count),
+            retry_delay: self.retry_delay(delivery.receive_count),
         };
         let ended = run(attempt, lease.side()).await;
         let held_until = lease.release().await;
@@ -296,10 +303,10 @@ impl Worker {
     /// which kills what it started; the journal has what the next worker goes on with.
     async fn unless_suspended(&self, work: impl Future<Output = Disposition>, stop: &Stop) -> Turn {
         let over = async {
-            stop.asked.cancelled().await;
+            stop.graceful.cancelled().await;
             tokio::select! {
-                () = tokio::time::sleep(self.rooms.config.drain) => {}
-                () = stop.insisted.cancelled() => {}
+                () = tokio::time::sleep(self.services.config.drain) => {}
+                () = stop.immediate.cancelled() => {}
             }
         };
         tokio::select! {
@@ -314,8 +321,8 @@ impl Worker {
     /// How long a task rests that failed at its nth delivery; the last of the configured delays
     /// goes on. Up to a quarter is added by chance, so that tasks which failed together do not come
     /// back together.
-    fn rest_after(&self, deliveries: u32) -> Duration {
-        let delays = &self.rooms.config.retry_delays;
+    fn retry_delay(&self, deliveries: u32) -> Duration {
+        let delays = &self.services.config.retry_delays;
         let index = usize::try_from(deliveries.saturating_sub(1)).unwrap_or(usize::MAX);
         let delay = delays.get(index).or(delays.last()).copied().unwrap_or_default();
         delay.mul_f64(1.0 + fastrand::f64() / 4.0)

@@ -3,19 +3,16 @@
 //!
 //! Owns every use of git. Leaves what a change may contain to `gate`, and when to push to
 //! `publish`. Invariants: git never runs with a repository that an agent could write; the token is
-//! in the environment of a command that talks to the forge and nowhere else; what a harvest took in
-//! is an object of the cache, where nothing is thrown away.
+//! in the environment of a command that talks to the forge and nowhere else; what a snapshot took
+//! in is an object of the cache, where nothing is thrown away.
 
 mod cache;
 mod changes;
 mod commit;
 mod error;
 mod git;
-mod harvest;
-mod object;
-mod path;
 mod remote;
-mod removal;
+mod snapshot;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -24,18 +21,16 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use self::harvest::Scope;
+use self::snapshot::Scope;
 use self::staging::{Files, Staging};
+use crate::disk::remove_tree;
+use crate::git::{Change, CommitId, TreeId};
 
 pub use self::cache::{Base, Cache, Caches};
-pub use self::changes::{Change, Diffstat, Entry, Lines, Mode, Status};
 pub use self::commit::Commit;
 pub use self::error::WorkspaceError;
 pub use self::git::{Deadlines, Git};
-pub use self::object::{BranchName, CommitId, InvalidName, ObjectId, TreeId};
-pub use self::path::RepoPath;
 pub use self::remote::Remote;
-pub use self::removal::remove_tree;
 
 /// The two trees of one run, beside each other in one directory that is theirs alone.
 #[derive(Debug)]
@@ -116,14 +111,14 @@ impl Workspace {
     ///
     /// # Errors
     /// [`WorkspaceError::NestedRepository`] when there is a repository inside the tree.
-    pub async fn harvest(&self, side: Side) -> Result<TreeId, WorkspaceError> {
+    pub async fn snapshot(&self, side: Side) -> Result<TreeId, WorkspaceError> {
         let scope = match side {
             Side::Agent => Scope::All,
             Side::Checks => Scope::Tracked,
         };
         let staging = self.side(side);
-        let tree = harvest::harvest(&self.cache, staging, scope).await?;
-        staging.take_over(&self.cache, &tree, &self.base).await?;
+        let tree = snapshot::snapshot(&self.cache, staging, scope).await?;
+        staging.import(&self.cache, &tree, &self.base).await?;
         Ok(tree)
     }
 
@@ -132,7 +127,7 @@ impl Workspace {
     ///
     /// # Errors
     /// When the tree is not in the cache, or the disk does not take it.
-    pub async fn show(&self, side: Side, tree: &TreeId) -> Result<(), WorkspaceError> {
+    pub async fn checkout(&self, side: Side, tree: &TreeId) -> Result<(), WorkspaceError> {
         let side = self.side(side);
         self.read_tree(side, tree.as_str()).await?;
         let clean = side.command(&self.cache, "clean", Files::Written);
@@ -194,62 +189,10 @@ impl Workspace {
         changes::changes(&self.cache, base, commit).await
     }
 
-    /// How much differs between two commits.
-    ///
-    /// # Errors
-    /// When one of them is not in the cache.
-    pub async fn diffstat(
-        &self,
-        base: &CommitId,
-        commit: &CommitId,
-    ) -> Result<Diffstat, WorkspaceError> {
-        Ok(Diffstat::of(&self.changes(base, commit).await?))
-    }
-
-    /// The difference as a patch for people to read. Beyond `limit` bytes its middle is left out,
-    /// with a mark in its place.
-    ///
-    /// # Errors
-    /// When one of them is not in the cache.
-    pub async fn diff(
-        &self,
-        base: &CommitId,
-        commit: &CommitId,
-        limit: usize,
-    ) -> Result<String, WorkspaceError> {
-        let answer = self
-            .cache
-            .command("diff-tree")
-            .arguments([
-                "-r",
-                "--patch",
-                "--find-renames",
-                "--no-ext-diff",
-                "--no-textconv",
-                "--no-color",
-            ])
-            .arguments([base.as_str(), commit.as_str()])
-            .output_limit(limit)
-            .run()
-            .await?;
-        if answer.code == 0 {
-            Ok(String::from_utf8_lossy(&answer.output).into_owned())
-        } else {
-            Err(answer.into_error())
-        }
-    }
-
+    /// The repository that both trees are read from and written to.
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.cache
-    }
-
-    /// Removes both trees. What was harvested stays in the cache.
-    ///
-    /// # Errors
-    /// When something in them can't be removed.
-    pub async fn remove(self) -> Result<(), WorkspaceError> {
-        remove_tree(&self.directory).await
     }
 
     fn side(&self, side: Side) -> &Staging {

@@ -9,7 +9,7 @@ mod door;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use codingworker::agent::transcript as spoken;
+use codingworker::agent::aider::transcript as spoken;
 use codingworker::task::Task;
 use localhub::Hub;
 use localsqs::{Options, Queues};

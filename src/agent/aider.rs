@@ -2,7 +2,10 @@
 //!
 //! Pinned to Aider 0.86.2, whose options and phrases these are. Nothing that lies about on the
 //! machine or in the repository has a say: the home is private, the environment is made anew, and
-//! the repository's own settings are out of sight (see `aside`).
+//! the repository's own settings are out of sight (see [`hidden_files`]).
+
+pub(super) mod hidden_files;
+pub mod transcript;
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -10,10 +13,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use self::transcript::Usage;
+use super::call_dir::CallDir;
 use super::model::Model;
-use super::room::Room;
-use super::transcript::{self, Usage};
-use super::{AgentError, Call, Outcome, aside, command};
+use super::{AgentError, Call, Outcome, command};
 use crate::config::AiderSettings;
 use crate::process::{Ending, Finished};
 
@@ -73,7 +76,12 @@ impl Aider {
         &self.settings.executable
     }
 
-    pub(super) fn arguments(&self, model: &Model, call: &Call<'_>, room: &Room) -> Vec<OsString> {
+    pub(super) fn arguments(
+        &self,
+        model: &Model,
+        call: &Call<'_>,
+        room: &CallDir,
+    ) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--model".into(), model.name().into()];
         arguments.extend(["--message-file".into(), room.prompt().into()]);
         arguments.extend(UNATTENDED.map(OsString::from));
@@ -125,7 +133,7 @@ impl Aider {
     /// The context window is pinned: Aider computes another for each request, and Ollama reloads
     /// the model for it. A model that is named in the metadata is not looked for in a price list on
     /// the internet. YAML reads JSON.
-    pub(super) fn write_settings(&self, model: &Model, room: &Room) -> Result<(), AgentError> {
+    pub(super) fn write_settings(&self, model: &Model, room: &CallDir) -> Result<(), AgentError> {
         if model.ollama_name().is_none() {
             return Ok(());
         }
@@ -148,7 +156,7 @@ impl Aider {
         &self,
         model: &Model,
         finished: &Finished,
-        room: &Room,
+        room: &CallDir,
     ) -> (Outcome, Option<Usage>) {
         let exchanges = transcript::exchanges(&room.left(USAGE_LOG));
         let said = transcript::outcome(&String::from_utf8_lossy(&finished.output));
@@ -162,7 +170,7 @@ impl Aider {
             (Ending::TimedOut, _) => Outcome::TimedOut,
             // Without streaming, litellm does not tell that Ollama cut an answer off, but a full
             // context window does.
-            (_, Some(Outcome::Answered | Outcome::Crowded | Outcome::MalformedEdits))
+            (_, Some(Outcome::Answered | Outcome::ContextExceeded | Outcome::MalformedEdits))
                 if model.ollama_name().is_some()
                     && exchanges.iter().any(|exchange| self.fills_context(*exchange)) =>
             {
@@ -185,11 +193,11 @@ impl Aider {
     }
 }
 
-fn model_settings(room: &Room) -> PathBuf {
+fn model_settings(room: &CallDir) -> PathBuf {
     room.file("model.settings.yml")
 }
 
-fn model_metadata(room: &Room) -> PathBuf {
+fn model_metadata(room: &CallDir) -> PathBuf {
     room.file("model.metadata.json")
 }
 
@@ -199,7 +207,7 @@ fn in_view(tree: &Path, path: &Path) -> Option<OsString> {
     path.to_str()?;
     let mut components = path.components();
     let Some(Component::Normal(first)) = components.next() else { return None };
-    if aside::is_hidden(first)
+    if hidden_files::is_hidden(first)
         || !components.all(|component| matches!(component, Component::Normal(_)))
     {
         return None;
@@ -257,7 +265,7 @@ mod tests {
             read: vec!["CONVENTIONS.md".into(), "link".into()],
             log: &log,
         };
-        let room = Room::prepare(&scratch).unwrap();
+        let room = CallDir::prepare(&scratch).unwrap();
         let arguments = aider().arguments(&Model::new(model), &call, &room);
         let words: Vec<_> = arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
         words.join(" ").replace(place.path().to_str().unwrap(), "PLACE").replace(" --", "\n--")
@@ -308,7 +316,7 @@ mod tests {
     #[test]
     fn ollamas_models_have_a_pinned_context_window() {
         let scratch = tempfile::tempdir().unwrap();
-        let room = Room::prepare(scratch.path()).unwrap();
+        let room = CallDir::prepare(scratch.path()).unwrap();
         aider().write_settings(&Model::new("ollama_chat/m"), &room).unwrap();
         let read = |path| {
             serde_json::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap()).unwrap()
@@ -322,7 +330,7 @@ mod tests {
 
     fn check(ending: Ending, output: &str, usage: Usage, expected: &Outcome) {
         let scratch = tempfile::tempdir().unwrap();
-        let room = Room::prepare(scratch.path()).unwrap();
+        let room = CallDir::prepare(scratch.path()).unwrap();
         let tokens = json!({"prompt_tokens": usage.sent, "completion_tokens": usage.received});
         let entry = json!({"event": "message_send", "properties": tokens});
         room.write(

@@ -3,9 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use super::aider::transcript;
+use super::call_dir::CallDir;
 use super::model::Model;
-use super::room::Room;
-use super::{Call, Outcome, transcript};
+use super::{Call, Outcome};
 use crate::config::CommandSettings;
 use crate::process::{Ending, Finished};
 
@@ -25,7 +26,12 @@ impl CommandAgent {
 
     /// The template's arguments with `{prompt_file}`, `{workspace}` and `{model}` filled in, each
     /// in one go: a value is never a template.
-    pub(super) fn arguments(&self, model: &Model, call: &Call<'_>, room: &Room) -> Vec<OsString> {
+    pub(super) fn arguments(
+        &self,
+        model: &Model,
+        call: &Call<'_>,
+        room: &CallDir,
+    ) -> Vec<OsString> {
         let prompt = room.prompt();
         let values: [(&str, &OsStr); 3] = [
             ("{prompt_file}", prompt.as_os_str()),
@@ -83,7 +89,7 @@ mod tests {
     #[test]
     fn the_template_is_filled_in_once() {
         let scratch = tempfile::tempdir().unwrap();
-        let room = Room::prepare(scratch.path()).unwrap();
+        let room = CallDir::prepare(scratch.path()).unwrap();
         let argv = ["agent", "--prompt={prompt_file}", "{workspace}", "-m", "{model}", "é{x}{", ""]
             .map(str::to_owned);
         let agent = CommandAgent::new(&CommandSettings { argv: argv.to_vec() });

@@ -28,14 +28,16 @@ struct Before {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
     pub ran: Ran,
-    pub standing: Standing,
+    /// Journals of version 0.1.0 call it `standing`.
+    #[serde(alias = "standing")]
+    pub verdict: CheckVerdict,
     /// Whether the same check was red on the base commit.
     pub red_before: bool,
 }
 
 /// What a check means for the change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Standing {
+pub enum CheckVerdict {
     Passed,
     /// Red, and not so before; `failures` are those that are new, and may be empty when the output
     /// names none.
@@ -57,12 +59,12 @@ pub enum Standing {
 impl CheckResult {
     /// Whether the change must not be published as it is.
     pub fn blocks(&self) -> bool {
-        match self.standing {
-            Standing::New { .. } | Standing::TimedOut => true,
-            Standing::Passed
-            | Standing::FailedBefore
-            | Standing::NotRun { .. }
-            | Standing::Offline => false,
+        match self.verdict {
+            CheckVerdict::New { .. } | CheckVerdict::TimedOut => true,
+            CheckVerdict::Passed
+            | CheckVerdict::FailedBefore
+            | CheckVerdict::NotRun { .. }
+            | CheckVerdict::Offline => false,
         }
     }
 }
@@ -87,38 +89,38 @@ impl Baseline {
             .iter()
             .find(|before| (before.kind, &before.command) == (ran.kind, &ran.command));
         let red_before = before.is_some_and(|before| before.ending != Ending::Passed);
-        let standing = match &ran.ending {
-            Ending::Passed => Standing::Passed,
-            Ending::Offline => Standing::Offline,
+        let verdict = match &ran.ending {
+            Ending::Passed => CheckVerdict::Passed,
+            Ending::Offline => CheckVerdict::Offline,
             Ending::Missing { tool } => match before.map(|before| &before.ending) {
                 // The change took away, or called for, what the check runs with.
                 Some(Ending::Passed | Ending::Failed { .. } | Ending::TimedOut) => {
-                    Standing::New { failures: BTreeSet::new() }
+                    CheckVerdict::New { failures: BTreeSet::new() }
                 }
                 Some(Ending::Missing { .. } | Ending::Offline) | None => {
-                    Standing::NotRun { tool: tool.clone() }
+                    CheckVerdict::NotRun { tool: tool.clone() }
                 }
             },
             Ending::TimedOut => match before.map(|before| &before.ending) {
-                Some(Ending::TimedOut) => Standing::FailedBefore,
+                Some(Ending::TimedOut) => CheckVerdict::FailedBefore,
                 Some(
                     Ending::Passed
                     | Ending::Failed { .. }
                     | Ending::Missing { .. }
                     | Ending::Offline,
                 )
-                | None => Standing::TimedOut,
+                | None => CheckVerdict::TimedOut,
             },
             Ending::Failed { .. } => failed(before, &ran.failures),
         };
-        CheckResult { ran, standing, red_before }
+        CheckResult { ran, verdict, red_before }
     }
 }
 
 /// Failures that were there before are excused, name by name. An output that names none is excused
 /// only by one that named none either: where the names stop coming, something else broke, such as
 /// the build of the tests.
-fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> Standing {
+fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> CheckVerdict {
     let nothing = BTreeSet::new();
     let (failed_before, old) = match before {
         Some(Before { ending: Ending::Failed { .. }, failures, .. }) => (true, failures),
@@ -133,7 +135,7 @@ fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> Standing {
     let new: BTreeSet<String> = now.difference(old).cloned().collect();
     let excused =
         new.is_empty() && if now.is_empty() { failed_before && old.is_empty() } else { true };
-    if excused { Standing::FailedBefore } else { Standing::New { failures: new } }
+    if excused { CheckVerdict::FailedBefore } else { CheckVerdict::New { failures: new } }
 }
 
 #[cfg(test)]
@@ -160,24 +162,24 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(before: Option<(Ending, &[&str])>, now: (Ending, &[&str]), expected: Standing) {
+    fn check(before: Option<(Ending, &[&str])>, now: (Ending, &[&str]), expected: CheckVerdict) {
         let mut baseline = Baseline::default();
         if let Some((ending, failures)) = before {
             baseline.record(&ran(ending, failures));
         }
         let result = baseline.judge(ran(now.0, now.1));
-        let blocks = matches!(expected, Standing::New { .. } | Standing::TimedOut);
-        assert_eq!((result.blocks(), result.standing), (blocks, expected));
+        let blocks = matches!(expected, CheckVerdict::New { .. } | CheckVerdict::TimedOut);
+        assert_eq!((result.blocks(), result.verdict), (blocks, expected));
     }
 
-    fn new(failures: &[&str]) -> Standing {
-        Standing::New { failures: failures.iter().map(|&name| name.to_owned()).collect() }
+    fn new(failures: &[&str]) -> CheckVerdict {
+        CheckVerdict::New { failures: failures.iter().map(|&name| name.to_owned()).collect() }
     }
 
     #[test]
     fn what_passes_is_passed_whatever_was_before() {
-        check(None, (Ending::Passed, &[]), Standing::Passed);
-        check(Some((FAILED, &["a"])), (Ending::Passed, &[]), Standing::Passed);
+        check(None, (Ending::Passed, &[]), CheckVerdict::Passed);
+        check(Some((FAILED, &["a"])), (Ending::Passed, &[]), CheckVerdict::Passed);
     }
 
     #[test]
@@ -191,38 +193,42 @@ mod tests {
     #[test]
     fn only_failures_that_were_not_there_before_are_new() {
         check(Some((FAILED, &["a", "b"])), (FAILED, &["a", "b", "c"]), new(&["c"]));
-        check(Some((FAILED, &["a", "b"])), (FAILED, &["b"]), Standing::FailedBefore);
+        check(Some((FAILED, &["a", "b"])), (FAILED, &["b"]), CheckVerdict::FailedBefore);
     }
 
     #[test]
     fn failures_without_names_are_excused_only_by_failures_without_names() {
-        check(Some((FAILED, &[])), (FAILED, &[]), Standing::FailedBefore);
+        check(Some((FAILED, &[])), (FAILED, &[]), CheckVerdict::FailedBefore);
         check(Some((FAILED, &["a"])), (FAILED, &[]), new(&[]));
         check(Some((FAILED, &[])), (FAILED, &["a"]), new(&["a"]));
     }
 
     #[test]
     fn a_time_out_is_excused_only_by_a_time_out() {
-        check(Some((Ending::TimedOut, &[])), (Ending::TimedOut, &[]), Standing::FailedBefore);
-        check(Some((Ending::Passed, &[])), (Ending::TimedOut, &[]), Standing::TimedOut);
-        check(Some((FAILED, &["a"])), (Ending::TimedOut, &["a"]), Standing::TimedOut);
-        check(None, (Ending::TimedOut, &[]), Standing::TimedOut);
-        check(Some((Ending::TimedOut, &["a"])), (FAILED, &["a"]), Standing::FailedBefore);
+        check(Some((Ending::TimedOut, &[])), (Ending::TimedOut, &[]), CheckVerdict::FailedBefore);
+        check(Some((Ending::Passed, &[])), (Ending::TimedOut, &[]), CheckVerdict::TimedOut);
+        check(Some((FAILED, &["a"])), (Ending::TimedOut, &["a"]), CheckVerdict::TimedOut);
+        check(None, (Ending::TimedOut, &[]), CheckVerdict::TimedOut);
+        check(Some((Ending::TimedOut, &["a"])), (FAILED, &["a"]), CheckVerdict::FailedBefore);
         check(Some((Ending::TimedOut, &[])), (FAILED, &[]), new(&[]));
     }
 
     #[test]
     fn a_tool_that_was_never_there_is_said_and_one_that_went_away_blocks() {
-        check(Some((missing(), &[])), (missing(), &[]), Standing::NotRun { tool: "go".to_owned() });
-        check(None, (missing(), &[]), Standing::NotRun { tool: "go".to_owned() });
+        check(
+            Some((missing(), &[])),
+            (missing(), &[]),
+            CheckVerdict::NotRun { tool: "go".to_owned() },
+        );
+        check(None, (missing(), &[]), CheckVerdict::NotRun { tool: "go".to_owned() });
         check(Some((Ending::Passed, &[])), (missing(), &[]), new(&[]));
         check(Some((FAILED, &["a"])), (missing(), &[]), new(&[]));
     }
 
     #[test]
     fn a_network_that_went_away_is_never_the_change_s_doing() {
-        check(Some((Ending::Passed, &[])), (Ending::Offline, &[]), Standing::Offline);
-        check(None, (Ending::Offline, &[]), Standing::Offline);
+        check(Some((Ending::Passed, &[])), (Ending::Offline, &[]), CheckVerdict::Offline);
+        check(None, (Ending::Offline, &[]), CheckVerdict::Offline);
         check(Some((Ending::Offline, &[])), (FAILED, &["a"]), new(&["a"]));
     }
 

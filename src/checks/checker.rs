@@ -12,7 +12,7 @@ use super::{Check, Kind, Toolchains, failures, missing, output};
 use crate::config::CheckSettings;
 use crate::process::{self, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
-use crate::sandbox::{self, Reach, Sandbox, View};
+use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};
 
 /// Settings for plain and brief output, and against what is not to be had twice: Python takes
 /// bytecode for current when a source was changed within a second without changing its size, as one
@@ -130,10 +130,10 @@ impl Checker {
             streams: Streams::Merged,
             log: Some(Log { file: site.log.to_owned(), redaction: self.redaction.clone() }),
         };
-        let view = View {
+        let view = FsPolicy {
             readable: self.toolchains.directories().map(Path::to_path_buf).collect(),
             writable: [tree, site.scratch, site.cache].map(Path::to_path_buf).to_vec(),
-            reach: if check.network { Reach::Internet } else { Reach::Nothing },
+            reach: if check.network { NetworkPolicy::Internet } else { NetworkPolicy::Nothing },
         };
         let invocation = self.sandbox.confine(invocation, &view);
         let command = check.command.clone();

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::sandbox::inside;
+use crate::sandbox::init;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -15,5 +15,5 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    inside::run(&arguments.orders, &arguments.command)
+    init::run(&arguments.orders, &arguments.command)
 }

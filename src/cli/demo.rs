@@ -18,11 +18,11 @@ use super::{output, scripted_agent, worker};
 use crate::agent::Agent;
 use crate::config::{AgentKind, CommandSettings, Config, Environment};
 use crate::github::GitHub;
-use crate::journal::{self, CheckRecord, Outcome, RunRecord};
+use crate::journal::{CheckRecord, Outcome, RunRecord};
 use crate::process;
 use crate::publish::TASK_LABEL;
 use crate::queue::Queue;
-use crate::sandbox::{Level, Sandbox, Standing};
+use crate::sandbox::{Level, Sandbox, SandboxReport};
 use crate::task::{IssueNumber, RepoName, Task};
 use crate::worker::{Stop, Turn};
 
@@ -80,7 +80,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let began = Instant::now();
     let temporary = tempfile::tempdir().context("can't make a temporary directory")?;
     let directory = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
-    journal::make_directory(&directory)
+    crate::disk::make_private_directory(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let directory = directory.canonicalize()?;
     let environment = config.environment.clone();
@@ -126,7 +126,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let Turn::Worked(_) = turn? else { anyhow::bail!("the queue lost the demo's message") };
 
     let record =
-        worker.rooms().journal.attempts(&task.key())?.pop().context("the run left no record")?;
+        worker.services().journal.attempts(&task.key())?.pop().context("the run left no record")?;
     let done =
         record.outcome == Some(Outcome::Done) && is_published(&github, &task, &record).await?;
     if arguments.json {
@@ -219,7 +219,7 @@ async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
         &config.environment,
     )
     .await?;
-    let Standing { level, why, .. } = found.standing();
+    let SandboxReport { level, why, .. } = found.report();
     match level {
         Level::Full => output::progress("sandbox: full"),
         Level::Degraded | Level::None => {

@@ -188,7 +188,7 @@ async fn redrive_all(letters: &DeadLetters, rate: Option<i32>) -> anyhow::Result
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = stop.asked.cancelled(), if !cancelled => {
+            () = stop.graceful.cancelled(), if !cancelled => {
                 cancelled = true;
                 letters.cancel(&newest).await.context("SQS does not cancel the move")?;
             }

@@ -39,30 +39,30 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         &config.environment,
     )
     .await?;
-    let standing = sandbox.standing();
+    let report = sandbox.report();
     let mut findings = vec![
         executable("git", "git", &config),
         executable("agent", agent_program(&config), &config),
         model(&config).await,
         Finding {
             what: "sandbox".to_owned(),
-            good: standing.level >= config.sandbox.require,
+            good: report.level >= config.sandbox.require,
             detail: format!(
                 "{} (required: {}) {}",
-                standing.level, config.sandbox.require, standing.why
+                report.level, config.sandbox.require, report.why
             )
             .trim()
             .to_owned(),
         },
     ];
     findings.push(data_directory(&config));
-    let walls = standing.walls.iter().map(|(wall, held)| Finding {
-        what: "  wall".to_owned(),
+    let boundaries = report.boundaries.iter().map(|(boundary, held)| Finding {
+        what: "  boundary".to_owned(),
         good: *held,
-        detail: wall.to_string(),
+        detail: boundary.to_string(),
     });
-    findings.extend(walls);
-    findings.extend(limits(&config.sandbox.limits, !standing.walls.is_empty()));
+    findings.extend(boundaries);
+    findings.extend(limits(&config.sandbox.limits, !report.boundaries.is_empty()));
     if arguments.json {
         output::json(&findings)?;
     } else {

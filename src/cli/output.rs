@@ -25,7 +25,7 @@ pub(super) fn error(error: &anyhow::Error, redaction: &Redaction) {
         }
         told = cause;
     }
-    if std::io::stderr().write_all(redaction.strike_out(&text).as_bytes()).is_err() {
+    if std::io::stderr().write_all(redaction.redact(&text).as_bytes()).is_err() {
         tracing::debug!("standard error is closed");
     }
 }

@@ -42,6 +42,6 @@ pub(super) async fn run(command: Command, config: Config) -> anyhow::Result<Exit
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
     output::line(format!("queue {} at http://{}", embedded::QUEUE_NAME, listener.local_addr()?))?;
-    localsqs::serve(listener, queues, stop.asked.cancelled_owned()).await?;
+    localsqs::serve(listener, queues, stop.graceful.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)
 }

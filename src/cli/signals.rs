@@ -13,9 +13,9 @@ pub(super) fn stop() -> std::io::Result<Stop> {
     tokio::spawn(async move {
         either(&mut interrupt, &mut terminate).await;
         tracing::info!("stopping");
-        told.asked.cancel();
+        told.graceful.cancel();
         either(&mut interrupt, &mut terminate).await;
-        told.insisted.cancel();
+        told.immediate.cancel();
     });
     Ok(stop)
 }

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use super::embedded::{Addresses, Embedded};
 use super::{output, signals, worker};
 use crate::config::Config;
-use crate::journal;
 use crate::task::RepoName;
 
 /// Who owns what is made here, and whom the token speaks for.
@@ -40,7 +39,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
     let directory = arguments.data.unwrap_or_else(|| config.data_dir.join("local"));
-    journal::make_directory(&directory)
+    crate::disk::make_private_directory(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let directory = directory.canonicalize()?;
     let addresses = Addresses { queue: arguments.queue_listen, forge: arguments.forge_listen };
@@ -60,7 +59,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let worker = Arc::new(worker::start(config).await?);
     let shown = CancellationToken::new();
     let following = worker::follow(Arc::clone(&worker), shown.clone())?;
-    output::line(guide(&embedded, &token_file, &file, &worker.rooms().config.repositories))?;
+    output::line(guide(&embedded, &token_file, &file, &worker.services().config.repositories))?;
     worker.run(&stop).await;
     shown.cancel();
     following.await??;

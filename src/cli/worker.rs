@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::{output, signals};
 use crate::config::Config;
 use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
-use crate::run::{Disposition, Rooms};
+use crate::run::{Disposition, Services};
 use crate::worker::{Stop, Turn, Worker, health};
 
 /// How long a start waits for the queue to answer: about ten minutes.
@@ -63,7 +63,7 @@ pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
         "no repository may be worked on: list them as `repositories` in the configuration, or in CODINGWORKER_REPOSITORIES"
     );
     let (queue, policy) = find_queue(&config).await.context("can't use the queue")?;
-    Ok(Worker::new(queue, policy, Rooms::open(config).await?))
+    Ok(Worker::new(queue, policy, Services::open(config).await?))
 }
 
 /// A machine that has just started may have no network yet; a queue that is missing or refuses us
@@ -83,14 +83,14 @@ pub(super) fn follow(
     worker: Arc<Worker>,
     stop: CancellationToken,
 ) -> anyhow::Result<tokio::task::JoinHandle<Result<(), crate::journal::JournalError>>> {
-    let progress = Progress::from_now(&worker.rooms().journal)?;
-    Ok(tokio::spawn(async move { progress.follow(&worker.rooms().journal, &stop).await }))
+    let progress = Progress::from_now(&worker.services().journal)?;
+    Ok(tokio::spawn(async move { progress.follow(&worker.services().journal, &stop).await }))
 }
 
 /// A worker that was asked to tell how it is and can't would pass for a dead one, so it does not
 /// start.
 async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<ExitCode> {
-    let Some(address) = worker.rooms().config.health_listen else {
+    let Some(address) = worker.services().config.health_listen else {
         worker.run(stop).await;
         return Ok(ExitCode::SUCCESS);
     };

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::workspace::{Change, RepoPath, Status};
+use crate::git::{Change, RepoPath, Status};
 
 /// Each kind once, however often it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -92,7 +92,7 @@ impl Journal {
         )?;
         let run = RunId(transaction.last_insert_rowid());
         if let Some(earlier) = earlier {
-            take_over(&transaction, run, earlier)?;
+            inherit(&transaction, run, earlier)?;
         }
         let query = "SELECT started_at FROM runs WHERE id = :run";
         let began = transaction.query_row(query, named_params! { ":run": run.0 }, |row| {
@@ -196,7 +196,7 @@ impl Journal {
     }
 }
 
-fn take_over(connection: &Connection, run: RunId, earlier: RunId) -> rusqlite::Result<()> {
+fn inherit(connection: &Connection, run: RunId, earlier: RunId) -> rusqlite::Result<()> {
     let runs = named_params! { ":run": run.0, ":earlier": earlier.0 };
     connection.execute(
         "UPDATE runs SET (started_at, prepared, checked) =

@@ -43,7 +43,7 @@ fn a_run_is_found_again_after_the_journal_is_reopened() {
         let run = begin(&journal, "m-1");
         journal.enter(run, Stage::Prepare, "fetching", at(11)).unwrap();
         journal.publishing(run, "codingworker/issue-7", "abc").unwrap();
-        journal.observe_pull_request(run, 8, "http://x/8").unwrap();
+        journal.record_pull_request(run, 8, "http://x/8").unwrap();
         journal.decide(run, &decision(Outcome::Done)).unwrap();
         journal.end(run, at(12)).unwrap();
         run
@@ -153,11 +153,15 @@ fn an_act_is_unobserved_from_its_intent_to_its_observation() {
     let directory = tempfile::tempdir().unwrap();
     let journal = Journal::open(directory.path()).unwrap();
     let run = begin(&journal, "m-1");
-    let comment = journal.intend(run, Act::Comment, "accepted", at(11)).unwrap();
-    let _cut_off = journal.intend(run, Act::Push, "codingworker/issue-7", at(12)).unwrap();
-    journal.observe(&comment, "done", at(13)).unwrap();
-    let acts: Vec<_> =
-        journal.unobserved(run).unwrap().into_iter().map(|act| (act.act, act.detail)).collect();
+    let comment = journal.begin_effect(run, Effect::Comment, "accepted", at(11)).unwrap();
+    let _cut_off = journal.begin_effect(run, Effect::Push, "codingworker/issue-7", at(12)).unwrap();
+    journal.finish_effect(&comment, "done", at(13)).unwrap();
+    let acts: Vec<_> = journal
+        .unfinished_effects(run)
+        .unwrap()
+        .into_iter()
+        .map(|act| (act.act, act.detail))
+        .collect();
     assert_eq!(acts, [("push".to_owned(), "codingworker/issue-7".to_owned())]);
 }
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
 use super::ProcessError;
-use crate::redaction::{Redaction, Strained};
+use crate::redaction::{Redaction, StreamRedactor};
 
 const CHUNK: usize = 64 * 1024;
 
@@ -112,7 +112,7 @@ impl Capture {
 /// reading.
 struct Told<'a> {
     log: &'a Log,
-    strained: Strained,
+    strained: StreamRedactor,
     file: io::Result<File>,
     room: usize,
 }
@@ -120,7 +120,7 @@ struct Told<'a> {
 impl<'a> Told<'a> {
     async fn to(log: &'a Log) -> Self {
         let file = File::options().create(true).append(true).open(&log.file).await;
-        Self { log, strained: Strained::new(&log.redaction), file, room: LONGEST_LOG }
+        Self { log, strained: StreamRedactor::new(&log.redaction), file, room: LONGEST_LOG }
     }
 
     async fn append(&mut self, bytes: &[u8]) {

@@ -35,7 +35,7 @@ static NOTES: OnceLock<PathBuf> = OnceLock::new();
 ///
 /// # Errors
 /// The directory can't be made, read or written.
-pub fn take_over(directory: &Path) -> io::Result<usize> {
+pub fn kill_leftovers(directory: &Path) -> io::Result<usize> {
     fs::create_dir_all(directory)?;
     let killed = reap(directory)?;
     fs::write(directory.join(WORKER), tree::mark_prefix())?;

@@ -115,7 +115,7 @@ impl Tree {
     }
 
     /// Signals the processes that were not signaled yet; tells whether there were any. Adopted ones
-    /// that are dead are laid to rest.
+    /// that are dead are reaped.
     #[cfg(target_os = "linux")]
     fn signal(&self, signal: Signal, signaled: &mut HashSet<Pid>) -> bool {
         use rustix::process::{WaitOptions, kill_process, waitpid};

@@ -15,18 +15,18 @@ pub(super) fn status(issue: IssueNumber) -> String {
 
 /// The mark of the pull request that a task ended in. Its last form is told apart from a draft that
 /// a failure left behind.
-pub(super) fn pull_request(task: &TaskKey, standing: Standing) -> String {
-    format!("{PREFIX}{} task={task}{SUFFIX}", standing.name())
+pub(super) fn pull_request(task: &TaskKey, state: PrState) -> String {
+    format!("{PREFIX}{} task={task}{SUFFIX}", state.name())
 }
 
 /// Whether a pull request is what its task asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum PrState {
     Done,
     Draft,
 }
 
-impl Standing {
+impl PrState {
     fn name(self) -> &'static str {
         match self {
             Self::Done => "done",

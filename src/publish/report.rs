@@ -111,7 +111,7 @@ impl Report<'_> {
 pub enum Status<'a> {
     Working { stage: Stage, attempt: u32 },
     Done { number: u64 },
-    Retrying { reason: &'a str, attempt: u32, rest: Duration },
+    Retrying { reason: &'a str, attempt: u32, delay: Duration },
     Cancelled { reason: &'a str },
     Failed { reason: &'a str, tried: &'a [String], draft: Option<u64> },
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::marker::{self, Standing};
+use super::marker::{self, PrState};
 use super::report::{CheckLine, Note, Report, Stage, Status};
 use super::text::{self, LONGEST_BODY};
 use crate::config::Language;
@@ -28,16 +28,16 @@ pub(super) fn comment(language: Language, issue: IssueNumber, status: &Status<'_
 }
 
 /// The body of a pull request.
-pub(super) fn pull_request(language: Language, report: &Report<'_>, standing: Standing) -> String {
+pub(super) fn pull_request(language: Language, report: &Report<'_>, state: PrState) -> String {
     let words = Words::of(language);
     let mut body = String::new();
-    let closes = if standing == Standing::Done { "Closes" } else { "Refs" };
+    let closes = if state == PrState::Done { "Closes" } else { "Refs" };
     push(&mut body, format!("{closes} #{}\n", report.task.issue_number));
     push(
         &mut body,
         format!("{}\n", words.intent.replace("{title}", &text::line(&report.task.title))),
     );
-    if standing == Standing::Draft {
+    if state == PrState::Draft {
         push(&mut body, format!("> [!WARNING]\n> {}\n", words.draft));
     }
     push(&mut body, format!("### {}\n", words.checks));
@@ -60,7 +60,7 @@ pub(super) fn pull_request(language: Language, report: &Report<'_>, standing: St
     push(&mut body, format!("### {}\n", words.run));
     push(&mut body, run_table(&words, report));
     push(&mut body, words.responsibility);
-    let marker = marker::pull_request(&report.task.key(), standing);
+    let marker = marker::pull_request(&report.task.key(), state);
     format!("{}\n\n{marker}", fit(language, body.trim_end(), marker.chars().count() + 2))
 }
 
@@ -172,10 +172,10 @@ fn english(status: &Status<'_>) -> String {
         Status::Done { number } => {
             format!("✅ **CodingWorker**\n\nDone: #{number} is ready for review.")
         }
-        Status::Retrying { reason, attempt, rest } => {
-            let rest = seconds(*rest);
+        Status::Retrying { reason, attempt, delay } => {
+            let delay = seconds(*delay);
             format!(
-                "🔁 **CodingWorker**\n\nAttempt {attempt} failed and will be repeated in {rest}.\n\n{}",
+                "🔁 **CodingWorker**\n\nAttempt {attempt} failed and will be repeated in {delay}.\n\n{}",
                 text::code(reason)
             )
         }
@@ -214,10 +214,10 @@ fn japanese(status: &Status<'_>) -> String {
         Status::Done { number } => {
             format!("✅ **CodingWorker**\n\n完了しました。#{number} をレビューしてください。")
         }
-        Status::Retrying { reason, attempt, rest } => {
-            let rest = seconds(*rest);
+        Status::Retrying { reason, attempt, delay } => {
+            let delay = seconds(*delay);
             format!(
-                "🔁 **CodingWorker**\n\n{attempt}回目は失敗しました。{rest} 後に再試行します。\n\n{}",
+                "🔁 **CodingWorker**\n\n{attempt}回目は失敗しました。{delay} 後に再試行します。\n\n{}",
                 text::code(reason)
             )
         }

@@ -13,12 +13,12 @@ const END: &[u8] = b"-----END ";
 
 /// One stream of a program's output, without secrets.
 #[derive(Debug, Default)]
-pub struct Strained {
+pub struct StreamRedactor {
     redaction: Redaction,
     pending: Vec<u8>,
 }
 
-impl Strained {
+impl StreamRedactor {
     #[must_use]
     pub fn new(redaction: &Redaction) -> Self {
         Self { redaction: redaction.clone(), pending: Vec::new() }
@@ -42,7 +42,7 @@ impl Strained {
 
     fn give(&mut self, rest: Vec<u8>) -> Vec<u8> {
         let ready = std::mem::replace(&mut self.pending, rest);
-        self.redaction.spellings().strike_out(&ready)
+        self.redaction.spellings().redact(&ready)
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     /// What comes out when a text comes in pieces.
     fn check(text: &str, sizes: &[usize], expected: &str) {
         for &size in sizes {
-            let mut strained = Strained::new(&Redaction::new([SECRET.into()]));
+            let mut strained = StreamRedactor::new(&Redaction::new([SECRET.into()]));
             let mut told: Vec<u8> =
                 text.as_bytes().chunks(size).flat_map(|piece| strained.push(piece)).collect();
             told.extend(strained.end());
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn lines_are_given_on_as_they_end_and_a_key_when_it_is_whole() {
-        let mut strained = Strained::default();
+        let mut strained = StreamRedactor::default();
         assert_eq!(strained.push(b"one\ntwo"), b"one\n");
         assert_eq!(strained.push(b" three\n-----BEGIN A KEY-----\nabc\n"), b"two three\n");
         assert_eq!(strained.push(b"def\n"), b"");
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_key_without_an_end_holds_nothing_back_for_ever() {
-        let mut strained = Strained::default();
+        let mut strained = StreamRedactor::default();
         assert_eq!(strained.push(b"-----BEGIN A KEY-----\n"), b"");
         assert!(strained.push(&b"x\n".repeat(LONGEST)).len() > LONGEST);
     }

@@ -5,15 +5,16 @@
 //! next branch: `codingworker/issue-7`, `codingworker/issue-7-2`, and so on. What is found is the
 //! forge's own state, so a retry, on whatever machine, comes to the same branch.
 
-use super::{Failure, Rooms};
+use super::{Failure, Services};
+use crate::git::{BranchName, CommitId};
 use crate::publish::{self, Existing};
 use crate::task::Task;
-use crate::workspace::{BranchName, Cache, CommitId, Remote};
+use crate::workspace::{Cache, Remote};
 
 /// An issue whose tasks were published and closed this often is one for a person.
 const MOST_BRANCHES: u32 = 100;
 
-impl Rooms {
+impl Services {
     /// The branch of a task, and what is known of its pull requests.
     pub(super) async fn find_branch(&self, task: &Task) -> Result<(BranchName, Existing), Failure> {
         let first = format!("{}{}", self.config.publish.branch_prefix, task.issue_number);

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::agent::{AgentError, Verdict};
 use crate::gate::Refusal;
+use crate::git::{BranchName, InvalidName};
 use crate::github::GitHubError;
 use crate::journal::JournalError;
 use crate::process::ProcessError;
 use crate::task::{InvalidTask, RepoName};
-use crate::workspace::{BranchName, InvalidName, WorkspaceError};
+use crate::workspace::WorkspaceError;
 
 /// The longest a delivery is put off, whatever GitHub asks for: SQS allows no visibility timeout
 /// above 12 hours.
@@ -106,7 +107,7 @@ pub struct Attempt {
     /// After this many receives SQS moves it to the dead-letter queue; `None` when there is none.
     pub max_receive_count: Option<u32>,
     /// How long the task rests before its next delivery, unless something asks for more.
-    pub rest: Duration,
+    pub retry_delay: Duration,
 }
 
 impl Attempt {
@@ -122,8 +123,10 @@ impl Attempt {
 pub(super) fn disposition(failure: &Failure, attempt: Attempt) -> Disposition {
     match remedy(failure) {
         Remedy::Another if attempt.is_last() => Disposition::DeadLetter,
-        Remedy::Another => Disposition::RetryAfter(attempt.rest),
-        Remedy::Later(delay) => Disposition::RetryAfter(delay.max(attempt.rest).min(LONGEST_DELAY)),
+        Remedy::Another => Disposition::RetryAfter(attempt.retry_delay),
+        Remedy::Later(delay) => {
+            Disposition::RetryAfter(delay.max(attempt.retry_delay).min(LONGEST_DELAY))
+        }
         Remedy::None => Disposition::DeadLetter,
         Remedy::Unwanted => Disposition::Cancel,
         Remedy::Elsewhere => Disposition::Abandon,
@@ -188,6 +191,7 @@ fn remedy(failure: &Failure) -> Remedy {
             | WorkspaceError::Git { .. }
             | WorkspaceError::UnexpectedAnswer { .. }
             | WorkspaceError::Process(_)
+            | WorkspaceError::Disk(_)
             | WorkspaceError::Io { .. } => Remedy::Another,
         },
         Failure::ChecksRed(_)
@@ -218,8 +222,8 @@ mod tests {
     use super::*;
 
     fn check(failure: &Failure, receive_count: u32, expected: Disposition) {
-        let rest = Duration::from_secs(30 * u64::from(receive_count));
-        let attempt = Attempt { receive_count, max_receive_count: Some(3), rest };
+        let retry_delay = Duration::from_secs(30 * u64::from(receive_count));
+        let attempt = Attempt { receive_count, max_receive_count: Some(3), retry_delay };
         assert_eq!(
             disposition(failure, attempt),
             expected,
@@ -284,8 +288,11 @@ mod tests {
 
     #[test]
     fn without_a_dead_letter_queue_there_is_always_another_delivery() {
-        let attempt =
-            Attempt { receive_count: 9, max_receive_count: None, rest: Duration::from_secs(120) };
+        let attempt = Attempt {
+            receive_count: 9,
+            max_receive_count: None,
+            retry_delay: Duration::from_secs(120),
+        };
         assert_eq!(disposition(&Failure::Agent(Verdict::NoChange), attempt), retry(120));
     }
 }

@@ -8,11 +8,11 @@
 use jiff::Timestamp;
 
 use super::outcome::{self, Disposition, Failure};
-use super::{Claimed, Published, Rooms, SCRATCH, TREES};
-use crate::journal::{Act, Decision, JournalError, Outcome, RunRecord, Stage};
+use super::{Claimed, Published, SCRATCH, Services, TREES};
+use crate::journal::{Decision, Effect, JournalError, Outcome, RunRecord, Stage};
 use crate::publish::{Labels, Status};
 
-impl Rooms {
+impl Services {
     /// Tells the issue of the pull request, and ends the task.
     pub(super) async fn settle(&self, claimed: &Claimed, published: Published) -> Disposition {
         let Published { pull_request, red } = published;
@@ -30,7 +30,7 @@ impl Rooms {
     }
 
     async fn tell_of(&self, claimed: &Claimed, number: u64, url: &str) -> Result<(), Failure> {
-        self.journal.observe_pull_request(claimed.id, number, url)?;
+        self.journal.record_pull_request(claimed.id, number, url)?;
         self.enter(claimed, Stage::Settle, "telling the issue").await?;
         self.tell(claimed, &Status::Done { number }, Some(Labels::Done)).await
     }
@@ -66,8 +66,8 @@ impl Rooms {
         let (reason, draft) = (detail.as_deref().unwrap_or_default(), *draft);
         let told = match disposition {
             Disposition::Complete | Disposition::Abandon => Ok(()),
-            Disposition::RetryAfter(rest) => {
-                self.tell(claimed, &Status::Retrying { reason, attempt, rest }, None).await
+            Disposition::RetryAfter(delay) => {
+                self.tell(claimed, &Status::Retrying { reason, attempt, delay }, None).await
             }
             Disposition::Cancel => self.tell(claimed, &Status::Cancelled { reason }, None).await,
             Disposition::DeadLetter => {
@@ -114,9 +114,9 @@ impl Rooms {
         self.announce(claimed, status).await?;
         let Some(labels) = labels else { return Ok(()) };
         let (repository, issue) = (&claimed.task.repository, claimed.task.issue_number);
-        self.act(
+        self.perform(
             claimed,
-            Act::Label,
+            Effect::Label,
             labels.name(),
             claimed.publisher.label(repository, issue, labels),
         )
@@ -155,7 +155,7 @@ impl Rooms {
     pub(super) async fn clear(&self, claimed: &Claimed) {
         for directory in [TREES, SCRATCH] {
             let directory = claimed.directory.join(directory);
-            if let Err(error) = crate::workspace::remove_tree(&directory).await {
+            if let Err(error) = crate::disk::remove_tree(&directory).await {
                 tracing::warn!(run = %claimed.id, %error, "the run's directory could not be removed");
             }
         }

@@ -1,16 +1,16 @@
 //! Whether somebody who may decide it set the label. The workflow that queues an issue asks the
 //! same; this worker does not take its word.
 
-use super::{Failure, Rooms};
+use super::{Failure, Services};
 use crate::config::Trust;
 use crate::github::{GitHubError, Permission};
 use crate::publish::TASK_LABEL;
 use crate::task::Task;
 
-impl Rooms {
+impl Services {
     /// Whoever set the label last, by a template or by hand, must be trusted by the repository as
     /// far as the settings ask.
-    pub(super) async fn trusted(&self, task: &Task) -> Result<(), Failure> {
+    pub(super) async fn authorize(&self, task: &Task) -> Result<(), Failure> {
         let required = match self.config.github.trust {
             Trust::Anybody => return Ok(()),
             Trust::Write => Permission::Write,

@@ -1,4 +1,4 @@
-//! Linux: the walls that bubblewrap builds around one program.
+//! Linux: the backend that bubblewrap builds around one program.
 //!
 //! Everything is new inside: the root, the processes, the network, the user's identity. Paths keep
 //! their names, so what the program prints and what it was told mean the same on both sides.
@@ -6,10 +6,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::inside::probe::Canaries;
-use super::inside::{Act, Forward, Orders, SUBCOMMAND};
+use super::init::probe::Canaries;
+use super::init::{Forward, Orders, Role, SUBCOMMAND};
 use super::root::{Part, Root};
-use super::{Limits, Reach, View};
+use super::{FsPolicy, Limits, NetworkPolicy};
 use crate::process::Invocation;
 
 /// Where this program and the relay's socket are inside.
@@ -44,10 +44,11 @@ pub(super) struct Sockets {
 const LEAST_NICE: u64 = 40;
 
 impl Bubblewrap {
-    /// Lets the wardens come before what they watch. Root's processes the kernel does not count, so
-    /// a fork bomb of root's ends when the warden has its turn; and only root may allow this.
+    /// Lets the supervisors come before what they watch. Root's processes the kernel does not
+    /// count, so a fork bomb of root's ends when the supervisor has its turn; and only root may
+    /// allow this.
     #[cfg(target_os = "linux")]
-    pub(super) fn let_wardens_hurry() {
+    pub(super) fn raise_supervisor_priority() {
         use rustix::process::{Resource, Rlimit, setrlimit};
 
         let limit = Rlimit { current: Some(LEAST_NICE), maximum: Some(LEAST_NICE) };
@@ -57,49 +58,49 @@ impl Bubblewrap {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn let_wardens_hurry() {}
+    pub(super) fn raise_supervisor_priority() {}
 
-    /// The invocation with walls around it.
-    pub(super) fn around(&self, invocation: Invocation, view: &View) -> Invocation {
+    /// The invocation with backend around it.
+    pub(super) fn around(&self, invocation: Invocation, view: &FsPolicy) -> Invocation {
         let forward = match view.reach {
-            Reach::Nothing => None,
-            Reach::Model => Some((MODEL_PORT, &self.sockets.model)),
-            Reach::Internet => Some((PROXY_PORT, &self.sockets.proxy)),
+            NetworkPolicy::Nothing => None,
+            NetworkPolicy::Model => Some((MODEL_PORT, &self.sockets.model)),
+            NetworkPolicy::Internet => Some((PROXY_PORT, &self.sockets.proxy)),
         };
         let (helper, relay) = (PathBuf::from(HELPER), PathBuf::from(RELAY));
-        let mut walls = Arguments::default();
-        walls.flags(&[
+        let mut backend = Arguments::default();
+        backend.flags(&[
             "--unshare-user",
             "--unshare-all",
             "--disable-userns",
             "--die-with-parent",
             "--new-session",
         ]);
-        walls.pair("--cap-drop", "ALL");
-        walls.pair("--hostname", "sandbox");
-        self.root.build(&mut walls, self.limits.temporary);
-        walls.bind("--ro-bind", &self.helper, &helper);
+        backend.pair("--cap-drop", "ALL");
+        backend.pair("--hostname", "sandbox");
+        self.root.build(&mut backend, self.limits.temporary);
+        backend.bind("--ro-bind", &self.helper, &helper);
         if let Some((_, socket)) = forward {
-            walls.bind("--ro-bind", socket, &relay);
+            backend.bind("--ro-bind", socket, &relay);
         }
         for part in self.root.installation(&invocation.program) {
             match part {
-                Part::Bound(path) => walls.bind("--ro-bind-try", &path, &path),
-                Part::Link { at, to } => walls.bind("--symlink", &to, &at),
+                Part::Bound(path) => backend.bind("--ro-bind-try", &path, &path),
+                Part::Link { at, to } => backend.bind("--symlink", &to, &at),
             }
         }
         for path in &view.readable {
-            walls.bind("--ro-bind-try", path, path);
+            backend.bind("--ro-bind-try", path, path);
         }
         for path in &view.writable {
-            walls.bind("--bind", path, path);
+            backend.bind("--bind", path, path);
         }
         // Last, when every mount has its place.
-        walls.pair("--remount-ro", "/");
-        walls.pair("--remount-ro", "/dev");
-        walls.pair("--chdir", &invocation.directory);
+        backend.pair("--remount-ro", "/");
+        backend.pair("--remount-ro", "/dev");
+        backend.pair("--chdir", &invocation.directory);
         let orders = Orders {
-            act: Act::Watch,
+            role: Role::Watch,
             helper: helper.clone(),
             writable: view.writable.clone(),
             limits: self.limits,
@@ -110,16 +111,16 @@ impl Bubblewrap {
                 .collect(),
         };
         let orders = orders.to_argument();
-        walls.arguments.extend([
+        backend.arguments.extend([
             "--".into(),
             helper.into(),
             SUBCOMMAND.into(),
             orders,
             "--".into(),
         ]);
-        walls.arguments.push(invocation.program.into());
-        walls.arguments.extend(invocation.arguments);
-        Invocation { program: self.executable.clone(), arguments: walls.arguments, ..invocation }
+        backend.arguments.push(invocation.program.into());
+        backend.arguments.extend(invocation.arguments);
+        Invocation { program: self.executable.clone(), arguments: backend.arguments, ..invocation }
     }
 
     /// The program that tries to get out, and its arguments.

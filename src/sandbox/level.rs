@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::inside::probe::{Canaries, Wall};
-use super::{Reach, View, Walls};
+use super::init::probe::{Boundary, Canaries};
+use super::{Backend, FsPolicy, NetworkPolicy};
 use crate::process::{self, Ending, Invocation, Streams};
 
 /// How long the attempts may take.
@@ -23,7 +23,7 @@ const CONTENT: &str = "this file shows that a sandbox holds\n";
 pub enum Level {
     /// Nothing: programs run as the user.
     None,
-    /// There are walls, and not all of them held.
+    /// There are backend, and not all of them held.
     Degraded,
     /// Every attempt to get out failed.
     Full,
@@ -31,16 +31,16 @@ pub enum Level {
 
 /// What was found.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct SandboxReport {
     pub level: Level,
     /// What is lacking, in words; empty when nothing is.
     pub why: String,
-    pub walls: Vec<(Wall, bool)>,
+    pub boundaries: Vec<(Boundary, bool)>,
 }
 
-impl Standing {
+impl SandboxReport {
     pub(super) fn none(why: &str) -> Self {
-        Self { level: Level::None, why: why.to_owned(), walls: Vec::new() }
+        Self { level: Level::None, why: why.to_owned(), boundaries: Vec::new() }
     }
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Level {
     }
 }
 
-impl fmt::Display for Wall {
+impl fmt::Display for Boundary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Reading => "the user's files can't be read",
@@ -71,7 +71,7 @@ impl fmt::Display for Wall {
 }
 
 /// Puts out canaries below `directory`, and sends the probes in.
-pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standing> {
+pub(super) async fn probe(backend: &Backend, directory: &Path) -> io::Result<SandboxReport> {
     let file = directory.join("canary");
     std::fs::write(&file, CONTENT)?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -79,7 +79,7 @@ pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standin
     let _listening = listen_abstract(&abstract_socket)?;
     let canaries =
         Canaries { file: file.clone(), address: listener.local_addr()?, abstract_socket };
-    let (program, arguments) = walls.prober(canaries);
+    let (program, arguments) = backend.prober(canaries);
     let probe = Invocation {
         program,
         arguments,
@@ -91,23 +91,23 @@ pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standin
         streams: Streams::Apart,
         log: None,
     };
-    let view = View { reach: Reach::Nothing, ..View::default() };
-    let probe = walls.around(probe, &view);
+    let view = FsPolicy { reach: NetworkPolicy::Nothing, ..FsPolicy::default() };
+    let probe = backend.around(probe, &view);
     let finished =
         process::run(probe, &CancellationToken::new()).await.map_err(io::Error::other)?;
     if std::fs::read_to_string(&file)? != CONTENT {
-        return Ok(Standing::none("the sandbox let a file outside be written"));
+        return Ok(SandboxReport::none("the sandbox let a file outside be written"));
     }
     if finished.ending != Ending::Exited(0) {
         let said = String::from_utf8_lossy(&finished.errors);
         let said = said.lines().last().unwrap_or("it said nothing");
-        return Ok(Standing::none(&format!("it can't be built here: {said}")));
+        return Ok(SandboxReport::none(&format!("it can't be built here: {said}")));
     }
     Ok(judge(serde_json::from_slice(&finished.output).map_err(io::Error::other)?))
 }
 
-fn judge(walls: Vec<(Wall, bool)>) -> Standing {
-    let broken: Vec<String> = walls
+fn judge(boundaries: Vec<(Boundary, bool)>) -> SandboxReport {
+    let broken: Vec<String> = boundaries
         .iter()
         .filter(|(_, held)| !held)
         .map(|(wall, _)| format!("it does not hold that {wall}"))
@@ -119,7 +119,11 @@ fn judge(walls: Vec<(Wall, bool)>) -> Standing {
         }
         broken => broken.join("; "),
     };
-    Standing { level: if why.is_empty() { Level::Full } else { Level::Degraded }, why, walls }
+    SandboxReport {
+        level: if why.is_empty() { Level::Full } else { Level::Degraded },
+        why,
+        boundaries,
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -142,10 +146,13 @@ mod tests {
 
     #[test]
     fn one_wall_that_does_not_hold_is_no_full_sandbox() {
-        assert_eq!(judge(vec![(Wall::Reading, true), (Wall::Network, true)]).level, Level::Full);
-        let standing = judge(vec![(Wall::Reading, true), (Wall::Network, false)]);
-        assert_eq!(standing.level, Level::Degraded);
-        assert_eq!(standing.why, "it does not hold that no network is reached");
+        assert_eq!(
+            judge(vec![(Boundary::Reading, true), (Boundary::Network, true)]).level,
+            Level::Full
+        );
+        let report = judge(vec![(Boundary::Reading, true), (Boundary::Network, false)]);
+        assert_eq!(report.level, Level::Degraded);
+        assert_eq!(report.why, "it does not hold that no network is reached");
         assert!(Level::None < Level::Degraded && Level::Degraded < Level::Full);
     }
 }

@@ -93,27 +93,27 @@ impl Root {
         Ok(root)
     }
 
-    pub(super) fn build(&self, walls: &mut Arguments, temporary: u64) {
+    pub(super) fn build(&self, backend: &mut Arguments, temporary: u64) {
         for path in SYSTEM.iter().map(Path::new) {
             match fs::read_link(path) {
-                Ok(target) => walls.bind("--symlink", &target, path),
-                Err(_) => walls.bind("--ro-bind-try", path, path),
+                Ok(target) => backend.bind("--symlink", &target, path),
+                Err(_) => backend.bind("--ro-bind-try", path, path),
             }
         }
         for path in settings() {
-            walls.bind("--ro-bind-try", &path, &path);
+            backend.bind("--ro-bind-try", &path, &path);
         }
         for entry in fs::read_dir(&self.made).into_iter().flatten().flatten() {
-            walls.bind("--ro-bind", &entry.path(), &Path::new("/etc").join(entry.file_name()));
+            backend.bind("--ro-bind", &entry.path(), &Path::new("/etc").join(entry.file_name()));
         }
-        walls.pair("--proc", "/proc");
-        walls.pair("--dev", "/dev");
+        backend.pair("--proc", "/proc");
+        backend.pair("--dev", "/dev");
         for path in ["/dev/shm", "/tmp", "/var/tmp"] {
-            walls.pair("--size", temporary.to_string());
-            walls.pair("--tmpfs", path);
+            backend.pair("--size", temporary.to_string());
+            backend.pair("--tmpfs", path);
         }
         for path in &self.tools {
-            walls.bind("--ro-bind-try", path, path);
+            backend.bind("--ro-bind-try", path, path);
         }
     }
 

@@ -9,10 +9,10 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::inside::probe::Canaries;
-use super::inside::{Orders, SUBCOMMAND};
+use super::init::probe::Canaries;
+use super::init::{Orders, SUBCOMMAND};
 use super::root::{Part, Root};
-use super::{Limits, Reach, View};
+use super::{FsPolicy, Limits, NetworkPolicy};
 use crate::process::Invocation;
 
 const EXECUTABLE: &str = "/usr/bin/sandbox-exec";
@@ -80,7 +80,7 @@ impl Seatbelt {
     }
 
     /// The invocation under a profile.
-    pub(super) fn around(&self, invocation: Invocation, view: &View) -> Invocation {
+    pub(super) fn around(&self, invocation: Invocation, view: &FsPolicy) -> Invocation {
         let mut arguments: Vec<OsString> =
             vec!["-p".into(), self.profile(&invocation.program, view).into()];
         arguments.push(invocation.program.into());
@@ -93,7 +93,7 @@ impl Seatbelt {
         (self.helper.clone(), vec![SUBCOMMAND.into(), orders.to_argument()])
     }
 
-    fn profile(&self, program: &Path, view: &View) -> String {
+    fn profile(&self, program: &Path, view: &FsPolicy) -> String {
         let mut profile = BASE.to_owned();
         let installed = self.root.installation(program).into_iter().filter_map(|part| match part {
             Part::Bound(path) => Some(path),
@@ -112,9 +112,9 @@ impl Seatbelt {
             allow(&mut profile, "file-read* file-write*", &path);
         }
         let port = match view.reach {
-            Reach::Nothing => None,
-            Reach::Model => Some(self.ports.model),
-            Reach::Internet => Some(self.ports.proxy),
+            NetworkPolicy::Nothing => None,
+            NetworkPolicy::Model => Some(self.ports.model),
+            NetworkPolicy::Internet => Some(self.ports.proxy),
         };
         if let Some(port) = port {
             writeln!(profile, "(allow network-outbound (remote ip \"localhost:{port}\"))")
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    fn profile(reach: Reach) -> String {
+    fn profile(reach: NetworkPolicy) -> String {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().canonicalize().unwrap();
         for made in ["home", "data", "tree \"x\"", "etc"] {
@@ -157,8 +157,11 @@ mod tests {
         let limits = crate::config::SandboxSettings::default().limits;
         let ports = Ports { model: 4001, proxy: 4002 };
         let seatbelt = Seatbelt { helper: "/opt/codingworker".into(), root, limits, ports };
-        let view =
-            View { readable: vec![place.join("none")], writable: vec![place.join("link")], reach };
+        let view = FsPolicy {
+            readable: vec![place.join("none")],
+            writable: vec![place.join("link")],
+            reach,
+        };
         let profile = seatbelt.profile(Path::new("/usr/bin/env"), &view);
         profile.strip_prefix(BASE).unwrap().replace(place.to_str().unwrap(), "~")
     }
@@ -166,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_not_named_is_denied() {
         assert!(BASE.contains("\n(deny default)\n"));
-        let named = profile(Reach::Nothing);
+        let named = profile(NetworkPolicy::Nothing);
         assert!(named.contains("(allow file-read* (subpath \"/usr\"))\n"), "{named}");
         assert!(
             named.contains("(allow file-read* file-write* (subpath \"~/tree \\\"x\\\"\"))\n"),
@@ -180,11 +183,11 @@ mod tests {
     #[test]
     fn one_port_is_opened_for_what_is_granted() {
         assert!(
-            profile(Reach::Model)
+            profile(NetworkPolicy::Model)
                 .ends_with("(allow network-outbound (remote ip \"localhost:4001\"))\n")
         );
         assert!(
-            profile(Reach::Internet)
+            profile(NetworkPolicy::Internet)
                 .ends_with("(allow network-outbound (remote ip \"localhost:4002\"))\n")
         );
     }

@@ -89,9 +89,9 @@ impl Health {
 }
 
 /// The worker's own side: what it says goes to the file and to whoever follows.
-pub(super) struct Pulse(watch::Sender<Health>);
+pub(super) struct Heartbeat(watch::Sender<Health>);
 
-impl Pulse {
+impl Heartbeat {
     pub(super) fn new(now: Timestamp) -> Self {
         Self(watch::Sender::new(Health {
             pid: std::process::id(),

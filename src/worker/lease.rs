@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::journal::Journal;
 use crate::queue::{Queue, QueueError};
-use crate::run::{Hold, LeaseEnd};
+use crate::run::{LeaseEnd, LeaseHandle};
 use crate::task::Delivery;
 
 /// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS
@@ -36,7 +36,7 @@ fn margin(length: Duration) -> SignedDuration {
 /// A lease that is being renewed until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
-    hold: Hold,
+    hold: LeaseHandle,
     lost: CancellationToken,
     _renewal: DropGuard,
     renewing: JoinHandle<()>,
@@ -63,7 +63,7 @@ impl Lease {
         let released = CancellationToken::new();
         let (renewals, wishes) = mpsc::channel(1);
         let end = LeaseEnd::at(leased.end);
-        let hold = Hold::new(lost.clone(), end.clone(), renewals);
+        let hold = LeaseHandle::new(lost.clone(), end.clone(), renewals);
         let renewal =
             Renewal { queue, journal, leased, end, lost: lost.clone(), waiting: Vec::new() };
         let renewing = tokio::spawn(renewal.go_on(released.clone(), wishes));
@@ -72,7 +72,7 @@ impl Lease {
 
     /// The side of it that a run has.
     #[must_use]
-    pub(super) fn side(&self) -> Hold {
+    pub(super) fn side(&self) -> LeaseHandle {
         self.hold.clone()
     }
 

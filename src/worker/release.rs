@@ -7,14 +7,14 @@ use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 
 use super::{AT_ONCE, Worker};
-use crate::journal::{Act, Decision, JournalError, Outcome, RunId, Unreleased};
+use crate::journal::{Decision, Effect, JournalError, Outcome, RunId, Unreleased};
 use crate::queue::QueueError;
 use crate::run::{Disposition, Ended};
 use crate::task::Delivery;
 
 /// How long a queue that fails is asked again to end a delivery. What is still not ended then comes
 /// again, and is known.
-const INSISTENCE: ExponentialBuilder = ExponentialBuilder::new()
+const RELEASE_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_secs(1))
     .with_max_delay(Duration::from_secs(30))
     .with_max_times(8)
@@ -33,8 +33,12 @@ impl Worker {
         let disposition = if held_until.is_some() { disposition } else { Disposition::Abandon };
         let failed = |error: &JournalError| tracing::error!(message_id = delivery.message_id, %error, "the end of the delivery was not recorded");
         let intent = run.and_then(|run| {
-            let intent =
-                self.rooms.journal.intend(run, Act::Release, name(disposition), Timestamp::now());
+            let intent = self.services.journal.begin_effect(
+                run,
+                Effect::Release,
+                name(disposition),
+                Timestamp::now(),
+            );
             intent.inspect_err(failed).ok()
         });
         let is_held = |error: &QueueError| {
@@ -42,7 +46,7 @@ impl Worker {
                 && held_until.is_some_and(|end| Timestamp::now() < end)
         };
         let told =
-            (|| self.tell_queue(delivery, disposition)).retry(INSISTENCE).when(is_held).await;
+            (|| self.tell_queue(delivery, disposition)).retry(RELEASE_BACKOFF).when(is_held).await;
         if let Err(error) = &told
             && !matches!(error, QueueError::LeaseOver { .. })
         {
@@ -51,8 +55,11 @@ impl Worker {
         let observation = told.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
         if let (Some(run), Some(intent)) = (run, intent) {
             let now = Timestamp::now();
-            let observed = self.rooms.journal.observe(&intent, &observation, now);
-            observed.and_then(|()| self.rooms.journal.release(run, now)).inspect_err(failed).ok();
+            let observed = self.services.journal.finish_effect(&intent, &observation, now);
+            observed
+                .and_then(|()| self.services.journal.release(run, now))
+                .inspect_err(failed)
+                .ok();
         }
         disposition
     }
@@ -64,7 +71,7 @@ impl Worker {
     ) -> Result<(), QueueError> {
         match disposition {
             Disposition::Complete | Disposition::Cancel => self.queue.delete(delivery).await,
-            Disposition::RetryAfter(rest) => self.queue.change_visibility(delivery, rest).await,
+            Disposition::RetryAfter(delay) => self.queue.change_visibility(delivery, delay).await,
             Disposition::DeadLetter => self.queue.change_visibility(delivery, AT_ONCE).await,
             Disposition::Abandon => Ok(()),
         }
@@ -73,7 +80,7 @@ impl Worker {
     /// The runs of a worker before this one whose lease is still held, oldest first. The others are
     /// given up: their messages come again.
     pub(super) fn left_behind(&self) -> Vec<Unreleased> {
-        let left = self.rooms.journal.unreleased().unwrap_or_else(|error| {
+        let left = self.services.journal.unreleased().unwrap_or_else(|error| {
             tracing::error!(%error, "what a worker before this one left can't be read: its messages come again");
             Vec::new()
         });
@@ -92,7 +99,7 @@ impl Worker {
     }
 
     fn give_up(&self, run: RunId, ended: bool, now: Timestamp) -> Result<(), JournalError> {
-        let journal = &self.rooms.journal;
+        let journal = &self.services.journal;
         if !ended {
             let why = "the worker was stopped or died, and the lease ended before it came back";
             let detail = Some(why.to_owned());

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::WorkspaceError;
 use super::git::{Command, Git};
-use super::object::{BranchName, CommitId, InvalidName, ObjectId, TreeId, is_reference_name};
-use super::path::RepoPath;
 use super::remote::{Remote, explain, explain_push};
+use crate::git::RepoPath;
+use crate::git::{BranchName, CommitId, InvalidName, ObjectId, TreeId, is_reference_name};
 use crate::task::RepoName;
 
 /// Where the forge's default branch is fetched to.
@@ -64,7 +64,7 @@ impl Caches {
         }
     }
 
-    /// Untracked files that match these patterns of gitignore are neither harvested nor cleaned
+    /// Untracked files that match these patterns of gitignore are neither snapshotted nor cleaned
     /// away, whether a repository ignores them or not.
     #[must_use]
     pub fn excluding(self, excludes: &'static [&'static str]) -> Self {

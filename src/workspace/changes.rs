@@ -7,80 +7,10 @@ use std::collections::HashMap;
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
-use super::object::{CommitId, ObjectId};
-use super::path::RepoPath;
+use crate::git::{Change, CommitId, Entry, Lines, Mode, ObjectId, RepoPath, Status};
 
 /// The longest target of a symbolic link that Linux and macOS can make is below this.
 const LONGEST_LINK: u64 = 4096;
-
-/// One path that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    pub path: RepoPath,
-    pub status: Status,
-    /// What was there.
-    pub before: Option<Entry>,
-    /// What is there now.
-    pub after: Option<Entry>,
-    /// Nothing for binary content.
-    pub lines: Option<Lines>,
-    /// The size in bytes of what is there now.
-    pub size: u64,
-    /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is
-    /// longer than any system allows.
-    pub link_target: Option<Vec<u8>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    pub mode: Mode,
-    pub id: ObjectId,
-}
-
-/// The kinds of entries that git's trees have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    File,
-    Executable,
-    Link,
-    /// A gitlink: a commit of another repository.
-    Submodule,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    Added,
-    Modified,
-    Deleted,
-    /// A file became a link, a link a submodule, and so on.
-    TypeChanged,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lines {
-    pub added: u64,
-    pub deleted: u64,
-}
-
-/// How much differs in all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Diffstat {
-    pub files: usize,
-    pub insertions: u64,
-    pub deletions: u64,
-}
-
-impl Diffstat {
-    #[must_use]
-    pub fn of(changes: &[Change]) -> Self {
-        let lines = || changes.iter().filter_map(|change| change.lines);
-        Self {
-            files: changes.len(),
-            insertions: lines().map(|lines| lines.added).sum(),
-            deletions: lines().map(|lines| lines.deleted).sum(),
-        }
-    }
-}
 
 /// Everything that differs between two commits.
 pub(super) async fn changes(
@@ -299,7 +229,10 @@ mod tests {
             [Status::Added, Status::Deleted, Status::TypeChanged, Status::Added, Status::Modified]
         );
         assert_eq!(changes[4].lines, Some(Lines::default()));
-        assert_eq!(Diffstat::of(&changes), Diffstat { files: 5, insertions: 4, deletions: 8 });
+        let lines = || changes.iter().filter_map(|change| change.lines);
+        assert_eq!(changes.len(), 5);
+        assert_eq!(lines().map(|lines| lines.added).sum::<u64>(), 4);
+        assert_eq!(lines().map(|lines| lines.deleted).sum::<u64>(), 8);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
-use super::object::{BranchName, CommitId};
 use super::remote::{Remote, explain};
+use crate::git::{BranchName, CommitId};
 
 /// What a commit says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::object::InvalidName;
-use super::path::RepoPath;
+use crate::disk::DiskError;
+use crate::git::InvalidName;
+use crate::git::RepoPath;
 use crate::process::ProcessError;
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,8 @@ pub enum WorkspaceError {
     Git { command: &'static str, code: i32, stderr: String },
     #[error("git {command} gave an answer that can't be understood: {answer:?}")]
     UnexpectedAnswer { command: &'static str, answer: String },
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
     #[error("git could not be run")]

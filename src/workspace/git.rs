@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::WorkspaceError;
 use super::remote::Remote;
 use crate::process::{self, Ending, Invocation, Streams};
-use crate::sandbox::{Sandbox, View};
+use crate::sandbox::{FsPolicy, Sandbox};
 
 /// How much of an answer is read into memory: a listing of some 500,000 files.
 const OUTPUT_LIMIT: usize = 64 * 1024 * 1024;
@@ -151,7 +151,7 @@ pub(super) struct Command<'a> {
     deadline: Duration,
     output_limit: usize,
     /// What it sees, when it runs in the sandbox.
-    view: Option<View>,
+    view: Option<FsPolicy>,
 }
 
 /// What a command answered that ran to its end.
@@ -194,7 +194,7 @@ impl Command<'_> {
     }
 
     /// Runs in the sandbox, where it sees no more than this.
-    pub(super) fn confined(mut self, view: View) -> Self {
+    pub(super) fn confined(mut self, view: FsPolicy) -> Self {
         self.view = Some(view);
         self
     }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::WorkspaceError;
 use super::git::Answer;
-use super::object::BranchName;
+use crate::git::BranchName;
 
 /// Where a repository is fetched from and pushed to.
 #[derive(Debug, Clone)]

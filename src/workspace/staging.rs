@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use super::cache::Cache;
 use super::error::WorkspaceError;
 use super::git::Command;
-use super::object::{CommitId, TreeId};
-use crate::sandbox::View;
+use crate::git::{CommitId, TreeId};
+use crate::sandbox::FsPolicy;
 
 /// The largest pack that is taken over, in bytes: far more than the gate lets pass.
 const LARGEST_PACK: usize = 64 << 20;
@@ -67,7 +67,7 @@ impl Staging {
         files: Files,
     ) -> Command<'a> {
         let repository = cache.directory();
-        let mut view = View { readable: vec![repository.to_owned()], ..View::default() };
+        let mut view = FsPolicy { readable: vec![repository.to_owned()], ..FsPolicy::default() };
         view.writable.push(self.directory.clone());
         match files {
             Files::Read => view.readable.push(self.files.clone()),
@@ -88,7 +88,7 @@ impl Staging {
     ///
     /// # Errors
     /// [`WorkspaceError::Unacceptable`] when it is too large, or not what git may be given.
-    pub(super) async fn take_over(
+    pub(super) async fn import(
         &self,
         cache: &Cache,
         tree: &TreeId,
@@ -134,7 +134,7 @@ impl Staging {
             return Err(WorkspaceError::Unacceptable { why: whole.complaint() });
         }
         let objects = self.objects();
-        super::remove_tree(&objects).await?;
+        crate::disk::remove_tree(&objects).await?;
         let made = tokio::fs::create_dir_all(&objects).await;
         made.map_err(|source| WorkspaceError::Io {
             action: "make the directory",

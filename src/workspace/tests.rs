@@ -2,8 +2,8 @@
 //! against one behind HTTP.
 
 mod forge;
-mod harvests;
 mod remotes;
+mod snapshots;
 mod trees;
 
 use std::ffi::{OsStr, OsString};

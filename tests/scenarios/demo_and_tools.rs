@@ -98,7 +98,7 @@ async fn a_data_directory_has_one_worker_and_any_number_of_readers() {
     let world = World::new().await;
     let issue = world.task("Add a greeting", "").await;
     let data_dir = world.settings["data_dir"].as_str().unwrap();
-    let other = codingworker::journal::Tenancy::take(Path::new(data_dir)).unwrap();
+    let other = codingworker::disk::InstanceLock::take(Path::new(data_dir)).unwrap();
     let ran = world.work().await;
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("another worker uses "), "{ran:?}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::{Baseline, Origin, Plan, RepositoryFile, Standing, Toolchains};
+use super::super::{Baseline, CheckVerdict, Origin, Plan, RepositoryFile, Toolchains};
 use super::*;
 
 struct Project {
@@ -79,11 +79,11 @@ impl Project {
     }
 
     /// The judged results of the plan's checks, by kind.
-    async fn judged(&self, plan: &Plan, baseline: &Baseline) -> Vec<(Kind, Standing)> {
+    async fn judged(&self, plan: &Plan, baseline: &Baseline) -> Vec<(Kind, CheckVerdict)> {
         let mut results = Vec::new();
         for check in &plan.checks {
             let result = baseline.judge(self.run(check).await);
-            results.push((check.kind, result.standing));
+            results.push((check.kind, result.verdict));
         }
         results
     }
@@ -112,8 +112,8 @@ fn shell(command: &str, timeout: Duration) -> Check {
     }
 }
 
-fn new(failures: &[&str]) -> Standing {
-    Standing::New { failures: failures.iter().map(|&name| name.to_owned()).collect() }
+fn new(failures: &[&str]) -> CheckVerdict {
+    CheckVerdict::New { failures: failures.iter().map(|&name| name.to_owned()).collect() }
 }
 
 #[tokio::test]
@@ -131,10 +131,10 @@ async fn a_crate_is_formatted_and_only_its_new_failures_are_blamed() {
     assert_eq!(
         project.judged(&plan, &baseline).await,
         [
-            (Kind::Format, Standing::Passed),
-            (Kind::Build, Standing::Passed),
-            (Kind::Lint, Standing::Passed),
-            (Kind::Test, Standing::FailedBefore),
+            (Kind::Format, CheckVerdict::Passed),
+            (Kind::Build, CheckVerdict::Passed),
+            (Kind::Lint, CheckVerdict::Passed),
+            (Kind::Test, CheckVerdict::FailedBefore),
         ]
     );
     let formatted = std::fs::read_to_string(project.tree().join("src/lib.rs")).unwrap();
@@ -153,7 +153,7 @@ async fn a_crate_is_formatted_and_only_its_new_failures_are_blamed() {
     assert_eq!(
         judged,
         [
-            (Kind::Format, Standing::Passed),
+            (Kind::Format, CheckVerdict::Passed),
             (Kind::Build, new(&[mismatch])),
             (Kind::Lint, new(&[mismatch])),
             (Kind::Test, new(&[mismatch])),
@@ -176,7 +176,7 @@ async fn a_python_project_is_compiled_and_tested_as_it_is_now() {
     assert_eq!(
         project.judged(&plan, &baseline).await,
         [
-            (Kind::Build, Standing::Passed),
+            (Kind::Build, CheckVerdict::Passed),
             (Kind::Test, new(&["test_add (test_shop.ShopTest.test_add)"]))
         ]
     );
@@ -200,11 +200,11 @@ async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
     let mut baseline = Baseline::default();
     baseline.record(&project.run(&check).await);
     project.write(&[("test_shop.py", &format!("\n\n{failing}"))]);
-    assert_eq!(baseline.judge(project.run(&check).await).standing, Standing::FailedBefore);
+    assert_eq!(baseline.judge(project.run(&check).await).verdict, CheckVerdict::FailedBefore);
     project
         .write(&[("test_shop.py", &format!("{failing}\n\ndef test_more():\n    raise OSError\n"))]);
     assert_eq!(
-        baseline.judge(project.run(&check).await).standing,
+        baseline.judge(project.run(&check).await).verdict,
         new(&["test_shop.py::test_more"])
     );
 }
@@ -220,9 +220,10 @@ async fn a_node_package_runs_its_test_script() {
     }
     let plan = project.plan(&[manifest]);
     let baseline = project.baseline(&plan).await;
-    assert_eq!(project.judged(&plan, &baseline).await, [(Kind::Test, Standing::Passed)]);
+    assert_eq!(project.judged(&plan, &baseline).await, [(Kind::Test, CheckVerdict::Passed)]);
     project.write(&[("test.js", &test.replace("!== 3", "!== 4"))]);
-    let [(Kind::Test, Standing::New { failures })] = &project.judged(&plan, &baseline).await[..]
+    let [(Kind::Test, CheckVerdict::New { failures })] =
+        &project.judged(&plan, &baseline).await[..]
     else {
         panic!("the test is red")
     };
@@ -244,7 +245,7 @@ async fn make_passes_on_what_its_recipes_say() {
     assert_eq!(
         project.judged(&plan, &Baseline::default()).await,
         [
-            (Kind::Lint, Standing::NotRun { tool: "no-such-linter".to_owned() }),
+            (Kind::Lint, CheckVerdict::NotRun { tool: "no-such-linter".to_owned() }),
             (Kind::Test, new(&["shop.c: error: no"])),
         ]
     );

@@ -55,14 +55,14 @@ fn report(task: &Task) -> Report<'_> {
 fn a_pull_request_in_english() {
     let task = task("Add @octocat's <b>FizzBuzz</b>");
     insta::assert_snapshot!(
-        pull_request(Language::En, &report(&task), Standing::Done).replace('\u{2060}', "·")
+        pull_request(Language::En, &report(&task), PrState::Done).replace('\u{2060}', "·")
     );
 }
 
 #[test]
 fn a_pull_request_in_japanese() {
     let task = task("FizzBuzzを追加");
-    insta::assert_snapshot!(pull_request(Language::Ja, &report(&task), Standing::Done));
+    insta::assert_snapshot!(pull_request(Language::Ja, &report(&task), PrState::Done));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_draft_shows_what_failed_and_closes_nothing() {
     let task = task("Add FizzBuzz");
     let failed = CheckOutcome::Failed { failures: vec!["tests::adds".to_owned()] };
     let report = Report { checks: vec![check_line(failed)], notes: vec![], ..report(&task) };
-    let body = pull_request(Language::En, &report, Standing::Draft);
+    let body = pull_request(Language::En, &report, PrState::Draft);
     insta::assert_snapshot!(body);
     assert!(!body.contains("Closes"));
 }
@@ -88,7 +88,7 @@ fn every_status_in_both_languages() {
         Status::Retrying {
             reason: "the agent changed nothing",
             attempt: 1,
-            rest: Duration::from_secs(30),
+            delay: Duration::from_secs(30),
         },
         Status::Cancelled { reason: "the issue was closed" },
         Status::Failed { reason: "checks failed: @you", tried: &tried, draft: Some(9) },
@@ -111,7 +111,7 @@ fn a_body_fits_githubs_limit_with_its_mark() {
     let failed = CheckOutcome::Failed { failures: vec![] };
     report.checks = vec![CheckLine { output: "失敗".repeat(60_000), ..check_line(failed) }];
     for language in [Language::En, Language::Ja] {
-        let body = pull_request(language, &report, Standing::Draft);
+        let body = pull_request(language, &report, PrState::Draft);
         assert_eq!(body.chars().count(), LONGEST_BODY);
         assert!(body.ends_with("<!-- codingworker:draft task=o/r#7@2025-01-26T00:00:00Z -->"));
     }

@@ -17,7 +17,7 @@ use super::Refusals;
 /// The longest head of a request, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
 /// How long a client has to send it, and a server to be connected to.
-const PATIENCE: Duration = Duration::from_secs(30);
+const BACKOFF: Duration = Duration::from_secs(30);
 /// What package registries listen on.
 const PORTS: [u16; 2] = [80, 443];
 
@@ -63,7 +63,7 @@ async fn serve_one(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
     refusals: &Refusals,
 ) -> io::Result<()> {
-    let (head, rest) = tokio::time::timeout(PATIENCE, read_head(client)).await??;
+    let (head, rest) = tokio::time::timeout(BACKOFF, read_head(client)).await??;
     let asked = parse(&head).ok_or_else(|| {
         io::Error::other("this proxy serves CONNECT, and http:// URLs, on ports 80 and 443")
     })?;
@@ -78,7 +78,7 @@ async fn serve_one(
         )));
     }
     let mut server =
-        tokio::time::timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await??;
+        tokio::time::timeout(BACKOFF, TcpStream::connect(addresses.as_slice())).await??;
     if asked.head.is_empty() {
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     }

@@ -5,6 +5,7 @@ use tokio::net::TcpListener;
 
 use super::forge::{Forge, Manner, Seen};
 use super::*;
+use crate::git::BranchName;
 
 const TOKEN: &str = "ghp_0123456789abcdefTOKEN";
 /// `x-access-token:` and the token, in base64.
@@ -23,7 +24,7 @@ impl World {
     async fn new_commit(&self, message: &str) -> CommitId {
         let (workspace, base) = self.workspace().await;
         write(workspace.agent_tree(), b"new", message);
-        let tree = workspace.harvest(Side::Agent).await.unwrap();
+        let tree = workspace.snapshot(Side::Agent).await.unwrap();
         workspace
             .commit(&tree, &base.commit, message, &identity(), at(1_000_000_000))
             .await
@@ -67,7 +68,7 @@ async fn preparing_and_harvesting_ask_the_forge_nothing() {
     let base = cache.fetch(&forge.remote(None)).await.unwrap();
     assert!(!forge.seen().is_empty());
     let workspace = cache.prepare(&world.path().join("run"), &base).await.unwrap();
-    workspace.harvest(Side::Agent).await.unwrap();
+    workspace.snapshot(Side::Agent).await.unwrap();
     assert!(forge.seen().is_empty());
 }
 
@@ -236,7 +237,7 @@ async fn the_token_is_in_the_environment_of_one_command_and_nowhere_else() {
     let base = cache.fetch(&remote).await.unwrap();
     let workspace = cache.prepare(&world.path().join("run"), &base).await.unwrap();
     write(workspace.agent_tree(), b"a", "2");
-    let tree = workspace.harvest(Side::Agent).await.unwrap();
+    let tree = workspace.snapshot(Side::Agent).await.unwrap();
     let commit = workspace.commit(&tree, &base.commit, "x", &identity(), at(0)).await.unwrap();
     cache.push(&remote, &commit, &branch("b"), None).await.unwrap();
 

@@ -1,0 +1,135 @@
+//! What Aider's transcript says about a call. Does no I/O.
+//!
+//! The phrases are those of Aider 0.86.2 (`coders/base_coder.py`, `exceptions.py`) and of litellm,
+//! which names each error of a model's endpoint by its class. The last thing said counts: Aider
+//! tries again after an error, and a later answer takes it back.
+
+use serde::Deserialize;
+
+use crate::agent::Outcome;
+
+/// How much of the end of an output a report repeats, in bytes.
+const TAIL: usize = 2_000;
+
+/// How much of an error's message is repeated, in characters.
+const DETAIL: usize = 300;
+
+/// Tokens that went to a model and came from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Usage {
+    pub sent: u64,
+    pub received: u64,
+}
+
+impl Usage {
+    /// Both together. The numbers come from a log that the agent may have written: whatever they
+    /// are, they add up.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent.saturating_add(other.sent),
+            received: self.received.saturating_add(other.received),
+        }
+    }
+
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.sent.saturating_add(self.received)
+    }
+}
+
+/// How the conversation ended; `None` when the model was never asked.
+#[must_use]
+pub fn outcome(transcript: &str) -> Option<Outcome> {
+    let mut crowded = false;
+    let mut last = None;
+    for line in transcript.lines() {
+        if line.starts_with("Your estimated chat context of ") {
+            crowded = true;
+        }
+        last = said(line).or(last);
+    }
+    match last {
+        Some(Outcome::Answered) if crowded => Some(Outcome::ContextExceeded),
+        last => last,
+    }
+}
+
+/// What one line says about the request it follows.
+fn said(line: &str) -> Option<Outcome> {
+    if line.starts_with("Tokens: ") {
+        // The usage of a request that was answered; what is wrong with the answer comes after it.
+        Some(Outcome::Answered)
+    } else if line.starts_with("The LLM did not conform to the edit format.")
+        || line.starts_with("Exception while updating files:")
+    {
+        Some(Outcome::MalformedEdits)
+    } else if line.starts_with("Model ") && line.contains(" has hit a token limit!") {
+        Some(Outcome::TokenLimit)
+    } else if line.starts_with("Traceback (most recent call last):") {
+        Some(Outcome::Failed {
+            detail: "aider raised an exception that it does not handle".to_owned(),
+        })
+    } else {
+        let (class, message) = line.strip_prefix("litellm.")?.split_once(": ")?;
+        Some(endpoint_error(class, message))
+    }
+}
+
+/// The meaning of an error of litellm's. Every error of Ollama's is an `APIConnectionError` there,
+/// with Ollama's answer as its message.
+fn endpoint_error(class: &str, message: &str) -> Outcome {
+    let message = message.split_once("Exception - ").map_or(message, |(_, answer)| answer).trim();
+    let detail = message.chars().take(DETAIL).collect();
+    match class {
+        "Timeout" => Outcome::TimedOut,
+        _ if message.starts_with("litellm.Timeout") => Outcome::TimedOut,
+        "NotFoundError" => Outcome::ModelMissing,
+        _ if message.contains("model") && message.contains("not found") => Outcome::ModelMissing,
+        "ContextWindowExceededError" => Outcome::TokenLimit,
+        "AuthenticationError"
+        | "PermissionDeniedError"
+        | "BadRequestError"
+        | "UnprocessableEntityError"
+        | "ContentPolicyViolationError"
+        | "BudgetExceededError" => Outcome::Failed { detail },
+        _ => Outcome::ModelUnreachable { detail },
+    }
+}
+
+/// The exact tokens of each exchange, from the log that Aider writes on request; its transcript
+/// rounds them.
+#[must_use]
+pub fn exchanges(usage_log: &str) -> Vec<Usage> {
+    #[derive(Deserialize)]
+    struct Entry {
+        event: String,
+        properties: serde_json::Value,
+    }
+    #[derive(Deserialize)]
+    struct Tokens {
+        prompt_tokens: u64,
+        completion_tokens: u64,
+    }
+    let entries = usage_log.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+    entries
+        .filter(|entry| entry.event == "message_send")
+        .filter_map(|entry| serde_json::from_value::<Tokens>(entry.properties).ok())
+        .map(|tokens| Usage { sent: tokens.prompt_tokens, received: tokens.completion_tokens })
+        .collect()
+}
+
+/// The last lines of an output, as text.
+#[must_use]
+pub fn tail(output: &[u8]) -> String {
+    let start = output.len().saturating_sub(TAIL);
+    let end = String::from_utf8_lossy(output.get(start..).unwrap_or_default());
+    let whole_lines = match end.split_once('\n') {
+        Some((_, rest)) if start > 0 => rest,
+        _ => &end,
+    };
+    whole_lines.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! What a commit changes, path by path, as `git diff-tree --raw` tells it.
+
+use super::{ObjectId, RepoPath};
+
+/// One path that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub path: RepoPath,
+    pub status: Status,
+    /// What was there.
+    pub before: Option<Entry>,
+    /// What is there now.
+    pub after: Option<Entry>,
+    /// Nothing for binary content.
+    pub lines: Option<Lines>,
+    /// The size in bytes of what is there now.
+    pub size: u64,
+    /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is
+    /// longer than any system allows.
+    pub link_target: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub mode: Mode,
+    pub id: ObjectId,
+}
+
+/// The kinds of entries that git's trees have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    File,
+    Executable,
+    Link,
+    /// A gitlink: a commit of another repository.
+    Submodule,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Added,
+    Modified,
+    Deleted,
+    /// A file became a link, a link a submodule, and so on.
+    TypeChanged,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lines {
+    pub added: u64,
+    pub deleted: u64,
+}
