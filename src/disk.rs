@@ -1,6 +1,7 @@
 //! Directories that the worker owns: made private, locked against a second worker, and removed
 //! whatever was left in them.
 
+mod append;
 mod directory;
 mod lock;
 mod removal;
@@ -8,6 +9,7 @@ mod removal;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use self::append::append_line;
 pub use self::directory::make_private_directory;
 pub use self::lock::InstanceLock;
 pub use self::removal::remove_tree;

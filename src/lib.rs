@@ -24,6 +24,7 @@ pub mod process;
 pub mod sandbox;
 
 pub mod config;
+pub mod errors;
 pub mod disk;
 pub mod git;
 pub mod redaction;

@@ -6,6 +6,7 @@
 
 pub mod cut;
 mod delivery;
+mod trigger;
 pub mod visible;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 pub use self::delivery::Delivery;
+pub use self::trigger::Trigger;
 
 /// The dialect and name of [`schema`], kept as `docs/task-message.schema.json`.
 const SCHEMA_DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -77,6 +79,12 @@ impl Task {
                 |value| parse_date_time(value.as_str()?),
             )?,
         })
+    }
+
+    /// What made this task.
+    #[must_use]
+    pub fn trigger(&self) -> Trigger {
+        Trigger::IssueLabeled { issue: self.issue_number }
     }
 
     /// The message body for this task.

@@ -1,115 +1,88 @@
-//! What is said of a run as it goes: in the journal, in its log, and on the issue.
+//! What a run does that others can see: every effect is journaled before it begins and after it
+//! ends, and none begins without the lease.
 
-use std::fmt::Display;
-use std::io::Write;
-use std::path::PathBuf;
+use std::error::Error;
 
 use jiff::Timestamp;
 
-use super::{Claimed, Failure, LOG, Services};
+use super::context::RunContext;
+use super::{Failure, Services};
+use crate::errors;
 use crate::journal::{Effect, Stage};
 use crate::publish::{self, Status};
 use crate::task::Task;
-use crate::workspace::{Identity, Remote};
 
-impl Services {
-    /// Records that a stage is reached, and says so on the issue. The issue's not hearing of it
-    /// stops nothing.
-    pub(super) async fn enter(
-        &self,
-        claimed: &Claimed,
-        stage: Stage,
-        text: &str,
-    ) -> Result<(), Failure> {
-        self.journal.enter(claimed.id, stage, text, Timestamp::now())?;
-        let told = match stage {
-            Stage::Admit => publish::Stage::Accepted,
-            Stage::Prepare => publish::Stage::Preparing,
-            Stage::Implement => publish::Stage::Implementing,
-            Stage::Check => publish::Stage::Checking,
-            Stage::Publish => publish::Stage::Publishing,
-            Stage::Gate | Stage::Settle => return Ok(()),
-        };
-        let status = Status::Working { stage: told, attempt: claimed.attempt.receive_count };
-        match self.announce(claimed, &status).await {
-            Err(Failure::GitHub(error)) => {
-                tracing::warn!(run = %claimed.id, %error, "the issue could not be told");
-                Ok(())
-            }
-            told => told,
+/// Records that the run reached a stage, and says so on the issue. A forge that can't be told stops
+/// nothing.
+pub(super) async fn enter_stage(
+    services: &Services,
+    run: &RunContext,
+    stage: Stage,
+    text: &str,
+) -> Result<(), Failure> {
+    services.journal.enter(run.id, stage, text, Timestamp::now()).await?;
+    let told = match stage {
+        Stage::Admit => publish::Stage::Accepted,
+        Stage::Prepare => publish::Stage::Preparing,
+        Stage::Implement => publish::Stage::Implementing,
+        Stage::Check => publish::Stage::Checking,
+        Stage::Publish => publish::Stage::Publishing,
+        Stage::Gate | Stage::Settle => return Ok(()),
+    };
+    let status = Status::Working { stage: told, attempt: run.attempt.receive_count };
+    match announce(services, run, &status).await {
+        Err(Failure::GitHub(error)) => {
+            let error = errors::chain(&error);
+            tracing::warn!(error, "the worker could not tell the issue about the stage");
+            Ok(())
         }
-    }
-
-    pub(super) async fn announce(
-        &self,
-        claimed: &Claimed,
-        status: &Status<'_>,
-    ) -> Result<(), Failure> {
-        let Task { repository, issue_number, .. } = &claimed.task;
-        let announcing = claimed.publisher.announce(repository, *issue_number, status);
-        self.perform(claimed, Effect::Comment, status.name(), announcing).await
-    }
-
-    /// Does something that the outside world sees: what can't be written down first is not done,
-    /// nor what is no longer this run's to do. A machine may have slept since the lease was
-    /// renewed.
-    pub(super) async fn perform<T, E: Display>(
-        &self,
-        claimed: &Claimed,
-        effect: Effect,
-        detail: &str,
-        doing: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Failure>
-    where
-        Failure: From<E>,
-    {
-        let intent = self.journal.begin_effect(claimed.id, effect, detail, Timestamp::now())?;
-        if !claimed.hold.is_held(Timestamp::now()) {
-            self.journal.finish_effect(
-                &intent,
-                "not done: the lease was lost",
-                Timestamp::now(),
-            )?;
-            return Err(Failure::LeaseLost);
-        }
-        let done = doing.await;
-        let observation = done.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
-        self.journal.finish_effect(&intent, &observation, Timestamp::now())?;
-        Ok(done?)
-    }
-
-    /// Records something that happened, in the journal and in the run's log.
-    pub(super) fn note(&self, claimed: &Claimed, text: &str) -> Result<(), Failure> {
-        self.journal.note(claimed.id, text, Timestamp::now())?;
-        claimed.write_log(&format!("# {text}"))
-    }
-
-    pub(super) fn remote(&self, task: &Task) -> Remote {
-        let url = format!("{}/{}.git", self.config.github.git_url, task.repository);
-        Remote { url, token: self.config.github.token.clone() }
-    }
-
-    pub(super) fn identity(&self) -> Identity {
-        let publish = &self.config.publish;
-        Identity { name: publish.author_name.clone(), email: publish.author_email.clone() }
+        told => told,
     }
 }
 
-impl Claimed {
-    pub(super) fn log(&self) -> PathBuf {
-        self.directory.join(LOG)
-    }
+/// Brings the issue's status comment to `status`.
+pub(super) async fn announce(
+    services: &Services,
+    run: &RunContext,
+    status: &Status<'_>,
+) -> Result<(), Failure> {
+    let Task { repository, issue_number, .. } = &run.task;
+    let announcing = run.publisher.announce(repository, *issue_number, status);
+    perform(services, run, Effect::Comment, status.name(), announcing).await
+}
 
-    pub(super) fn write_log(&self, line: &str) -> Result<(), Failure> {
-        let path = self.log();
-        let written = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|mut log| writeln!(log, "{line}"));
-        written.map_err(|source| Failure::Local {
-            what: format!("can't write the run's log {}", path.display()),
-            source,
-        })
+/// Carries out an effect that the outside world sees.
+///
+/// An effect that can't be journaled is not carried out, nor is one whose lease has ended: the
+/// machine may have slept since the lease was renewed.
+pub(super) async fn perform<T, E: Error + 'static>(
+    services: &Services,
+    run: &RunContext,
+    effect: Effect,
+    detail: &str,
+    effect_future: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
+    let journal = &services.journal;
+    let begun = journal.begin_effect(run.id, effect, detail, Timestamp::now()).await?;
+    if !run.lease.is_held(Timestamp::now()) {
+        let result = "not done: the lease was lost";
+        journal.finish_effect(&begun, result, Timestamp::now()).await?;
+        return Err(Failure::LeaseLost);
     }
+    let done = effect_future.await;
+    let result = match &done {
+        Ok(_) => "done".to_owned(),
+        Err(error) => errors::chain(error),
+    };
+    journal.finish_effect(&begun, &result, Timestamp::now()).await?;
+    Ok(done?)
+}
+
+/// Records something that happened, in the journal and in the run's log.
+pub(super) async fn note(services: &Services, run: &RunContext, text: &str) -> Result<(), Failure> {
+    services.journal.note(run.id, text, Timestamp::now()).await?;
+    run.append_log(&format!("# {text}")).await
 }

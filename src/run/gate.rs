@@ -1,53 +1,63 @@
-//! Whether a change may be published: held against the policy, and searched for secrets in what it
-//! adds.
+//! The gate: whether a change may be published. The policy judges its paths and sizes, and what it
+//! adds is searched for secrets.
 
 use std::collections::HashSet;
 
-use super::{Approved, Checked, Failure, Prepared, Services, repository_file};
+use super::Failure;
+use super::check::Checked;
+use super::checking::repository_file;
+use super::effects::enter_stage;
+use super::services::Services;
 use crate::agent::Verdict;
-use crate::gate::attention::attention;
+use crate::gate::attention::{Attention, attention};
 use crate::gate::{self, Finding, ProtectedPaths, Refusal};
 use crate::git::{Change, Entry};
 use crate::journal::Stage;
 use crate::redaction::Redaction;
 use crate::workspace::{Cache, WorkspaceError};
 
-impl Services {
-    /// Holds the change against the policy. A red change goes on only when no other delivery could
-    /// make it green: as a draft.
-    pub(super) async fn approve(&self, checked: Checked) -> Result<Approved, Failure> {
-        let Prepared { claimed, ground, workspace, .. } = &checked.prepared;
-        self.enter(claimed, Stage::Gate, "holding the change against the policy").await?;
-        let changes = workspace.changes(&ground.base.commit, &checked.progress.commit).await?;
-        if changes.is_empty() {
-            return Err(Failure::Agent(Verdict::NoChange));
-        }
-        let file = repository_file(workspace.cache(), &ground.base.commit).await?;
-        let protected =
-            ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected);
-        let protected = protected
-            .map_err(|error| Failure::RepositoryFile(format!("`gate.protected`: {error}")))?;
-        let limits = gate::Limits { protected, ..gate::Limits::default() };
-        gate::judge(&changes, &limits).map_err(Failure::GateRefused)?;
-        let limit = usize::try_from(limits.size).unwrap_or(usize::MAX);
-        let mut added = Vec::new();
-        for change in &changes {
-            added.push(added_by(workspace.cache(), change, limit).await?);
-        }
-        let findings = find_secrets(&changes, &added, &self.config.redaction);
-        if !findings.is_empty() {
-            return Err(Failure::GateRefused(Refusal { findings }));
-        }
-        let attention = attention(changes.iter().zip(added.iter().map(String::as_str)));
-        let red = checked.red();
-        if !red.is_empty() && !claimed.attempt.is_last() {
-            return Err(Failure::ChecksRed(red));
-        }
-        Ok(Approved { checked, changes, attention })
-    }
+/// A change that may be published.
+pub(super) struct Approved {
+    pub(super) checked: Checked,
+    pub(super) changes: Vec<Change>,
+    /// What its reader should look at.
+    pub(super) attention: Vec<Attention>,
 }
 
-/// Names count too: a path can carry off as much as a line.
+/// Judges the change by the policy. A change with failed checks goes on only when no other delivery
+/// could make it green; it becomes a draft.
+pub(super) async fn gate(services: &Services, checked: Checked) -> Result<Approved, Failure> {
+    let (prepared, run) = (&checked.prepared, &checked.prepared.run);
+    enter_stage(services, run, Stage::Gate, "judging the change by the policy").await?;
+    let (cache, base) = (prepared.workspace.cache(), &prepared.base.base.commit);
+    let changes = prepared.workspace.changes(base, &checked.progress.commit).await?;
+    if changes.is_empty() {
+        return Err(Failure::Agent(Verdict::NoChange));
+    }
+    let file = repository_file(cache, base).await?;
+    let protected =
+        ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected)
+            .map_err(|error| Failure::RepositoryFile(format!("`gate.protected`: {error}")))?;
+    let limits = gate::Limits { protected, ..gate::Limits::default() };
+    gate::judge(&changes, &limits).map_err(Failure::GateRefused)?;
+    let limit = usize::try_from(limits.size).unwrap_or(usize::MAX);
+    let mut added = Vec::new();
+    for change in &changes {
+        added.push(added_by(cache, change, limit).await?);
+    }
+    let findings = find_secrets(&changes, &added, &services.config.redaction);
+    if !findings.is_empty() {
+        return Err(Failure::GateRefused(Refusal { findings }));
+    }
+    let attention = attention(changes.iter().zip(added.iter().map(String::as_str)));
+    let red = checked.red();
+    if !red.is_empty() && !run.attempt.is_last() {
+        return Err(Failure::ChecksRed(red));
+    }
+    Ok(Approved { checked, changes, attention })
+}
+
+/// Paths are searched too: a path can leak as much as a line.
 fn find_secrets(changes: &[Change], added: &[String], redaction: &Redaction) -> Vec<Finding> {
     let found = changes.iter().zip(added).flat_map(|(change, added)| {
         let rules = redaction.find(&format!("{}\n{added}", change.path));
@@ -59,8 +69,8 @@ fn find_secrets(changes: &[Change], added: &[String], redaction: &Redaction) -> 
 /// The lines that a change adds to a file.
 async fn added_by(cache: &Cache, change: &Change, limit: usize) -> Result<String, WorkspaceError> {
     let after = content(cache, change.after.as_ref(), limit).await?;
-    // What was there before may be larger than what may be published, and then all of it counts as
-    // new.
+    // What was there before may be larger than what may be published. All lines count as added
+    // then.
     let before = content(cache, change.before.as_ref(), limit).await.unwrap_or_default();
     Ok(added(&before, &after))
 }

@@ -4,13 +4,18 @@
 //! retried until the last delivery; one that it can't is reported at once. Whatever is not settled
 //! stays in the queue.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use crate::agent::{AgentError, Verdict};
+use crate::disk::DiskError;
 use crate::gate::Refusal;
 use crate::git::{BranchName, InvalidName};
 use crate::github::GitHubError;
-use crate::journal::JournalError;
+use crate::journal::{JournalError, RunId};
 use crate::process::ProcessError;
 use crate::task::{InvalidTask, RepoName};
 use crate::workspace::WorkspaceError;
@@ -36,10 +41,18 @@ pub enum Disposition {
     Abandon,
 }
 
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// Nothing when the message was no task of this worker's.
+    pub run: Option<RunId>,
+    pub disposition: Disposition,
+}
+
 /// Why a run did not end in a pull request that may be merged.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    #[error("the message is not a task: {0}")]
+    #[error("the message is not a task")]
     InvalidMessage(#[from] InvalidTask),
     #[error(
         "{0} is not on the list of repositories that this worker works on: add it to `repositories` in the configuration"
@@ -91,12 +104,16 @@ pub enum Failure {
     Process(#[from] ProcessError),
     #[error(transparent)]
     AgentCall(#[from] AgentError),
-    #[error("the branch's name can't be: {0}; see `publish.branch_prefix`")]
+    #[error("the task's branch has no valid name: change `publish.branch_prefix`")]
     BranchName(#[from] InvalidName),
     #[error(transparent)]
     Journal(#[from] JournalError),
-    #[error("{what}: {source}")]
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error("{what}")]
     Local { what: String, source: std::io::Error },
+    #[error("the worker has a fault, please report it: the run panicked with {message:?}")]
+    Panicked { message: String },
 }
 
 /// Where a delivery stands on its way to the dead-letter queue.
@@ -199,11 +216,31 @@ fn remedy(failure: &Failure) -> Remedy {
         | Failure::Process(_)
         | Failure::AgentCall(_)
         | Failure::Journal(_)
-        | Failure::Local { .. } => Remedy::Another,
+        | Failure::Disk(_)
+        | Failure::Local { .. }
+        | Failure::Panicked { .. } => Remedy::Another,
     }
 }
 
-/// What may mend a failure.
+/// Drives `work` to its end. A panic in it becomes a failure, which is recorded and retried like any
+/// other: without this the delivery would stay hidden until its visibility timeout ends.
+///
+/// # Errors
+/// [`Failure::Panicked`] with the panic's message.
+pub async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    // What the work shares with others is behind locks that are taken over when they are poisoned,
+    // or in the journal, whose transactions a panic rolls back.
+    let caught = AssertUnwindSafe(work).catch_unwind().await;
+    caught.map_err(|panic| Failure::Panicked { message: panic_message(&*panic) })
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a value that is no text").to_owned()
+}
+
+/// What may fix a failure.
 enum Remedy {
     /// Another try, by the same rules.
     Another,

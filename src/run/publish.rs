@@ -1,110 +1,102 @@
-//! What a run did, as the data that its pull request is written from.
+//! Publication: the branch is pushed and the pull request opened, each right after the lease was
+//! renewed.
 
-use super::{Approved, Checked, Prepared, Services};
-use crate::checks::{CheckResult, CheckVerdict};
-use crate::gate::attention::Attention;
-use crate::git::Change;
-use crate::journal::CheckRecord;
-use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, Report};
+use super::Failure;
+use super::context::RunContext;
+use super::effects::{enter_stage, note, perform};
+use super::gate::Approved;
+use super::prepare::Prepared;
+use super::report::report;
+use super::services::Services;
+use crate::git::{BranchName, CommitId};
+use crate::journal::{Effect, Stage};
+use crate::publish::{self, Note, PullRequest};
 use crate::task::Task;
-use crate::task::visible::visible;
+use crate::workspace::{Cache, Remote};
 
-/// How much of a failed check's output a pull request shows, in bytes.
-const SHOWN_OUTPUT: usize = 8_000;
+/// A change that is on the forge.
+pub(super) struct Published {
+    pub(super) pull_request: PullRequest,
+    /// The checks that keep it from being merged. It is a draft when there are any.
+    pub(super) red: Vec<String>,
+}
 
-pub(super) fn report<'a>(services: &Services, approved: &'a Approved) -> Report<'a> {
-    let Approved { checked: Checked { prepared, progress, results, .. }, changes, attention } =
-        approved;
-    let Prepared { claimed, branch, ground, .. } = prepared;
-    let mut models: Vec<String> =
-        progress.reports.iter().map(|report| report.model.clone()).collect();
-    models.dedup();
-    let nothing_to_check = results.is_empty().then_some(Note::NothingToCheck);
-    let hidden = (hidden_characters(&claimed.task) > 0).then_some(Note::HiddenText);
-    let usage = progress.reports.iter().filter_map(|report| report.usage);
-    Report {
-        task: &claimed.task,
-        base: ground.base.branch.as_str(),
-        branch: branch.as_str(),
-        commit: progress.commit.as_str(),
-        agent: services.agent_version.clone(),
-        sandbox: services.sandbox.report().level.to_string(),
-        models,
-        tokens: usage.fold(None, |sum, usage| {
-            let (sent, received) = sum.unwrap_or_default();
-            Some((sent + usage.sent, received + usage.received))
-        }),
-        duration: claimed.age(),
-        attempt: claimed.attempt.receive_count,
-        calls: progress.reports.iter().map(|report| report.calls).sum(),
-        fix_ups: progress.fix_ups,
-        checks: results.iter().map(check_line).collect(),
-        files: changes.iter().map(file_line).collect(),
-        notes: progress
-            .notes
-            .iter()
-            .copied()
-            .chain(nothing_to_check)
-            .chain(hidden)
-            .chain(attention.iter().map(note))
-            .collect(),
+impl Published {
+    /// An earlier run published the change, and its checks passed.
+    pub(super) fn before(pull_request: PullRequest) -> Self {
+        Self { pull_request, red: Vec::new() }
     }
 }
 
-fn note(attention: &Attention) -> Note {
-    match attention {
-        Attention::TestDeleted => Note::TestDeleted,
-        Attention::TestSkipped => Note::TestSkipped,
-        Attention::Binary => Note::BinaryFile,
+/// Pushes the branch and opens the pull request.
+pub(super) async fn publish(
+    services: &Services,
+    mut approved: Approved,
+) -> Result<Published, Failure> {
+    push(services, &mut approved).await?;
+    open_pull_request(services, &approved).await
+}
+
+async fn push(services: &Services, approved: &mut Approved) -> Result<(), Failure> {
+    let (prepared, progress) = (&approved.checked.prepared, &mut approved.checked.progress);
+    let Prepared { run, branch, workspace, base, .. } = prepared;
+    enter_stage(services, run, Stage::Publish, &format!("pushing {branch}")).await?;
+    let (cache, remote) = (workspace.cache(), services.remote(&run.task.repository));
+    if cache.announced(&remote).await?.commit != base.base.commit {
+        progress.notes.push(Note::BaseMoved);
     }
+    let expected = expected_at(services, run, cache, &remote, branch).await?;
+    let commit = &progress.commit;
+    run.lease.renew().await?;
+    services.journal.publishing(run.id, branch.as_str(), commit.as_str()).await?;
+    let pushing = cache.push(&remote, commit, branch, expected.as_ref());
+    perform(services, run, Effect::Push, &format!("{commit} to {branch}"), pushing).await
 }
 
-/// How many characters of an issue nobody sees.
-pub(super) fn hidden_characters(task: &Task) -> usize {
-    visible(&task.title).hidden + visible(&task.body).hidden
+async fn open_pull_request(
+    services: &Services,
+    approved: &Approved,
+) -> Result<Published, Failure> {
+    let run = &*approved.checked.prepared.run;
+    let red = approved.checked.red();
+    let report = report(services, approved);
+    run.lease.renew().await?;
+    let opening = run.publisher.open_pull_request(&report, !red.is_empty());
+    let pull_request =
+        perform(services, run, Effect::OpenPullRequest, report.branch, opening).await?;
+    let PullRequest { number, url, .. } = &pull_request;
+    services.journal.record_pull_request(run.id, *number, url).await?;
+    note(services, run, &format!("pull request #{number}: {url}")).await?;
+    Ok(Published { pull_request, red })
 }
 
-fn check_line(CheckResult { ran, verdict, .. }: &CheckResult) -> CheckLine {
-    CheckLine {
-        kind: ran.kind.name(),
-        command: ran.command.clone(),
-        result: match verdict {
-            CheckVerdict::Passed => CheckOutcome::Passed,
-            CheckVerdict::New { failures } => {
-                CheckOutcome::Failed { failures: failures.iter().cloned().collect() }
-            }
-            CheckVerdict::FailedBefore => CheckOutcome::FailedBefore,
-            CheckVerdict::TimedOut => CheckOutcome::TimedOut,
-            CheckVerdict::NotRun { tool } => CheckOutcome::NotRun { tool: tool.clone() },
-            CheckVerdict::Offline => CheckOutcome::Offline,
-        },
-        duration: ran.duration,
-        output: ran.excerpt(SHOWN_OUTPUT),
-    }
+/// Where the branch is at the remote, if a worker made everything on it. The push replaces exactly
+/// this commit (git-push, `--force-with-lease`).
+async fn expected_at(
+    services: &Services,
+    run: &RunContext,
+    cache: &Cache,
+    remote: &Remote,
+    branch: &BranchName,
+) -> Result<Option<CommitId>, Failure> {
+    let Some(tip) = cache.remote_branch(remote, branch).await? else { return Ok(None) };
+    let task = &run.task;
+    let ours = services.journal.knows_push(&task.repository, branch.as_str(), tip.as_str()).await?
+        || is_of_a_worker(task, cache, remote, branch, &tip).await?;
+    if ours { Ok(Some(tip)) } else { Err(Failure::BranchTaken(branch.clone())) }
 }
 
-/// The results as the journal keeps them.
-pub(super) fn check_records(results: &[CheckResult]) -> Vec<CheckRecord> {
-    let record = |CheckResult { ran, verdict, .. }: &CheckResult| CheckRecord {
-        kind: ran.kind.name().to_owned(),
-        command: ran.command.clone(),
-        result: match verdict {
-            CheckVerdict::Passed => "passed",
-            CheckVerdict::New { .. } => "failed",
-            CheckVerdict::FailedBefore => "failed_before",
-            CheckVerdict::TimedOut => "timed_out",
-            CheckVerdict::NotRun { .. } => "not_run",
-            CheckVerdict::Offline => "offline",
-        }
-        .to_owned(),
-        seconds: ran.duration.as_secs_f64(),
-    };
-    results.iter().map(record).collect()
-}
-
-fn file_line(change: &Change) -> FileLine {
-    FileLine {
-        path: change.path.to_string(),
-        lines: change.lines.as_ref().map(|lines| (lines.added, lines.deleted)),
-    }
+/// Whether another worker made the branch: it holds one commit, written and committed by one
+/// identity in one second, and signed off for a task of this issue. What a person adds or amends
+/// has another committer, another time or another parent.
+async fn is_of_a_worker(
+    task: &Task,
+    cache: &Cache,
+    remote: &Remote,
+    branch: &BranchName,
+    tip: &CommitId,
+) -> Result<bool, Failure> {
+    let commit = cache.fetch_commit(remote, branch, tip).await?;
+    let by_one = commit.parents == 1 && commit.author == commit.committer;
+    Ok(by_one && publish::is_made_for(task, &commit.message))
 }

@@ -1,6 +1,6 @@
-//! The services a run works with, and how they are furnished; one set serves all runs of a worker.
+//! What all runs of a worker share: the clients, the tools and the journal.
 //!
-//! Whoever opens them owns the data directory until they are dropped, and has put away what a
+//! Whoever opens the services owns the data directory until they are dropped. Opening ends what a
 //! worker that died left in it: its processes, and the trees of its runs.
 
 use std::path::{Path, PathBuf};
@@ -8,19 +8,21 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::context::{SCRATCH, TREES};
 use super::issue_locks::IssueLocks;
-use super::{SCRATCH, TREES};
 use crate::agent::{Agent, AgentError};
 use crate::checks::{self, Checker, Toolchains};
 use crate::config::Config;
-use crate::disk::{DiskError, InstanceLock, remove_tree};
+use crate::disk::{DiskError, InstanceLock, make_private_directory, remove_tree};
 use crate::github::{GitHub, GitHubError};
 use crate::journal::{self, Journal, JournalError};
 use crate::process;
 use crate::publish::Publisher;
 use crate::sandbox::{Sandbox, SandboxError};
-use crate::workspace::{Caches, Deadlines, Git};
+use crate::task::RepoName;
+use crate::workspace::{Caches, Deadlines, Git, Identity, Remote};
 
+/// The services of one worker; they serve all of its runs.
 pub struct Services {
     pub config: Config,
     pub journal: Arc<Journal>,
@@ -29,9 +31,9 @@ pub struct Services {
     pub(super) github: GitHub,
     pub(super) publisher: Publisher,
     pub(super) checker: Checker,
-    pub(super) turns: IssueLocks,
+    pub(super) issue_locks: IssueLocks,
     pub(super) sandbox: Sandbox,
-    /// What a pull request says the change was made by.
+    /// The agent as a pull request names it.
     pub(super) agent_version: String,
     _instance_lock: InstanceLock,
 }
@@ -40,12 +42,15 @@ pub struct Services {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(
-        "there is no GitHub token: set GITHUB_TOKEN to one that may read and write contents, issues and pull requests"
+        "there is no GitHub token: set GITHUB_TOKEN to one that may read and write contents, \
+         issues and pull requests"
     )]
     NoToken,
     #[error("git was not found on the PATH: install it")]
     NoGit,
-    #[error("can't use the directory {}: {source}", path.display())]
+    #[error("can't end the processes that {} lists", path.display())]
+    Leftovers { path: PathBuf, source: std::io::Error },
+    #[error("can't read the directory {}", path.display())]
     Directory { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -60,10 +65,10 @@ pub enum StartError {
 }
 
 impl Services {
-    /// Furnishes the services as the settings say.
+    /// Opens the services as the settings say, and cleans up after a worker that died.
     ///
     /// # Errors
-    /// The token is missing, git is, or the data directory can't be used.
+    /// There is no token or no git, another worker uses the data directory, or it can't be written.
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let environment = &config.environment;
         let search_path = environment.search_path();
@@ -72,10 +77,10 @@ impl Services {
         let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
         let instance_lock = InstanceLock::take(&config.data_dir)?;
         let journal = Arc::new(Journal::open(&config.data_dir)?);
-        put_away(&config.data_dir).await?;
+        end_leftovers(&config.data_dir).await?;
         let (temporary, git_home) = (config.data_dir.join("tmp"), config.data_dir.join("git-home"));
         for directory in [&temporary, &git_home] {
-            std::fs::create_dir_all(directory).map_err(unusable(directory))?;
+            make_private_directory(directory)?;
         }
         let sandbox = Sandbox::open(
             &config.sandbox,
@@ -107,33 +112,41 @@ impl Services {
                 &sandbox,
                 &config.redaction,
             ),
-            turns: IssueLocks::default(),
+            issue_locks: IssueLocks::default(),
             sandbox,
             config,
         })
     }
+    /// The repository at the forge, with the credential for it.
+    pub(super) fn remote(&self, repository: &RepoName) -> Remote {
+        let url = format!("{}/{repository}.git", self.config.github.git_url);
+        Remote { url, token: self.config.github.token.clone() }
+    }
+
+    /// Who the commits of all runs are by.
+    pub(super) fn identity(&self) -> Identity {
+        let publish = &self.config.publish;
+        Identity { name: publish.author_name.clone(), email: publish.author_email.clone() }
+    }
 }
 
-/// Puts away what a worker that died left in the data directory. What it made is in the caches and
-/// in the journal.
-async fn put_away(data_dir: &Path) -> Result<(), StartError> {
-    let processes = data_dir.join("processes");
-    let killed = process::kill_leftovers(&processes).map_err(unusable(&processes))?;
+/// Ends the processes that a worker which died left running, and removes the trees of its runs.
+/// What those runs made is in the caches and in the journal.
+async fn end_leftovers(data_dir: &Path) -> Result<(), StartError> {
+    let path = data_dir.join("processes");
+    let killed = process::kill_leftovers(&path)
+        .map_err(|source| StartError::Leftovers { path: path.clone(), source })?;
     if killed > 0 {
         tracing::warn!(killed, "a worker that died had left processes running");
     }
     remove_tree(&data_dir.join("tmp")).await?;
     let runs = journal::runs_directory(data_dir);
+    // There is no such directory before the first run.
     for run in std::fs::read_dir(&runs).into_iter().flatten() {
-        let run = run.map_err(unusable(&runs))?.path();
+        let run = run.map_err(|source| StartError::Directory { path: runs.clone(), source })?;
         for left in [TREES, SCRATCH] {
-            remove_tree(&run.join(left)).await?;
+            remove_tree(&run.path().join(left)).await?;
         }
     }
     Ok(())
-}
-
-fn unusable(path: &Path) -> impl FnOnce(std::io::Error) -> StartError {
-    let path = path.to_path_buf();
-    move |source| StartError::Directory { path, source }
 }

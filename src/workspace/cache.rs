@@ -46,11 +46,13 @@ pub struct Cache {
     turn: Turn,
 }
 
-/// What a task starts from: the tip of the default branch.
+/// What a task's work begins from, and which branch its change is to go onto.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Base {
-    pub branch: BranchName,
     pub commit: CommitId,
+    /// Journals of version 0.1.0 call it `branch`.
+    #[serde(alias = "branch")]
+    pub onto: BranchName,
 }
 
 impl Caches {
@@ -146,7 +148,7 @@ impl Cache {
         let _turn = self.turn.lock().await;
         let (branch, announced) = self.default_branch(remote).await?;
         if self.fetched().await?.as_ref() == Some(&announced) {
-            return Ok(Base { branch, commit: announced });
+            return Ok(Base { onto: branch, commit: announced });
         }
         let answer = self
             .command("fetch")
@@ -170,7 +172,7 @@ impl Cache {
             .fetched()
             .await?
             .ok_or_else(|| WorkspaceError::NoCommits { url: remote.url.clone() })?;
-        Ok(Base { branch, commit })
+        Ok(Base { onto: branch, commit })
     }
 
     /// What the remote's default branch is right now, and where.
@@ -178,7 +180,7 @@ impl Cache {
     /// # Errors
     /// As for [`Self::fetch`].
     pub async fn announced(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
-        self.default_branch(remote).await.map(|(branch, commit)| Base { branch, commit })
+        self.default_branch(remote).await.map(|(onto, commit)| Base { commit, onto })
     }
 
     /// The branch that the remote's HEAD points at, and its commit.

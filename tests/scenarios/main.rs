@@ -33,6 +33,7 @@ mod linters_find_nothing;
 mod locks_are_left;
 mod machine_stays_awake;
 mod message_is_refused;
+mod older_data_is_opened;
 mod programs_are_left_running;
 mod programs_flood;
 mod queue_is_killed;

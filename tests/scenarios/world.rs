@@ -17,6 +17,7 @@ pub mod scene;
 pub mod small_disk;
 pub mod terraform;
 pub mod tools;
+pub mod up;
 pub mod weather;
 
 use std::os::unix::fs::PermissionsExt;

@@ -96,7 +96,7 @@ async fn the_default_branch_may_have_any_name_and_change_it() {
         run_git(&world.upstream(), ["branch", "-m", "tmp"]).await;
         run_git(&world.upstream(), ["branch", "-m", name]).await;
         let base = cache.fetch(&world.remote()).await.unwrap();
-        assert_eq!(base.branch, branch(name));
+        assert_eq!(base.onto, branch(name));
         let workspace = cache.prepare(&world.path().join("run"), &base).await.unwrap();
         assert_eq!(
             run_git(workspace.agent_tree(), ["branch", "--show-current"]).await.trim(),

@@ -1,0 +1,89 @@
+//! What a run did, as the data that its pull request is written from.
+
+use super::admit::hidden_characters;
+use super::check::Checked;
+use super::gate::Approved;
+use super::prepare::Prepared;
+use super::services::Services;
+use crate::checks::{CheckResult, CheckVerdict};
+use crate::gate::attention::Attention;
+use crate::git::Change;
+use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, Report};
+
+/// How much of a failed check's output a pull request shows, in bytes.
+const SHOWN_OUTPUT: usize = 8_000;
+
+/// Everything that the pull request says of the run.
+pub(super) fn report<'a>(services: &Services, approved: &'a Approved) -> Report<'a> {
+    let Approved { checked: Checked { prepared, progress, results, .. }, changes, attention } =
+        approved;
+    let Prepared { run, task, branch, base, .. } = prepared;
+    let mut models: Vec<String> =
+        progress.reports.iter().map(|report| report.model.clone()).collect();
+    models.dedup();
+    let nothing_to_check = results.is_empty().then_some(Note::NothingToCheck);
+    let hidden = (hidden_characters(task) > 0).then_some(Note::HiddenText);
+    let usage = progress.reports.iter().filter_map(|report| report.usage);
+    Report {
+        task,
+        base: base.base.onto.as_str(),
+        branch: branch.as_str(),
+        commit: progress.commit.as_str(),
+        agent: services.agent_version.clone(),
+        sandbox: services.sandbox.report().level.to_string(),
+        models,
+        tokens: usage.fold(None, |sum, usage| {
+            let (sent, received) = sum.unwrap_or_default();
+            // The numbers come from a log that the agent may have written.
+            Some((sent.saturating_add(usage.sent), received.saturating_add(usage.received)))
+        }),
+        duration: run.age(),
+        attempt: run.attempt.receive_count,
+        calls: progress.reports.iter().map(|report| report.calls).sum(),
+        fix_ups: progress.fix_ups,
+        checks: results.iter().map(check_line).collect(),
+        files: changes.iter().map(file_line).collect(),
+        notes: progress
+            .notes
+            .iter()
+            .copied()
+            .chain(nothing_to_check)
+            .chain(hidden)
+            .chain(attention.iter().map(note))
+            .collect(),
+    }
+}
+
+fn note(attention: &Attention) -> Note {
+    match attention {
+        Attention::TestDeleted => Note::TestDeleted,
+        Attention::TestSkipped => Note::TestSkipped,
+        Attention::Binary => Note::BinaryFile,
+    }
+}
+
+fn check_line(CheckResult { ran, verdict, .. }: &CheckResult) -> CheckLine {
+    CheckLine {
+        kind: ran.kind.name(),
+        command: ran.command.clone(),
+        result: match verdict {
+            CheckVerdict::Passed => CheckOutcome::Passed,
+            CheckVerdict::New { failures } => {
+                CheckOutcome::Failed { failures: failures.iter().cloned().collect() }
+            }
+            CheckVerdict::FailedBefore => CheckOutcome::FailedBefore,
+            CheckVerdict::TimedOut => CheckOutcome::TimedOut,
+            CheckVerdict::NotRun { tool } => CheckOutcome::NotRun { tool: tool.clone() },
+            CheckVerdict::Offline => CheckOutcome::Offline,
+        },
+        duration: ran.duration,
+        output: ran.excerpt(SHOWN_OUTPUT),
+    }
+}
+
+fn file_line(change: &Change) -> FileLine {
+    FileLine {
+        path: change.path.to_string(),
+        lines: change.lines.as_ref().map(|lines| (lines.added, lines.deleted)),
+    }
+}

@@ -1,0 +1,92 @@
+//! A slot of the worker: one delivery, its lease, the run on it, and the end of the delivery.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lease::{self, Lease};
+use super::sleep_inhibitor::SleepInhibitor;
+use super::{Stop, Turn, Worker};
+use crate::errors;
+use crate::journal::Unreleased;
+use crate::run::{self, Attempt, Disposition, Ended, LeaseHandle, catch_panic};
+use crate::task::Delivery;
+
+impl Worker {
+    /// Works on a delivery, until its end or until the worker must not wait any longer.
+    pub(super) async fn work_in_slot(&self, delivery: Delivery, stop: &Stop) -> Turn {
+        let lease_end = lease::end_of(&delivery, self.policy.visibility_timeout);
+        let start = async |attempt, lease| {
+            run::start(&self.services, &delivery, attempt, lease).await
+        };
+        self.unless_suspended(self.with_lease(&delivery, lease_end, start), stop).await
+    }
+
+    /// Goes on with a run that a worker before this one left, under the lease that it held.
+    pub(super) async fn resume_in_slot(&self, left: Unreleased, stop: &Stop) -> Turn {
+        tracing::info!(run = %left.run, lease_end = %left.lease_end, "resuming a run that was cut off");
+        let resume = async |attempt, lease| {
+            run::resume(&self.services, &left, attempt, lease).await
+        };
+        self.unless_suspended(self.with_lease(&left.delivery, left.lease_end, resume), stop).await
+    }
+
+    /// Lets `run` work on a delivery that is leased until `lease_end`, and ends the delivery as the
+    /// run says.
+    async fn with_lease(
+        &self,
+        delivery: &Delivery,
+        lease_end: jiff::Timestamp,
+        run: impl AsyncFnOnce(Attempt, LeaseHandle) -> Ended,
+    ) -> Disposition {
+        let config = &self.services.config;
+        let _sleep_inhibitor =
+            SleepInhibitor::keep(config.keep_awake, config.environment.search_path());
+        let (queue, journal) = (Arc::clone(&self.queue), Arc::clone(&self.services.journal));
+        let lease =
+            Lease::hold(queue, journal, delivery.clone(), lease_end, self.lease_length);
+        let attempt = Attempt {
+            receive_count: delivery.receive_count,
+            max_receive_count: self.policy.max_receive_count,
+            retry_delay: self.retry_delay(delivery.receive_count),
+        };
+        // The stages of a run are guarded by themselves, so that their panic is told on the issue.
+        // This guard is for what surrounds them: the delivery is given back in any case.
+        let ended = catch_panic(run(attempt, lease.handle())).await.unwrap_or_else(|failure| {
+            let (message_id, reason) = (&delivery.message_id, errors::chain(&failure));
+            tracing::error!(message_id, reason, "the run ended in a panic");
+            Ended { run: None, disposition: Disposition::RetryAfter(attempt.retry_delay) }
+        });
+        let held_until = lease.release().await;
+        self.release(delivery, ended, held_until).await
+    }
+
+    /// Does `work` for as long as a worker that is told to stop waits for it. Then the work is
+    /// dropped, which kills the programs that it started; the journal has what the next worker goes
+    /// on with.
+    async fn unless_suspended(&self, work: impl Future<Output = Disposition>, stop: &Stop) -> Turn {
+        let over = async {
+            stop.graceful.cancelled().await;
+            tokio::select! {
+                () = tokio::time::sleep(self.services.config.drain) => {}
+                () = stop.immediate.cancelled() => {}
+            }
+        };
+        tokio::select! {
+            disposition = work => Turn::Worked(disposition),
+            () = over => {
+                tracing::info!("the run is suspended: it goes on when a worker starts again");
+                Turn::Suspended
+            }
+        }
+    }
+
+    /// How long after its nth delivery a failed task may be received again; the last configured
+    /// delay counts for all later ones. Up to a quarter is added at random, so that tasks which
+    /// failed together do not come back together.
+    fn retry_delay(&self, deliveries: u32) -> Duration {
+        let delays = &self.services.config.retry_delays;
+        let index = usize::try_from(deliveries.saturating_sub(1)).unwrap_or(usize::MAX);
+        let delay = delays.get(index).or(delays.last()).copied().unwrap_or_default();
+        delay.mul_f64(1.0 + fastrand::f64() / 4.0)
+    }
+}
