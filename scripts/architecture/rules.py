@@ -57,28 +57,36 @@ class Project:
 
 
 def cycles(project):
-    """No module leads back to itself through its siblings.
+    """No top-level module leads back to itself, and no file within one of them.
 
-    Siblings are modules of one parent, each with all that is below it. A module and what is below
-    it may know each other. A cycle among any files is a cycle among siblings somewhere.
+    A module and what is below it may know each other: they are one tree.
     """
     findings = []
     for crate in project.crates:
-        graph = siblings(crate.arrows)
-        for knot in knots(graph):
-            findings.append(cycle(crate, graph, knot))
+        for graph in (graph_of_top_level(crate.arrows), graph_of_files(crate.arrows)):
+            findings += [cycle(crate, graph, knot) for knot in knots(graph)]
     return findings
 
 
-def siblings(arrows):
-    """The graph of siblings that know each other: the first arrow from each to each other."""
+def graph_of_top_level(arrows):
+    """The top-level modules that know each other: the first arrow from each to each other."""
     graph = collections.defaultdict(dict)
     for arrow in arrows:
-        for module in arrow.through:
-            here, there = arrow.source.path, module.path
-            shared = len(os.path.commonprefix([here, there]))
-            if shared < min(len(here), len(there)):
-                graph[here[: shared + 1]].setdefault(there[: shared + 1], arrow)
+        here = arrow.source.path[:1]
+        for there in (module.path[:1] for module in arrow.through):
+            if here and there and here != there:
+                graph[here].setdefault(there, arrow)
+    return graph
+
+
+def graph_of_files(arrows):
+    """The same for the files of one top-level module. A re-export leads to what it exports."""
+    graph = collections.defaultdict(dict)
+    for arrow in arrows:
+        here, there = arrow.source.whole_file, arrow.target.whole_file
+        one_tree = here.is_within(there) or there.is_within(here)
+        if here.path[:1] == there.path[:1] and not one_tree:
+            graph[here.path].setdefault(there.path, arrow)
     return graph
 
 

@@ -127,6 +127,21 @@ class Cycles(Planted):
         }
         self.assertEqual(self.places(rules.cycles, files), [])
 
+    def test_files_may_know_a_part_of_each_other_but_top_level_modules_may_not(self):
+        files = {
+            "src/a.rs": "use super::b::x::X;\npub struct A;\n",
+            "src/b.rs": "pub mod x;\nmod y;\n",
+            "src/b/x.rs": "pub struct X;\n",
+            "src/b/y.rs": "mod inline {\n    use super::super::super::a::A;\n}\n",
+        }
+        below = {name.replace("src/", "src/top/"): text for name, text in files.items()}
+        below.update({"src/lib.rs": "mod top;", "src/top.rs": "mod a;\nmod b;\n"})
+        self.assertEqual(self.places(rules.cycles, below), [])
+        files.update({"src/lib.rs": "mod a;\nmod b;\n"})
+        [(_, _, message)] = self.findings(rules.cycles, files)
+        self.assertIn("a → b → a", message)
+        self.assertIn("src/b/y.rs:2 names super::super::super::a::A", message)
+
     def test_what_is_private_hides_behind_no_other_thing_of_its_name(self):
         files = {
             "src/lib.rs": "mod git; mod task;",

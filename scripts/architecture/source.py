@@ -62,6 +62,12 @@ class Module:
     def root(self):
         return self if self.parent is None else self.parent.root
 
+    @property
+    def whole_file(self):
+        """The module that is the whole file, for one that stands inline in it."""
+        inline = self.parent is not None and self.parent.file == self.file
+        return self.parent.whole_file if inline else self
+
     def is_within(self, other):
         """Whether this module is the other one, or below it."""
         return self.path[: len(other.path)] == other.path
