@@ -64,7 +64,7 @@ def cycles(project):
     findings = []
     for crate in project.crates:
         for graph in (graph_of_top_level(crate.arrows), graph_of_files(crate.arrows)):
-            findings += [cycle(crate, graph, knot) for knot in knots(graph)]
+            findings += [cycle(crate, graph, component) for component in components(graph)]
     return findings
 
 
@@ -90,46 +90,46 @@ def graph_of_files(arrows):
     return graph
 
 
-def cycle(crate, graph, knot):
-    way = shortest_cycle(graph, knot)
+def cycle(crate, graph, component):
+    way = shortest_cycle(graph, component)
     arrows = [graph[here][there] for here, there in zip(way, way[1:])]
     lines = [f"import cycle: {' → '.join(crate.name_of(path) for path in way)}"]
     lines += [f"{arrow.source.file}:{arrow.line} names {arrow.path}" for arrow in arrows]
-    if others := knot - set(way):
+    if others := component - set(way):
         names = ", ".join(sorted(crate.name_of(path) for path in others))
         lines.append(f"further modules are in cycles with these: {names}")
     lines.append("move what both sides need into a module that knows neither")
     return Finding(arrows[0].source.file, arrows[0].line, "\n".join(lines))
 
 
-def knots(graph):
+def components(graph):
     """The sets of modules that all lead to each other, in the order of their names."""
     reach = {}
     for start in graph:
-        found, waiting = set(), [start]
+        reached, waiting = set(), [start]
         while waiting:
             for there in graph.get(waiting.pop(), ()):
-                if there not in found:
-                    found.add(there)
+                if there not in reached:
+                    reached.add(there)
                     waiting.append(there)
-        reach[start] = found
-    knots = {
-        frozenset(there for there in found if start in reach.get(there, ()))
-        for start, found in reach.items()
-        if start in found
+        reach[start] = reached
+    found = {
+        frozenset(there for there in reached if start in reach.get(there, ()))
+        for start, reached in reach.items()
+        if start in reached
     }
-    return sorted(knots, key=sorted)
+    return sorted(found, key=sorted)
 
 
-def shortest_cycle(graph, knot):
-    """The modules of a shortest cycle in a knot, the first one again at its end."""
+def shortest_cycle(graph, component):
+    """The modules of a shortest cycle in a component, the first one again at its end."""
     best = None
-    for start in sorted(knot):
+    for start in sorted(component):
         ways = collections.deque([(start,)])
         seen = set()
         while ways and (best is None or len(ways[0]) < len(best)):
             way = ways.popleft()
-            for there in sorted(knot & graph[way[-1]].keys()):
+            for there in sorted(component & graph[way[-1]].keys()):
                 if there == start and (best is None or len(way) + 1 < len(best)):
                     best = (*way, start)
                 if there not in seen:
