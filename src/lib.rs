@@ -25,6 +25,8 @@ pub mod sandbox;
 
 pub mod config;
 pub mod disk;
+pub mod environment;
 pub mod git;
 pub mod redaction;
+pub mod settings;
 pub mod task;

@@ -8,6 +8,7 @@
 pub mod health;
 mod lease;
 mod release;
+pub mod settings;
 mod sleep_inhibitor;
 
 use std::collections::VecDeque;
@@ -138,12 +139,12 @@ impl Worker {
         let mut backoff = BACKOFF.build();
         tracing::info!(
             queue = self.queue.url(),
-            slots = self.services.config.concurrency,
+            slots = self.services.config.worker.concurrency,
             "waiting for tasks"
         );
         while !stop.graceful.is_cancelled() {
             while runs.try_join_next().is_some() {}
-            if runs.len() >= self.services.config.concurrency {
+            if runs.len() >= self.services.config.worker.concurrency {
                 tokio::select! {
                     _ = runs.join_next() => {}
                     () = stop.graceful.cancelled() => {}
@@ -230,10 +231,10 @@ impl Worker {
     fn check_space(&self) -> Result<(), WorkerError> {
         let config = &self.services.config;
         match rustix::fs::statvfs(&config.data_dir) {
-            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < config.free_space => {
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < config.worker.free_space => {
                 Err(WorkerError::NoSpace {
                     path: config.data_dir.clone(),
-                    wanted: config.free_space,
+                    wanted: config.worker.free_space,
                 })
             }
             // A disk that can't be asked may have enough.
@@ -286,7 +287,8 @@ impl Worker {
         run: impl AsyncFnOnce(Attempt, LeaseHandle) -> Ended,
     ) -> Disposition {
         let config = &self.services.config;
-        let _awake = SleepInhibitor::keep(config.keep_awake, config.environment.search_path());
+        let _awake =
+            SleepInhibitor::keep(config.worker.keep_awake, config.environment.search_path());
         let lease =
             Lease::hold(Arc::clone(&self.queue), Arc::clone(&self.services.journal), leased);
         let attempt = Attempt {
@@ -305,7 +307,7 @@ impl Worker {
         let over = async {
             stop.graceful.cancelled().await;
             tokio::select! {
-                () = tokio::time::sleep(self.services.config.drain) => {}
+                () = tokio::time::sleep(self.services.config.worker.drain) => {}
                 () = stop.immediate.cancelled() => {}
             }
         };
@@ -322,7 +324,7 @@ impl Worker {
     /// goes on. Up to a quarter is added by chance, so that tasks which failed together do not come
     /// back together.
     fn retry_delay(&self, deliveries: u32) -> Duration {
-        let delays = &self.services.config.retry_delays;
+        let delays = &self.services.config.queue.retry_delays;
         let index = usize::try_from(deliveries.saturating_sub(1)).unwrap_or(usize::MAX);
         let delay = delays.get(index).or(delays.last()).copied().unwrap_or_default();
         delay.mul_f64(1.0 + fastrand::f64() / 4.0)

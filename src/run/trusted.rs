@@ -2,7 +2,7 @@
 //! same; this worker does not take its word.
 
 use super::{Failure, Services};
-use crate::config::Trust;
+use crate::github::settings::Trust;
 use crate::github::{GitHubError, Permission};
 use crate::publish::TASK_LABEL;
 use crate::task::Task;
