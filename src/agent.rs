@@ -11,6 +11,7 @@ mod call_dir;
 mod command;
 pub mod model;
 pub mod prompt;
+pub mod settings;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -31,7 +32,7 @@ use self::call_dir::CallDir;
 use self::command::CommandAgent;
 use self::model::{Model, ModelProblem};
 use self::prompt::Prompt;
-use crate::config::{AgentKind, AgentSettings};
+use self::settings::{AgentKind, AgentSettings};
 use crate::process::{self, Finished, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
 use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};

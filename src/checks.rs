@@ -14,6 +14,7 @@ mod failures;
 mod missing;
 mod output;
 mod repository_file;
+pub mod settings;
 mod toolchains;
 
 use std::collections::{BTreeMap, BTreeSet};

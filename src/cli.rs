@@ -27,7 +27,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, Environment};
+use crate::config::Config;
+use crate::environment::Environment;
 use crate::redaction::Redaction;
 
 /// IssueLocks labelled GitHub issues into pull requests, with a coding agent on your own machine.

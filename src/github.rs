@@ -8,6 +8,7 @@
 
 mod error;
 mod models;
+pub mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use self::models::Collaborator;
 pub use self::models::{
     Comment, Issue, IssueEvent, Owner, Permission, PullRequest, Repository, User,
 };
-use crate::config::GitHubSettings;
+use self::settings::GitHubSettings;
 use crate::task::{IssueNumber, RepoName};
 
 /// The version of the API this is written against (GitHub's "API Versions").

@@ -26,6 +26,8 @@ pub mod sandbox;
 pub mod config;
 pub mod errors;
 pub mod disk;
+pub mod environment;
 pub mod git;
 pub mod redaction;
+pub mod settings;
 pub mod task;

@@ -6,6 +6,7 @@
 
 mod marker;
 mod report;
+pub mod settings;
 mod text;
 mod wording;
 
@@ -15,8 +16,8 @@ use tokio::sync::OnceCell;
 
 use self::marker::PrState;
 pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
+use self::settings::Language;
 pub use self::text::{plain, plain_line};
-use crate::config::Language;
 use crate::github::{GitHub, GitHubError, NewPullRequest, Permit};
 use crate::redaction::Redaction;
 use crate::task::{IssueNumber, RepoName, Task};

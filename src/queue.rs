@@ -7,6 +7,7 @@
 
 mod credentials;
 pub mod dead_letters;
+pub mod settings;
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use jiff::Timestamp;
 use md5::{Digest, Md5};
 
 use self::credentials::Learned;
-use crate::config::QueueSettings;
+use self::settings::QueueSettings;
 use crate::redaction::Redaction;
 use crate::task::Delivery;
 use crate::task::cut::{self, CutBody};

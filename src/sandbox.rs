@@ -14,6 +14,7 @@ mod level;
 mod relay;
 mod root;
 mod seatbelt;
+pub mod settings;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ pub use self::level::{Level, SandboxReport};
 use self::relay::Relays;
 use self::root::Root;
 use self::seatbelt::{Ports, Seatbelt};
-use crate::config::{Environment, SandboxSettings};
+use self::settings::SandboxSettings;
+use crate::environment::Environment;
 use crate::process::{self, Invocation};
 
 /// The backend around every program of one worker. Clones are the same sandbox.

@@ -1,19 +1,19 @@
 //! Logs: text for people, JSON for programs, on standard error so that a command's own output stays
 //! clean. No secret is in them.
 
+pub mod settings;
+
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::config::{LogFormat, LogSettings};
+use self::settings::{LogFormat, LogSettings};
 use crate::redaction::Redaction;
 
 /// A filter that is not one.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "`log.filter` is {filter:?}, expected a filter such as `info` or `codingworker=debug`: {source}"
-)]
+#[error("`log.filter` is {filter:?}, expected a filter such as `info` or `codingworker=debug`")]
 pub struct InvalidFilter {
     filter: String,
     source: tracing_subscriber::filter::ParseError,

@@ -8,6 +8,7 @@ pub mod health;
 mod intake;
 mod lease;
 mod release;
+pub mod settings;
 mod sleep_inhibitor;
 mod slot;
 
@@ -111,7 +112,7 @@ impl Worker {
     async fn poll(self: &Arc<Self>, slots: &mut JoinSet<Turn>, stop: &Stop) {
         let mut left = VecDeque::from(self.left_behind().await);
         let mut backoff = BACKOFF.build();
-        let concurrency = self.services.config.concurrency;
+        let concurrency = self.services.config.worker.concurrency;
         tracing::info!(queue = self.queue.url(), slots = concurrency, "waiting for tasks");
         while !stop.graceful.is_cancelled() {
             while let Some(ended) = slots.try_join_next() {

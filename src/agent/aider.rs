@@ -16,8 +16,8 @@ use serde_json::json;
 use self::transcript::Usage;
 use super::call_dir::CallDir;
 use super::model::Model;
+use super::settings::AiderSettings;
 use super::{AgentError, Call, Outcome, command};
-use crate::config::AiderSettings;
 use crate::process::{Ending, Finished};
 
 /// Aider takes every option from the environment too, by this prefix; none of the user's gets

@@ -6,8 +6,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use super::aider::transcript;
 use super::call_dir::CallDir;
 use super::model::Model;
+use super::settings::CommandSettings;
 use super::{Call, Outcome};
-use crate::config::CommandSettings;
 use crate::process::{Ending, Finished};
 
 #[derive(Debug, Clone)]

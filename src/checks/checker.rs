@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::settings::CheckSettings;
 use super::{Check, Kind, Toolchains, failures, missing, output};
-use crate::config::CheckSettings;
 use crate::process::{self, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
 use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::output;
 use crate::agent::Agent;
-use crate::config::{AgentKind, Config};
+use crate::agent::settings::AgentKind;
+use crate::config::Config;
 use crate::process;
 use crate::sandbox::{Limits, Sandbox};
 

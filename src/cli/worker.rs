@@ -39,7 +39,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments, mut config: Config) -> anyhow::Result<ExitCode> {
     if let Some(seconds) = arguments.drain_seconds {
-        config.drain = Duration::from_secs(seconds);
+        config.worker.drain = Duration::from_secs(seconds);
     }
     config.sandbox.accept_none = arguments.without_sandbox;
     let worker = Arc::new(start(config).await?);
@@ -90,7 +90,7 @@ pub(super) fn follow(
 /// A worker that was asked to tell how it is and can't would pass for a dead one, so it does not
 /// start.
 async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<ExitCode> {
-    let Some(address) = worker.services().config.health_listen else {
+    let Some(address) = worker.services().config.worker.health_listen else {
         worker.run(stop).await;
         return Ok(ExitCode::SUCCESS);
     };

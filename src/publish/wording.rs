@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::marker::{self, PrState};
 use super::report::{CheckLine, Note, Report, Stage, Status};
+use super::settings::Language;
 use super::text::{self, LONGEST_BODY};
-use crate::config::Language;
 use crate::task::IssueNumber;
 
 /// How many files a pull request lists by name.

@@ -12,8 +12,8 @@ use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, Queu
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::settings::QueueSettings;
 use super::{CALL_TIMEOUT, Depth, Queue, QueueError, RECEIVE_TIMEOUT, seconds};
-use crate::config::QueueSettings;
 use crate::redaction::Redaction;
 use crate::task::Task;
 

@@ -154,7 +154,7 @@ mod tests {
             &place.join("etc"),
         )
         .unwrap();
-        let limits = crate::config::SandboxSettings::default().limits;
+        let limits = super::super::settings::SandboxSettings::default().limits;
         let ports = Ports { model: 4001, proxy: 4002 };
         let seatbelt = Seatbelt { helper: "/opt/codingworker".into(), root, limits, ports };
         let view = FsPolicy {

@@ -59,7 +59,7 @@ impl Worker {
     /// A run that can't write down what it does fails, and costs a delivery.
     async fn check_space(&self) -> Result<(), WorkerError> {
         let config = &self.services.config;
-        let (path, wanted) = (config.data_dir.clone(), config.free_space);
+        let (path, wanted) = (config.data_dir.clone(), config.worker.free_space);
         let asked = path.clone();
         // A file system that hangs blocks this call.
         let disk = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&asked)).await;

@@ -40,7 +40,7 @@ impl Worker {
     ) -> Disposition {
         let config = &self.services.config;
         let _sleep_inhibitor =
-            SleepInhibitor::keep(config.keep_awake, config.environment.search_path());
+            SleepInhibitor::keep(config.worker.keep_awake, config.environment.search_path());
         let (queue, journal) = (Arc::clone(&self.queue), Arc::clone(&self.services.journal));
         let lease =
             Lease::hold(queue, journal, delivery.clone(), lease_end, self.lease_length);
@@ -67,7 +67,7 @@ impl Worker {
         let over = async {
             stop.graceful.cancelled().await;
             tokio::select! {
-                () = tokio::time::sleep(self.services.config.drain) => {}
+                () = tokio::time::sleep(self.services.config.worker.drain) => {}
                 () = stop.immediate.cancelled() => {}
             }
         };

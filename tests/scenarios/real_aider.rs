@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use codingworker::agent::prompt::Prompt;
+use codingworker::agent::settings::{AgentKind, AgentSettings, AiderSettings, CommandSettings};
 use codingworker::agent::{Agent, Call, Report, Verdict, verdict};
-use codingworker::config::{AgentKind, AgentSettings, AiderSettings, CommandSettings};
 use codingworker::redaction::Redaction;
 use codingworker::sandbox::Sandbox;
 use codingworker::task::Task;

@@ -170,7 +170,8 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::checks::{Check, ProjectType};
-    use crate::config::{Config, Environment};
+    use crate::config::Config;
+    use crate::environment::Environment;
 
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let directory = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 //! The fixed words of a pull request in each language.
 
 use super::{LISTED_FAILURES, text};
-use crate::config::Language;
 use crate::publish::report::{CheckOutcome, Note};
+use crate::publish::settings::Language;
 
 /// Names in braces are filled in.
 pub(super) struct Words {
