@@ -1,28 +1,30 @@
 //! Aider, run unattended: its command line, its settings by file, its environment and its judgment.
 //!
-//! Pinned to Aider 0.86.2, whose options and phrases these are. Nothing that lies about on the
-//! machine or in the repository has a say: the home is private, the environment is made anew, and
-//! the repository's own settings are out of sight (see [`hidden_files`]).
+//! Pinned to Aider 0.86.2, whose options and phrases these are. No file of the machine or of the
+//! repository changes how it runs: the home is private, the environment is made anew, and the
+//! repository's own settings are hidden during a call.
 
-pub(super) mod hidden_files;
 pub mod transcript;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
-use self::transcript::Usage;
 use super::call_dir::CallDir;
+use super::command;
 use super::model::Model;
+use super::profile::{HiddenNames, Profile};
+use super::report::{Outcome, Usage, failed};
+use super::{AgentError, Call};
 use super::settings::AiderSettings;
-use super::{AgentError, Call, Outcome, command};
 use crate::process::{Ending, Finished};
 
 /// Aider takes every option from the environment too, by this prefix; none of the user's gets
 /// through.
-pub(super) const SETTINGS_PREFIX: &str = "AIDER_";
+const SETTINGS_PREFIX: &str = "AIDER_";
 
 /// Nobody answers questions, nothing is committed, fetched, opened, linted, tested or told to
 /// anybody, and the output is plain text.
@@ -46,25 +48,54 @@ const UNATTENDED: [&str; 17] = [
     "--no-restore-chat-history",
 ];
 
-/// Where Aider writes the tokens of each exchange, in its room.
+/// Where Aider writes the tokens of each exchange, in its call_dir.
 const USAGE_LOG: &str = "usage.jsonl";
 
 /// Ollama stops a few tokens short of a full context window.
 const CONTEXT_SLACK: u64 = 16;
 
-#[derive(Debug, Clone)]
-pub(super) struct Aider {
+/// The profile of Aider, whose model answers at `model_endpoint` within `model_timeout`.
+pub(super) fn profile(
+    settings: &AiderSettings,
+    model_endpoint: &str,
+    model_timeout: Duration,
+) -> Profile {
+    let aider = Arc::new(Aider::new(settings, model_endpoint, model_timeout));
+    let (writer, caller) = (Arc::clone(&aider), Arc::clone(&aider));
+    Profile {
+        name: "aider",
+        executable: aider.settings.executable.clone(),
+        version_prefix: Some("aider "),
+        environment: aider.environment(),
+        withheld_prefix: Some(SETTINGS_PREFIX),
+        hidden: Some(HiddenNames { is_hidden, is_litter }),
+        write_settings: Arc::new(move |model, call_dir| writer.write_settings(model, call_dir)),
+        arguments: Arc::new(move |model, call, call_dir| caller.arguments(model, call, call_dir)),
+        judge: Arc::new(move |model, finished, call_dir| aider.judge(model, finished, call_dir)),
+    }
+}
+
+/// Aider reads `.env` and `.aider*` from the root of the repository whatever its command line says.
+fn is_hidden(name: &OsStr) -> bool {
+    // A file system that does not tell the case of letters apart finds `.ENV` as `.env`.
+    name.eq_ignore_ascii_case(".env") || is_litter(name)
+}
+
+/// Aider writes its histories and caches there. A new `.env` is the agent's work and stays.
+fn is_litter(name: &OsStr) -> bool {
+    name.as_encoded_bytes()
+        .get(..".aider".len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(b".aider"))
+}
+
+struct Aider {
     settings: AiderSettings,
     model_endpoint: String,
     model_timeout: Duration,
 }
 
 impl Aider {
-    pub(super) fn new(
-        settings: &AiderSettings,
-        model_endpoint: &str,
-        model_timeout: Duration,
-    ) -> Self {
+    fn new(settings: &AiderSettings, model_endpoint: &str, model_timeout: Duration) -> Self {
         Self {
             settings: settings.clone(),
             model_endpoint: model_endpoint.to_owned(),
@@ -72,36 +103,27 @@ impl Aider {
         }
     }
 
-    pub(super) fn executable(&self) -> &str {
-        &self.settings.executable
-    }
-
-    pub(super) fn arguments(
-        &self,
-        model: &Model,
-        call: &Call<'_>,
-        room: &CallDir,
-    ) -> Vec<OsString> {
+    fn arguments(&self, model: &Model, call: &Call<'_>, call_dir: &CallDir) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--model".into(), model.name().into()];
-        arguments.extend(["--message-file".into(), room.prompt().into()]);
+        arguments.extend(["--message-file".into(), call_dir.prompt().into()]);
         arguments.extend(UNATTENDED.map(OsString::from));
         arguments.extend(["--edit-format".into(), self.settings.edit_format.clone().into()]);
         arguments.extend(["--map-tokens".into(), self.settings.map_tokens.to_string().into()]);
         arguments
             .extend(["--timeout".into(), self.model_timeout.as_secs().max(1).to_string().into()]);
         for (option, path) in [
-            ("--input-history-file", room.file("input.history")),
-            ("--chat-history-file", room.file("chat.history.md")),
-            ("--llm-history-file", room.file("llm.history")),
+            ("--input-history-file", call_dir.file("input.history")),
+            ("--chat-history-file", call_dir.file("chat.history.md")),
+            ("--llm-history-file", call_dir.file("llm.history")),
             // A local file, and the only place with the exact tokens of each exchange; nothing is
             // sent, analytics are off.
-            ("--analytics-log", room.file(USAGE_LOG)),
+            ("--analytics-log", call_dir.file(USAGE_LOG)),
         ] {
             arguments.extend([option.into(), path.into()]);
         }
         if model.ollama_name().is_some() {
-            arguments.extend(["--model-settings-file".into(), model_settings(room).into()]);
-            arguments.extend(["--model-metadata-file".into(), model_metadata(room).into()]);
+            arguments.extend(["--model-settings-file".into(), model_settings(call_dir).into()]);
+            arguments.extend(["--model-metadata-file".into(), model_metadata(call_dir).into()]);
         }
         let in_view = |paths: &[PathBuf]| {
             paths.iter().filter_map(|path| in_view(call.tree, path)).collect::<Vec<_>>()
@@ -112,7 +134,7 @@ impl Aider {
     }
 
     /// What Aider and litellm are told by the environment.
-    pub(super) fn environment(&self) -> Vec<(OsString, OsString)> {
+    fn environment(&self) -> Vec<(OsString, OsString)> {
         let fixed = [
             ("OLLAMA_API_BASE", self.model_endpoint.trim_end_matches('/')),
             // Else litellm fetches a list of prices when it is imported.
@@ -133,7 +155,7 @@ impl Aider {
     /// The context window is pinned: Aider computes another for each request, and Ollama reloads
     /// the model for it. A model that is named in the metadata is not looked for in a price list on
     /// the internet. YAML reads JSON.
-    pub(super) fn write_settings(&self, model: &Model, room: &CallDir) -> Result<(), AgentError> {
+    fn write_settings(&self, model: &Model, call_dir: &CallDir) -> Result<(), AgentError> {
         if model.ollama_name().is_none() {
             return Ok(());
         }
@@ -148,17 +170,17 @@ impl Aider {
             "input_cost_per_token": 0,
             "output_cost_per_token": 0
         }});
-        room.write(&model_settings(room), &settings.to_string())?;
-        room.write(&model_metadata(room), &metadata.to_string())
+        call_dir.write(&model_settings(call_dir), &settings.to_string())?;
+        call_dir.write(&model_metadata(call_dir), &metadata.to_string())
     }
 
-    pub(super) fn judge(
+    fn judge(
         &self,
         model: &Model,
         finished: &Finished,
-        room: &CallDir,
+        call_dir: &CallDir,
     ) -> (Outcome, Option<Usage>) {
-        let exchanges = transcript::exchanges(&room.left(USAGE_LOG));
+        let exchanges = transcript::exchanges(&call_dir.left(USAGE_LOG));
         let said = transcript::outcome(&String::from_utf8_lossy(&finished.output));
         let outcome = match (finished.ending, said) {
             (Ending::Stopped, _) => Outcome::Stopped,
@@ -177,11 +199,11 @@ impl Aider {
                 Outcome::TokenLimit
             }
             (Ending::Exited(0), Some(Outcome::Failed { detail })) => {
-                command::failed(&detail, &finished.output)
+                failed(&detail, &finished.output)
             }
             (Ending::Exited(0), Some(said)) => said,
             (Ending::Exited(0), None) => {
-                command::failed("it ended without an answer of the model", &finished.output)
+                failed("it ended without an answer of the model", &finished.output)
             }
             (Ending::Exited(_) | Ending::Signaled(_), _) => command::judge(finished),
         };
@@ -193,12 +215,12 @@ impl Aider {
     }
 }
 
-fn model_settings(room: &CallDir) -> PathBuf {
-    room.file("model.settings.yml")
+fn model_settings(call_dir: &CallDir) -> PathBuf {
+    call_dir.file("model.settings.yml")
 }
 
-fn model_metadata(room: &CallDir) -> PathBuf {
-    room.file("model.metadata.json")
+fn model_metadata(call_dir: &CallDir) -> PathBuf {
+    call_dir.file("model.metadata.json")
 }
 
 /// A file as Aider may be given it: a regular file of the tree that is not reached by a link and
@@ -207,9 +229,7 @@ fn in_view(tree: &Path, path: &Path) -> Option<OsString> {
     path.to_str()?;
     let mut components = path.components();
     let Some(Component::Normal(first)) = components.next() else { return None };
-    if hidden_files::is_hidden(first)
-        || !components.all(|component| matches!(component, Component::Normal(_)))
-    {
+    if is_hidden(first) || !components.all(|component| matches!(component, Component::Normal(_))) {
         return None;
     }
     let tree = tree.canonicalize().ok()?;
@@ -236,7 +256,7 @@ mod tests {
         Aider::new(&settings, "http://127.0.0.1:11434/", Duration::from_secs(600))
     }
 
-    fn arguments(model: &str) -> String {
+    async fn arguments(model: &str) -> String {
         let place = tempfile::tempdir().unwrap();
         let (tree, scratch) = (place.path().join("tree"), place.path().join("scratch"));
         fs::create_dir_all(tree.join("src")).unwrap();
@@ -265,15 +285,15 @@ mod tests {
             read: vec!["CONVENTIONS.md".into(), "link".into()],
             log: &log,
         };
-        let room = CallDir::prepare(&scratch).unwrap();
-        let arguments = aider().arguments(&Model::new(model), &call, &room);
+        let call_dir = CallDir::prepare(&scratch).await.unwrap();
+        let arguments = aider().arguments(&Model::new(model), &call, &call_dir);
         let words: Vec<_> = arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
         words.join(" ").replace(place.path().to_str().unwrap(), "PLACE").replace(" --", "\n--")
     }
 
-    #[test]
-    fn the_command_line_is_pinned() {
-        insta::assert_snapshot!(arguments("ollama_chat/qwen2.5-coder:7b"), @r"
+    #[tokio::test]
+    async fn the_command_line_is_pinned() {
+        insta::assert_snapshot!(arguments("ollama_chat/qwen2.5-coder:7b").await, @r"
         --model ollama_chat/qwen2.5-coder:7b
         --message-file PLACE/scratch/agent/prompt.md
         --yes-always
@@ -308,65 +328,68 @@ mod tests {
         ");
     }
 
-    #[test]
-    fn a_model_that_aider_knows_keeps_aiders_settings() {
-        assert!(!arguments("gpt-4o").contains("--model-settings-file"));
+    #[tokio::test]
+    async fn a_model_that_aider_knows_keeps_aiders_settings() {
+        assert!(!arguments("gpt-4o").await.contains("--model-settings-file"));
     }
 
-    #[test]
-    fn ollamas_models_have_a_pinned_context_window() {
+    #[tokio::test]
+    async fn ollamas_models_have_a_pinned_context_window() {
         let scratch = tempfile::tempdir().unwrap();
-        let room = CallDir::prepare(scratch.path()).unwrap();
-        aider().write_settings(&Model::new("ollama_chat/m"), &room).unwrap();
+        let call_dir = CallDir::prepare(scratch.path()).await.unwrap();
+        aider().write_settings(&Model::new("ollama_chat/m"), &call_dir).unwrap();
         let read = |path| {
             serde_json::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap()).unwrap()
         };
         assert_eq!(
-            read(model_settings(&room)),
+            read(model_settings(&call_dir)),
             json!([{"name": "ollama_chat/m", "extra_params": {"num_ctx": 8192}}])
         );
-        assert_eq!(read(model_metadata(&room))["ollama_chat/m"]["max_input_tokens"], 8192);
+        assert_eq!(read(model_metadata(&call_dir))["ollama_chat/m"]["max_input_tokens"], 8192);
     }
 
-    fn check(ending: Ending, output: &str, usage: Usage, expected: &Outcome) {
+    async fn check(ending: Ending, output: &str, usage: Usage, expected: &Outcome) {
         let scratch = tempfile::tempdir().unwrap();
-        let room = CallDir::prepare(scratch.path()).unwrap();
+        let call_dir = CallDir::prepare(scratch.path()).await.unwrap();
         let tokens = json!({"prompt_tokens": usage.sent, "completion_tokens": usage.received});
         let entry = json!({"event": "message_send", "properties": tokens});
-        room.write(
-            &room.file(USAGE_LOG),
-            &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n"),
-        )
-        .unwrap();
+        call_dir
+            .write(
+                &call_dir.file(USAGE_LOG),
+                &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n"),
+            )
+            .unwrap();
         let (output, errors, duration) = (output.into(), vec![], Duration::ZERO);
         let finished = Finished { ending, output, errors, truncated: false, duration };
-        let judged = aider().judge(&Model::new("ollama_chat/m"), &finished, &room);
+        let judged = aider().judge(&Model::new("ollama_chat/m"), &finished, &call_dir);
         assert_eq!(judged, (expected.clone(), Some(usage)));
     }
 
-    #[test]
-    fn the_ending_and_the_context_window_have_their_say() {
+    #[tokio::test]
+    async fn the_ending_and_the_context_window_have_their_say() {
         let few = Usage { sent: 100, received: 20 };
         let full = Usage { sent: 8000, received: 190 };
         let answered = "Tokens: 100 sent, 20 received.\n";
         let refused = "litellm.APIConnectionError: Ollama_chatException - refused\nRetrying in 1.0 seconds...\n";
         let failed = |detail: &str| Outcome::Failed { detail: detail.to_owned() };
-        check(Ending::Exited(0), answered, few, &Outcome::Answered);
-        check(Ending::Exited(0), answered, full, &Outcome::TokenLimit);
-        check(Ending::TimedOut, answered, few, &Outcome::TimedOut);
+        check(Ending::Exited(0), answered, few, &Outcome::Answered).await;
+        check(Ending::Exited(0), answered, full, &Outcome::TokenLimit).await;
+        check(Ending::TimedOut, answered, few, &Outcome::TimedOut).await;
         check(
             Ending::TimedOut,
             refused,
             few,
             &Outcome::ModelUnreachable { detail: "refused".to_owned() },
-        );
-        check(Ending::Stopped, refused, few, &Outcome::Stopped);
-        check(Ending::Exited(2), "bad option\n", few, &failed("exit code 2:\nbad option"));
+        )
+        .await;
+        check(Ending::Stopped, refused, few, &Outcome::Stopped).await;
+        check(Ending::Exited(2), "bad option\n", few, &failed("exit code 2:\nbad option")).await;
         check(
             Ending::Exited(0),
             "hello\n",
             few,
             &failed("it ended without an answer of the model:\nhello"),
-        );
+        )
+        .await;
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use super::AgentError;
+use crate::disk::remove_tree;
 
 /// More than this of what an agent left is not read, in bytes.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -20,19 +21,16 @@ pub(super) struct CallDir {
 }
 
 impl CallDir {
-    pub(super) fn prepare(scratch: &Path) -> Result<Self, AgentError> {
-        let room = Self { directory: scratch.join("agent") };
-        match fs::remove_dir_all(&room.directory) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(AgentError::Scratch { path: room.directory, source });
-            }
-            Err(_) | Ok(()) => {}
-        }
-        for directory in [room.home(), room.temporary()] {
+    /// Makes the directory anew. What an agent left in an earlier call may be nested deeper than
+    /// the standard library can remove.
+    pub(super) async fn prepare(scratch: &Path) -> Result<Self, AgentError> {
+        let call_dir = Self { directory: scratch.join("agent") };
+        remove_tree(&call_dir.directory).await?;
+        for directory in [call_dir.home(), call_dir.temporary()] {
             fs::create_dir_all(&directory)
                 .map_err(|source| AgentError::Scratch { path: directory, source })?;
         }
-        Ok(room)
+        Ok(call_dir)
     }
 
     pub(super) fn write(&self, path: &Path, text: &str) -> Result<(), AgentError> {
@@ -82,23 +80,39 @@ impl CallDir {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_an_agent_left_is_read_only_if_it_is_a_plain_file() {
+    #[tokio::test]
+    async fn what_an_agent_left_is_read_only_if_it_is_a_plain_file() {
         let scratch = tempfile::tempdir().unwrap();
-        let room = CallDir::prepare(scratch.path()).unwrap();
-        room.write(&room.file("plain"), "text").unwrap();
-        std::os::unix::fs::symlink(room.file("plain"), room.file("link")).unwrap();
+        let call_dir = CallDir::prepare(scratch.path()).await.unwrap();
+        call_dir.write(&call_dir.file("plain"), "text").unwrap();
+        std::os::unix::fs::symlink(call_dir.file("plain"), call_dir.file("link")).unwrap();
         rustix::fs::mknodat(
             rustix::fs::CWD,
-            room.file("pipe"),
+            call_dir.file("pipe"),
             rustix::fs::FileType::Fifo,
             Mode::RWXU,
             0,
         )
         .unwrap();
         assert_eq!(
-            ["plain", "link", "pipe", "none"].map(|name| room.left(name)),
+            ["plain", "link", "pipe", "none"].map(|name| call_dir.left(name)),
             ["text", "", "", ""]
         );
+    }
+
+    /// The standard library holds every level open that it removes, and a process has 1,024 files.
+    #[tokio::test]
+    async fn a_home_that_is_nested_too_deep_for_a_path_is_made_anew() {
+        let scratch = tempfile::tempdir().unwrap();
+        let call_dir = CallDir::prepare(scratch.path()).await.unwrap();
+        let mut directory = fs::File::open(call_dir.home()).unwrap();
+        for _ in 0..3_000 {
+            rustix::fs::mkdirat(&directory, "deep", Mode::RWXU).unwrap();
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            directory =
+                rustix::fs::openat(&directory, "deep", flags, Mode::empty()).unwrap().into();
+        }
+        let again = CallDir::prepare(scratch.path()).await.unwrap();
+        assert_eq!(fs::read_dir(again.home()).unwrap().count(), 0);
     }
 }

@@ -2,44 +2,51 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
 
-use super::aider::transcript;
+use super::Call;
 use super::call_dir::CallDir;
 use super::model::Model;
+use super::profile::Profile;
+use super::report::{Outcome, failed};
 use super::settings::CommandSettings;
-use super::{Call, Outcome};
 use crate::process::{Ending, Finished};
 
-#[derive(Debug, Clone)]
-pub(super) struct CommandAgent {
-    argv: Vec<String>,
+/// The profile of a command of the user's.
+pub(super) fn profile(settings: &CommandSettings) -> Profile {
+    let mut argv = settings.argv.iter().cloned();
+    let executable = argv.next().unwrap_or_default();
+    let template: Vec<String> = argv.collect();
+    Profile {
+        name: "command",
+        executable,
+        version_prefix: None,
+        environment: Vec::new(),
+        withheld_prefix: None,
+        hidden: None,
+        write_settings: Arc::new(|_, _| Ok(())),
+        arguments: Arc::new(move |model, call, call_dir| {
+            arguments(&template, model, call, call_dir)
+        }),
+        judge: Arc::new(|_, finished, _| (judge(finished), None)),
+    }
 }
 
-impl CommandAgent {
-    pub(super) fn new(settings: &CommandSettings) -> Self {
-        Self { argv: settings.argv.clone() }
-    }
-
-    pub(super) fn executable(&self) -> &str {
-        self.argv.first().map_or("", String::as_str)
-    }
-
-    /// The template's arguments with `{prompt_file}`, `{workspace}` and `{model}` filled in, each
-    /// in one go: a value is never a template.
-    pub(super) fn arguments(
-        &self,
-        model: &Model,
-        call: &Call<'_>,
-        room: &CallDir,
-    ) -> Vec<OsString> {
-        let prompt = room.prompt();
-        let values: [(&str, &OsStr); 3] = [
-            ("{prompt_file}", prompt.as_os_str()),
-            ("{workspace}", call.tree.as_os_str()),
-            ("{model}", OsStr::new(model.name())),
-        ];
-        self.argv.iter().skip(1).map(|argument| fill(argument, &values)).collect()
-    }
+/// The template with `{prompt_file}`, `{workspace}` and `{model}` filled in, each once: a value is
+/// never a template.
+fn arguments(
+    template: &[String],
+    model: &Model,
+    call: &Call<'_>,
+    call_dir: &CallDir,
+) -> Vec<OsString> {
+    let prompt = call_dir.prompt();
+    let values: [(&str, &OsStr); 3] = [
+        ("{prompt_file}", prompt.as_os_str()),
+        ("{workspace}", call.tree.as_os_str()),
+        ("{model}", OsStr::new(model.name())),
+    ];
+    template.iter().map(|argument| fill(argument, &values)).collect()
 }
 
 fn fill(template: &str, values: &[(&str, &OsStr)]) -> OsString {
@@ -70,14 +77,6 @@ pub(super) fn judge(finished: &Finished) -> Outcome {
     }
 }
 
-/// A failure with what was printed last.
-pub(super) fn failed(how: &str, output: &[u8]) -> Outcome {
-    let tail = transcript::tail(output);
-    Outcome::Failed {
-        detail: if tail.is_empty() { how.to_owned() } else { format!("{how}:\n{tail}") },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -86,13 +85,13 @@ mod tests {
     use super::*;
     use crate::agent::prompt::Prompt;
 
-    #[test]
-    fn the_template_is_filled_in_once() {
+    #[tokio::test]
+    async fn the_template_is_filled_in_once() {
         let scratch = tempfile::tempdir().unwrap();
-        let room = CallDir::prepare(scratch.path()).unwrap();
+        let call_dir = CallDir::prepare(scratch.path()).await.unwrap();
         let argv = ["agent", "--prompt={prompt_file}", "{workspace}", "-m", "{model}", "é{x}{", ""]
             .map(str::to_owned);
-        let agent = CommandAgent::new(&CommandSettings { argv: argv.to_vec() });
+        let agent = profile(&CommandSettings { argv: argv.to_vec() });
         let prompt = Prompt::fix_up("test", "make test", "");
         let tree = Path::new("/tree {model}");
         let call = Call {
@@ -103,9 +102,9 @@ mod tests {
             read: vec![],
             log: tree,
         };
-        let arguments = agent.arguments(&Model::new("gpt {workspace}"), &call, &room);
-        let prompt_argument = format!("--prompt={}", room.prompt().display());
-        assert_eq!(agent.executable(), "agent");
+        let arguments = (agent.arguments)(&Model::new("gpt {workspace}"), &call, &call_dir);
+        let prompt_argument = format!("--prompt={}", call_dir.prompt().display());
+        assert_eq!(agent.executable, "agent");
         assert_eq!(
             arguments,
             [prompt_argument.as_str(), "/tree {model}", "-m", "gpt {workspace}", "é{x}{", ""]

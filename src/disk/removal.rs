@@ -15,15 +15,20 @@ use super::DiskError;
 /// Something in it can't be removed.
 pub async fn remove_tree(directory: &Path) -> Result<(), DiskError> {
     let top = directory.to_owned();
-    let removed = tokio::task::spawn_blocking(move || remove(&top))
+    let removed = tokio::task::spawn_blocking(move || remove_tree_blocking(&top))
         .await
         .unwrap_or_else(|error| Err(error.into()));
     removed.map_err(DiskError::io("remove", directory))
 }
 
-/// Takes it apart at its top: what is deeper is moved there before it is emptied, so that no path
-/// grows long, and no directory is open but the one that is read.
-fn remove(top: &Path) -> io::Result<()> {
+/// As [`remove_tree`], for a caller that is on a thread that may block.
+///
+/// The tree is taken apart at its top: a deeper directory is moved there before it is emptied, so
+/// that no path grows long, and no directory is open but the one that is read.
+///
+/// # Errors
+/// Something in it can't be removed.
+pub fn remove_tree_blocking(top: &Path) -> io::Result<()> {
     let mut moved = Moved { top, count: 0 };
     let mut waiting = vec![top.to_path_buf()];
     while let Some(directory) = waiting.pop() {
@@ -103,8 +108,8 @@ mod tests {
         }
         fs::write(outside.join("file"), "").unwrap();
         fill(&doomed);
-        remove(&doomed).unwrap();
-        remove(&doomed).unwrap();
+        remove_tree_blocking(&doomed).unwrap();
+        remove_tree_blocking(&doomed).unwrap();
         assert!(!doomed.exists() && outside.join("file").exists());
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }

@@ -84,7 +84,7 @@ impl Worker {
     /// delay counts for all later ones. Up to a quarter is added at random, so that tasks which
     /// failed together do not come back together.
     fn retry_delay(&self, deliveries: u32) -> Duration {
-        let delays = &self.services.config.retry_delays;
+        let delays = &self.services.config.queue.retry_delays;
         let index = usize::try_from(deliveries.saturating_sub(1)).unwrap_or(usize::MAX);
         let delay = delays.get(index).or(delays.last()).copied().unwrap_or_default();
         delay.mul_f64(1.0 + fastrand::f64() / 4.0)

@@ -6,37 +6,10 @@
 
 use serde::Deserialize;
 
-use crate::agent::Outcome;
-
-/// How much of the end of an output a report repeats, in bytes.
-const TAIL: usize = 2_000;
+use crate::agent::{Outcome, Usage};
 
 /// How much of an error's message is repeated, in characters.
 const DETAIL: usize = 300;
-
-/// Tokens that went to a model and came from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Usage {
-    pub sent: u64,
-    pub received: u64,
-}
-
-impl Usage {
-    /// Both together. The numbers come from a log that the agent may have written: whatever they
-    /// are, they add up.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            sent: self.sent.saturating_add(other.sent),
-            received: self.received.saturating_add(other.received),
-        }
-    }
-
-    #[must_use]
-    pub fn total(self) -> u64 {
-        self.sent.saturating_add(self.received)
-    }
-}
 
 /// How the conversation ended; `None` when the model was never asked.
 #[must_use]
@@ -117,18 +90,6 @@ pub fn exchanges(usage_log: &str) -> Vec<Usage> {
         .filter_map(|entry| serde_json::from_value::<Tokens>(entry.properties).ok())
         .map(|tokens| Usage { sent: tokens.prompt_tokens, received: tokens.completion_tokens })
         .collect()
-}
-
-/// The last lines of an output, as text.
-#[must_use]
-pub fn tail(output: &[u8]) -> String {
-    let start = output.len().saturating_sub(TAIL);
-    let end = String::from_utf8_lossy(output.get(start..).unwrap_or_default());
-    let whole_lines = match end.split_once('\n') {
-        Some((_, rest)) if start > 0 => rest,
-        _ => &end,
-    };
-    whole_lines.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -133,15 +133,3 @@ fn usage_is_read_from_the_log_whatever_else_is_in_it() {
         Some(Usage { sent: 3010, received: 98 })
     );
 }
-
-#[test]
-fn the_tail_is_of_whole_lines_and_valid_text() {
-    assert_eq!(tail(b"\nlast words\n\n"), "last words");
-    let long = format!("{}\nlast", "語\n".repeat(2_000));
-    assert!(
-        tail(long.as_bytes()).starts_with("語\n語\n")
-            && tail(long.as_bytes()).ends_with("語\n\nlast")
-    );
-    assert!(tail(long.as_bytes()).len() <= TAIL);
-    assert_eq!(tail(b"\xff\xfe"), "\u{fffd}\u{fffd}");
-}

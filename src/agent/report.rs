@@ -1,0 +1,207 @@
+//! What a call of the agent was, and the verdict on it.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How much of the end of an output a report repeats, in bytes.
+const TAIL: usize = 2_000;
+
+/// Tokens that went to a model and came from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub sent: u64,
+    pub received: u64,
+}
+
+impl Usage {
+    /// Both together. The numbers come from a log that the agent may have written: whatever they
+    /// are, they add up.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent.saturating_add(other.sent),
+            received: self.received.saturating_add(other.received),
+        }
+    }
+
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.sent.saturating_add(self.received)
+    }
+}
+
+/// What a call was, before the diff is known.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// The model that was asked last.
+    pub model: String,
+    pub outcome: Outcome,
+    /// Tokens of all models asked, when the agent tells.
+    pub usage: Option<Usage>,
+    pub duration: Duration,
+    /// How many models were asked: one, and one more for each that timed out.
+    pub calls: u32,
+    /// The end of the output, without escape sequences.
+    pub tail: String,
+}
+
+/// How a call went, by its transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The model answered, and what it answered could be read.
+    Answered,
+    /// The model answered, though the prompt was estimated to be over its context window.
+    #[serde(alias = "Crowded")]
+    ContextExceeded,
+    /// The last answer could not be applied as edits.
+    MalformedEdits,
+    /// The context window or the output limit was hit, so that the last answer may be cut off.
+    TokenLimit,
+    ModelMissing,
+    /// The endpoint did not serve the last request; what it said.
+    ModelUnreachable {
+        detail: String,
+    },
+    /// The model or the whole call took too long.
+    TimedOut,
+    Stopped,
+    /// The agent itself failed; why.
+    Failed {
+        detail: String,
+    },
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Edited,
+    NoChange,
+    MalformedEdits,
+    ModelUnreachable { detail: String },
+    ModelMissing,
+    TokenLimit,
+    TimedOut,
+    Stopped,
+    Failed { detail: String },
+}
+
+impl Report {
+    /// This attempt together with the ones before it.
+    pub(super) fn after(mut self, earlier: Option<Self>) -> Self {
+        if let Some(earlier) = earlier {
+            self.duration += earlier.duration;
+            self.calls += earlier.calls;
+            self.usage = self.usage.into_iter().chain(earlier.usage).reduce(Usage::plus);
+        }
+        self
+    }
+}
+
+/// Judges a call by its report and by whether the snapshotted tree differs from the one before.
+///
+/// A change counts for more than the agent's complaints, except where it may be half of one: the
+/// time was up, or the answer was cut off.
+#[must_use]
+pub fn verdict(report: &Report, changed: bool) -> Verdict {
+    match &report.outcome {
+        Outcome::Stopped => Verdict::Stopped,
+        Outcome::TimedOut => Verdict::TimedOut,
+        Outcome::TokenLimit => Verdict::TokenLimit,
+        _ if changed => Verdict::Edited,
+        Outcome::Answered => Verdict::NoChange,
+        Outcome::ContextExceeded => Verdict::TokenLimit,
+        Outcome::MalformedEdits => Verdict::MalformedEdits,
+        Outcome::ModelMissing => Verdict::ModelMissing,
+        Outcome::ModelUnreachable { detail } => {
+            Verdict::ModelUnreachable { detail: detail.clone() }
+        }
+        Outcome::Failed { detail } => Verdict::Failed { detail: detail.clone() },
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Edited => "the agent changed the repository",
+            Self::NoChange => "the agent changed nothing",
+            Self::MalformedEdits => "the model's edits were malformed and could not be applied",
+            Self::ModelUnreachable { detail } => {
+                return write!(f, "the model could not be reached: {detail}");
+            }
+            Self::ModelMissing => "the model is not installed",
+            Self::TokenLimit => "the model hit its token limit",
+            Self::TimedOut => "the agent timed out",
+            Self::Stopped => "the agent was stopped",
+            Self::Failed { detail } => return write!(f, "the agent failed: {detail}"),
+        })
+    }
+}
+
+/// The last lines of an output, at most `TAIL` bytes, as text.
+#[must_use]
+pub fn tail(output: &[u8]) -> String {
+    let start = output.len().saturating_sub(TAIL);
+    let end = String::from_utf8_lossy(output.get(start..).unwrap_or_default());
+    let whole_lines = match end.split_once('\n') {
+        Some((_, rest)) if start > 0 => rest,
+        _ => &end,
+    };
+    whole_lines.trim().to_owned()
+}
+
+/// The failure of an agent, with the end of what it printed.
+pub(super) fn failed(how: &str, output: &[u8]) -> Outcome {
+    let tail = tail(output);
+    Outcome::Failed {
+        detail: if tail.is_empty() { how.to_owned() } else { format!("{how}:\n{tail}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(outcome: Outcome, unchanged: Verdict, changed: Verdict) {
+        let (duration, tail) = (Duration::ZERO, String::new());
+        let report =
+            Report { model: "m".to_owned(), outcome, usage: None, duration, calls: 1, tail };
+        assert_eq!(verdict(&report, false), unchanged);
+        assert_eq!(verdict(&report, true), changed);
+    }
+
+    #[test]
+    fn a_change_is_an_edit_unless_it_may_be_half_of_one() {
+        let detail = || "connection refused".to_owned();
+        check(Outcome::Answered, Verdict::NoChange, Verdict::Edited);
+        check(Outcome::ContextExceeded, Verdict::TokenLimit, Verdict::Edited);
+        check(Outcome::MalformedEdits, Verdict::MalformedEdits, Verdict::Edited);
+        check(Outcome::ModelMissing, Verdict::ModelMissing, Verdict::Edited);
+        check(
+            Outcome::ModelUnreachable { detail: detail() },
+            Verdict::ModelUnreachable { detail: detail() },
+            Verdict::Edited,
+        );
+        check(
+            Outcome::Failed { detail: detail() },
+            Verdict::Failed { detail: detail() },
+            Verdict::Edited,
+        );
+        check(Outcome::TokenLimit, Verdict::TokenLimit, Verdict::TokenLimit);
+        check(Outcome::TimedOut, Verdict::TimedOut, Verdict::TimedOut);
+        check(Outcome::Stopped, Verdict::Stopped, Verdict::Stopped);
+    }
+
+    #[test]
+    fn the_tail_is_of_whole_lines_and_valid_text() {
+        assert_eq!(tail(b"\nlast words\n\n"), "last words");
+        let long = format!("{}\nlast", "語\n".repeat(2_000));
+        assert!(
+            tail(long.as_bytes()).starts_with("語\n語\n")
+                && tail(long.as_bytes()).ends_with("語\n\nlast")
+        );
+        assert!(tail(long.as_bytes()).len() <= TAIL);
+        assert_eq!(tail(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+    }
+}
