@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::outcome::{self, Disposition, Failure};
 use super::{Claimed, Published, SCRATCH, Services, TREES};
 use crate::journal::{Decision, Effect, JournalError, Outcome, RunRecord, Stage};
-use crate::publish::{Labels, Status};
+use crate::publish::{Labels, Reason, Status};
 
 impl Services {
     /// Tells the issue of the pull request, and ends the task.
@@ -63,7 +63,8 @@ impl Services {
     ) -> Disposition {
         let attempt = claimed.attempt.receive_count;
         let Decision { detail, draft, .. } = decision;
-        let (reason, draft) = (detail.as_deref().unwrap_or_default(), *draft);
+        let reason = &Reason::Text(detail.clone().unwrap_or_default());
+        let draft = *draft;
         let told = match disposition {
             Disposition::Complete | Disposition::Abandon => Ok(()),
             Disposition::RetryAfter(delay) => {
@@ -100,9 +101,13 @@ impl Services {
     }
 
     /// What each run of the task failed with before this one.
-    fn tried(&self, claimed: &Claimed) -> Vec<String> {
+    fn tried(&self, claimed: &Claimed) -> Vec<Reason> {
         let attempts = self.journal.attempts(&claimed.task.key()).unwrap_or_default();
-        attempts.into_iter().filter_map(|RunRecord { detail, .. }| detail).collect()
+        attempts
+            .into_iter()
+            .filter_map(|RunRecord { detail, .. }| detail)
+            .map(Reason::Text)
+            .collect()
     }
 
     async fn tell(
