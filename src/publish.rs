@@ -5,16 +5,18 @@
 //! are brought to a state. Leaves the push to `workspace`, and when to publish to `run`.
 
 mod marker;
+mod reason;
+mod render;
 mod report;
 pub mod settings;
 mod text;
-mod wording;
 
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
 use self::marker::PrState;
+pub use self::reason::{PolicyViolation, Reason};
 pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
 use self::settings::Language;
 pub use self::text::{plain, plain_line};
@@ -104,7 +106,7 @@ impl Publisher {
         issue: IssueNumber,
         status: &Status<'_>,
     ) -> Result<(), GitHubError> {
-        let body = self.redaction.redact(&wording::comment(self.language, issue, status));
+        let body = self.redaction.redact(&render::comment(self.language, issue, status));
         let mark = marker::status(issue);
         let login = self.login().await?;
         let comments = self.github.comments(repository, issue).await?;
@@ -150,7 +152,7 @@ impl Publisher {
     ) -> Result<PullRequest, GitHubError> {
         let state = if draft { PrState::Draft } else { PrState::Done };
         let title = self.redaction.redact(&text::title(&report.task.title));
-        let body = self.redaction.redact(&wording::pull_request(self.language, report, state));
+        let body = self.redaction.redact(&render::pull_request(self.language, report, state));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
             return self.edit(repository, open, &title, &body).await;

@@ -20,6 +20,7 @@ mod outcome;
 mod pass;
 mod prepare;
 mod publish;
+mod reason;
 mod report;
 mod services;
 mod settle;

@@ -1,7 +1,9 @@
-//! What is told of a run, as plain data: the run fills it in, the wording makes text of it.
+//! What is told of a run, as plain data: the run fills it in, and the templates
+//! make text of it.
 
 use std::time::Duration;
 
+use super::reason::Reason;
 use crate::task::Task;
 
 /// Everything a pull request says of the run that made it.
@@ -41,7 +43,8 @@ pub struct CheckLine {
     pub output: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum CheckOutcome {
     Passed,
     /// Failed, and did not before; the names of what is new may be empty.
@@ -58,7 +61,8 @@ pub enum CheckOutcome {
 }
 
 impl CheckOutcome {
-    fn is_red(&self) -> bool {
+    /// Whether the check keeps the change from being merged.
+    pub(super) fn is_red(&self) -> bool {
         matches!(self, Self::Failed { .. } | Self::TimedOut)
     }
 }
@@ -71,7 +75,10 @@ pub struct FileLine {
 }
 
 /// Something about a run that the reader of its pull request should know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Note {
     /// The second pass was asked for and changed nothing.
     NoTestsWritten,
@@ -92,11 +99,6 @@ pub enum Note {
 }
 
 impl Report<'_> {
-    /// The checks that keep the change from being merged.
-    pub(super) fn red(&self) -> impl Iterator<Item = &CheckLine> {
-        self.checks.iter().filter(|check| check.result.is_red())
-    }
-
     /// Lines added and deleted in all.
     pub(super) fn lines(&self) -> (u64, u64) {
         self.files
@@ -111,22 +113,16 @@ impl Report<'_> {
 pub enum Status<'a> {
     Working { stage: Stage, attempt: u32 },
     Done { number: u64 },
-    Retrying { reason: &'a str, attempt: u32, delay: Duration },
-    Cancelled { reason: &'a str },
-    Failed { reason: &'a str, tried: &'a [String], draft: Option<u64> },
+    Retrying { reason: &'a Reason, attempt: u32, delay: Duration },
+    Cancelled { reason: &'a Reason },
+    Failed { reason: &'a Reason, tried: &'a [Reason], draft: Option<u64> },
 }
 
 impl Status<'_> {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Working { stage, .. } => match stage {
-                Stage::Accepted => "accepted",
-                Stage::Preparing => "preparing",
-                Stage::Implementing => "implementing",
-                Stage::Checking => "checking",
-                Stage::Publishing => "publishing",
-            },
+            Self::Working { stage, .. } => stage.into(),
             Self::Done { .. } => "done",
             Self::Retrying { .. } => "retrying",
             Self::Cancelled { .. } => "cancelled",
@@ -136,7 +132,8 @@ impl Status<'_> {
 }
 
 /// The part of the way that an issue's reader is told of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Stage {
     Accepted,
     Preparing,

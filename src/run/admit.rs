@@ -147,14 +147,14 @@ async fn authorize(services: &Services, task: &Task) -> Result<(), Failure> {
     let github = &services.github;
     let labeler = github.labeler(&task.repository, task.issue_number, TASK_LABEL).await?;
     let Some(labeler) = labeler else {
-        return Err(Failure::Untrusted { labeler: "nobody that GitHub knows of".to_owned() });
+        return Err(Failure::Untrusted { labeler: None });
     };
     let held = match github.permission(&task.repository, &labeler).await {
         // The account is gone, or it never was a person's.
         Err(GitHubError::NotFound { .. }) => Permission::None,
         held => held?,
     };
-    if held >= required { Ok(()) } else { Err(Failure::Untrusted { labeler }) }
+    if held >= required { Ok(()) } else { Err(Failure::Untrusted { labeler: Some(labeler) }) }
 }
 
 /// The task's issue, when it is open and bears the label.

@@ -63,9 +63,11 @@ pub enum Failure {
     #[error("the label `{0}` was taken off")]
     LabelRemoved(&'static str),
     #[error(
-        "the label was set by {labeler}, who may not decide that: somebody who may write to the repository has to set it (`github.trust`)"
+        "the label was set by {}, who may not decide that: somebody who may write to the repository \
+         has to set it (`github.trust`)",
+        labeler.as_deref().unwrap_or("nobody that GitHub knows of")
     )]
-    Untrusted { labeler: String },
+    Untrusted { labeler: Option<String> },
     #[error(
         "the issue's text is longer than a message holds, and was changed after the issue was labelled: take the label off and set it again to have the new text done"
     )]

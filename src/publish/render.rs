@@ -1,0 +1,93 @@
+//! Makes text of what is told, by the templates of a language.
+//!
+//! The words are in `templates/LANGUAGE`. Two kinds of template are told apart by how they are used:
+//! a *page* is rendered as a whole, and a file of *phrases* holds one macro for each variant of an
+//! enum, whose fields are the macro's arguments.
+//!
+//! Invariant: a string that a template prints is made harmless, whether the template says how (by
+//! one of the filters `code`, `code_block`, `summary` and `neutral`) or not. Only the templates' own
+//! words are Markdown.
+
+mod engine;
+mod pages;
+
+use std::time::Duration;
+
+use minijinja::value::{Serde, Value};
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+pub(super) use self::engine::Form;
+pub(super) use self::pages::{comment, pull_request};
+use super::reason::{PolicyViolation, Reason};
+use super::settings::Language;
+
+/// How many broken rules of the policy are listed.
+const LISTED_VIOLATIONS: usize = 20;
+
+/// A reason in a language: what happened, what the reader can do next, and the text that exists in
+/// one language only. Any of them may be missing.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) what: String,
+    pub(super) next: String,
+    pub(super) detail: Option<String>,
+}
+
+/// Tells a reason.
+pub(super) fn reason(language: Language, form: Form, reason: &Reason) -> Told {
+    if let Reason::Text(text) = reason {
+        return Told { what: String::new(), next: String::new(), detail: Some(text.clone()) };
+    }
+    let mut fields = fields(reason);
+    let detail = fields.iter().position(|(field, _)| field == "detail");
+    let detail = detail.map(|position| fields.remove(position).1.to_string());
+    if let Reason::ChangeRefused { violations } = reason {
+        fields = vec![("violations".to_owned(), listed(language, form, violations))];
+    }
+    let said = engine::phrase(language, form, "reasons.md", reason.into(), fields);
+    // A blank line parts what happened from what to do next.
+    let (what, next) = said.split_once("\n\n").unwrap_or((&said, ""));
+    Told { what: what.trim().to_owned(), next: next.trim().to_owned(), detail }
+}
+
+/// The rules that a change broke, as one line.
+fn listed(language: Language, form: Form, violations: &[PolicyViolation]) -> Value {
+    let shown = violations.iter().take(LISTED_VIOLATIONS);
+    let mut told: Vec<_> = shown
+        .map(|violation| engine::safe(tell(language, form, "violations.md", violation)))
+        .collect();
+    if violations.len() > LISTED_VIOLATIONS {
+        told.push(engine::safe(format!("… (+{})", violations.len() - LISTED_VIOLATIONS)));
+    }
+    Value::from(told)
+}
+
+/// Tells a value of an enum by the phrase of its variant.
+fn tell<'a, T>(language: Language, form: Form, file: &str, value: &'a T) -> String
+where
+    T: Serialize,
+    &'static str: From<&'a T>,
+{
+    engine::phrase(language, form, file, value.into(), fields(value))
+}
+
+/// How long something took.
+fn duration(language: Language, duration: Duration) -> Value {
+    let fields = vec![("seconds".to_owned(), Value::from(duration.as_secs_f64()))];
+    engine::safe(engine::phrase(language, Form::Markdown, "duration.md", "duration", fields))
+}
+
+/// The fields of an enum's variant by name, as they are serialized.
+fn fields(value: &impl Serialize) -> Vec<(String, Value)> {
+    let fields = match serde_json::to_value(value) {
+        Ok(Json::Object(variant)) => variant.into_iter().next().map(|(_, fields)| fields),
+        Ok(_) | Err(_) => None,
+    };
+    let Some(Json::Object(fields)) = fields else { return Vec::new() };
+    fields.into_iter().map(|(field, value)| (field, Value::from(Serde(value)))).collect()
+}
+
+#[cfg(test)]
+mod tests;
