@@ -25,6 +25,7 @@ pub mod sandbox;
 
 pub mod config;
 pub mod disk;
+pub mod errors;
 pub mod git;
 pub mod redaction;
 pub mod task;
