@@ -135,7 +135,7 @@ pub struct Ended {
 impl Services {
     /// Works on one delivery and says what is to become of it.
     pub async fn run(&self, delivery: &Delivery, attempt: Attempt, hold: LeaseHandle) -> Ended {
-        match self.claim(delivery, attempt, hold) {
+        match self.claim(delivery, attempt, hold).await {
             Ok(claimed) => self.run_under_lease(claimed, None).await,
             Err(failure) => {
                 tracing::warn!(message_id = delivery.message_id, %failure, "the message was not accepted");
@@ -154,7 +154,7 @@ impl Services {
         if let Some((Decision { told: true, .. }, disposition)) = decided {
             return end(disposition);
         }
-        let claimed = match self.reclaim(left, attempt, hold) {
+        let claimed = match self.reclaim(left, attempt, hold).await {
             Ok(claimed) => claimed,
             Err(failure) => {
                 tracing::error!(run = %left.run, %failure, "a run that was cut off can't be gone on with: its message comes again");
@@ -174,7 +174,7 @@ impl Services {
     ) -> Ended {
         let to_its_end = async {
             match (claimed.hold.renew().await, decided) {
-                (Err(_), _) => self.abandon(&claimed),
+                (Err(_), _) => self.abandon(&claimed).await,
                 (Ok(()), Some((decision, disposition))) => {
                     self.tell_why(&claimed, disposition, decision).await
                 }
@@ -183,7 +183,7 @@ impl Services {
         };
         let disposition = tokio::select! {
             biased;
-            () = claimed.hold.lost().cancelled() => self.abandon(&claimed),
+            () = claimed.hold.lost().cancelled() => self.abandon(&claimed).await,
             disposition = to_its_end => disposition,
         };
         self.clear(&claimed).await;
@@ -243,44 +243,46 @@ impl Services {
 
     /// Makes a task of the message, if this worker is to work on it at all, and begins its record:
     /// after a run of it that was broken off, where that one was.
-    fn claim(
+    async fn claim(
         &self,
         delivery: &Delivery,
         attempt: Attempt,
         hold: LeaseHandle,
     ) -> Result<Claimed, Failure> {
-        if self.journal.last_outcome(&delivery.message_id)? == Some(Outcome::Failed) {
+        if self.journal.last_outcome(&delivery.message_id).await? == Some(Outcome::Failed) {
             return Err(Failure::AlreadyReported);
         }
         let task = Task::decode(delivery.body.as_bytes())?;
         if !self.config.allows(&task.repository) {
             return Err(Failure::RepositoryNotAllowed(task.repository));
         }
-        let earlier = self.journal.broken_off(&task.key())?;
+        let earlier = self.journal.broken_off(&task.key()).await?;
         let (id, began) =
-            self.journal.begin(&task, delivery, hold.end(), earlier, Timestamp::now())?;
-        self.open_run(id, task, delivery, began, attempt, hold)
+            self.journal.begin(&task, delivery, hold.end(), earlier, Timestamp::now()).await?;
+        self.open_run(id, task, delivery, began, attempt, hold).await
     }
 
-    fn reclaim(
+    async fn reclaim(
         &self,
         left: &Unreleased,
         attempt: Attempt,
         hold: LeaseHandle,
     ) -> Result<Claimed, Failure> {
         let task = Task::decode(left.delivery.body.as_bytes())?;
-        let claimed = self.open_run(left.run, task, &left.delivery, left.began, attempt, hold)?;
-        self.note(&claimed, "taken up again: the worker was stopped or died")?;
-        for act in self.journal.unfinished_effects(claimed.id)? {
+        let claimed =
+            self.open_run(left.run, task, &left.delivery, left.began, attempt, hold).await?;
+        self.note(&claimed, "taken up again: the worker was stopped or died").await?;
+        for act in self.journal.unfinished_effects(claimed.id).await? {
             self.note(
                 &claimed,
                 &format!("{} ({}) may have been done: looking", act.act, act.detail),
-            )?;
+            )
+            .await?;
         }
         Ok(claimed)
     }
 
-    fn open_run(
+    async fn open_run(
         &self,
         id: RunId,
         task: Task,
@@ -297,7 +299,7 @@ impl Services {
         let lease = hold.clone();
         let publisher =
             self.publisher.permitted(Permit::new(move || lease.is_held(Timestamp::now())));
-        let past = self.past(id)?;
+        let past = self.past(id).await?;
         let (cut, received_at) = (delivery.cut.clone(), delivery.received_at);
         Ok(Claimed { task, cut, id, attempt, directory, hold, publisher, received_at, began, past })
     }
@@ -306,8 +308,8 @@ impl Services {
     /// worked on.
     async fn admit(&self, mut claimed: Claimed) -> Result<Admission, Failure> {
         let task = &claimed.task;
-        self.note(&claimed, &format!("{}: {}", task.key(), task.title))?;
-        self.note_past(&claimed)?;
+        self.note(&claimed, &format!("{}: {}", task.key(), task.title)).await?;
+        self.note_past(&claimed).await?;
         let (branch, existing) = self.find_branch(task).await?;
         match existing {
             Existing::Published(pull_request) | Existing::Merged(pull_request) => {
@@ -334,9 +336,10 @@ impl Services {
             self.note(
                 &claimed,
                 &format!("{hidden} characters of the issue are not shown by GitHub: the agent does not get them"),
-            )?;
+            )
+            .await?;
         }
-        self.note(&claimed, &format!("sandbox: {}", self.sandbox.report().level))?;
+        self.note(&claimed, &format!("sandbox: {}", self.sandbox.report().level)).await?;
         Ok(Admission::Granted(Box::new(Admitted { claimed, branch })))
     }
 
@@ -352,7 +355,7 @@ impl Services {
         let base = cache.fetch(&self.remote(&claimed.task)).await?;
         let plan = self.plan(&cache, &base.commit, &base.commit).await?;
         let workspace = cache.prepare(&claimed.directory.join(TREES), &base).await?;
-        self.note(&claimed, &format!("{} at {}", base.branch, base.commit))?;
+        self.note(&claimed, &format!("{} at {}", base.branch, base.commit)).await?;
         let ground = PreparedBase { base, plan, baseline: Baseline::default(), notes: Vec::new() };
         self.baseline(Prepared { claimed, branch, workspace, ground }).await
     }
@@ -390,7 +393,7 @@ impl Services {
         let expected = self.expected_at(&claimed.task, cache, &remote, branch).await?;
         let commit = &progress.commit;
         claimed.hold.renew().await?;
-        self.journal.publishing(claimed.id, branch.as_str(), commit.as_str())?;
+        self.journal.publishing(claimed.id, branch.as_str(), commit.as_str()).await?;
         let pushing = cache.push(&remote, commit, branch, expected.as_ref());
         self.perform(claimed, Effect::Push, &format!("{commit} to {branch}"), pushing).await?;
 
@@ -401,11 +404,9 @@ impl Services {
         let opening = claimed.publisher.open_pull_request(&report, !red.is_empty());
         let pull_request =
             self.perform(claimed, Effect::OpenPullRequest, report.branch, opening).await?;
-        self.journal.record_pull_request(claimed.id, pull_request.number, &pull_request.url)?;
-        self.note(
-            claimed,
-            &format!("pull request #{}: {}", pull_request.number, pull_request.url),
-        )?;
+        let (number, url) = (pull_request.number, &pull_request.url);
+        self.journal.record_pull_request(claimed.id, number, url).await?;
+        self.note(claimed, &format!("pull request #{number}: {url}")).await?;
         Ok(Published { pull_request, red })
     }
 }

@@ -134,7 +134,7 @@ impl Worker {
     }
 
     async fn poll(self: &Arc<Self>, runs: &mut JoinSet<Turn>, stop: &Stop) {
-        let mut left = VecDeque::from(self.left_behind());
+        let mut left = VecDeque::from(self.left_behind().await);
         let mut backoff = BACKOFF.build();
         tracing::info!(
             queue = self.queue.url(),
@@ -208,7 +208,7 @@ impl Worker {
     /// # Errors
     /// The model can't work, so that nothing was taken; or the queue failed.
     pub async fn turn(&self, wait: Duration, stop: &Stop) -> Result<Turn, WorkerError> {
-        if let Some(left) = self.left_behind().into_iter().next() {
+        if let Some(left) = self.left_behind().await.into_iter().next() {
             return Ok(self.unless_suspended(self.resume(left), stop).await);
         }
         match self.take(wait, stop).await? {

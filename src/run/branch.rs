@@ -42,7 +42,7 @@ impl Services {
         branch: &BranchName,
     ) -> Result<Option<CommitId>, Failure> {
         let Some(tip) = cache.remote_branch(remote, branch).await? else { return Ok(None) };
-        let ours = self.journal.knows_push(&task.repository, branch.as_str(), tip.as_str())?
+        let ours = self.journal.knows_push(&task.repository, branch.as_str(), tip.as_str()).await?
             || self.is_of_a_worker(task, cache, remote, branch, &tip).await?;
         if ours { Ok(Some(tip)) } else { Err(Failure::BranchTaken(branch.clone())) }
     }

@@ -32,15 +32,15 @@ pub(super) struct Checkpoint {
 
 impl Services {
     /// What a run left; each part counts only with all before it.
-    pub(super) fn past(&self, run: RunId) -> Result<Checkpoint, JournalError> {
-        let ground = self.journal.prepared(run)?;
-        let progress = if ground.is_some() { self.journal.last_pass(run)? } else { None };
-        let results = if progress.is_some() { self.journal.checked(run)? } else { None };
+    pub(super) async fn past(&self, run: RunId) -> Result<Checkpoint, JournalError> {
+        let ground = self.journal.prepared(run).await?;
+        let progress = if ground.is_some() { self.journal.last_pass(run).await? } else { None };
+        let results = if progress.is_some() { self.journal.checked(run).await? } else { None };
         Ok(Checkpoint { ground, progress, results })
     }
 
     /// Says what a run goes on from.
-    pub(super) fn note_past(&self, claimed: &Claimed) -> Result<(), Failure> {
+    pub(super) async fn note_past(&self, claimed: &Claimed) -> Result<(), Failure> {
         let Checkpoint { ground, progress, results } = &claimed.past;
         let from = match (ground, progress, results) {
             (None, _, _) => return Ok(()),
@@ -50,6 +50,6 @@ impl Services {
             }
             (_, Some(progress), Some(_)) => format!("{} is checked", progress.commit),
         };
-        self.note(claimed, &format!("going on from what was left: {from}"))
+        self.note(claimed, &format!("going on from what was left: {from}")).await
     }
 }

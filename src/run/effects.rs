@@ -21,7 +21,7 @@ impl Services {
         stage: Stage,
         text: &str,
     ) -> Result<(), Failure> {
-        self.journal.enter(claimed.id, stage, text, Timestamp::now())?;
+        self.journal.enter(claimed.id, stage, text, Timestamp::now()).await?;
         let told = match stage {
             Stage::Admit => publish::Stage::Accepted,
             Stage::Prepare => publish::Stage::Preparing,
@@ -63,24 +63,22 @@ impl Services {
     where
         Failure: From<E>,
     {
-        let intent = self.journal.begin_effect(claimed.id, effect, detail, Timestamp::now())?;
+        let intent =
+            self.journal.begin_effect(claimed.id, effect, detail, Timestamp::now()).await?;
         if !claimed.hold.is_held(Timestamp::now()) {
-            self.journal.finish_effect(
-                &intent,
-                "not done: the lease was lost",
-                Timestamp::now(),
-            )?;
+            let lost = "not done: the lease was lost";
+            self.journal.finish_effect(&intent, lost, Timestamp::now()).await?;
             return Err(Failure::LeaseLost);
         }
         let done = doing.await;
         let observation = done.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
-        self.journal.finish_effect(&intent, &observation, Timestamp::now())?;
+        self.journal.finish_effect(&intent, &observation, Timestamp::now()).await?;
         Ok(done?)
     }
 
     /// Records something that happened, in the journal and in the run's log.
-    pub(super) fn note(&self, claimed: &Claimed, text: &str) -> Result<(), Failure> {
-        self.journal.note(claimed.id, text, Timestamp::now())?;
+    pub(super) async fn note(&self, claimed: &Claimed, text: &str) -> Result<(), Failure> {
+        self.journal.note(claimed.id, text, Timestamp::now()).await?;
         claimed.write_log(&format!("# {text}"))
     }
 

@@ -78,7 +78,7 @@ impl Services {
             if verdict != Verdict::Edited {
                 return Err(Failure::Agent(verdict));
             }
-            self.record(&prepared, &progress)?;
+            self.record(&prepared, &progress).await?;
         }
         self.widen_plan(&mut prepared, &progress).await?;
         let builds = progress.pass > Pass::Implement || {
@@ -117,14 +117,14 @@ impl Services {
                 if self.ask(&mut prepared, &mut progress, &prompt).await? != Verdict::Edited {
                     progress.notes.push(Note::NoTestsWritten);
                 }
-                self.record(&prepared, &progress)?;
+                self.record(&prepared, &progress).await?;
                 self.widen_plan(&mut prepared, &progress).await?;
             }
         }
         let results = self.meet(&mut prepared, &mut progress, |_| true).await?;
         let id = prepared.claimed.id;
-        self.journal.record_checks(id, &report::check_records(&results))?;
-        self.journal.keep_checked(id, &results)?;
+        self.journal.record_checks(id, &report::check_records(&results)).await?;
+        self.journal.keep_checked(id, &results).await?;
         Ok(Checked { prepared, progress, results })
     }
 
@@ -146,7 +146,7 @@ impl Services {
                 prepared.ground.notes.push(Note::FormatSkipped);
             }
         }
-        self.journal.keep_prepared(prepared.claimed.id, &prepared.ground)?;
+        self.journal.keep_prepared(prepared.claimed.id, &prepared.ground).await?;
         Ok(prepared)
     }
 
@@ -186,11 +186,11 @@ impl Services {
             progress.fix_ups += 1;
             progress.fix_ups_of_pass += 1;
             let said = format!("`{}` failed: the agent is asked to mend it", red.ran.command);
-            self.note(&prepared.claimed, &said)?;
+            self.note(&prepared.claimed, &said).await?;
             let prompt =
                 Prompt::fix_up(red.ran.kind.name(), &red.ran.command, &red.ran.excerpt(EXCERPT));
             self.ask(prepared, progress, &prompt).await?;
-            self.record(prepared, progress)?;
+            self.record(prepared, progress).await?;
         }
     }
 
@@ -212,7 +212,8 @@ impl Services {
             let ran =
                 self.run_check(&prepared.claimed, prepared.workspace.check_tree(), &check).await?;
             let result = prepared.ground.baseline.judge(ran);
-            self.note(&prepared.claimed, &format!("`{}` {}", check.command, describe(&result)))?;
+            self.note(&prepared.claimed, &format!("`{}` {}", check.command, describe(&result)))
+                .await?;
             if check.kind == Kind::Format {
                 self.adopt_formatting(prepared, progress).await?;
             }
@@ -235,7 +236,7 @@ impl Services {
         if formatted != progress.tree {
             prepared.workspace.checkout(Side::Agent, &formatted).await?;
             self.keep(prepared, progress, formatted).await?;
-            self.record(prepared, progress)?;
+            self.record(prepared, progress).await?;
         }
         Ok(())
     }
@@ -286,7 +287,8 @@ impl Services {
         let report = self.agent.call(&call, claimed.hold.lost()).await?;
         let snapshotted = workspace.snapshot(Side::Agent).await?;
         let verdict = agent::verdict(&report, snapshotted != progress.tree);
-        self.note(claimed, &format!("{} with {}: {verdict}", self.agent.name(), report.model))?;
+        self.note(claimed, &format!("{} with {}: {verdict}", self.agent.name(), report.model))
+            .await?;
         progress.reports.push(report);
         if snapshotted != progress.tree {
             self.keep(prepared, progress, snapshotted).await?;
@@ -331,9 +333,10 @@ impl Services {
     }
 
     /// From here the next worker goes on when this one dies.
-    fn record(&self, prepared: &Prepared, progress: &Progress) -> Result<(), Failure> {
+    async fn record(&self, prepared: &Prepared, progress: &Progress) -> Result<(), Failure> {
         let run = prepared.claimed.id;
-        Ok(self.journal.keep_pass(run, progress.commit.as_str(), progress, Timestamp::now())?)
+        let (commit, now) = (progress.commit.as_str(), Timestamp::now());
+        Ok(self.journal.keep_pass(run, commit, progress, now).await?)
     }
 }
 

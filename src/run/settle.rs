@@ -20,17 +20,21 @@ impl Services {
             return self.report(claimed, Failure::ChecksRed(red), Some(pull_request.number)).await;
         }
         match self.tell_of(claimed, pull_request.number, &pull_request.url).await {
-            Ok(()) => self.recorded(claimed, Disposition::Complete, || {
-                let decision = Decision::new(Outcome::Done, None, &Disposition::Complete, None)?;
-                self.journal.decide(claimed.id, &decision)?;
-                self.end(claimed, &decision)
-            }),
+            Ok(()) => {
+                let record = async {
+                    let decision =
+                        Decision::new(Outcome::Done, None, &Disposition::Complete, None)?;
+                    self.journal.decide(claimed.id, &decision).await?;
+                    self.end(claimed, &decision).await
+                };
+                recorded(claimed, Disposition::Complete, record.await)
+            }
             Err(error) => self.report(claimed, error, None).await,
         }
     }
 
     async fn tell_of(&self, claimed: &Claimed, number: u64, url: &str) -> Result<(), Failure> {
-        self.journal.record_pull_request(claimed.id, number, url)?;
+        self.journal.record_pull_request(claimed.id, number, url).await?;
         self.enter(claimed, Stage::Settle, "telling the issue").await?;
         self.tell(claimed, &Status::Done { number }, Some(Labels::Done)).await
     }
@@ -46,11 +50,15 @@ impl Services {
         let disposition = outcome::disposition(&failure, claimed.attempt);
         let reason = failure.to_string();
         tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, ?disposition, "the run failed");
-        let decided = Decision::new(outcome_of(disposition), Some(reason), &disposition, draft)
-            .and_then(|decision| self.journal.decide(claimed.id, &decision).map(|()| decision));
-        match decided {
+        let decide = async {
+            let outcome = outcome_of(disposition);
+            let decision = Decision::new(outcome, Some(reason), &disposition, draft)?;
+            self.journal.decide(claimed.id, &decision).await?;
+            Ok(decision)
+        };
+        match decide.await {
             Ok(decision) => self.tell_why(claimed, disposition, &decision).await,
-            Err(error) => self.recorded(claimed, disposition, || Err(error)),
+            Err(error) => recorded(claimed, disposition, Err(error)),
         }
     }
 
@@ -71,7 +79,7 @@ impl Services {
             }
             Disposition::Cancel => self.tell(claimed, &Status::Cancelled { reason }, None).await,
             Disposition::DeadLetter => {
-                let tried = self.tried(claimed);
+                let tried = self.tried(claimed).await;
                 self.tell(
                     claimed,
                     &Status::Failed { reason, tried: &tried, draft },
@@ -83,25 +91,26 @@ impl Services {
         if let Err(error) = told {
             tracing::warn!(run = %claimed.id, %error, "the issue could not be told");
         }
-        self.recorded(claimed, disposition, || self.end(claimed, decision))
+        recorded(claimed, disposition, self.end(claimed, decision).await)
     }
 
     /// The lease is lost: whoever receives the message next goes on. Nothing is said, since saying
     /// so would be an act without a right.
-    pub(super) fn abandon(&self, claimed: &Claimed) -> Disposition {
+    pub(super) async fn abandon(&self, claimed: &Claimed) -> Disposition {
         let reason = Failure::LeaseLost.to_string();
         tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, "the run is given up");
-        self.recorded(claimed, Disposition::Abandon, || {
+        let record = async {
             let decision =
                 Decision::new(Outcome::Abandoned, Some(reason), &Disposition::Abandon, None)?;
-            self.journal.decide(claimed.id, &decision)?;
-            self.end(claimed, &decision)
-        })
+            self.journal.decide(claimed.id, &decision).await?;
+            self.end(claimed, &decision).await
+        };
+        recorded(claimed, Disposition::Abandon, record.await)
     }
 
     /// What each run of the task failed with before this one.
-    fn tried(&self, claimed: &Claimed) -> Vec<String> {
-        let attempts = self.journal.attempts(&claimed.task.key()).unwrap_or_default();
+    async fn tried(&self, claimed: &Claimed) -> Vec<String> {
+        let attempts = self.journal.attempts(&claimed.task.key()).await.unwrap_or_default();
         attempts.into_iter().filter_map(|RunRecord { detail, .. }| detail).collect()
     }
 
@@ -123,31 +132,15 @@ impl Services {
         .await
     }
 
-    fn end(&self, claimed: &Claimed, decision: &Decision) -> Result<(), JournalError> {
+    async fn end(&self, claimed: &Claimed, decision: &Decision) -> Result<(), JournalError> {
         let outcome = decision.outcome.name();
         let said = decision
             .detail
             .as_ref()
             .map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
         let now = Timestamp::now();
-        self.journal.end(claimed.id, now)?;
-        self.journal.note(claimed.id, &said, now)
-    }
-
-    /// A disposition counts once it is recorded.
-    fn recorded(
-        &self,
-        claimed: &Claimed,
-        disposition: Disposition,
-        record: impl FnOnce() -> Result<(), JournalError>,
-    ) -> Disposition {
-        match record() {
-            Ok(()) => disposition,
-            Err(error) => {
-                tracing::error!(run = %claimed.id, %error, "how the run ended could not be recorded: its message comes again");
-                Disposition::Abandon
-            }
-        }
+        self.journal.end(claimed.id, now).await?;
+        self.journal.note(claimed.id, &said, now).await
     }
 
     /// Removes what a run worked in; its log stays, and what the agent made is in the worker's
@@ -158,6 +151,21 @@ impl Services {
             if let Err(error) = crate::disk::remove_tree(&directory).await {
                 tracing::warn!(run = %claimed.id, %error, "the run's directory could not be removed");
             }
+        }
+    }
+}
+
+/// A disposition counts once it is recorded.
+fn recorded(
+    claimed: &Claimed,
+    disposition: Disposition,
+    recorded: Result<(), JournalError>,
+) -> Disposition {
+    match recorded {
+        Ok(()) => disposition,
+        Err(error) => {
+            tracing::error!(run = %claimed.id, %error, "how the run ended could not be recorded: its message comes again");
+            Disposition::Abandon
         }
     }
 }

@@ -144,9 +144,7 @@ impl Renewal {
         self.queue.change_visibility(delivery, wished).await?;
         let end = add(now, signed(wished));
         self.end.set(end);
-        if let Err(error) = self.journal.renewed(&delivery.receipt_handle, end) {
-            tracing::warn!(message_id = delivery.message_id, %error, "the renewal of the lease was not written down");
-        }
+        self.journal.record_renewal(delivery, end);
         for wish in self.waiting.drain(..) {
             // A run that ended meanwhile waits no more.
             wish.send(()).ok();

@@ -32,15 +32,15 @@ impl Worker {
         let Ended { run, disposition } = ended;
         let disposition = if held_until.is_some() { disposition } else { Disposition::Abandon };
         let failed = |error: &JournalError| tracing::error!(message_id = delivery.message_id, %error, "the end of the delivery was not recorded");
-        let intent = run.and_then(|run| {
-            let intent = self.services.journal.begin_effect(
-                run,
-                Effect::Release,
-                name(disposition),
-                Timestamp::now(),
-            );
-            intent.inspect_err(failed).ok()
-        });
+        let journal = &self.services.journal;
+        let intent = match run {
+            Some(run) => {
+                let (effect, now) = (Effect::Release, Timestamp::now());
+                let begun = journal.begin_effect(run, effect, name(disposition), now).await;
+                begun.inspect_err(failed).ok()
+            }
+            None => None,
+        };
         let is_held = |error: &QueueError| {
             !matches!(error, QueueError::LeaseOver { .. })
                 && held_until.is_some_and(|end| Timestamp::now() < end)
@@ -55,11 +55,11 @@ impl Worker {
         let observation = told.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
         if let (Some(run), Some(intent)) = (run, intent) {
             let now = Timestamp::now();
-            let observed = self.services.journal.finish_effect(&intent, &observation, now);
-            observed
-                .and_then(|()| self.services.journal.release(run, now))
-                .inspect_err(failed)
-                .ok();
+            let record = async {
+                journal.finish_effect(&intent, &observation, now).await?;
+                journal.release(run, now).await
+            };
+            record.await.inspect_err(failed).ok();
         }
         disposition
     }
@@ -79,8 +79,8 @@ impl Worker {
 
     /// The runs of a worker before this one whose lease is still held, oldest first. The others are
     /// given up: their messages come again.
-    pub(super) fn left_behind(&self) -> Vec<Unreleased> {
-        let left = self.services.journal.unreleased().unwrap_or_else(|error| {
+    pub(super) async fn left_behind(&self) -> Vec<Unreleased> {
+        let left = self.services.journal.unreleased().await.unwrap_or_else(|error| {
             tracing::error!(%error, "what a worker before this one left can't be read: its messages come again");
             Vec::new()
         });
@@ -89,28 +89,25 @@ impl Worker {
             left.into_iter().partition(|left| now < left.lease_end);
         for left in over {
             tracing::info!(run = %left.run, "a run that was cut off is given up: its lease is over, and its message comes again");
-            if let Err(error) =
-                self.give_up(left.run, left.decided.is_some_and(|decision| decision.told), now)
-            {
+            let ended = left.decided.is_some_and(|decision| decision.told);
+            if let Err(error) = self.give_up(left.run, ended, now).await {
                 tracing::error!(run = %left.run, %error, "that it was given up could not be recorded");
             }
         }
         held
     }
 
-    fn give_up(&self, run: RunId, ended: bool, now: Timestamp) -> Result<(), JournalError> {
+    async fn give_up(&self, run: RunId, ended: bool, now: Timestamp) -> Result<(), JournalError> {
         let journal = &self.services.journal;
         if !ended {
             let why = "the worker was stopped or died, and the lease ended before it came back";
             let detail = Some(why.to_owned());
-            journal.decide(
-                run,
-                &Decision::new(Outcome::Abandoned, detail, &Disposition::Abandon, None)?,
-            )?;
-            journal.end(run, now)?;
-            journal.note(run, why, now)?;
+            let decision = Decision::new(Outcome::Abandoned, detail, &Disposition::Abandon, None)?;
+            journal.decide(run, &decision).await?;
+            journal.end(run, now).await?;
+            journal.note(run, why, now).await?;
         }
-        journal.release(run, now)
+        journal.release(run, now).await
     }
 }
 
