@@ -27,6 +27,7 @@ pub mod config;
 pub mod errors;
 pub mod disk;
 pub mod environment;
+pub mod errors;
 pub mod git;
 pub mod redaction;
 pub mod settings;

@@ -121,14 +121,19 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
 
     let worker = Arc::new(worker::start(config).await?);
     let shown = CancellationToken::new();
-    let following = worker::follow(Arc::clone(&worker), shown.clone())?;
+    let following = worker::follow(Arc::clone(&worker), shown.clone()).await?;
     let turn = worker.turn(Duration::from_secs(5), &Stop::default()).await;
     shown.cancel();
     following.await??;
     let Turn::Worked(_) = turn? else { anyhow::bail!("the queue lost the demo's message") };
 
-    let record =
-        worker.services().journal.attempts(&task.key())?.pop().context("the run left no record")?;
+    let record = worker
+        .services()
+        .journal
+        .attempts(&task.key())
+        .await?
+        .pop()
+        .context("the run left no record")?;
     let done =
         record.outcome == Some(Outcome::Done) && is_published(&github, &task, &record).await?;
     if arguments.json {

@@ -100,14 +100,16 @@ async fn list(
     List { limit, json }: List,
 ) -> anyhow::Result<ExitCode> {
     let found = letters.look(limit).await?;
-    let journal = journal(config)?;
-    let shown: Vec<_> =
-        found.iter().map(|message| shown(message, journal.as_ref())).collect::<Result<_, _>>()?;
+    let journal = journal(config).await?;
+    let mut all_shown = Vec::new();
+    for message in &found {
+        all_shown.push(shown(message, journal.as_ref()).await?);
+    }
     if json {
-        output::json(&shown)?;
+        output::json(&all_shown)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for Shown { task_key, title, tried, message } in &shown {
+    for Shown { task_key, title, tried, message } in &all_shown {
         let called = task_key.as_deref().unwrap_or("not a task");
         let said = title
             .clone()
@@ -135,8 +137,8 @@ async fn show(
     let found = letters.look(usize::MAX).await?;
     let message =
         found.iter().find(|message| message.is_called(&id)).with_context(|| not_there(&id))?;
-    let journal = journal(config)?;
-    let shown = shown(message, journal.as_ref())?;
+    let journal = journal(config).await?;
+    let shown = shown(message, journal.as_ref()).await?;
     if json {
         output::json(&shown)?;
         return Ok(ExitCode::SUCCESS);
@@ -210,15 +212,21 @@ fn not_there(id: &str) -> String {
 }
 
 /// This machine's journal, if a worker ever ran here.
-fn journal(config: &Config) -> anyhow::Result<Option<Journal>> {
-    Ok(if Journal::is_in(&config.data_dir) { Some(Journal::open(&config.data_dir)?) } else { None })
+async fn journal(config: &Config) -> anyhow::Result<Option<Journal>> {
+    if !Journal::is_in(&config.data_dir) {
+        return Ok(None);
+    }
+    Ok(Some(Journal::open(&config.data_dir).await?))
 }
 
-fn shown<'a>(message: &'a DeadLetter, journal: Option<&Journal>) -> anyhow::Result<Shown<'a>> {
+async fn shown<'a>(
+    message: &'a DeadLetter,
+    journal: Option<&Journal>,
+) -> anyhow::Result<Shown<'a>> {
     let task = message.task();
     let tried = match (journal, &task) {
         (Some(journal), Some(task)) => {
-            journal.attempts(&task.key())?.into_iter().filter_map(|run| run.detail).collect()
+            journal.attempts(&task.key()).await?.into_iter().filter_map(|run| run.detail).collect()
         }
         _ => Vec::new(),
     };

@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    let journal = Journal::open(&config.data_dir)?;
+    let journal = Journal::open(&config.data_dir).await?;
     let id = RunId::new(arguments.run);
     let missing = || {
         format!(
@@ -31,13 +31,13 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
             config.data_dir.display()
         )
     };
-    journal.run(id)?.with_context(missing)?;
+    journal.run(id).await?.with_context(missing)?;
     let path = run::log_file(&config.data_dir, id);
     let mut log = tokio::fs::File::open(&path)
         .await
         .with_context(|| format!("can't read {}", path.display()))?;
     loop {
-        let ended = journal.run(id)?.is_none_or(|record| record.ended_at.is_some());
+        let ended = journal.run(id).await?.is_none_or(|record| record.ended_at.is_some());
         let mut text = Vec::new();
         log.read_to_end(&mut text).await?;
         std::io::stdout().write_all(&text)?;

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::errors;
 use crate::redaction::Redaction;
 
 /// Prints a line on standard output.
@@ -14,17 +15,9 @@ pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
-/// Tells on standard error what went wrong and why, a cause a line, and no secret.
+/// Tells on standard error what went wrong with all its causes, and no secret.
 pub(super) fn error(error: &anyhow::Error, redaction: &Redaction) {
-    let mut text = format!("error: {error}\n");
-    let mut told = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        if !told.contains(&cause) {
-            text.push_str(&format!("  because: {cause}\n"));
-        }
-        told = cause;
-    }
+    let text = format!("error: {}\n", errors::chain(error.as_ref()));
     if std::io::stderr().write_all(redaction.redact(&text).as_bytes()).is_err() {
         tracing::debug!("standard error is closed");
     }

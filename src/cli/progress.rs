@@ -25,13 +25,13 @@ enum Display {
 }
 
 impl Progress {
-    pub(super) fn from_now(journal: &Journal) -> Result<Self, JournalError> {
+    pub(super) async fn from_now(journal: &Journal) -> Result<Self, JournalError> {
         let display = if output::is_terminal() {
             Display::Spinners { screen: MultiProgress::new(), runs: BTreeMap::new() }
         } else {
             Display::Lines
         };
-        Ok(Self { seen: journal.last_sequence()?, display })
+        Ok(Self { seen: journal.last_sequence().await?, display })
     }
 
     /// Shows events until it is told to stop, and then those that are still to show.
@@ -42,9 +42,9 @@ impl Progress {
     ) -> Result<(), JournalError> {
         loop {
             let stopped = stop.is_cancelled();
-            for event in journal.events_after(self.seen)? {
+            for event in journal.events_after(self.seen).await? {
                 self.seen = event.sequence;
-                self.show(&event, journal)?;
+                self.show(&event, journal).await?;
             }
             if stopped {
                 return Ok(());
@@ -56,7 +56,7 @@ impl Progress {
         }
     }
 
-    fn show(&mut self, event: &Event, journal: &Journal) -> Result<(), JournalError> {
+    async fn show(&mut self, event: &Event, journal: &Journal) -> Result<(), JournalError> {
         let line = format!("run {} {:<9} {}", event.run, event.stage.name(), event.text);
         match &mut self.display {
             Display::Lines => output::progress(&line),
@@ -64,7 +64,7 @@ impl Progress {
                 let bar = runs.entry(event.run).or_insert_with(|| spinner(screen));
                 bar.println(format!("  {line}"));
                 bar.set_message(line);
-                if journal.run(event.run)?.is_none_or(|run| run.ended_at.is_some()) {
+                if journal.run(event.run).await?.is_none_or(|run| run.ended_at.is_some()) {
                     bar.finish_and_clear();
                     runs.remove(&event.run);
                 }

@@ -51,7 +51,7 @@ enum QueueStatus {
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    let journal = Journal::open(&config.data_dir)?;
+    let journal = Journal::open(&config.data_dir).await?;
     let now = Timestamp::now();
     let health = Health::read(&config.data_dir).context("can't read how the worker is")?;
     let status = Status {
@@ -61,8 +61,8 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
             health,
         }),
         queue: queue_status(&config).await,
-        current: journal.current()?,
-        runs: journal.recent(arguments.runs)?,
+        current: journal.current().await?,
+        runs: journal.recent(arguments.runs).await?,
     };
     if arguments.json {
         output::json(&status)?;

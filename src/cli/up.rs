@@ -58,7 +58,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let stop = signals::stop()?;
     let worker = Arc::new(worker::start(config).await?);
     let shown = CancellationToken::new();
-    let following = worker::follow(Arc::clone(&worker), shown.clone())?;
+    let following = worker::follow(Arc::clone(&worker), shown.clone()).await?;
     output::line(guide(&embedded, &token_file, &file, &worker.services().config.repositories))?;
     worker.run(&stop).await;
     shown.cancel();

@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: Arguments, mut config: Config) -> anyhow::Res
     let worker = Arc::new(start(config).await?);
     let stop = signals::stop()?;
     let shown = CancellationToken::new();
-    let following = follow(Arc::clone(&worker), shown.clone())?;
+    let following = follow(Arc::clone(&worker), shown.clone()).await?;
     let code = if arguments.once {
         once(&worker, &stop).await
     } else {
@@ -79,11 +79,11 @@ async fn find_queue(config: &Config) -> Result<(Queue, Policy), QueueError> {
 }
 
 /// Shows what the worker's runs do, until `stop`.
-pub(super) fn follow(
+pub(super) async fn follow(
     worker: Arc<Worker>,
     stop: CancellationToken,
 ) -> anyhow::Result<tokio::task::JoinHandle<Result<(), crate::journal::JournalError>>> {
-    let progress = Progress::from_now(&worker.services().journal)?;
+    let progress = Progress::from_now(&worker.services().journal).await?;
     Ok(tokio::spawn(async move { progress.follow(&worker.services().journal, &stop).await }))
 }
 

@@ -64,7 +64,7 @@ impl Journal {
     ///
     /// # Errors
     /// The database can't be written; so for every function here.
-    pub fn begin(
+    pub async fn begin(
         &self,
         task: &Task,
         delivery: &Delivery,
@@ -72,128 +72,167 @@ impl Journal {
         earlier: Option<RunId>,
         now: Timestamp,
     ) -> Result<(RunId, Timestamp), JournalError> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction()?;
-        transaction.execute(
-            "INSERT INTO runs (task_key, repository, issue_number, title, message_id, attempt, stage, started_at, delivery, receipt_handle, lease_end)
-             VALUES (:task_key, :repository, :issue_number, :title, :message_id, :attempt, 'admit', :now, :delivery, :receipt_handle, :lease_end)",
-            named_params! {
-                ":task_key": task.key().as_str(),
-                ":repository": task.repository.to_string(),
-                ":issue_number": signed(task.issue_number.value()),
-                ":title": task.title,
-                ":message_id": delivery.message_id,
-                ":attempt": delivery.receive_count,
-                ":now": now.to_string(),
-                ":delivery": stored(delivery)?,
-                ":receipt_handle": delivery.receipt_handle,
-                ":lease_end": lease_end.to_string(),
-            },
-        )?;
-        let run = RunId(transaction.last_insert_rowid());
-        if let Some(earlier) = earlier {
-            inherit(&transaction, run, earlier)?;
-        }
-        let query = "SELECT started_at FROM runs WHERE id = :run";
-        let began = transaction.query_row(query, named_params! { ":run": run.0 }, |row| {
-            timestamp(row, "started_at")
-        })?;
-        transaction.commit()?;
-        Ok((run, began))
+        let (task, delivery) = (task.clone(), delivery.clone());
+        let work = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            let run = insert(&transaction, &task, &delivery, lease_end, now)?;
+            if let Some(earlier) = earlier {
+                inherit(&transaction, run, earlier)?;
+            }
+            let query = "SELECT started_at FROM runs WHERE id = :run";
+            let began = transaction.query_row(query, named_params! { ":run": run.0 }, |row| {
+                timestamp(row, "started_at")
+            })?;
+            transaction.commit()?;
+            Ok((run, began))
+        };
+        self.database.run(work).await
     }
 
-    /// Records that the lease of a delivery was renewed.
-    pub fn renewed(&self, receipt_handle: &str, lease_end: Timestamp) -> Result<(), JournalError> {
-        self.connection().execute(
-            "UPDATE runs SET lease_end = :lease_end WHERE receipt_handle = :receipt_handle AND released_at IS NULL",
-            named_params! { ":lease_end": lease_end.to_string(), ":receipt_handle": receipt_handle },
-        )?;
-        Ok(())
+    /// Records that the lease of a delivery was renewed. Returns at once: the journal's thread
+    /// writes it as soon as it can, and tells a failure in the log. A renewal that the thread has
+    /// not come to is replaced by a newer one of the same delivery.
+    pub fn record_renewal(&self, delivery: &Delivery, lease_end: Timestamp) {
+        if self.renewals.add(delivery, lease_end) {
+            self.database.wake();
+        }
     }
 
     /// Records how a run ends, before anybody is told.
-    pub fn decide(&self, run: RunId, decision: &Decision) -> Result<(), JournalError> {
-        let Decision { outcome, detail, disposition, draft, told: _ } = decision;
-        self.connection().execute(
-            "UPDATE runs SET outcome = :outcome, detail = :detail, disposition = :disposition, draft = :draft WHERE id = :run",
-            named_params! {
-                ":outcome": outcome.name(),
-                ":detail": detail,
-                ":disposition": disposition,
-                ":draft": draft.map(signed),
-                ":run": run.0,
-            },
-        )?;
-        Ok(())
+    pub async fn decide(&self, run: RunId, decision: &Decision) -> Result<(), JournalError> {
+        let Decision { outcome, detail, disposition, draft, told: _ } = decision.clone();
+        let work = move |connection: &mut Connection| {
+            connection.execute(
+                "UPDATE runs SET outcome = :outcome, detail = :detail,
+                     disposition = :disposition, draft = :draft
+                 WHERE id = :run",
+                named_params! {
+                    ":outcome": outcome.name(),
+                    ":detail": detail,
+                    ":disposition": disposition,
+                    ":draft": draft.map(signed),
+                    ":run": run.0,
+                },
+            )?;
+            Ok(())
+        };
+        self.database.run(work).await
     }
 
     /// Records that a run is over: it was decided, and the issue knows.
-    pub fn end(&self, run: RunId, now: Timestamp) -> Result<(), JournalError> {
-        self.connection().execute(
-            "UPDATE runs SET ended_at = :now WHERE id = :run",
-            named_params! { ":now": now.to_string(), ":run": run.0 },
-        )?;
-        Ok(())
+    pub async fn end(&self, run: RunId, now: Timestamp) -> Result<(), JournalError> {
+        let work = move |connection: &mut Connection| {
+            connection.execute(
+                "UPDATE runs SET ended_at = :now WHERE id = :run",
+                named_params! { ":now": now.to_string(), ":run": run.0 },
+            )?;
+            Ok(())
+        };
+        self.database.run(work).await
     }
 
     /// Records that the queue was told what becomes of a run's delivery, or that the delivery is
     /// not ours any more.
-    pub fn release(&self, run: RunId, now: Timestamp) -> Result<(), JournalError> {
-        self.connection().execute(
-            "UPDATE runs SET released_at = :now WHERE id = :run",
-            named_params! { ":now": now.to_string(), ":run": run.0 },
-        )?;
-        Ok(())
+    pub async fn release(&self, run: RunId, now: Timestamp) -> Result<(), JournalError> {
+        let work = move |connection: &mut Connection| {
+            connection.execute(
+                "UPDATE runs SET released_at = :now WHERE id = :run",
+                named_params! { ":now": now.to_string(), ":run": run.0 },
+            )?;
+            Ok(())
+        };
+        self.database.run(work).await
     }
 
     /// The runs whose delivery was not given back, oldest first.
-    pub fn unreleased(&self) -> Result<Vec<Unreleased>, JournalError> {
-        let connection = self.connection();
-        let mut statement = connection.prepare_cached(
-            "SELECT id, delivery, lease_end, started_at, outcome, detail, disposition, draft, ended_at
-             FROM runs WHERE released_at IS NULL ORDER BY id",
-        )?;
-        let runs = statement.query_map([], |row| {
-            Ok(Unreleased {
-                run: RunId(row.get("id")?),
-                delivery: json(row, "delivery")?,
-                lease_end: timestamp(row, "lease_end")?,
-                began: timestamp(row, "started_at")?,
-                decided: decision(row)?,
-            })
-        })?;
-        Ok(runs.collect::<Result<_, _>>()?)
+    pub async fn unreleased(&self) -> Result<Vec<Unreleased>, JournalError> {
+        self.database.run(|connection| Ok(unreleased(connection)?)).await
     }
 
     /// How the last ended run of this very message ended; a redriven message has another id and so
     /// begins anew.
-    pub fn last_outcome(&self, message_id: &str) -> Result<Option<Outcome>, JournalError> {
-        let name: Option<String> = self
-            .connection()
-            .query_row(
-                "SELECT outcome FROM runs WHERE message_id = :message_id AND ended_at IS NOT NULL ORDER BY id DESC LIMIT 1",
-                named_params! { ":message_id": message_id },
-                |row| row.get(0),
-            )
-            .optional()?;
-        Ok(name.as_deref().and_then(Outcome::from_name))
+    pub async fn last_outcome(&self, message_id: &str) -> Result<Option<Outcome>, JournalError> {
+        let message_id = message_id.to_owned();
+        let work = move |connection: &mut Connection| {
+            let name: Option<String> = connection
+                .query_row(
+                    "SELECT outcome FROM runs
+                     WHERE message_id = :message_id AND ended_at IS NOT NULL
+                     ORDER BY id DESC LIMIT 1",
+                    named_params! { ":message_id": message_id },
+                    |row| row.get(0),
+                )
+                .optional()?;
+            Ok(name.as_deref().and_then(Outcome::from_name))
+        };
+        self.database.run(work).await
     }
 
     /// The newest run of a task, when it was broken off: its lease was lost, and with it the right
     /// to go on.
-    pub fn broken_off(&self, task: &TaskKey) -> Result<Option<RunId>, JournalError> {
-        let newest: Option<(i64, Option<String>)> = self
-            .connection()
-            .query_row(
-                "SELECT id, outcome FROM runs WHERE task_key = :task_key AND released_at IS NOT NULL ORDER BY id DESC LIMIT 1",
-                named_params! { ":task_key": task.as_str() },
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
-        let broken =
-            newest.filter(|(_, outcome)| outcome.as_deref() == Some(Outcome::Abandoned.name()));
-        Ok(broken.map(|(run, _)| RunId(run)))
+    pub async fn broken_off(&self, task: &TaskKey) -> Result<Option<RunId>, JournalError> {
+        let task = task.as_str().to_owned();
+        let work = move |connection: &mut Connection| {
+            let newest: Option<(i64, Option<String>)> = connection
+                .query_row(
+                    "SELECT id, outcome FROM runs
+                     WHERE task_key = :task_key AND released_at IS NOT NULL
+                     ORDER BY id DESC LIMIT 1",
+                    named_params! { ":task_key": task },
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .optional()?;
+            let broken =
+                newest.filter(|(_, outcome)| outcome.as_deref() == Some(Outcome::Abandoned.name()));
+            Ok(broken.map(|(run, _)| RunId(run)))
+        };
+        self.database.run(work).await
     }
+}
+
+fn insert(
+    connection: &Connection,
+    task: &Task,
+    delivery: &Delivery,
+    lease_end: Timestamp,
+    now: Timestamp,
+) -> Result<RunId, JournalError> {
+    connection.execute(
+        "INSERT INTO runs (task_key, repository, issue_number, title, message_id, attempt, stage,
+             started_at, delivery, receipt_handle, lease_end)
+         VALUES (:task_key, :repository, :issue_number, :title, :message_id, :attempt, 'admit',
+             :now, :delivery, :receipt_handle, :lease_end)",
+        named_params! {
+            ":task_key": task.key().as_str(),
+            ":repository": task.repository.to_string(),
+            ":issue_number": signed(task.issue_number.value()),
+            ":title": task.title,
+            ":message_id": delivery.message_id,
+            ":attempt": delivery.receive_count,
+            ":now": now.to_string(),
+            ":delivery": stored(delivery)?,
+            ":receipt_handle": delivery.receipt_handle,
+            ":lease_end": lease_end.to_string(),
+        },
+    )?;
+    Ok(RunId(connection.last_insert_rowid()))
+}
+
+fn unreleased(connection: &Connection) -> rusqlite::Result<Vec<Unreleased>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, delivery, lease_end, started_at, outcome, detail, disposition, draft, ended_at
+         FROM runs WHERE released_at IS NULL ORDER BY id",
+    )?;
+    let runs = statement.query_map([], |row| {
+        Ok(Unreleased {
+            run: RunId(row.get("id")?),
+            delivery: json(row, "delivery")?,
+            lease_end: timestamp(row, "lease_end")?,
+            began: timestamp(row, "started_at")?,
+            decided: decision(row)?,
+        })
+    })?;
+    runs.collect()
 }
 
 fn inherit(connection: &Connection, run: RunId, earlier: RunId) -> rusqlite::Result<()> {

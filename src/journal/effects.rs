@@ -5,7 +5,7 @@
 //! and does not believe either.
 
 use jiff::Timestamp;
-use rusqlite::named_params;
+use rusqlite::{Connection, named_params};
 
 use super::{Journal, JournalError, RunId};
 
@@ -51,44 +51,63 @@ impl Journal {
     /// # Errors
     /// The database can't be written, and then the act must not be done; so for every function
     /// here.
-    pub fn begin_effect(
+    pub async fn begin_effect(
         &self,
         run: RunId,
         effect: Effect,
         detail: &str,
         now: Timestamp,
     ) -> Result<BegunEffect, JournalError> {
-        let connection = self.connection();
-        connection.execute(
-            "INSERT INTO acts (run_id, act, detail, intended_at) VALUES (:run, :act, :detail, :now)",
-            named_params! { ":run": run.0, ":act": effect.name(), ":detail": detail, ":now": now.to_string() },
-        )?;
-        Ok(BegunEffect(connection.last_insert_rowid()))
+        let detail = detail.to_owned();
+        let work = move |connection: &mut Connection| {
+            connection.execute(
+                "INSERT INTO acts (run_id, act, detail, intended_at)
+                 VALUES (:run, :act, :detail, :now)",
+                named_params! {
+                    ":run": run.0,
+                    ":act": effect.name(),
+                    ":detail": detail,
+                    ":now": now.to_string(),
+                },
+            )?;
+            Ok(BegunEffect(connection.last_insert_rowid()))
+        };
+        self.database.run(work).await
     }
 
     /// Records what came of an act.
-    pub fn finish_effect(
+    pub async fn finish_effect(
         &self,
         intent: &BegunEffect,
         observation: &str,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        self.connection().execute(
-            "UPDATE acts SET observed_at = :now, observation = :observation WHERE id = :id",
-            named_params! { ":now": now.to_string(), ":observation": observation, ":id": intent.0 },
-        )?;
-        Ok(())
+        let (id, observation) = (intent.0, observation.to_owned());
+        let work = move |connection: &mut Connection| {
+            connection.execute(
+                "UPDATE acts SET observed_at = :now, observation = :observation WHERE id = :id",
+                named_params! { ":now": now.to_string(), ":observation": observation, ":id": id },
+            )?;
+            Ok(())
+        };
+        self.database.run(work).await
     }
 
     /// The acts of a run that a crash cut off.
-    pub fn unfinished_effects(&self, run: RunId) -> Result<Vec<UnfinishedEffect>, JournalError> {
-        let connection = self.connection();
-        let mut statement = connection.prepare_cached(
-            "SELECT act, detail FROM acts WHERE run_id = :run AND observed_at IS NULL ORDER BY id",
-        )?;
-        let acts = statement.query_map(named_params! { ":run": run.0 }, |row| {
-            Ok(UnfinishedEffect { act: row.get("act")?, detail: row.get("detail")? })
-        })?;
-        Ok(acts.collect::<Result<_, _>>()?)
+    pub async fn unfinished_effects(
+        &self,
+        run: RunId,
+    ) -> Result<Vec<UnfinishedEffect>, JournalError> {
+        let work = move |connection: &mut Connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT act, detail FROM acts
+                 WHERE run_id = :run AND observed_at IS NULL ORDER BY id",
+            )?;
+            let acts = statement.query_map(named_params! { ":run": run.0 }, |row| {
+                Ok(UnfinishedEffect { act: row.get("act")?, detail: row.get("detail")? })
+            })?;
+            Ok(acts.collect::<Result<_, _>>()?)
+        };
+        self.database.run(work).await
     }
 }

@@ -80,8 +80,8 @@ mod tests {
     use super::super::{FILE_NAME, Journal, Outcome, RunId};
     use super::*;
 
-    #[test]
-    fn a_journal_of_the_first_version_is_brought_up_to_date_and_loses_nothing() {
+    #[tokio::test]
+    async fn a_journal_of_the_first_version_is_brought_up_to_date_and_loses_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let mut old = Connection::open(directory.path().join(FILE_NAME)).unwrap();
         MIGRATIONS.to_version(&mut old, 1).unwrap();
@@ -94,16 +94,17 @@ mod tests {
         .unwrap();
         drop(old);
 
-        let journal = Journal::open(directory.path()).unwrap();
-        let [done, died] = [1, 2].map(|run| journal.run(RunId::new(run)).unwrap().unwrap());
+        let journal = Journal::open(directory.path()).await.unwrap();
+        let done = journal.run(RunId::new(1)).await.unwrap().unwrap();
+        let died = journal.run(RunId::new(2)).await.unwrap().unwrap();
         assert_eq!((done.outcome, done.title.as_str()), (Some(Outcome::Done), "done"));
         assert_eq!(
             (died.outcome, died.ended_at),
             (Some(Outcome::Abandoned), Some(died.started_at))
         );
-        assert_eq!(journal.events_after(0).unwrap().len(), 1);
+        assert_eq!(journal.events_after(0).await.unwrap().len(), 1);
         assert!(
-            journal.unreleased().unwrap().is_empty(),
+            journal.unreleased().await.unwrap().is_empty(),
             "nothing is known of how to go on with it"
         );
     }
