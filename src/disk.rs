@@ -27,6 +27,11 @@ pub enum DiskError {
 }
 
 impl DiskError {
+    /// The thread that worked on a path ended without an answer.
+    pub fn interrupted(error: tokio::task::JoinError, path: &Path) -> Self {
+        Self::io("use", path)(error.into())
+    }
+
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }

@@ -24,7 +24,6 @@ pub mod process;
 pub mod sandbox;
 
 pub mod config;
-pub mod errors;
 pub mod disk;
 pub mod environment;
 pub mod errors;

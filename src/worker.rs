@@ -109,11 +109,7 @@ impl Worker {
         tracing::info!("stopped");
     }
 
-<<<<<<< HEAD
     async fn poll(self: &Arc<Self>, slots: &mut JoinSet<Turn>, stop: &Stop) {
-=======
-    async fn poll(self: &Arc<Self>, runs: &mut JoinSet<Turn>, stop: &Stop) {
->>>>>>> h-journal
         let mut left = VecDeque::from(self.left_behind().await);
         let mut backoff = BACKOFF.build();
         let concurrency = self.services.config.worker.concurrency;
@@ -158,11 +154,7 @@ impl Worker {
     /// The model can't work or the disk is full, so that nothing was received; or the queue failed.
     pub async fn turn(&self, wait: Duration, stop: &Stop) -> Result<Turn, WorkerError> {
         if let Some(left) = self.left_behind().await.into_iter().next() {
-<<<<<<< HEAD
             return Ok(self.resume_in_slot(left, stop).await);
-=======
-            return Ok(self.unless_suspended(self.resume(left), stop).await);
->>>>>>> h-journal
         }
         match self.take(wait, stop).await? {
             Some(delivery) => Ok(self.work_in_slot(delivery, stop).await),

@@ -211,7 +211,7 @@ impl Workspace {
         let git = self.cache.git();
         git.command(&self.directory, "init")
             .arguments(["--quiet", "--template="])
-            .argument(format!("--initial-branch={}", base.branch))
+            .argument(format!("--initial-branch={}", base.onto))
             .argument(&self.agent.files)
             .output()
             .await?;
@@ -226,7 +226,7 @@ impl Workspace {
                 "--update-head-ok",
             ])
             .argument(self.cache.directory())
-            .argument(format!("{}:{}", base.commit, base.branch.reference()))
+            .argument(format!("{}:{}", base.commit, base.onto.reference()))
             // Else the log of the branch would tell the agent where the cache is.
             .variable("GIT_REFLOG_ACTION", "clone")
             .local_source()

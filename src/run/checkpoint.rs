@@ -44,7 +44,6 @@ pub(super) struct Progress {
     pub(super) notes: Vec<Note>,
 }
 
-<<<<<<< HEAD
 /// The passes of a run, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Pass {
@@ -93,7 +92,7 @@ impl Checkpoint {
     fn part<T>(&mut self, what: &str, kept: Kept<T>) -> Option<T> {
         match kept {
             Kept::Value(value) => Some(value),
-            Kept::Nothing => None,
+            Kept::None => None,
             Kept::Unreadable { why } => {
                 self.unreadable = Some(format!("the journal's {what} of this run: {why}"));
                 None
@@ -108,21 +107,6 @@ impl Checkpoint {
             note(services, run, &text).await?;
         }
         let from = match (&self.prepared, &self.progress, &self.results) {
-=======
-impl Services {
-    /// What a run left; each part counts only with all before it.
-    pub(super) async fn past(&self, run: RunId) -> Result<Checkpoint, JournalError> {
-        let ground = self.journal.prepared(run).await?;
-        let progress = if ground.is_some() { self.journal.last_pass(run).await? } else { None };
-        let results = if progress.is_some() { self.journal.checked(run).await? } else { None };
-        Ok(Checkpoint { ground, progress, results })
-    }
-
-    /// Says what a run goes on from.
-    pub(super) async fn note_past(&self, claimed: &Claimed) -> Result<(), Failure> {
-        let Checkpoint { ground, progress, results } = &claimed.past;
-        let from = match (ground, progress, results) {
->>>>>>> h-journal
             (None, _, _) => return Ok(()),
             (Some(_), None, _) => "the repository is prepared".to_owned(),
             (_, Some(progress), None) => {
@@ -130,10 +114,6 @@ impl Services {
             }
             (_, Some(progress), Some(_)) => format!("{} is checked", progress.commit),
         };
-<<<<<<< HEAD
         note(services, run, &format!("the run goes on from its checkpoint: {from}")).await
-=======
-        self.note(claimed, &format!("going on from what was left: {from}")).await
->>>>>>> h-journal
     }
 }

@@ -11,7 +11,6 @@ use super::effects::note;
 use super::lease::LeaseHandle;
 use super::outcome::Attempt;
 use super::services::Services;
-use crate::disk::make_private_directory;
 use crate::github::Permit;
 use crate::journal::{self, Outcome, RunId, Unreleased};
 use crate::task::{Delivery, Task};
@@ -94,7 +93,7 @@ async fn open_run(
         started_at,
         directory,
     };
-    make_private_directory(&run.scratch()).await?;
+    run.make_directories().await?;
     let checkpoint = Checkpoint::load(&services.journal, id).await?;
     Ok(Claimed { run: Arc::new(run), checkpoint })
 }

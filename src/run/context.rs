@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::Failure;
 use super::lease::LeaseHandle;
 use super::outcome::Attempt;
-use crate::disk::{self, remove_tree};
+use crate::disk::{self, DiskError, make_private_directory, remove_tree};
 use crate::journal::{self, RunId};
 use crate::publish::Publisher;
 use crate::task::Task;
@@ -55,6 +55,14 @@ impl RunContext {
     /// How long the task has been worked on.
     pub(super) fn age(&self) -> Duration {
         Timestamp::now().duration_since(self.started_at).try_into().unwrap_or_default()
+    }
+
+    /// Makes the run's directory, on a thread that may block.
+    pub(super) async fn make_directories(&self) -> Result<(), Failure> {
+        let scratch = self.scratch();
+        let made = tokio::task::spawn_blocking(move || make_private_directory(&scratch)).await;
+        made.unwrap_or_else(|error| Err(DiskError::interrupted(error, &self.directory)))?;
+        Ok(())
     }
 
     /// Appends a line to the run's log.

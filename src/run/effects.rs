@@ -12,7 +12,6 @@ use crate::journal::{Effect, Stage};
 use crate::publish::{self, Status};
 use crate::task::Task;
 
-<<<<<<< HEAD
 /// Records that the run reached a stage, and says so on the issue. A forge that can't be told stops
 /// nothing.
 pub(super) async fn enter_stage(
@@ -38,86 +37,6 @@ pub(super) async fn enter_stage(
             Ok(())
         }
         told => told,
-=======
-impl Services {
-    /// Records that a stage is reached, and says so on the issue. The issue's not hearing of it
-    /// stops nothing.
-    pub(super) async fn enter(
-        &self,
-        claimed: &Claimed,
-        stage: Stage,
-        text: &str,
-    ) -> Result<(), Failure> {
-        self.journal.enter(claimed.id, stage, text, Timestamp::now()).await?;
-        let told = match stage {
-            Stage::Admit => publish::Stage::Accepted,
-            Stage::Prepare => publish::Stage::Preparing,
-            Stage::Implement => publish::Stage::Implementing,
-            Stage::Check => publish::Stage::Checking,
-            Stage::Publish => publish::Stage::Publishing,
-            Stage::Gate | Stage::Settle => return Ok(()),
-        };
-        let status = Status::Working { stage: told, attempt: claimed.attempt.receive_count };
-        match self.announce(claimed, &status).await {
-            Err(Failure::GitHub(error)) => {
-                tracing::warn!(run = %claimed.id, %error, "the issue could not be told");
-                Ok(())
-            }
-            told => told,
-        }
-    }
-
-    pub(super) async fn announce(
-        &self,
-        claimed: &Claimed,
-        status: &Status<'_>,
-    ) -> Result<(), Failure> {
-        let Task { repository, issue_number, .. } = &claimed.task;
-        let announcing = claimed.publisher.announce(repository, *issue_number, status);
-        self.perform(claimed, Effect::Comment, status.name(), announcing).await
-    }
-
-    /// Does something that the outside world sees: what can't be written down first is not done,
-    /// nor what is no longer this run's to do. A machine may have slept since the lease was
-    /// renewed.
-    pub(super) async fn perform<T, E: Display>(
-        &self,
-        claimed: &Claimed,
-        effect: Effect,
-        detail: &str,
-        doing: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Failure>
-    where
-        Failure: From<E>,
-    {
-        let intent =
-            self.journal.begin_effect(claimed.id, effect, detail, Timestamp::now()).await?;
-        if !claimed.hold.is_held(Timestamp::now()) {
-            let lost = "not done: the lease was lost";
-            self.journal.finish_effect(&intent, lost, Timestamp::now()).await?;
-            return Err(Failure::LeaseLost);
-        }
-        let done = doing.await;
-        let observation = done.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
-        self.journal.finish_effect(&intent, &observation, Timestamp::now()).await?;
-        Ok(done?)
-    }
-
-    /// Records something that happened, in the journal and in the run's log.
-    pub(super) async fn note(&self, claimed: &Claimed, text: &str) -> Result<(), Failure> {
-        self.journal.note(claimed.id, text, Timestamp::now()).await?;
-        claimed.write_log(&format!("# {text}"))
-    }
-
-    pub(super) fn remote(&self, task: &Task) -> Remote {
-        let url = format!("{}/{}.git", self.config.github.git_url, task.repository);
-        Remote { url, token: self.config.github.token.clone() }
-    }
-
-    pub(super) fn identity(&self) -> Identity {
-        let publish = &self.config.publish;
-        Identity { name: publish.author_name.clone(), email: publish.author_email.clone() }
->>>>>>> h-journal
     }
 }
 

@@ -76,13 +76,8 @@ impl Services {
         let github = GitHub::new(&config.github, token)?;
         let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
         let instance_lock = InstanceLock::take(&config.data_dir)?;
-<<<<<<< HEAD
-        let journal = Arc::new(Journal::open(&config.data_dir)?);
-        end_leftovers(&config.data_dir).await?;
-=======
         let journal = Arc::new(Journal::open(&config.data_dir).await?);
-        put_away(&config.data_dir).await?;
->>>>>>> h-journal
+        end_leftovers(&config.data_dir).await?;
         let (temporary, git_home) = (config.data_dir.join("tmp"), config.data_dir.join("git-home"));
         for directory in [&temporary, &git_home] {
             make_private_directory(directory)?;

@@ -152,7 +152,6 @@ impl Renewal {
     /// Renews once. SQS counts the visibility from the moment it receives the call, so the new end
     /// is reckoned from the moment before.
     async fn renew(&mut self, now: Timestamp) -> Result<(), QueueError> {
-<<<<<<< HEAD
         let last_end = add(self.delivery.received_at, LONGEST);
         let left = Duration::try_from(now.duration_until(last_end)).unwrap_or_default();
         let length = self.length.min(left);
@@ -160,23 +159,10 @@ impl Renewal {
         let end = add(now, signed(length));
         self.end.send_replace(end);
         // This does not wait for the disk: a slow one must not delay the next renewal.
-        self.journal.record_renewal(&self.delivery.receipt_handle, end);
+        self.journal.record_renewal(&self.delivery, end);
         for request in self.waiting.drain(..) {
             // A run that has ended meanwhile does not wait any more.
             request.send(()).ok();
-=======
-        let Leased { delivery, length, .. } = &self.leased;
-        let last_end = add(delivery.received_at, LONGEST);
-        let wished =
-            (*length).min(Duration::try_from(now.duration_until(last_end)).unwrap_or_default());
-        self.queue.change_visibility(delivery, wished).await?;
-        let end = add(now, signed(wished));
-        self.end.set(end);
-        self.journal.record_renewal(delivery, end);
-        for wish in self.waiting.drain(..) {
-            // A run that ended meanwhile waits no more.
-            wish.send(()).ok();
->>>>>>> h-journal
         }
         Ok(())
     }

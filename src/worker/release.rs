@@ -32,19 +32,8 @@ impl Worker {
     ) -> Disposition {
         let Ended { run, disposition } = ended;
         let disposition = if held_until.is_some() { disposition } else { Disposition::Abandon };
-<<<<<<< HEAD
         let begun = match run {
             Some(run) => self.begin_release(run, disposition).await,
-=======
-        let failed = |error: &JournalError| tracing::error!(message_id = delivery.message_id, %error, "the end of the delivery was not recorded");
-        let journal = &self.services.journal;
-        let intent = match run {
-            Some(run) => {
-                let (effect, now) = (Effect::Release, Timestamp::now());
-                let begun = journal.begin_effect(run, effect, name(disposition), now).await;
-                begun.inspect_err(failed).ok()
-            }
->>>>>>> h-journal
             None => None,
         };
         let is_held = |error: &QueueError| {
@@ -64,7 +53,6 @@ impl Worker {
                 "the worker could not end the delivery: it comes again"
             );
         }
-<<<<<<< HEAD
         if let (Some(run), Some(begun)) = (run, begun) {
             let result = match &told {
                 Ok(()) => "done".to_owned(),
@@ -73,16 +61,6 @@ impl Worker {
             if let Err(error) = self.record_release(run, &begun, &result).await {
                 log_unrecorded(run, &error);
             }
-=======
-        let observation = told.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
-        if let (Some(run), Some(intent)) = (run, intent) {
-            let now = Timestamp::now();
-            let record = async {
-                journal.finish_effect(&intent, &observation, now).await?;
-                journal.release(run, now).await
-            };
-            record.await.inspect_err(failed).ok();
->>>>>>> h-journal
         }
         disposition
     }
@@ -123,33 +101,22 @@ impl Worker {
     /// given up: their messages come again.
     pub(super) async fn left_behind(&self) -> Vec<Unreleased> {
         let left = self.services.journal.unreleased().await.unwrap_or_else(|error| {
-<<<<<<< HEAD
             let error = errors::chain(&error);
             tracing::error!(
                 error,
                 "the worker can't read what one before it left: its messages come again"
             );
-=======
-            tracing::error!(%error, "what a worker before this one left can't be read: its messages come again");
->>>>>>> h-journal
             Vec::new()
         });
         let now = Timestamp::now();
         let (held, over): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|left| now < left.lease_end);
         for left in over {
-<<<<<<< HEAD
             let run = left.run;
             tracing::info!(%run, "giving up a run whose lease is over: its message comes again");
             let ended = left.decided.is_some_and(|decision| decision.told);
             if let Err(error) = self.give_up(run, ended, now).await {
                 log_unrecorded(run, &error);
-=======
-            tracing::info!(run = %left.run, "a run that was cut off is given up: its lease is over, and its message comes again");
-            let ended = left.decided.is_some_and(|decision| decision.told);
-            if let Err(error) = self.give_up(left.run, ended, now).await {
-                tracing::error!(run = %left.run, %error, "that it was given up could not be recorded");
->>>>>>> h-journal
             }
         }
         held
@@ -159,13 +126,8 @@ impl Worker {
         let journal = &self.services.journal;
         if !ended {
             let why = "the worker was stopped or died, and the lease ended before it came back";
-            let detail = Some(why.to_owned());
-<<<<<<< HEAD
-            let decision =
-                Decision::new(Outcome::Abandoned, detail, &Disposition::Abandon, None)?;
-=======
-            let decision = Decision::new(Outcome::Abandoned, detail, &Disposition::Abandon, None)?;
->>>>>>> h-journal
+            let decision = Decision::new(Outcome::Abandoned, &Disposition::Abandon)?
+                .with_detail(why.to_owned());
             journal.decide(run, &decision).await?;
             journal.end(run, now).await?;
             journal.note(run, why, now).await?;

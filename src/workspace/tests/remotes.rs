@@ -90,7 +90,7 @@ async fn only_the_default_branch_is_fetched_and_no_tags() {
 async fn the_default_branch_may_have_any_name_and_change_it() {
     let world = World::with_files(&[(b"a", "1")]).await;
     let cache = world.cache().await;
-    assert_eq!(cache.fetch(&world.remote()).await.unwrap().branch, branch("trunk"));
+    assert_eq!(cache.fetch(&world.remote()).await.unwrap().onto, branch("trunk"));
     for name in ["trunk/日本語", "main"] {
         // A branch `trunk` and one below `trunk/` can't be in one repository.
         run_git(&world.upstream(), ["branch", "-m", "tmp"]).await;
