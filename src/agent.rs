@@ -29,7 +29,7 @@ use self::hidden_files::HiddenFiles;
 use self::model::{Model, ModelProblem};
 use self::profile::Profile;
 use self::prompt::Prompt;
-pub use self::report::{Outcome, Report, Usage, Verdict, tail, verdict};
+pub use self::report::{CallOutcome, Report, Usage, Verdict, tail, verdict};
 use self::settings::{AgentKind, AgentSettings};
 use crate::disk::DiskError;
 use crate::process::{self, Finished, Invocation, Log, ProcessError, Streams};
@@ -151,7 +151,7 @@ impl Agent {
     /// is asked.
     ///
     /// # Errors
-    /// When the agent can't be started; its own failures are an [`Outcome`].
+    /// When the agent can't be started; its own failures are an [`CallOutcome`].
     pub async fn call(
         &self,
         call: &Call<'_>,
@@ -161,7 +161,7 @@ impl Agent {
         for model in &self.models {
             let earlier = report.take();
             let attempt = self.ask(model, call, stop).await?.after(earlier);
-            let timed_out = attempt.outcome == Outcome::TimedOut;
+            let timed_out = attempt.outcome == CallOutcome::TimedOut;
             report = Some(attempt);
             if !timed_out {
                 break;

@@ -45,7 +45,7 @@ pub const PROTECTED: &[&str] = &[
 
 /// How much a commit may change, and what it may not.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct ChangeLimits {
     pub files: usize,
     /// Of everything that is new or changed, together, in bytes.
     pub size: u64,
@@ -54,7 +54,7 @@ pub struct Limits {
     pub protected: ProtectedPaths,
 }
 
-impl Default for Limits {
+impl Default for ChangeLimits {
     fn default() -> Self {
         Self {
             files: 200,
@@ -181,7 +181,7 @@ pub enum Finding {
 ///
 /// # Errors
 /// All that is against the limits, those of single files in the order of the changes.
-pub fn judge(changes: &[Change], limits: &Limits) -> Result<Approved, Refusal> {
+pub fn judge(changes: &[Change], limits: &ChangeLimits) -> Result<Approved, Refusal> {
     let mut findings: Vec<Finding> =
         changes.iter().flat_map(|change| judge_one(change, limits)).collect();
     let files = changes.len();
@@ -195,9 +195,9 @@ pub fn judge(changes: &[Change], limits: &Limits) -> Result<Approved, Refusal> {
     if findings.is_empty() { Ok(Approved { files, size }) } else { Err(Refusal { findings }) }
 }
 
-fn judge_one(change: &Change, limits: &Limits) -> impl Iterator<Item = Finding> {
+fn judge_one(change: &Change, limits: &ChangeLimits) -> impl Iterator<Item = Finding> {
     let path = || change.path.clone();
-    let is = |mode: Mode| move |entry: &&crate::git::Entry| entry.mode == mode;
+    let is = |mode: Mode| move |entry: &&crate::git::TreeEntry| entry.mode == mode;
     let protected = limits
         .protected
         .matching(&change.path)
@@ -243,21 +243,21 @@ fn escapes(change: &Change) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::{Entry, Lines, Status};
+    use crate::git::{ChangeStatus, LineCount, TreeEntry};
 
     const ID: &str = "1111111111111111111111111111111111111111";
 
-    fn entry(mode: Mode) -> Option<Entry> {
-        Some(Entry { mode, id: ID.parse().unwrap() })
+    fn entry(mode: Mode) -> Option<TreeEntry> {
+        Some(TreeEntry { mode, id: ID.parse().unwrap() })
     }
 
     fn file(path: &str, size: u64) -> Change {
         Change {
             path: path.into(),
-            status: Status::Added,
+            status: ChangeStatus::Added,
             before: None,
             after: entry(Mode::File),
-            lines: Some(Lines { added: 1, deleted: 0 }),
+            lines: Some(LineCount { added: 1, deleted: 0 }),
             size,
             link_target: None,
         }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn findings(changes: &[Change]) -> Vec<String> {
-        judge(changes, &Limits::default()).map_or_else(
+        judge(changes, &ChangeLimits::default()).map_or_else(
             |refusal| refusal.findings.iter().map(Finding::to_string).collect(),
             |_| Vec::new(),
         )
@@ -286,7 +286,7 @@ mod tests {
             file("docs/日本語 \"x\".md", 20),
             link("docs/latest", "v1"),
         ];
-        let approved = judge(&changes, &Limits::default()).unwrap();
+        let approved = judge(&changes, &ChangeLimits::default()).unwrap();
         assert_eq!((approved.files(), approved.size()), (4, 131));
     }
 
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn a_deleted_workflow_is_a_change_too() {
         let deleted = Change {
-            status: Status::Deleted,
+            status: ChangeStatus::Deleted,
             before: entry(Mode::File),
             after: None,
             ..file(".github/workflows/ci.yml", 0)
@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_told_at_once() {
         let changes = [link(".github/a", "/etc"), file("b", 6 << 20)];
-        let refusal = judge(&changes, &Limits::default()).unwrap_err();
+        let refusal = judge(&changes, &ChangeLimits::default()).unwrap_err();
         assert_eq!(
             refusal.to_string(),
             ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of the repository; \
@@ -412,7 +412,7 @@ mod tests {
             &own(&["**/AGENTS.md", ".github/**"]),
         )
         .unwrap();
-        let limits = Limits { protected, ..Limits::default() };
+        let limits = ChangeLimits { protected, ..ChangeLimits::default() };
         let passes = |path: &str| judge(&[file(path, 1)], &limits).is_ok();
         assert!(passes("AGENTS.md") && passes("src/infra.rs"));
         assert!(

@@ -4,6 +4,6 @@ mod change;
 mod object;
 mod path;
 
-pub use self::change::{Change, Entry, Lines, Mode, Status};
+pub use self::change::{Change, ChangeStatus, LineCount, Mode, TreeEntry};
 pub use self::object::{BranchName, CommitId, InvalidName, ObjectId, TreeId, is_reference_name};
 pub use self::path::RepoPath;

@@ -45,7 +45,7 @@ use crate::task::Delivery;
 async fn execute(services: &Services, claimed: Claimed) -> Result<Published, Failure> {
     let admitted = match stage("admit", admit::admit(services, claimed)).await? {
         Admission::Granted(admitted) => *admitted,
-        Admission::AlreadyPublished(published) => return Ok(published),
+        Admission::AlreadyPublished(pull_request) => return Ok(Published::before(pull_request)),
     };
     let task = admitted.task.clone();
     let prepared = stage("prepare", prepare::prepare(services, admitted)).await?;
@@ -93,7 +93,8 @@ pub async fn resume(
 ) -> Ended {
     let end = |disposition| Ended { run: Some(left.run), disposition };
     // A decision that this version can't read is made anew.
-    let decided = left.decided.as_ref().and_then(|decision| Some((decision, decision.disposition()?)));
+    let decided =
+        left.decided.as_ref().and_then(|decision| Some((decision, decision.disposition()?)));
     if let Some((Decision { told: true, .. }, disposition)) = decided {
         return end(disposition);
     }

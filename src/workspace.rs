@@ -6,11 +6,13 @@
 //! in the environment of a command that talks to the forge and nowhere else; what a snapshot took
 //! in is an object of the cache, where nothing is thrown away.
 
+mod answer;
 mod cache;
 mod changes;
 mod commit;
 mod error;
 mod git;
+mod objects;
 mod remote;
 mod snapshot;
 mod staging;

@@ -55,6 +55,9 @@ class Project:
         """The crates of src/: the library and the executable."""
         return [crate for crate in self.crates if not crate.name]
 
+# The module that collects the settings of all others, each from their module `settings`.
+SETTINGS_COLLECTOR = "config"
+
 
 def cycles(project):
     """No top-level module leads back to itself, and no file within one of them.
@@ -69,10 +72,16 @@ def cycles(project):
 
 
 def graph_of_top_level(arrows):
-    """The top-level modules that know each other: the first arrow from each to each other."""
+    """The top-level modules that know each other: the first arrow from each to each other.
+
+    The module that collects all settings knows the `settings` of the others, which know neither
+    it nor the rest of their own module by that: such an arrow is no part of a cycle.
+    """
     graph = collections.defaultdict(dict)
     for arrow in arrows:
         here = arrow.source.path[:1]
+        if here == (SETTINGS_COLLECTOR,) and arrow.target.path[1:2] == ("settings",):
+            continue
         for there in (module.path[:1] for module in arrow.through):
             if here and there and here != there:
                 graph[here].setdefault(there, arrow)

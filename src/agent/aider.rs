@@ -17,9 +17,9 @@ use super::call_dir::CallDir;
 use super::command;
 use super::model::Model;
 use super::profile::{HiddenNames, Profile};
-use super::report::{Outcome, Usage, failed};
-use super::{AgentError, Call};
+use super::report::{CallOutcome, Usage, failed};
 use super::settings::AiderSettings;
+use super::{AgentError, Call};
 use crate::process::{Ending, Finished};
 
 /// Aider takes every option from the environment too, by this prefix; none of the user's gets
@@ -179,26 +179,32 @@ impl Aider {
         model: &Model,
         finished: &Finished,
         call_dir: &CallDir,
-    ) -> (Outcome, Option<Usage>) {
+    ) -> (CallOutcome, Option<Usage>) {
         let exchanges = transcript::exchanges(&call_dir.left(USAGE_LOG));
         let said = transcript::outcome(&String::from_utf8_lossy(&finished.output));
         let outcome = match (finished.ending, said) {
-            (Ending::Stopped, _) => Outcome::Stopped,
+            (Ending::Stopped, _) => CallOutcome::Stopped,
             // It was still trying again when its time was up.
             (
                 Ending::TimedOut,
-                Some(said @ (Outcome::ModelMissing | Outcome::ModelUnreachable { .. })),
+                Some(said @ (CallOutcome::ModelMissing | CallOutcome::ModelUnreachable { .. })),
             ) => said,
-            (Ending::TimedOut, _) => Outcome::TimedOut,
+            (Ending::TimedOut, _) => CallOutcome::TimedOut,
             // Without streaming, litellm does not tell that Ollama cut an answer off, but a full
             // context window does.
-            (_, Some(Outcome::Answered | Outcome::ContextExceeded | Outcome::MalformedEdits))
-                if model.ollama_name().is_some()
-                    && exchanges.iter().any(|exchange| self.fills_context(*exchange)) =>
+            (
+                _,
+                Some(
+                    CallOutcome::Answered
+                    | CallOutcome::ContextExceeded
+                    | CallOutcome::MalformedEdits,
+                ),
+            ) if model.ollama_name().is_some()
+                && exchanges.iter().any(|exchange| self.fills_context(*exchange)) =>
             {
-                Outcome::TokenLimit
+                CallOutcome::TokenLimit
             }
-            (Ending::Exited(0), Some(Outcome::Failed { detail })) => {
+            (Ending::Exited(0), Some(CallOutcome::Failed { detail })) => {
                 failed(&detail, &finished.output)
             }
             (Ending::Exited(0), Some(said)) => said,
@@ -348,7 +354,7 @@ mod tests {
         assert_eq!(read(model_metadata(&call_dir))["ollama_chat/m"]["max_input_tokens"], 8192);
     }
 
-    async fn check(ending: Ending, output: &str, usage: Usage, expected: &Outcome) {
+    async fn check(ending: Ending, output: &str, usage: Usage, expected: &CallOutcome) {
         let scratch = tempfile::tempdir().unwrap();
         let call_dir = CallDir::prepare(scratch.path()).await.unwrap();
         let tokens = json!({"prompt_tokens": usage.sent, "completion_tokens": usage.received});
@@ -371,18 +377,18 @@ mod tests {
         let full = Usage { sent: 8000, received: 190 };
         let answered = "Tokens: 100 sent, 20 received.\n";
         let refused = "litellm.APIConnectionError: Ollama_chatException - refused\nRetrying in 1.0 seconds...\n";
-        let failed = |detail: &str| Outcome::Failed { detail: detail.to_owned() };
-        check(Ending::Exited(0), answered, few, &Outcome::Answered).await;
-        check(Ending::Exited(0), answered, full, &Outcome::TokenLimit).await;
-        check(Ending::TimedOut, answered, few, &Outcome::TimedOut).await;
+        let failed = |detail: &str| CallOutcome::Failed { detail: detail.to_owned() };
+        check(Ending::Exited(0), answered, few, &CallOutcome::Answered).await;
+        check(Ending::Exited(0), answered, full, &CallOutcome::TokenLimit).await;
+        check(Ending::TimedOut, answered, few, &CallOutcome::TimedOut).await;
         check(
             Ending::TimedOut,
             refused,
             few,
-            &Outcome::ModelUnreachable { detail: "refused".to_owned() },
+            &CallOutcome::ModelUnreachable { detail: "refused".to_owned() },
         )
         .await;
-        check(Ending::Stopped, refused, few, &Outcome::Stopped).await;
+        check(Ending::Stopped, refused, few, &CallOutcome::Stopped).await;
         check(Ending::Exited(2), "bad option\n", few, &failed("exit code 2:\nbad option")).await;
         check(
             Ending::Exited(0),

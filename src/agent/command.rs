@@ -8,7 +8,7 @@ use super::Call;
 use super::call_dir::CallDir;
 use super::model::Model;
 use super::profile::Profile;
-use super::report::{Outcome, failed};
+use super::report::{CallOutcome, failed};
 use super::settings::CommandSettings;
 use crate::process::{Ending, Finished};
 
@@ -67,13 +67,13 @@ fn fill(template: &str, values: &[(&str, &OsStr)]) -> OsString {
 }
 
 /// A command that fails says so by its exit code.
-pub(super) fn judge(finished: &Finished) -> Outcome {
+pub(super) fn judge(finished: &Finished) -> CallOutcome {
     match finished.ending {
-        Ending::Exited(0) => Outcome::Answered,
+        Ending::Exited(0) => CallOutcome::Answered,
         Ending::Exited(code) => failed(&format!("exit code {code}"), &finished.output),
         Ending::Signaled(signal) => failed(&format!("killed by signal {signal}"), &finished.output),
-        Ending::TimedOut => Outcome::TimedOut,
-        Ending::Stopped => Outcome::Stopped,
+        Ending::TimedOut => CallOutcome::TimedOut,
+        Ending::Stopped => CallOutcome::Stopped,
     }
 }
 
@@ -120,11 +120,11 @@ mod tests {
             truncated: false,
             duration: Duration::ZERO,
         };
-        let failed = |detail: &str| Outcome::Failed { detail: detail.to_owned() };
-        assert_eq!(judge(&finished(Ending::Exited(0), "done")), Outcome::Answered);
+        let failed = |detail: &str| CallOutcome::Failed { detail: detail.to_owned() };
+        assert_eq!(judge(&finished(Ending::Exited(0), "done")), CallOutcome::Answered);
         assert_eq!(judge(&finished(Ending::Exited(2), "no key\n")), failed("exit code 2:\nno key"));
         assert_eq!(judge(&finished(Ending::Signaled(9), "")), failed("killed by signal 9"));
-        assert_eq!(judge(&finished(Ending::TimedOut, "")), Outcome::TimedOut);
-        assert_eq!(judge(&finished(Ending::Stopped, "")), Outcome::Stopped);
+        assert_eq!(judge(&finished(Ending::TimedOut, "")), CallOutcome::TimedOut);
+        assert_eq!(judge(&finished(Ending::Stopped, "")), CallOutcome::Stopped);
     }
 }

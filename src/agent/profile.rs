@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::call_dir::CallDir;
 use super::model::Model;
-use super::report::{Outcome, Usage};
+use super::report::{CallOutcome, Usage};
 use super::{AgentError, Call};
 use crate::process::Finished;
 
@@ -28,16 +28,16 @@ pub(super) struct Profile {
     /// The files of the repository that the CLI must not see during a call.
     pub(super) hidden: Option<HiddenNames>,
     /// Writes the files that tell the CLI about the model, before a call.
-    pub(super) write_settings: Arc<WriteSettings>,
+    pub(super) write_settings: Arc<SettingsWriter>,
     /// The arguments of a call.
-    pub(super) arguments: Arc<Arguments>,
+    pub(super) arguments: Arc<CallArguments>,
     /// How the call went and which tokens it took, judged by what the CLI printed and left.
-    pub(super) judge: Arc<Judge>,
+    pub(super) judge: Arc<CallJudge>,
 }
 
-type WriteSettings = dyn Fn(&Model, &CallDir) -> Result<(), AgentError> + Send + Sync;
-type Arguments = dyn Fn(&Model, &Call<'_>, &CallDir) -> Vec<OsString> + Send + Sync;
-type Judge = dyn Fn(&Model, &Finished, &CallDir) -> (Outcome, Option<Usage>) + Send + Sync;
+type SettingsWriter = dyn Fn(&Model, &CallDir) -> Result<(), AgentError> + Send + Sync;
+type CallArguments = dyn Fn(&Model, &Call<'_>, &CallDir) -> Vec<OsString> + Send + Sync;
+type CallJudge = dyn Fn(&Model, &Finished, &CallDir) -> (CallOutcome, Option<Usage>) + Send + Sync;
 
 /// Names at the root of a tree that an agent's own files have.
 #[derive(Debug, Clone, Copy)]

@@ -37,7 +37,7 @@ impl Usage {
 pub struct Report {
     /// The model that was asked last.
     pub model: String,
-    pub outcome: Outcome,
+    pub outcome: CallOutcome,
     /// Tokens of all models asked, when the agent tells.
     pub usage: Option<Usage>,
     pub duration: Duration,
@@ -49,7 +49,7 @@ pub struct Report {
 
 /// How a call went, by its transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// The model answered, and what it answered could be read.
     Answered,
     /// The model answered, though the prompt was estimated to be over its context window.
@@ -106,18 +106,18 @@ impl Report {
 #[must_use]
 pub fn verdict(report: &Report, changed: bool) -> Verdict {
     match &report.outcome {
-        Outcome::Stopped => Verdict::Stopped,
-        Outcome::TimedOut => Verdict::TimedOut,
-        Outcome::TokenLimit => Verdict::TokenLimit,
+        CallOutcome::Stopped => Verdict::Stopped,
+        CallOutcome::TimedOut => Verdict::TimedOut,
+        CallOutcome::TokenLimit => Verdict::TokenLimit,
         _ if changed => Verdict::Edited,
-        Outcome::Answered => Verdict::NoChange,
-        Outcome::ContextExceeded => Verdict::TokenLimit,
-        Outcome::MalformedEdits => Verdict::MalformedEdits,
-        Outcome::ModelMissing => Verdict::ModelMissing,
-        Outcome::ModelUnreachable { detail } => {
+        CallOutcome::Answered => Verdict::NoChange,
+        CallOutcome::ContextExceeded => Verdict::TokenLimit,
+        CallOutcome::MalformedEdits => Verdict::MalformedEdits,
+        CallOutcome::ModelMissing => Verdict::ModelMissing,
+        CallOutcome::ModelUnreachable { detail } => {
             Verdict::ModelUnreachable { detail: detail.clone() }
         }
-        Outcome::Failed { detail } => Verdict::Failed { detail: detail.clone() },
+        CallOutcome::Failed { detail } => Verdict::Failed { detail: detail.clone() },
     }
 }
 
@@ -152,9 +152,9 @@ pub fn tail(output: &[u8]) -> String {
 }
 
 /// The failure of an agent, with the end of what it printed.
-pub(super) fn failed(how: &str, output: &[u8]) -> Outcome {
+pub(super) fn failed(how: &str, output: &[u8]) -> CallOutcome {
     let tail = tail(output);
-    Outcome::Failed {
+    CallOutcome::Failed {
         detail: if tail.is_empty() { how.to_owned() } else { format!("{how}:\n{tail}") },
     }
 }
@@ -163,7 +163,7 @@ pub(super) fn failed(how: &str, output: &[u8]) -> Outcome {
 mod tests {
     use super::*;
 
-    fn check(outcome: Outcome, unchanged: Verdict, changed: Verdict) {
+    fn check(outcome: CallOutcome, unchanged: Verdict, changed: Verdict) {
         let (duration, tail) = (Duration::ZERO, String::new());
         let report =
             Report { model: "m".to_owned(), outcome, usage: None, duration, calls: 1, tail };
@@ -174,23 +174,23 @@ mod tests {
     #[test]
     fn a_change_is_an_edit_unless_it_may_be_half_of_one() {
         let detail = || "connection refused".to_owned();
-        check(Outcome::Answered, Verdict::NoChange, Verdict::Edited);
-        check(Outcome::ContextExceeded, Verdict::TokenLimit, Verdict::Edited);
-        check(Outcome::MalformedEdits, Verdict::MalformedEdits, Verdict::Edited);
-        check(Outcome::ModelMissing, Verdict::ModelMissing, Verdict::Edited);
+        check(CallOutcome::Answered, Verdict::NoChange, Verdict::Edited);
+        check(CallOutcome::ContextExceeded, Verdict::TokenLimit, Verdict::Edited);
+        check(CallOutcome::MalformedEdits, Verdict::MalformedEdits, Verdict::Edited);
+        check(CallOutcome::ModelMissing, Verdict::ModelMissing, Verdict::Edited);
         check(
-            Outcome::ModelUnreachable { detail: detail() },
+            CallOutcome::ModelUnreachable { detail: detail() },
             Verdict::ModelUnreachable { detail: detail() },
             Verdict::Edited,
         );
         check(
-            Outcome::Failed { detail: detail() },
+            CallOutcome::Failed { detail: detail() },
             Verdict::Failed { detail: detail() },
             Verdict::Edited,
         );
-        check(Outcome::TokenLimit, Verdict::TokenLimit, Verdict::TokenLimit);
-        check(Outcome::TimedOut, Verdict::TimedOut, Verdict::TimedOut);
-        check(Outcome::Stopped, Verdict::Stopped, Verdict::Stopped);
+        check(CallOutcome::TokenLimit, Verdict::TokenLimit, Verdict::TokenLimit);
+        check(CallOutcome::TimedOut, Verdict::TimedOut, Verdict::TimedOut);
+        check(CallOutcome::Stopped, Verdict::Stopped, Verdict::Stopped);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub async fn append_line(path: &Path, line: &str) -> Result<(), DiskError> {
         let mut file = std::fs::File::options().create(true).append(true).open(file)?;
         file.write_all(text.as_bytes())
     };
-    let appended = tokio::task::spawn_blocking(append).await.unwrap_or_else(|error| Err(error.into()));
+    let appended =
+        tokio::task::spawn_blocking(append).await.unwrap_or_else(|error| Err(error.into()));
     appended.map_err(DiskError::io("write", path))
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::git::{Change, RepoPath, Status};
+use crate::git::{Change, ChangeStatus, RepoPath};
 
 /// Each kind once, however often it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +42,7 @@ pub fn attention<'a>(changes: impl IntoIterator<Item = (&'a Change, &'a str)>) -
 }
 
 fn of_one(change: &Change, added: &str) -> impl Iterator<Item = Attention> {
-    let deleted = (change.status == Status::Deleted && is_test(&change.path))
+    let deleted = (change.status == ChangeStatus::Deleted && is_test(&change.path))
         .then_some(Attention::TestDeleted);
     let skipped = SKIPS.is_match(added).then_some(Attention::TestSkipped);
     let binary = (change.lines.is_none() && change.after.is_some()).then_some(Attention::Binary);

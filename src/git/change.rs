@@ -6,13 +6,13 @@ use super::{ObjectId, RepoPath};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub path: RepoPath,
-    pub status: Status,
+    pub status: ChangeStatus,
     /// What was there.
-    pub before: Option<Entry>,
+    pub before: Option<TreeEntry>,
     /// What is there now.
-    pub after: Option<Entry>,
+    pub after: Option<TreeEntry>,
     /// Nothing for binary content.
-    pub lines: Option<Lines>,
+    pub lines: Option<LineCount>,
     /// The size in bytes of what is there now.
     pub size: u64,
     /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is
@@ -21,7 +21,7 @@ pub struct Change {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TreeEntry {
     pub mode: Mode,
     pub id: ObjectId,
 }
@@ -37,7 +37,7 @@ pub enum Mode {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum ChangeStatus {
     Added,
     Modified,
     Deleted,
@@ -46,7 +46,7 @@ pub enum Status {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lines {
+pub struct LineCount {
     pub added: u64,
     pub deleted: u64,
 }

@@ -3,19 +3,18 @@
 
 use std::sync::Arc;
 
+use super::Failure;
 use super::checkpoint::Checkpoint;
 use super::claim::Claimed;
 use super::context::RunContext;
 use super::effects::{enter_stage, note};
-use super::publish::Published;
 use super::services::Services;
-use super::Failure;
 use crate::errors;
 use crate::git::BranchName;
 use crate::github::settings::Trust;
 use crate::github::{GitHubError, Issue, Permission};
 use crate::journal::Stage;
-use crate::publish::{Existing, FAILED_LABEL, TASK_LABEL};
+use crate::publish::{Existing, FAILED_LABEL, PullRequest, TASK_LABEL};
 use crate::task::visible::visible;
 use crate::task::{Task, Trigger};
 
@@ -35,7 +34,7 @@ pub(super) struct Admitted {
 pub(super) enum Admission {
     Granted(Box<Admitted>),
     /// An earlier run of this very task opened the pull request; only settling is left to do.
-    AlreadyPublished(Published),
+    AlreadyPublished(PullRequest),
 }
 
 /// Asks the forge whether the task is wanted, and says on the issue that work has begun.
@@ -64,7 +63,7 @@ async fn admit_labeled_issue(
     let (branch, existing) = find_branch(services, &run.task).await?;
     match existing {
         Existing::Published(pull_request) | Existing::Merged(pull_request) => {
-            return Ok(Admission::AlreadyPublished(Published::before(pull_request)));
+            return Ok(Admission::AlreadyPublished(pull_request));
         }
         Existing::Rejected { number } => return Err(Failure::PullRequestClosed { number }),
         Existing::Open(_) | Existing::None | Existing::Ended => {}
@@ -223,14 +222,11 @@ pub(super) async fn published_elsewhere(
     services: &Services,
     task: &Task,
     called_off: Failure,
-) -> Result<Published, Failure> {
+) -> Result<PullRequest, Failure> {
     match find_branch(services, task).await? {
-        (_, Existing::Published(pull_request) | Existing::Merged(pull_request)) => {
-            Ok(Published::before(pull_request))
+        (_, Existing::Published(pull_request) | Existing::Merged(pull_request)) => Ok(pull_request),
+        (_, Existing::None | Existing::Open(_) | Existing::Rejected { .. } | Existing::Ended) => {
+            Err(called_off)
         }
-        (
-            _,
-            Existing::None | Existing::Open(_) | Existing::Rejected { .. } | Existing::Ended,
-        ) => Err(called_off),
     }
 }

@@ -103,7 +103,8 @@ impl Checkpoint {
     /// Says from where the run goes on, and what of its journal it can't read.
     pub(super) async fn tell(&self, services: &Services, run: &RunContext) -> Result<(), Failure> {
         if let Some(unreadable) = &self.unreadable {
-            let text = format!("the work since then is repeated: this version can't read {unreadable}");
+            let text =
+                format!("the work since then is repeated: this version can't read {unreadable}");
             note(services, run, &text).await?;
         }
         let from = match (&self.prepared, &self.progress, &self.results) {

@@ -11,13 +11,13 @@ use super::services::Services;
 use crate::agent::Verdict;
 use crate::gate::attention::{Attention, attention};
 use crate::gate::{self, Finding, ProtectedPaths, Refusal};
-use crate::git::{Change, Entry};
+use crate::git::{Change, TreeEntry};
 use crate::journal::Stage;
 use crate::redaction::Redaction;
 use crate::workspace::{Cache, WorkspaceError};
 
 /// A change that may be published.
-pub(super) struct Approved {
+pub(super) struct ApprovedChange {
     pub(super) checked: Checked,
     pub(super) changes: Vec<Change>,
     /// What its reader should look at.
@@ -26,7 +26,7 @@ pub(super) struct Approved {
 
 /// Judges the change by the policy. A change with failed checks goes on only when no other delivery
 /// could make it green; it becomes a draft.
-pub(super) async fn gate(services: &Services, checked: Checked) -> Result<Approved, Failure> {
+pub(super) async fn gate(services: &Services, checked: Checked) -> Result<ApprovedChange, Failure> {
     let (prepared, run) = (&checked.prepared, &checked.prepared.run);
     enter_stage(services, run, Stage::Gate, "judging the change by the policy").await?;
     let (cache, base) = (prepared.workspace.cache(), &prepared.base.base.commit);
@@ -35,10 +35,9 @@ pub(super) async fn gate(services: &Services, checked: Checked) -> Result<Approv
         return Err(Failure::Agent(Verdict::NoChange));
     }
     let file = repository_file(cache, base).await?;
-    let protected =
-        ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected)
-            .map_err(|error| Failure::RepositoryFile(format!("`gate.protected`: {error}")))?;
-    let limits = gate::Limits { protected, ..gate::Limits::default() };
+    let protected = ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected)
+        .map_err(|error| Failure::RepositoryFile(format!("`gate.protected`: {error}")))?;
+    let limits = gate::ChangeLimits { protected, ..gate::ChangeLimits::default() };
     gate::judge(&changes, &limits).map_err(Failure::GateRefused)?;
     let limit = usize::try_from(limits.size).unwrap_or(usize::MAX);
     let mut added = Vec::new();
@@ -54,7 +53,7 @@ pub(super) async fn gate(services: &Services, checked: Checked) -> Result<Approv
     if !red.is_empty() && !run.attempt.is_last() {
         return Err(Failure::ChecksRed(red));
     }
-    Ok(Approved { checked, changes, attention })
+    Ok(ApprovedChange { checked, changes, attention })
 }
 
 /// Paths are searched too: a path can leak as much as a line.
@@ -77,7 +76,7 @@ async fn added_by(cache: &Cache, change: &Change, limit: usize) -> Result<String
 
 async fn content(
     cache: &Cache,
-    entry: Option<&Entry>,
+    entry: Option<&TreeEntry>,
     limit: usize,
 ) -> Result<String, WorkspaceError> {
     let Some(entry) = entry else { return Ok(String::new()) };

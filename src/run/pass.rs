@@ -74,8 +74,7 @@ pub(super) async fn fix_until_green(
     in_pass: impl Fn(Kind) -> bool,
 ) -> Result<Vec<CheckResult>, Failure> {
     loop {
-        let fix_ups_left =
-            services.config.checks.fix_ups.saturating_sub(progress.fix_ups_of_pass);
+        let fix_ups_left = services.config.checks.fix_ups.saturating_sub(progress.fix_ups_of_pass);
         let run_all = fix_ups_left == 0;
         let results = run_checks(services, prepared, progress, &in_pass, run_all).await?;
         let Some(red) = results.iter().find(|result| result.blocks()) else { return Ok(results) };
@@ -147,8 +146,7 @@ pub(super) async fn widen_plan(
     progress: &Progress,
 ) -> Result<(), Failure> {
     let Prepared { run, workspace, base, .. } = prepared;
-    let later =
-        plan(services, run, workspace.cache(), &base.base.commit, &progress.commit).await?;
+    let later = plan(services, run, workspace.cache(), &base.base.commit, &progress.commit).await?;
     base.plan = std::mem::take(&mut base.plan).widened(later);
     let skips_format = progress.notes.contains(&Note::FormatSkipped);
     base.plan.checks.retain(|check| check.kind != Kind::Format || !skips_format);

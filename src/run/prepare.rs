@@ -41,8 +41,7 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
     let plan = plan(services, &run, &cache, &base.commit, &base.commit).await?;
     let workspace = cache.prepare(&run.trees(), &base).await?;
     note(services, &run, &format!("{} at {}", base.onto, base.commit)).await?;
-    let mut base =
-        PreparedBase { base, plan, baseline: Baseline::default(), notes: Vec::new() };
+    let mut base = PreparedBase { base, plan, baseline: Baseline::default(), notes: Vec::new() };
     run_baseline(services, &run, &workspace, &mut base).await?;
     services.journal.keep_prepared(run.id, &base).await?;
     Ok(Prepared { run, checkpoint, task, branch, workspace, base })

@@ -4,7 +4,7 @@
 use super::Failure;
 use super::context::RunContext;
 use super::effects::{enter_stage, note, perform};
-use super::gate::Approved;
+use super::gate::ApprovedChange;
 use super::prepare::Prepared;
 use super::report::report;
 use super::services::Services;
@@ -31,13 +31,13 @@ impl Published {
 /// Pushes the branch and opens the pull request.
 pub(super) async fn publish(
     services: &Services,
-    mut approved: Approved,
+    mut approved: ApprovedChange,
 ) -> Result<Published, Failure> {
     push(services, &mut approved).await?;
     open_pull_request(services, &approved).await
 }
 
-async fn push(services: &Services, approved: &mut Approved) -> Result<(), Failure> {
+async fn push(services: &Services, approved: &mut ApprovedChange) -> Result<(), Failure> {
     let (prepared, progress) = (&approved.checked.prepared, &mut approved.checked.progress);
     let Prepared { run, branch, workspace, base, .. } = prepared;
     enter_stage(services, run, Stage::Publish, &format!("pushing {branch}")).await?;
@@ -55,7 +55,7 @@ async fn push(services: &Services, approved: &mut Approved) -> Result<(), Failur
 
 async fn open_pull_request(
     services: &Services,
-    approved: &Approved,
+    approved: &ApprovedChange,
 ) -> Result<Published, Failure> {
     let run = &*approved.checked.prepared.run;
     let red = approved.checked.red();

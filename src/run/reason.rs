@@ -27,12 +27,10 @@ pub(super) fn reason(failure: &Failure) -> Reason {
         Failure::AlreadyReported => Reason::AlreadyReported,
         Failure::Agent(verdict) => of_verdict(verdict),
         Failure::ChecksRed(commands) => Reason::ChecksFailed { commands: commands.clone() },
-        Failure::RepositoryFile(detail) => {
-            Reason::RepositoryFileInvalid { detail: detail.clone() }
+        Failure::RepositoryFile(detail) => Reason::RepositoryFileInvalid { detail: detail.clone() },
+        Failure::GateRefused(refusal) => {
+            Reason::ChangeRefused { violations: refusal.findings.iter().map(violation).collect() }
         }
-        Failure::GateRefused(refusal) => Reason::ChangeRefused {
-            violations: refusal.findings.iter().map(violation).collect(),
-        },
         Failure::PullRequestClosed { number } => Reason::PullRequestClosed { number: *number },
         Failure::TooManyBranches(branch) => Reason::TooManyBranches { branch: branch.clone() },
         Failure::BranchTaken(branch) => Reason::BranchTaken { branch: branch.to_string() },
@@ -54,9 +52,7 @@ fn of_verdict(verdict: &Verdict) -> Reason {
         // A run fails with a verdict only when there is no change to go on with.
         Verdict::Edited | Verdict::NoChange => Reason::NoChange,
         Verdict::MalformedEdits => Reason::MalformedEdits,
-        Verdict::ModelUnreachable { detail } => {
-            Reason::ModelUnreachable { detail: detail.clone() }
-        }
+        Verdict::ModelUnreachable { detail } => Reason::ModelUnreachable { detail: detail.clone() },
         Verdict::ModelMissing => Reason::ModelMissing,
         Verdict::TokenLimit => Reason::TokenLimit,
         Verdict::TimedOut => Reason::AgentTimedOut,
@@ -107,16 +103,12 @@ fn of_workspace(error: &WorkspaceError) -> Reason {
         WorkspaceError::Unreachable { url, detail } => {
             Reason::RepositoryUnreachable { url: url.clone(), detail: detail.clone() }
         }
-        WorkspaceError::StaleRemote { url, branch, detail } => Reason::BranchMoved {
-            url: url.clone(),
-            branch: branch.clone(),
-            detail: detail.clone(),
-        },
-        WorkspaceError::PushRefused { url, branch, detail } => Reason::PushRefused {
-            url: url.clone(),
-            branch: branch.clone(),
-            detail: detail.clone(),
-        },
+        WorkspaceError::StaleRemote { url, branch, detail } => {
+            Reason::BranchMoved { url: url.clone(), branch: branch.clone(), detail: detail.clone() }
+        }
+        WorkspaceError::PushRefused { url, branch, detail } => {
+            Reason::PushRefused { url: url.clone(), branch: branch.clone(), detail: detail.clone() }
+        }
         WorkspaceError::NestedRepository { path } => {
             Reason::NestedRepository { path: path.to_string() }
         }
@@ -138,10 +130,9 @@ fn of_workspace(error: &WorkspaceError) -> Reason {
             code: *code,
             detail: stderr.clone(),
         },
-        WorkspaceError::UnexpectedAnswer { command, answer } => Reason::GitAnswerUnexpected {
-            command: (*command).to_owned(),
-            detail: answer.clone(),
-        },
+        WorkspaceError::UnexpectedAnswer { command, answer } => {
+            Reason::GitAnswerUnexpected { command: (*command).to_owned(), detail: answer.clone() }
+        }
         WorkspaceError::InvalidName(error) => Reason::BranchNameInvalid { detail: chain(error) },
         WorkspaceError::Process(error) => of_process(error),
         WorkspaceError::Disk(_) | WorkspaceError::Io { .. } => unusable(error),

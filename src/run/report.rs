@@ -2,7 +2,7 @@
 
 use super::admit::hidden_characters;
 use super::check::Checked;
-use super::gate::Approved;
+use super::gate::ApprovedChange;
 use super::prepare::Prepared;
 use super::services::Services;
 use crate::checks::{CheckResult, CheckVerdict};
@@ -14,8 +14,8 @@ use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, Report};
 const SHOWN_OUTPUT: usize = 8_000;
 
 /// Everything that the pull request says of the run.
-pub(super) fn report<'a>(services: &Services, approved: &'a Approved) -> Report<'a> {
-    let Approved { checked: Checked { prepared, progress, results, .. }, changes, attention } =
+pub(super) fn report<'a>(services: &Services, approved: &'a ApprovedChange) -> Report<'a> {
+    let ApprovedChange { checked: Checked { prepared, progress, results, .. }, changes, attention } =
         approved;
     let Prepared { run, task, branch, base, .. } = prepared;
     let mut models: Vec<String> =

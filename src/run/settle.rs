@@ -125,10 +125,12 @@ pub(super) async fn abandon(services: &Services, run: &RunContext) -> Dispositio
 async fn earlier_reasons(services: &Services, run: &RunContext) -> Vec<Reason> {
     let attempts = services.journal.attempts(&run.task.key()).await.unwrap_or_default();
     let failed = attempts.into_iter().filter(|attempt| attempt.detail.is_some());
-    failed.map(|attempt| {
-        let reason = attempt.reason.and_then(|reason| serde_json::from_value(reason).ok());
-        reason_or_text(reason, attempt.detail)
-    }).collect()
+    failed
+        .map(|attempt| {
+            let reason = attempt.reason.and_then(|reason| serde_json::from_value(reason).ok());
+            reason_or_text(reason, attempt.detail)
+        })
+        .collect()
 }
 
 fn reason_of(decision: &Decision) -> Reason {

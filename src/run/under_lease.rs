@@ -10,6 +10,7 @@ use super::admit::published_elsewhere;
 use super::claim::Claimed;
 use super::context::RunContext;
 use super::outcome::{Disposition, Ended, Failure, catch_panic};
+use super::publish::Published;
 use super::services::Services;
 use super::{execute, settle};
 use crate::journal::Decision;
@@ -55,7 +56,11 @@ pub(super) async fn run_under_lease(
     .await
 }
 
-async fn execute_and_settle(services: &Services, run: &RunContext, claimed: Claimed) -> Disposition {
+async fn execute_and_settle(
+    services: &Services,
+    run: &RunContext,
+    claimed: Claimed,
+) -> Disposition {
     let _issue_lock = services.issue_locks.lock(&run.task).await;
     let published = tokio::select! {
         published = catch_panic(execute(services, claimed)) => published.flatten(),
@@ -63,7 +68,7 @@ async fn execute_and_settle(services: &Services, run: &RunContext, claimed: Clai
     };
     let published = match published {
         Err(failure @ (Failure::IssueClosed | Failure::LabelRemoved(_))) => {
-            published_elsewhere(services, &run.task, failure).await
+            published_elsewhere(services, &run.task, failure).await.map(Published::before)
         }
         published => published,
     };

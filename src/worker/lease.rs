@@ -66,7 +66,7 @@ impl Lease {
         let (renewals, requests) = mpsc::channel(1);
         let (end_sender, end) = watch::channel(end);
         let handle = LeaseHandle::new(lost.clone(), end, renewals);
-        let renewal = Renewal {
+        let renewal = RenewalTask {
             queue,
             journal,
             delivery,
@@ -99,7 +99,7 @@ impl Lease {
 }
 
 /// The task that renews a lease.
-struct Renewal {
+struct RenewalTask {
     queue: Arc<Queue>,
     journal: Arc<Journal>,
     delivery: Delivery,
@@ -111,7 +111,7 @@ struct Renewal {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-impl Renewal {
+impl RenewalTask {
     async fn keep_renewing(
         mut self,
         released: CancellationToken,

@@ -15,18 +15,16 @@ impl Worker {
     /// Works on a delivery, until its end or until the worker must not wait any longer.
     pub(super) async fn work_in_slot(&self, delivery: Delivery, stop: &Stop) -> Turn {
         let lease_end = lease::end_of(&delivery, self.policy.visibility_timeout);
-        let start = async |attempt, lease| {
-            run::start(&self.services, &delivery, attempt, lease).await
-        };
+        let start =
+            async |attempt, lease| run::start(&self.services, &delivery, attempt, lease).await;
         self.unless_suspended(self.with_lease(&delivery, lease_end, start), stop).await
     }
 
     /// Goes on with a run that a worker before this one left, under the lease that it held.
     pub(super) async fn resume_in_slot(&self, left: Unreleased, stop: &Stop) -> Turn {
         tracing::info!(run = %left.run, lease_end = %left.lease_end, "resuming a run that was cut off");
-        let resume = async |attempt, lease| {
-            run::resume(&self.services, &left, attempt, lease).await
-        };
+        let resume =
+            async |attempt, lease| run::resume(&self.services, &left, attempt, lease).await;
         self.unless_suspended(self.with_lease(&left.delivery, left.lease_end, resume), stop).await
     }
 
@@ -42,8 +40,7 @@ impl Worker {
         let _sleep_inhibitor =
             SleepInhibitor::keep(config.worker.keep_awake, config.environment.search_path());
         let (queue, journal) = (Arc::clone(&self.queue), Arc::clone(&self.services.journal));
-        let lease =
-            Lease::hold(queue, journal, delivery.clone(), lease_end, self.lease_length);
+        let lease = Lease::hold(queue, journal, delivery.clone(), lease_end, self.lease_length);
         let attempt = Attempt {
             receive_count: delivery.receive_count,
             max_receive_count: self.policy.max_receive_count,

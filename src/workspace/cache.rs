@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::WorkspaceError;
-use super::git::{Command, Git};
+use super::git::{Git, GitCommand};
 use super::remote::{Remote, explain, explain_push};
-use crate::git::RepoPath;
-use crate::git::{BranchName, CommitId, InvalidName, ObjectId, TreeId, is_reference_name};
+use crate::git::{BranchName, CommitId, InvalidName, is_reference_name};
 use crate::task::RepoName;
 
 /// Where the forge's default branch is fetched to.
@@ -25,14 +24,14 @@ pub struct Caches {
     git: Git,
     directory: PathBuf,
     excludes: &'static [&'static str],
-    turns: Mutex<HashMap<PathBuf, Turn>>,
+    turns: Mutex<HashMap<PathBuf, FetchTurn>>,
 }
 
 /// Whose turn it is to fetch into a cache, and whether this process has had it in hand before.
-type Turn = Arc<tokio::sync::Mutex<Known>>;
+type FetchTurn = Arc<tokio::sync::Mutex<LockState>>;
 
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Known {
+enum LockState {
     #[default]
     No,
     Yes,
@@ -43,7 +42,7 @@ enum Known {
 pub struct Cache {
     git: Git,
     directory: PathBuf,
-    turn: Turn,
+    turn: FetchTurn,
 }
 
 /// What a task's work begins from, and which branch its change is to go onto.
@@ -97,7 +96,7 @@ impl Cache {
     /// Also mends a directory that was left half made: `git init` on a repository changes nothing.
     async fn create(&self, excludes: &[&str]) -> Result<(), WorkspaceError> {
         let mut known = self.turn.lock().await;
-        if *known == Known::No {
+        if *known == LockState::No {
             unlock(self.directory.clone()).await?;
         }
         tokio::fs::create_dir_all(&self.directory).await.map_err(|source| WorkspaceError::Io {
@@ -122,7 +121,7 @@ impl Cache {
             path: exclude.clone(),
             source,
         })?;
-        *known = Known::Yes;
+        *known = LockState::Yes;
         Ok(())
     }
 
@@ -134,7 +133,7 @@ impl Cache {
         &self.directory
     }
 
-    pub(super) fn command(&self, name: &'static str) -> Command<'_> {
+    pub(super) fn command(&self, name: &'static str) -> GitCommand<'_> {
         self.git.in_repository(&self.directory, name)
     }
 
@@ -300,98 +299,6 @@ impl Cache {
             .await
             .map(drop)
     }
-
-    /// Whether an object is here.
-    pub(super) async fn has(&self, tree: &TreeId) -> Result<bool, WorkspaceError> {
-        Ok(self.command("cat-file").arguments(["-e", tree.as_str()]).run().await?.code == 0)
-    }
-
-    /// The tree of a commit. A commit is empty when its tree is its parent's.
-    ///
-    /// # Errors
-    /// When there is no such commit in the cache.
-    pub async fn tree_at(&self, commit: &CommitId) -> Result<TreeId, WorkspaceError> {
-        let tree = self
-            .command("rev-parse")
-            .arguments(["--verify", "--quiet"])
-            .argument(format!("{commit}^{{tree}}"))
-            .word()
-            .await?;
-        tree.parse()
-            .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "rev-parse", answer: tree })
-    }
-
-    /// The names of all files of a commit.
-    ///
-    /// # Errors
-    /// When there is no such commit in the cache.
-    pub async fn files_at(&self, commit: &CommitId) -> Result<Vec<RepoPath>, WorkspaceError> {
-        let listing = self
-            .command("ls-tree")
-            .arguments(["-r", "-z", "--name-only", "--full-tree", commit.as_str()])
-            .output()
-            .await?;
-        let names = listing.split(|&byte| byte == 0).filter(|name| !name.is_empty());
-        Ok(names.map(|name| RepoPath::new(name.to_vec())).collect())
-    }
-
-    /// The content of a file of a commit; nothing when there is no file under that path.
-    ///
-    /// # Errors
-    /// [`WorkspaceError::TooLarge`] when it has more than `limit` bytes.
-    pub async fn file_at(
-        &self,
-        commit: &CommitId,
-        path: &RepoPath,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        let name = [commit.as_str().as_bytes(), b":", path.as_bytes()].concat();
-        self.read_blob(name, path.to_string(), limit).await
-    }
-
-    /// The content of an object; nothing when there is no such file content.
-    ///
-    /// # Errors
-    /// [`WorkspaceError::TooLarge`] when it has more than `limit` bytes.
-    pub async fn blob(
-        &self,
-        object: &ObjectId,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        self.read_blob(object.as_str().as_bytes().to_vec(), object.to_string(), limit).await
-    }
-
-    async fn read_blob(
-        &self,
-        name: Vec<u8>,
-        what: String,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        let (before, after) =
-            ("an object's header and its name".len() + 64 + name.len(), "\n".len());
-        let answer = self
-            .command("cat-file")
-            .arguments(["--batch", "-z"])
-            .input([name.as_slice(), b"\0"].concat())
-            .output_limit(limit.saturating_add(before + after))
-            .run()
-            .await?;
-        if answer.code != 0 {
-            return Err(answer.into_error());
-        }
-        let Some(object) = parse_object(&answer.output) else {
-            return Ok(None);
-        };
-        if answer.truncated || object.size > limit {
-            return Err(WorkspaceError::TooLarge { what, limit });
-        }
-        object.content.map(|content| Some(content.to_vec())).ok_or_else(|| {
-            WorkspaceError::UnexpectedAnswer {
-                command: "cat-file",
-                answer: String::from_utf8_lossy(&answer.output).chars().take(200).collect(),
-            }
-        })
-    }
 }
 
 /// Takes away the locks that a killed git left in a repository. Nobody else's can be there: one
@@ -424,44 +331,4 @@ fn remove_locks(directory: &Path, below: bool) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// One object as `git cat-file --batch` prints it: a line with name, type and size, then the
-/// content.
-struct BatchObject<'a> {
-    size: usize,
-    /// Nothing when the answer was cut.
-    content: Option<&'a [u8]>,
-}
-
-/// Nothing for what is missing and for what is not a blob, such as a directory.
-fn parse_object(answer: &[u8]) -> Option<BatchObject<'_>> {
-    let end = answer.iter().position(|&byte| byte == b'\n')?;
-    let (header, rest) = answer.split_at_checked(end)?;
-    let mut words = std::str::from_utf8(header).ok()?.split(' ');
-    let (Some(_), Some("blob"), Some(size), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return None;
-    };
-    let size = size.parse().ok()?;
-    Some(BatchObject { size, content: rest.get(1..)?.get(..size) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_object_is_read_from_a_batch() {
-        let content = |answer: &'static [u8]| {
-            parse_object(answer).map(|object| (object.size, object.content))
-        };
-        assert_eq!(content(b"0123abcd blob 5\na\nb\0c\n"), Some((5, Some(b"a\nb\0c".as_slice()))));
-        assert_eq!(content(b"0123abcd blob 0\n\n"), Some((0, Some(b"".as_slice()))));
-        assert_eq!(content(b"0123abcd blob 900\nhead"), Some((900, None)));
-        assert_eq!(content(b"0123abcd tree 5\nabcde\n"), None);
-        assert_eq!(content(b"abc:a file missing\n"), None);
-        assert_eq!(content(b""), None);
-    }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
-use crate::git::{Change, CommitId, Entry, Lines, Mode, ObjectId, RepoPath, Status};
+use crate::git::{Change, ChangeStatus, CommitId, LineCount, Mode, ObjectId, RepoPath, TreeEntry};
 
 /// The longest target of a symbolic link that Linux and macOS can make is below this.
 const LONGEST_LINK: u64 = 4096;
@@ -70,7 +70,7 @@ async fn measure(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceE
 
 async fn read_links(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceError> {
     for change in changes {
-        if let Some(Entry { mode: Mode::Link, id }) = &change.after
+        if let Some(TreeEntry { mode: Mode::Link, id }) = &change.after
             && change.size < LONGEST_LINK
             && let Ok(limit) = usize::try_from(change.size)
         {
@@ -106,8 +106,10 @@ fn parse(answer: &[u8]) -> Option<Vec<Change>> {
         lines.insert(path, counts);
     }
     for change in &mut changes {
-        change.lines =
-            lines.get(change.path.as_bytes()).copied().unwrap_or_else(|| Some(Lines::default()));
+        change.lines = lines
+            .get(change.path.as_bytes())
+            .copied()
+            .unwrap_or_else(|| Some(LineCount::default()));
     }
     Some(changes)
 }
@@ -117,10 +119,10 @@ fn parse_raw(header: &[u8], path: &[u8]) -> Option<Change> {
     let (before_mode, after_mode) = (words.next()?, words.next()?);
     let (before_id, after_id) = (words.next()?, words.next()?);
     let status = match words.next()? {
-        "A" => Status::Added,
-        "M" => Status::Modified,
-        "D" => Status::Deleted,
-        "T" => Status::TypeChanged,
+        "A" => ChangeStatus::Added,
+        "M" => ChangeStatus::Modified,
+        "D" => ChangeStatus::Deleted,
+        "T" => ChangeStatus::TypeChanged,
         _ => return None,
     };
     Some(Change {
@@ -135,7 +137,7 @@ fn parse_raw(header: &[u8], path: &[u8]) -> Option<Change> {
 }
 
 /// The outer option says whether it is understood, the inner whether there is an entry.
-fn parse_entry(mode: &str, id: &str) -> Option<Option<Entry>> {
+fn parse_entry(mode: &str, id: &str) -> Option<Option<TreeEntry>> {
     let mode = match mode {
         "000000" => return Some(None),
         "100644" | "100664" => Mode::File,
@@ -144,17 +146,17 @@ fn parse_entry(mode: &str, id: &str) -> Option<Option<Entry>> {
         "160000" => Mode::Submodule,
         _ => return None,
     };
-    Some(Some(Entry { mode, id: id.parse().ok()? }))
+    Some(Some(TreeEntry { mode, id: id.parse().ok()? }))
 }
 
-fn parse_numstat(field: &[u8]) -> Option<(&[u8], Option<Lines>)> {
+fn parse_numstat(field: &[u8]) -> Option<(&[u8], Option<LineCount>)> {
     let mut parts = field.splitn(3, |&byte| byte == b'\t');
     let (added, deleted, path) = (parts.next()?, parts.next()?, parts.next()?);
     if added == b"-" && deleted == b"-" {
         return Some((path, None));
     }
     let count = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse().ok();
-    Some((path, Some(Lines { added: count(added)?, deleted: count(deleted)? })))
+    Some((path, Some(LineCount { added: count(added)?, deleted: count(deleted)? })))
 }
 
 #[cfg(test)]
@@ -192,7 +194,7 @@ mod tests {
             let changes = check(&[(&header, path)], &[&[b"3\t1\t", path].concat()]).unwrap();
             assert_eq!(changes.len(), 1);
             assert_eq!(changes[0].path.as_bytes(), path);
-            assert_eq!(changes[0].lines, Some(Lines { added: 3, deleted: 1 }));
+            assert_eq!(changes[0].lines, Some(LineCount { added: 3, deleted: 1 }));
         }
     }
 
@@ -226,9 +228,15 @@ mod tests {
         let statuses: Vec<_> = changes.iter().map(|change| change.status).collect();
         assert_eq!(
             statuses,
-            [Status::Added, Status::Deleted, Status::TypeChanged, Status::Added, Status::Modified]
+            [
+                ChangeStatus::Added,
+                ChangeStatus::Deleted,
+                ChangeStatus::TypeChanged,
+                ChangeStatus::Added,
+                ChangeStatus::Modified
+            ]
         );
-        assert_eq!(changes[4].lines, Some(Lines::default()));
+        assert_eq!(changes[4].lines, Some(LineCount::default()));
         let lines = || changes.iter().filter_map(|change| change.lines);
         assert_eq!(changes.len(), 5);
         assert_eq!(lines().map(|lines| lines.added).sum::<u64>(), 4);

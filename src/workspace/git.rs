@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::answer::Answer;
 use super::error::WorkspaceError;
 use super::remote::Remote;
 use crate::process::{self, Ending, Invocation, Streams};
@@ -111,8 +112,8 @@ impl Git {
     }
 
     /// A command of git (`fetch`, `add`, …) in no repository yet, run in `directory`.
-    pub(super) fn command(&self, directory: &Path, name: &'static str) -> Command<'_> {
-        Command {
+    pub(super) fn command(&self, directory: &Path, name: &'static str) -> GitCommand<'_> {
+        GitCommand {
             installation: &self.0,
             directory: directory.to_owned(),
             name,
@@ -132,13 +133,13 @@ impl Git {
 
     /// A command of git on the repository at `git_dir`, without a work tree. It also runs there:
     /// never in a tree that somebody else may write.
-    pub(super) fn in_repository(&self, git_dir: &Path, name: &'static str) -> Command<'_> {
+    pub(super) fn in_repository(&self, git_dir: &Path, name: &'static str) -> GitCommand<'_> {
         self.command(git_dir, name).variable("GIT_DIR", git_dir)
     }
 }
 
 /// One git command being put together.
-pub(super) struct Command<'a> {
+pub(super) struct GitCommand<'a> {
     installation: &'a Installation,
     directory: PathBuf,
     name: &'static str,
@@ -154,17 +155,7 @@ pub(super) struct Command<'a> {
     view: Option<FsPolicy>,
 }
 
-/// What a command answered that ran to its end.
-pub(super) struct Answer {
-    pub(super) name: &'static str,
-    pub(super) code: i32,
-    pub(super) output: Vec<u8>,
-    pub(super) errors: Vec<u8>,
-    /// Whether the middle of the output was left out.
-    pub(super) truncated: bool,
-}
-
-impl Command<'_> {
+impl GitCommand<'_> {
     pub(super) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
@@ -299,17 +290,6 @@ impl Command<'_> {
     pub(super) async fn word(self) -> Result<String, WorkspaceError> {
         let output = self.output().await?;
         Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
-    }
-}
-
-impl Answer {
-    pub(super) fn into_error(self) -> WorkspaceError {
-        WorkspaceError::Git { command: self.name, code: self.code, stderr: self.complaint() }
-    }
-
-    /// What git wrote to standard error, as text.
-    pub(super) fn complaint(&self) -> String {
-        String::from_utf8_lossy(&self.errors).trim().to_owned()
     }
 }
 

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::answer::Answer;
 use super::error::WorkspaceError;
-use super::git::Answer;
 use crate::git::BranchName;
 
 /// Where a repository is fetched from and pushed to.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
-use super::git::Command;
+use super::git::GitCommand;
 use crate::git::{CommitId, TreeId};
 use crate::sandbox::FsPolicy;
 
@@ -65,7 +65,7 @@ impl Staging {
         cache: &'a Cache,
         name: &'static str,
         files: Files,
-    ) -> Command<'a> {
+    ) -> GitCommand<'a> {
         let repository = cache.directory();
         let mut view = FsPolicy { readable: vec![repository.to_owned()], ..FsPolicy::default() };
         view.writable.push(self.directory.clone());

@@ -70,10 +70,9 @@ impl Older {
     /// The lease of the run that was cut off lasts for another hour.
     fn move_lease_to_now(&self) {
         let end = Timestamp::now() + jiff::SignedDuration::from_hours(1);
-        let moved = self.journal().execute(
-            "UPDATE runs SET lease_end = ?1 WHERE released_at IS NULL",
-            [end.to_string()],
-        );
+        let moved = self
+            .journal()
+            .execute("UPDATE runs SET lease_end = ?1 WHERE released_at IS NULL", [end.to_string()]);
         assert_eq!(moved.unwrap(), 1);
     }
 
@@ -116,7 +115,8 @@ async fn a_run_that_0_1_0_left_goes_on_under_its_lease() {
     older.move_lease_to_now();
     let up = Up::start(&older.world, &older.data).await;
     check_gone_on(&older, up).await;
-    let run: i64 = older.journal().query_row("SELECT MAX(id) FROM runs", [], |row| row.get(0)).unwrap();
+    let run: i64 =
+        older.journal().query_row("SELECT MAX(id) FROM runs", [], |row| row.get(0)).unwrap();
     assert_eq!(run, 2, "it is the same run");
 }
 
@@ -142,7 +142,10 @@ async fn ten_runs_of_0_1_0_are_told_and_an_eleventh_is_done() {
         .map(|run| run["outcome"].as_str().unwrap())
         .collect();
     let failed = ["failed", "retrying", "retrying"];
-    assert_eq!(outcomes, [&["done", "cancelled"][..], &failed, &failed, &["done", "done"]].concat());
+    assert_eq!(
+        outcomes,
+        [&["done", "cancelled"][..], &failed, &failed, &["done", "done"]].concat()
+    );
 
     up.run(&["submit", "--repository", "me/project", "--title", "Greet from this version"]).await;
     let issues = up.get("/repos/me/project/issues?state=open&sort=created&direction=desc").await;

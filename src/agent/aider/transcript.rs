@@ -6,14 +6,14 @@
 
 use serde::Deserialize;
 
-use crate::agent::{Outcome, Usage};
+use crate::agent::{CallOutcome, Usage};
 
 /// How much of an error's message is repeated, in characters.
 const DETAIL: usize = 300;
 
 /// How the conversation ended; `None` when the model was never asked.
 #[must_use]
-pub fn outcome(transcript: &str) -> Option<Outcome> {
+pub fn outcome(transcript: &str) -> Option<CallOutcome> {
     let mut crowded = false;
     let mut last = None;
     for line in transcript.lines() {
@@ -23,24 +23,24 @@ pub fn outcome(transcript: &str) -> Option<Outcome> {
         last = said(line).or(last);
     }
     match last {
-        Some(Outcome::Answered) if crowded => Some(Outcome::ContextExceeded),
+        Some(CallOutcome::Answered) if crowded => Some(CallOutcome::ContextExceeded),
         last => last,
     }
 }
 
 /// What one line says about the request it follows.
-fn said(line: &str) -> Option<Outcome> {
+fn said(line: &str) -> Option<CallOutcome> {
     if line.starts_with("Tokens: ") {
         // The usage of a request that was answered; what is wrong with the answer comes after it.
-        Some(Outcome::Answered)
+        Some(CallOutcome::Answered)
     } else if line.starts_with("The LLM did not conform to the edit format.")
         || line.starts_with("Exception while updating files:")
     {
-        Some(Outcome::MalformedEdits)
+        Some(CallOutcome::MalformedEdits)
     } else if line.starts_with("Model ") && line.contains(" has hit a token limit!") {
-        Some(Outcome::TokenLimit)
+        Some(CallOutcome::TokenLimit)
     } else if line.starts_with("Traceback (most recent call last):") {
-        Some(Outcome::Failed {
+        Some(CallOutcome::Failed {
             detail: "aider raised an exception that it does not handle".to_owned(),
         })
     } else {
@@ -51,22 +51,24 @@ fn said(line: &str) -> Option<Outcome> {
 
 /// The meaning of an error of litellm's. Every error of Ollama's is an `APIConnectionError` there,
 /// with Ollama's answer as its message.
-fn endpoint_error(class: &str, message: &str) -> Outcome {
+fn endpoint_error(class: &str, message: &str) -> CallOutcome {
     let message = message.split_once("Exception - ").map_or(message, |(_, answer)| answer).trim();
     let detail = message.chars().take(DETAIL).collect();
     match class {
-        "Timeout" => Outcome::TimedOut,
-        _ if message.starts_with("litellm.Timeout") => Outcome::TimedOut,
-        "NotFoundError" => Outcome::ModelMissing,
-        _ if message.contains("model") && message.contains("not found") => Outcome::ModelMissing,
-        "ContextWindowExceededError" => Outcome::TokenLimit,
+        "Timeout" => CallOutcome::TimedOut,
+        _ if message.starts_with("litellm.Timeout") => CallOutcome::TimedOut,
+        "NotFoundError" => CallOutcome::ModelMissing,
+        _ if message.contains("model") && message.contains("not found") => {
+            CallOutcome::ModelMissing
+        }
+        "ContextWindowExceededError" => CallOutcome::TokenLimit,
         "AuthenticationError"
         | "PermissionDeniedError"
         | "BadRequestError"
         | "UnprocessableEntityError"
         | "ContentPolicyViolationError"
-        | "BudgetExceededError" => Outcome::Failed { detail },
-        _ => Outcome::ModelUnreachable { detail },
+        | "BudgetExceededError" => CallOutcome::Failed { detail },
+        _ => CallOutcome::ModelUnreachable { detail },
     }
 }
 
@@ -75,7 +77,7 @@ fn endpoint_error(class: &str, message: &str) -> Outcome {
 #[must_use]
 pub fn exchanges(usage_log: &str) -> Vec<Usage> {
     #[derive(Deserialize)]
-    struct Entry {
+    struct LogEntry {
         event: String,
         properties: serde_json::Value,
     }
@@ -84,7 +86,7 @@ pub fn exchanges(usage_log: &str) -> Vec<Usage> {
         prompt_tokens: u64,
         completion_tokens: u64,
     }
-    let entries = usage_log.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+    let entries = usage_log.lines().filter_map(|line| serde_json::from_str::<LogEntry>(line).ok());
     entries
         .filter(|entry| entry.event == "message_send")
         .filter_map(|entry| serde_json::from_value::<Tokens>(entry.properties).ok())

@@ -7,10 +7,10 @@ use minijinja::value::Value;
 
 use super::engine::{Form, page, safe};
 use super::{Told, duration, reason, tell};
-use crate::publish::settings::Language;
 use crate::publish::marker::{self, PrState};
 use crate::publish::reason::Reason;
 use crate::publish::report::{CheckLine, CheckOutcome, Report, Status};
+use crate::publish::settings::Language;
 use crate::publish::text::{self, LONGEST_BODY};
 use crate::task::IssueNumber;
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::git::{Lines, Mode, RepoPath, Status};
+use crate::git::{ChangeStatus, LineCount, Mode, RepoPath};
 
 /// Names that break what reads lines, words or text. macOS does not take the last.
 fn odd_names() -> Vec<&'static [u8]> {
@@ -80,7 +80,7 @@ async fn any_file_name_is_added_changed_and_deleted() {
     }
     let commit = world.commit(&workspace, &base).await;
     let changes = workspace.changes(&base.commit, &commit).await.unwrap();
-    let with = |status: Status| {
+    let with = |status: ChangeStatus| {
         let mut paths: Vec<Vec<u8>> = changes
             .iter()
             .filter(|change| change.status == status)
@@ -94,10 +94,10 @@ async fn any_file_name_is_added_changed_and_deleted() {
         names.sort();
         names
     };
-    assert_eq!(with(Status::Modified), sorted(changed, b""));
-    assert_eq!(with(Status::Deleted), sorted(deleted, b""));
-    assert_eq!(with(Status::Added), sorted(&names, b"added/"));
-    let lines: Vec<Lines> = changes.iter().filter_map(|change| change.lines).collect();
+    assert_eq!(with(ChangeStatus::Modified), sorted(changed, b""));
+    assert_eq!(with(ChangeStatus::Deleted), sorted(deleted, b""));
+    assert_eq!(with(ChangeStatus::Added), sorted(&names, b"added/"));
+    let lines: Vec<LineCount> = changes.iter().filter_map(|change| change.lines).collect();
     let insertions = lines.iter().map(|lines| lines.added).sum::<u64>();
     let deletions = lines.iter().map(|lines| lines.deleted).sum::<u64>();
     assert_eq!(changes.len(), 2 * names.len());
@@ -398,7 +398,7 @@ async fn modes_sizes_and_binary_content_are_told() {
             )
         })
         .collect();
-    let lines = Some(Lines::default());
+    let lines = Some(LineCount::default());
     assert_eq!(
         told,
         [
@@ -417,6 +417,6 @@ async fn a_file_that_became_a_link_is_one_change() {
     symlink("b", workspace.agent_tree().join("a")).unwrap();
     let changes = world.changes(&workspace, &base).await;
     assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].status, Status::TypeChanged);
-    assert_eq!(changes[0].lines, Some(Lines { added: 1, deleted: 2 }));
+    assert_eq!(changes[0].status, ChangeStatus::TypeChanged);
+    assert_eq!(changes[0].lines, Some(LineCount { added: 1, deleted: 2 }));
 }

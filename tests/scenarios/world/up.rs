@@ -73,7 +73,8 @@ impl Up {
     pub async fn run_of(&self, issue: u64, wanted: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + DEADLINE;
         loop {
-            let status: Value = serde_json::from_str(&self.run(&["status", "--json"]).await).unwrap();
+            let status: Value =
+                serde_json::from_str(&self.run(&["status", "--json"]).await).unwrap();
             let runs = status["runs"].as_array().unwrap();
             let newest = runs.iter().find(|run| run["issue_number"] == issue && wanted(run));
             if let Some(run) = newest {

@@ -15,22 +15,22 @@ Added hello.py to the chat.
 
 ";
 
-fn check(conversation: &str, expected: Option<Outcome>) {
+fn check(conversation: &str, expected: Option<CallOutcome>) {
     assert_eq!(outcome(&format!("{OPENING}{conversation}")), expected, "{conversation}");
 }
 
-fn unreachable(detail: &str) -> Option<Outcome> {
-    Some(Outcome::ModelUnreachable { detail: detail.to_owned() })
+fn unreachable(detail: &str) -> Option<CallOutcome> {
+    Some(CallOutcome::ModelUnreachable { detail: detail.to_owned() })
 }
 
 #[test]
 fn an_edit_and_plain_words_are_answers() {
     let edit = "I add it.\n\n\n\nhello.py\n\n```diff\n@@ -1 +1 @@\n-print('hello')\n+print('hi')\n```\n\n\n\
                 Tokens: 100 sent, 20 received.\nApplied edit to hello.py\n";
-    check(edit, Some(Outcome::Answered));
-    check("Nothing to do here.\n\nTokens: 100 sent, 20 received.\n", Some(Outcome::Answered));
+    check(edit, Some(CallOutcome::Answered));
+    check("Nothing to do here.\n\nTokens: 100 sent, 20 received.\n", Some(CallOutcome::Answered));
     let empty = "Empty response received from LLM. Check your provider account?\n\nTokens: 100 sent, 20 received.\n";
-    check(empty, Some(Outcome::Answered));
+    check(empty, Some(CallOutcome::Answered));
 }
 
 #[test]
@@ -41,17 +41,17 @@ fn edits_that_can_not_be_applied_are_malformed_unless_a_later_answer_can() {
                      No filename provided before ``` in file listing\n";
     check(
         &format!("{}Only 3 reflections allowed, stopping.\n", malformed.repeat(4)),
-        Some(Outcome::MalformedEdits),
+        Some(CallOutcome::MalformedEdits),
     );
     let corrected = "I add it.\n\nTokens: 1.2k sent, 20 received.\nApplied edit to hello.py\n";
-    check(&format!("{malformed}{corrected}"), Some(Outcome::Answered));
+    check(&format!("{malformed}{corrected}"), Some(CallOutcome::Answered));
 }
 
 #[test]
 fn a_token_limit_comes_after_the_usage() {
     let limit = "print('h\n\n\nTokens: 3.0k sent, 1.1k received.\n\n\nModel ollama_chat/m has hit a token limit!\n\
                  Token counts below are approximate.\n\nInput tokens: ~562 of 4,096\n";
-    check(limit, Some(Outcome::TokenLimit));
+    check(limit, Some(CallOutcome::TokenLimit));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn an_estimate_over_the_context_window_makes_an_answer_crowded() {
                     To reduce the chat context:\n- Use /drop to remove unneeded files from the chat\n";
     check(
         &format!("{estimate}\nWhat?\n\nTokens: 4.0k sent, 20 received.\n"),
-        Some(Outcome::ContextExceeded),
+        Some(CallOutcome::ContextExceeded),
     );
 }
 
@@ -71,17 +71,17 @@ fn an_error_of_the_endpoint_is_told_apart_by_its_message() {
     };
     check(&error("[Errno 111] Connection refused"), unreachable("[Errno 111] Connection refused"));
     check(&error("{\"error\": \"scripted 429\"}"), unreachable("{\"error\": \"scripted 429\"}"));
-    check(&error("{\"error\": \"model 'm' not found\"}"), Some(Outcome::ModelMissing));
+    check(&error("{\"error\": \"model 'm' not found\"}"), Some(CallOutcome::ModelMissing));
     check(
         &error("litellm.Timeout: Connection timed out after 3.0 seconds."),
-        Some(Outcome::TimedOut),
+        Some(CallOutcome::TimedOut),
     );
 }
 
 #[test]
 fn other_providers_errors_have_classes_of_their_own() {
     let line = |line: &str| format!("{line}\nRetrying in 0.2 seconds...\n");
-    check(&line("litellm.Timeout: AnthropicException - timed out"), Some(Outcome::TimedOut));
+    check(&line("litellm.Timeout: AnthropicException - timed out"), Some(CallOutcome::TimedOut));
     check(&line("litellm.RateLimitError: OpenAIException - slow down"), unreachable("slow down"));
     check(
         &line("litellm.InternalServerError: AnthropicException - Overloaded"),
@@ -89,9 +89,9 @@ fn other_providers_errors_have_classes_of_their_own() {
     );
     check(
         &line("litellm.NotFoundError: OpenAIException - The model `x` does not exist"),
-        Some(Outcome::ModelMissing),
+        Some(CallOutcome::ModelMissing),
     );
-    let key = Outcome::Failed { detail: "Incorrect API key provided".to_owned() };
+    let key = CallOutcome::Failed { detail: "Incorrect API key provided".to_owned() };
     check(
         "litellm.AuthenticationError: AuthenticationError: OpenAIException - Incorrect API key provided\n",
         Some(key),
@@ -102,14 +102,14 @@ fn other_providers_errors_have_classes_of_their_own() {
 fn an_answer_after_an_error_takes_it_back() {
     let recovered = "litellm.APIConnectionError: Ollama_chatException - {\"error\": \"scripted 500\"}\n\
                      Retrying in 0.2 seconds...\nNothing to do here.\n\nTokens: 100 sent, 20 received.\n";
-    check(recovered, Some(Outcome::Answered));
+    check(recovered, Some(CallOutcome::Answered));
 }
 
 #[test]
 fn what_the_model_quotes_does_not_count() {
     let quoted = "litellm.Timeout: is what you see\nThe LLM did not conform to the edit format.\n\n\
                   Tokens: 100 sent, 20 received.\n";
-    check(quoted, Some(Outcome::Answered));
+    check(quoted, Some(CallOutcome::Answered));
 }
 
 #[test]
