@@ -10,8 +10,10 @@ mod checkpoints;
 mod database;
 mod delivery;
 mod effects;
+mod reader;
 mod records;
 mod renewals;
+mod runs;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -21,14 +23,16 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde::Serialize;
 
+pub use self::checkpoints::Kept;
 use self::database::Database;
 pub use self::delivery::{Decision, Unreleased};
 pub use self::effects::{BegunEffect, Effect, UnfinishedEffect};
+pub use self::reader::JournalReader;
 pub use self::records::{CheckRecord, Event, Outcome, RunId, RunRecord, Stage};
 use self::renewals::Renewals;
 
 use crate::disk::{DiskError, make_private_directory};
-use crate::task::{RepoName, TaskKey};
+use crate::task::RepoName;
 
 const FILE_NAME: &str = "journal.sqlite3";
 
@@ -45,16 +49,51 @@ pub struct Journal {
 /// Why the journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
+    /// The data directory can't be made.
     #[error(transparent)]
     Directory(#[from] DiskError),
+    /// The file is no journal, or can't be opened.
     #[error("can't open the journal {}", path.display())]
     Open { path: PathBuf, source: rusqlite::Error },
+    /// A migration failed. Its transaction was rolled back.
     #[error("can't bring the journal {} up to date", path.display())]
     Migrate { path: PathBuf, source: rusqlite_migration::Error },
+    /// A newer version of the program wrote it.
+    #[error(
+        "{wrote} of codingworker wrote the journal {} (schema {schema}), which this version {} \
+         (schema {}) can't read: install {wrote}",
+        path.display(),
+        schema::PROGRAM,
+        schema::LATEST
+    )]
+    Newer {
+        /// The journal's file.
+        path: PathBuf,
+        /// The number of the schema that the journal has.
+        schema: usize,
+        /// The version that wrote it, as words.
+        wrote: String,
+    },
+    /// This user may not look into the data directory.
+    #[error(
+        "can't read the journal {}: run this command as the user that runs the worker",
+        path.display()
+    )]
+    Inaccessible { path: PathBuf, source: std::io::Error },
+    /// This user may not read the journal, or may only read its directory.
+    #[error(
+        "can't read the journal {}, beside which SQLite has to make a file: \
+         run this command as the user that runs the worker",
+        path.display()
+    )]
+    NotOurs { path: PathBuf, source: rusqlite::Error },
+    /// The system gives the journal no thread.
     #[error("can't start the journal's thread")]
     Thread(#[source] std::io::Error),
+    /// SQLite refused: the disk is full, the lock was held too long, or a row is malformed.
     #[error("can't use the journal")]
     Sql(#[from] rusqlite::Error),
+    /// A value that was given to be kept can't be written as JSON.
     #[error("can't write down what a run made")]
     Unstorable(#[source] serde_json::Error),
     /// A job panicked; the panic's message is on standard error.
@@ -63,12 +102,6 @@ pub enum JournalError {
 }
 
 impl Journal {
-    /// Whether a worker ever ran on this data directory.
-    #[must_use]
-    pub fn is_in(data_dir: &Path) -> bool {
-        data_dir.join(FILE_NAME).exists()
-    }
-
     /// Opens the journal below `data_dir`, making it when it is not there and bringing an older one
     /// up to date.
     ///
@@ -187,104 +220,6 @@ impl Journal {
         };
         self.database.run(work).await
     }
-
-    /// What earlier runs of a task ended with, oldest first: what was tried.
-    pub async fn attempts(&self, task: &TaskKey) -> Result<Vec<RunRecord>, JournalError> {
-        let task = task.as_str().to_owned();
-        self.runs("WHERE task_key = :value AND ended_at IS NOT NULL ORDER BY id", Some(task)).await
-    }
-
-    /// One run; nothing when there is none of this number.
-    pub async fn run(&self, run: RunId) -> Result<Option<RunRecord>, JournalError> {
-        let number = run.0.to_string();
-        Ok(self.runs("WHERE id = CAST(:value AS INTEGER)", Some(number)).await?.pop())
-    }
-
-    /// The runs whose message is this worker's, oldest first.
-    pub async fn current(&self) -> Result<Vec<RunRecord>, JournalError> {
-        self.runs("WHERE released_at IS NULL AND :value IS NULL ORDER BY id", None).await
-    }
-
-    /// The newest runs, newest first.
-    pub async fn recent(&self, limit: u32) -> Result<Vec<RunRecord>, JournalError> {
-        let limit = limit.to_string();
-        self.runs("ORDER BY id DESC LIMIT CAST(:value AS INTEGER)", Some(limit)).await
-    }
-
-    /// The events after `sequence`, oldest first, 1000 at the most.
-    pub async fn events_after(&self, sequence: i64) -> Result<Vec<Event>, JournalError> {
-        self.database.run(move |connection| Ok(events_after(connection, sequence)?)).await
-    }
-
-    /// The number of the newest event, 0 when there is none.
-    pub async fn last_sequence(&self) -> Result<i64, JournalError> {
-        let query = "SELECT COALESCE(MAX(id), 0) FROM events";
-        self.database
-            .run(move |connection| Ok(connection.query_row(query, [], |row| row.get(0))?))
-            .await
-    }
-
-    async fn runs(
-        &self,
-        rest: &'static str,
-        value: Option<String>,
-    ) -> Result<Vec<RunRecord>, JournalError> {
-        self.database.run(move |connection| Ok(runs(connection, rest, value.as_deref())?)).await
-    }
-}
-
-fn events_after(connection: &Connection, sequence: i64) -> rusqlite::Result<Vec<Event>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, run_id, at, stage, text FROM events
-         WHERE id > :sequence ORDER BY id LIMIT 1000",
-    )?;
-    let events = statement.query_map(named_params! { ":sequence": sequence }, |row| {
-        Ok(Event {
-            sequence: row.get("id")?,
-            run: RunId(row.get("run_id")?),
-            at: timestamp(row, "at")?,
-            stage: stage(row)?,
-            text: row.get("text")?,
-        })
-    })?;
-    events.collect()
-}
-
-fn runs(
-    connection: &Connection,
-    rest: &str,
-    value: Option<&str>,
-) -> rusqlite::Result<Vec<RunRecord>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT * FROM runs {rest}"))?;
-    let runs = statement.query_map(named_params! { ":value": value }, |row| {
-        let outcome: Option<String> = row.get("outcome")?;
-        Ok(RunRecord {
-            run: RunId(row.get("id")?),
-            task_key: row.get("task_key")?,
-            repository: row.get("repository")?,
-            issue_number: row.get::<_, i64>("issue_number")?.unsigned_abs(),
-            title: row.get("title")?,
-            attempt: row.get("attempt")?,
-            stage: stage(row)?,
-            started_at: timestamp(row, "started_at")?,
-            ended_at: optional_timestamp(row, "ended_at")?,
-            outcome: outcome.as_deref().and_then(Outcome::from_name),
-            detail: row.get("detail")?,
-            branch: row.get("branch")?,
-            commit: row.get("commit_id")?,
-            checks: serde_json::from_str(&row.get::<_, String>("checks")?)
-                .map_err(|_| malformed(row, "checks"))?,
-            pull_request_number: row
-                .get::<_, Option<i64>>("pull_request_number")?
-                .map(i64::unsigned_abs),
-            pull_request_url: row.get("pull_request_url")?,
-            lease_end: match row.get::<_, Option<String>>("released_at")? {
-                None => optional_timestamp(row, "lease_end")?,
-                Some(_released) => None,
-            },
-        })
-    })?;
-    runs.collect()
 }
 
 fn open(data_dir: &Path) -> Result<Connection, JournalError> {
@@ -299,9 +234,7 @@ fn open(data_dir: &Path) -> Result<Connection, JournalError> {
             Ok(connection)
         })
         .map_err(|source| JournalError::Open { path: path.clone(), source })?;
-    schema::MIGRATIONS
-        .to_latest(&mut connection)
-        .map_err(|source| JournalError::Migrate { path, source })?;
+    schema::bring_up_to_date(&mut connection, &path)?;
     Ok(connection)
 }
 
@@ -331,19 +264,8 @@ fn add_event(
     Ok(())
 }
 
-fn stage(row: &Row<'_>) -> rusqlite::Result<Stage> {
-    let name: String = row.get("stage")?;
-    Stage::from_name(&name).ok_or_else(|| malformed(row, "stage"))
-}
-
 fn timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
     row.get::<_, String>(column)?.parse().map_err(|_| malformed(row, column))
-}
-
-fn optional_timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
-    row.get::<_, Option<String>>(column)?
-        .map(|text| text.parse().map_err(|_| malformed(row, column)))
-        .transpose()
 }
 
 fn malformed(row: &Row<'_>, column: &str) -> rusqlite::Error {

@@ -275,7 +275,7 @@ impl Services {
         for act in self.journal.unfinished_effects(claimed.id).await? {
             self.note(
                 &claimed,
-                &format!("{} ({}) may have been done: looking", act.act, act.detail),
+                &format!("{} ({}) may have been done: looking", act.effect, act.detail),
             )
             .await?;
         }

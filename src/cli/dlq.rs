@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{output, signals};
 use crate::config::Config;
-use crate::journal::Journal;
+use crate::journal::JournalReader;
 use crate::publish;
 use crate::queue::dead_letters::{DeadLetter, DeadLetters, Move};
 
@@ -100,7 +100,7 @@ async fn list(
     List { limit, json }: List,
 ) -> anyhow::Result<ExitCode> {
     let found = letters.look(limit).await?;
-    let journal = journal(config).await?;
+    let journal = JournalReader::open(&config.data_dir).await?;
     let mut all_shown = Vec::new();
     for message in &found {
         all_shown.push(shown(message, journal.as_ref()).await?);
@@ -137,7 +137,7 @@ async fn show(
     let found = letters.look(usize::MAX).await?;
     let message =
         found.iter().find(|message| message.is_called(&id)).with_context(|| not_there(&id))?;
-    let journal = journal(config).await?;
+    let journal = JournalReader::open(&config.data_dir).await?;
     let shown = shown(message, journal.as_ref()).await?;
     if json {
         output::json(&shown)?;
@@ -211,17 +211,9 @@ fn not_there(id: &str) -> String {
     format!("there is no {id} in the dead-letter queue: `codingworker dlq list` shows what is")
 }
 
-/// This machine's journal, if a worker ever ran here.
-async fn journal(config: &Config) -> anyhow::Result<Option<Journal>> {
-    if !Journal::is_in(&config.data_dir) {
-        return Ok(None);
-    }
-    Ok(Some(Journal::open(&config.data_dir).await?))
-}
-
 async fn shown<'a>(
     message: &'a DeadLetter,
-    journal: Option<&Journal>,
+    journal: Option<&JournalReader>,
 ) -> anyhow::Result<Shown<'a>> {
     let task = message.task();
     let tried = match (journal, &task) {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::output;
 use crate::agent::Agent;
 use crate::config::{AgentKind, Config};
+use crate::errors;
 use crate::process;
 use crate::sandbox::{Limits, Sandbox};
 
@@ -99,7 +100,7 @@ async fn model(config: &Config) -> Finding {
     let answer = agent.check_model().await;
     let detail = match &answer {
         Ok(()) => config.agent.models.join(", "),
-        Err(problem) => problem.to_string(),
+        Err(problem) => errors::chain(problem),
     };
     Finding { what: "model".to_owned(), good: answer.is_ok(), detail }
 }

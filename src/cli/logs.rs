@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio::io::AsyncReadExt;
 
 use crate::config::Config;
-use crate::journal::{Journal, RunId};
+use crate::journal::{JournalReader, RunId};
 use crate::run;
 
 const POLL: Duration = Duration::from_millis(200);
@@ -23,7 +23,6 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    let journal = Journal::open(&config.data_dir).await?;
     let id = RunId::new(arguments.run);
     let missing = || {
         format!(
@@ -31,6 +30,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
             config.data_dir.display()
         )
     };
+    let journal = JournalReader::open(&config.data_dir).await?.with_context(missing)?;
     journal.run(id).await?.with_context(missing)?;
     let path = run::log_file(&config.data_dir, id);
     let mut log = tokio::fs::File::open(&path)

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::output;
 use crate::config::Config;
-use crate::journal::{Journal, RunRecord};
+use crate::errors;
+use crate::journal::{JournalReader, RunRecord};
 use crate::queue::{Depth, Queue};
 use crate::worker::health::Health;
 
@@ -51,7 +52,11 @@ enum QueueStatus {
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    let journal = Journal::open(&config.data_dir).await?;
+    let journal = JournalReader::open(&config.data_dir).await?;
+    let (current, runs) = match &journal {
+        Some(journal) => (journal.current().await?, journal.newest(arguments.runs).await?),
+        None => (Vec::new(), Vec::new()),
+    };
     let now = Timestamp::now();
     let health = Health::read(&config.data_dir).context("can't read how the worker is")?;
     let status = Status {
@@ -61,8 +66,8 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
             health,
         }),
         queue: queue_status(&config).await,
-        current: journal.current().await?,
-        runs: journal.recent(arguments.runs).await?,
+        current,
+        runs,
     };
     if arguments.json {
         output::json(&status)?;
@@ -96,7 +101,7 @@ async fn queue_status(config: &Config) -> QueueStatus {
         let queue = Queue::connect(&config.queue, &config.redaction).await?;
         queue.depth().await.map(|depth| QueueStatus::Reached { url: queue.url().to_owned(), depth })
     };
-    asked.await.unwrap_or_else(|error| QueueStatus::Unreached { error: error.to_string() })
+    asked.await.unwrap_or_else(|error| QueueStatus::Unreached { error: errors::chain(&error) })
 }
 
 fn tell(worker: &WorkerStatus, now: Timestamp) -> String {

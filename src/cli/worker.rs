@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::progress::Progress;
 use super::{output, signals};
 use crate::config::Config;
+use crate::errors;
 use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
 use crate::run::{Disposition, Services};
 use crate::worker::{Stop, Turn, Worker, health};
@@ -74,7 +75,10 @@ async fn find_queue(config: &Config) -> Result<(Queue, Policy), QueueError> {
         let policy = queue.policy().await?;
         Ok((queue, policy))
     };
-    let waiting = |error: &QueueError, pause| tracing::warn!(%error, ?pause, "the queue can't be asked; trying again");
+    let waiting = |error: &QueueError, pause| {
+        let error = errors::chain(error);
+        tracing::warn!(error, ?pause, "the queue can't be asked; trying again");
+    };
     find.retry(NETWORK_PATIENCE).when(QueueError::is_passing).notify(waiting).await
 }
 

@@ -1,8 +1,8 @@
 //! What a run made so far: the repository as it was prepared, the commit of each pass, the checked
 //! result.
 //!
-//! The journal keeps these values as their owner writes them. One that a later version can't read
-//! any more is as good as none: the run makes it anew.
+//! The journal keeps these values as their owner writes them. A value that another version of the
+//! program wrote may be of a shape that this one can't read: its reader is told, and makes it anew.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params};
@@ -10,6 +10,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Journal, JournalError, RunId, stored};
+
+const PREPARED: &str = "prepared";
+const CHECKED: &str = "checked";
+
+/// What the journal has of something that a run made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept<T> {
+    /// The run did not come so far.
+    None,
+    /// What the run made.
+    Value(T),
+    /// The run made it, and this version of the program can't read it.
+    Unreadable {
+        /// What is wrong with the stored value.
+        why: String,
+    },
+}
 
 impl Journal {
     /// Records what a run works on.
@@ -21,15 +38,7 @@ impl Journal {
         run: RunId,
         prepared: &impl Serialize,
     ) -> Result<(), JournalError> {
-        let prepared = stored(prepared)?;
-        let work = move |connection: &mut Connection| {
-            connection.execute(
-                "UPDATE runs SET prepared = :prepared WHERE id = :run",
-                named_params! { ":prepared": prepared, ":run": run.0 },
-            )?;
-            Ok(())
-        };
-        self.database.run(work).await
+        self.keep(run, PREPARED, prepared).await
     }
 
     /// Records a pass that was committed, with all that is needed to go on after it.
@@ -64,11 +73,21 @@ impl Journal {
         run: RunId,
         checked: &impl Serialize,
     ) -> Result<(), JournalError> {
-        let checked = stored(checked)?;
+        self.keep(run, CHECKED, checked).await
+    }
+
+    async fn keep(
+        &self,
+        run: RunId,
+        name: &'static str,
+        value: &impl Serialize,
+    ) -> Result<(), JournalError> {
+        let value = stored(value)?;
         let work = move |connection: &mut Connection| {
             connection.execute(
-                "UPDATE runs SET checked = :checked WHERE id = :run",
-                named_params! { ":checked": checked, ":run": run.0 },
+                "INSERT INTO checkpoints (run_id, name, value) VALUES (:run, :name, :value)
+                 ON CONFLICT (run_id, name) DO UPDATE SET value = excluded.value",
+                named_params! { ":run": run.0, ":name": name, ":value": value },
             )?;
             Ok(())
         };
@@ -76,40 +95,55 @@ impl Journal {
     }
 
     /// What was kept of what a run works on.
-    pub async fn prepared<T>(&self, run: RunId) -> Result<Option<T>, JournalError>
+    pub async fn prepared<T>(&self, run: RunId) -> Result<Kept<T>, JournalError>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        self.kept(run, "SELECT prepared FROM runs WHERE id = :run").await
+        self.kept(move |connection| checkpoint(connection, run, PREPARED)).await
     }
 
     /// What was kept with a run's last pass.
-    pub async fn last_pass<T>(&self, run: RunId) -> Result<Option<T>, JournalError>
+    pub async fn last_pass<T>(&self, run: RunId) -> Result<Kept<T>, JournalError>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let query = "SELECT progress FROM passes WHERE run_id = :run ORDER BY number DESC LIMIT 1";
-        self.kept(run, query).await
+        self.kept(move |connection| last_pass(connection, run)).await
     }
 
     /// What was kept of a run's checks.
-    pub async fn checked<T>(&self, run: RunId) -> Result<Option<T>, JournalError>
+    pub async fn checked<T>(&self, run: RunId) -> Result<Kept<T>, JournalError>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        self.kept(run, "SELECT checked FROM runs WHERE id = :run").await
+        self.kept(move |connection| checkpoint(connection, run, CHECKED)).await
     }
 
-    async fn kept<T>(&self, run: RunId, query: &'static str) -> Result<Option<T>, JournalError>
+    async fn kept<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<String> + Send + 'static,
+    ) -> Result<Kept<T>, JournalError>
     where
         T: DeserializeOwned + Send + 'static,
     {
         let work = move |connection: &mut Connection| {
-            let text: Option<Option<String>> = connection
-                .query_row(query, named_params! { ":run": run.0 }, |row| row.get(0))
-                .optional()?;
-            Ok(text.flatten().and_then(|text| serde_json::from_str(&text).ok()))
+            let Some(text) = read(connection).optional()? else { return Ok(Kept::None) };
+            Ok(serde_json::from_str(&text)
+                .map_or_else(|error| Kept::Unreadable { why: error.to_string() }, Kept::Value))
         };
         self.database.run(work).await
     }
+}
+
+fn checkpoint(connection: &Connection, run: RunId, name: &str) -> rusqlite::Result<String> {
+    connection
+        .prepare_cached("SELECT value FROM checkpoints WHERE run_id = :run AND name = :name")?
+        .query_row(named_params! { ":run": run.0, ":name": name }, |row| row.get(0))
+}
+
+fn last_pass(connection: &Connection, run: RunId) -> rusqlite::Result<String> {
+    connection
+        .prepare_cached(
+            "SELECT progress FROM passes WHERE run_id = :run ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row(named_params! { ":run": run.0 }, |row| row.get(0))
 }

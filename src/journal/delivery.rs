@@ -25,10 +25,13 @@ pub struct Unreleased {
 /// How a run ends, as it was decided before anybody was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
+    /// What the run comes to.
     pub outcome: Outcome,
     /// The failure in words, when there is one.
     pub detail: Option<String>,
-    /// What becomes of the delivery, in its owner's words.
+    /// The same failure as data, in its owner's JSON.
+    reason: Option<String>,
+    /// What becomes of the delivery, in its owner's JSON.
     disposition: String,
     /// The pull request that the failure left behind.
     pub draft: Option<u64>,
@@ -37,17 +40,40 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// A decision that nobody was told of yet.
+    /// A decision without a failure, of which nobody was told yet.
     ///
     /// # Errors
     /// The disposition is no JSON.
-    pub fn new(
-        outcome: Outcome,
-        detail: Option<String>,
-        disposition: &impl Serialize,
-        draft: Option<u64>,
-    ) -> Result<Self, JournalError> {
-        Ok(Self { outcome, detail, disposition: stored(disposition)?, draft, told: false })
+    pub fn new(outcome: Outcome, disposition: &impl Serialize) -> Result<Self, JournalError> {
+        let disposition = stored(disposition)?;
+        Ok(Self { outcome, detail: None, reason: None, disposition, draft: None, told: false })
+    }
+
+    /// The decision with the failure in words.
+    #[must_use]
+    pub fn with_detail(self, detail: String) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
+
+    /// The decision with the failure as data, from which its words can be made in any language.
+    ///
+    /// # Errors
+    /// The reason is no JSON.
+    pub fn with_reason(self, reason: &impl Serialize) -> Result<Self, JournalError> {
+        Ok(Self { reason: Some(stored(reason)?), ..self })
+    }
+
+    /// The decision with the draft pull request that the failure left behind, if it left one.
+    #[must_use]
+    pub fn with_draft(self, draft: Option<u64>) -> Self {
+        Self { draft, ..self }
+    }
+
+    /// The failure as data; nothing when there is none, or when another version of the program
+    /// wrote it in a way that is not understood.
+    #[must_use]
+    pub fn reason<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(self.reason.as_deref()?).ok()
     }
 
     /// What becomes of the delivery; nothing when another version of the program wrote it in a way
@@ -100,15 +126,16 @@ impl Journal {
 
     /// Records how a run ends, before anybody is told.
     pub async fn decide(&self, run: RunId, decision: &Decision) -> Result<(), JournalError> {
-        let Decision { outcome, detail, disposition, draft, told: _ } = decision.clone();
+        let Decision { outcome, detail, reason, disposition, draft, told: _ } = decision.clone();
         let work = move |connection: &mut Connection| {
             connection.execute(
-                "UPDATE runs SET outcome = :outcome, detail = :detail,
+                "UPDATE runs SET outcome = :outcome, detail = :detail, reason = :reason,
                      disposition = :disposition, draft = :draft
                  WHERE id = :run",
                 named_params! {
                     ":outcome": outcome.name(),
                     ":detail": detail,
+                    ":reason": reason,
                     ":disposition": disposition,
                     ":draft": draft.map(signed),
                     ":run": run.0,
@@ -220,7 +247,8 @@ fn insert(
 
 fn unreleased(connection: &Connection) -> rusqlite::Result<Vec<Unreleased>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, delivery, lease_end, started_at, outcome, detail, disposition, draft, ended_at
+        "SELECT id, delivery, lease_end, started_at, outcome, detail, reason, disposition, draft,
+             ended_at
          FROM runs WHERE released_at IS NULL ORDER BY id",
     )?;
     let runs = statement.query_map([], |row| {
@@ -238,8 +266,13 @@ fn unreleased(connection: &Connection) -> rusqlite::Result<Vec<Unreleased>> {
 fn inherit(connection: &Connection, run: RunId, earlier: RunId) -> rusqlite::Result<()> {
     let runs = named_params! { ":run": run.0, ":earlier": earlier.0 };
     connection.execute(
-        "UPDATE runs SET (started_at, prepared, checked) =
-             (SELECT started_at, prepared, checked FROM runs WHERE id = :earlier) WHERE id = :run",
+        "UPDATE runs SET started_at = (SELECT started_at FROM runs WHERE id = :earlier)
+         WHERE id = :run",
+        runs,
+    )?;
+    connection.execute(
+        "INSERT INTO checkpoints (run_id, name, value)
+         SELECT :run, name, value FROM checkpoints WHERE run_id = :earlier",
         runs,
     )?;
     connection.execute(
@@ -256,6 +289,7 @@ fn decision(row: &Row<'_>) -> rusqlite::Result<Option<Decision>> {
     Ok(Some(Decision {
         outcome: Outcome::from_name(&outcome).ok_or_else(|| malformed(row, "outcome"))?,
         detail: row.get("detail")?,
+        reason: row.get("reason")?,
         disposition,
         draft: row.get::<_, Option<i64>>("draft")?.map(i64::unsigned_abs),
         told: row.get::<_, Option<String>>("ended_at")?.is_some(),

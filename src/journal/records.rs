@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 /// The number of a run in its journal, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -22,50 +23,42 @@ impl std::fmt::Display for RunId {
 }
 
 /// Where a run is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Stage {
+    /// Whether the task is wanted is being found out.
     Admit,
+    /// The repository is being fetched, and its checks run on the base.
     Prepare,
+    /// The agent works on the task.
     Implement,
+    /// The agent writes tests, and the checks are run.
     Check,
+    /// The change is held against the policy.
     Gate,
+    /// The branch is pushed, and the pull request opened.
     Publish,
+    /// The issue is told.
     Settle,
 }
 
 impl Stage {
-    pub const ALL: [Self; 7] = [
-        Self::Admit,
-        Self::Prepare,
-        Self::Implement,
-        Self::Check,
-        Self::Gate,
-        Self::Publish,
-        Self::Settle,
-    ];
-
+    /// The stage's name, as the journal keeps it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Admit => "admit",
-            Self::Prepare => "prepare",
-            Self::Implement => "implement",
-            Self::Check => "check",
-            Self::Gate => "gate",
-            Self::Publish => "publish",
-            Self::Settle => "settle",
-        }
+        self.into()
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stage| stage.name() == name)
+        name.parse().ok()
     }
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     /// A pull request is open and its checks passed.
     Done,
@@ -80,22 +73,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] =
-        [Self::Done, Self::Retrying, Self::Failed, Self::Cancelled, Self::Abandoned];
-
+    /// The outcome's name, as the journal keeps it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Retrying => "retrying",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Abandoned => "abandoned",
-        }
+        self.into()
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+        name.parse().ok()
     }
 }
 
@@ -114,6 +99,8 @@ pub struct RunRecord {
     pub outcome: Option<Outcome>,
     /// The failure in words, when there is one.
     pub detail: Option<String>,
+    /// The same failure as data, as the run wrote it.
+    pub reason: Option<serde_json::Value>,
     pub branch: Option<String>,
     pub commit: Option<String>,
     pub checks: Vec<CheckRecord>,

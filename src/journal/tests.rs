@@ -1,6 +1,7 @@
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
+use serde_json::json;
 
 use super::*;
 use crate::errors;
@@ -33,7 +34,7 @@ async fn begin(journal: &Journal, message_id: &str) -> RunId {
 }
 
 fn decision(outcome: Outcome) -> Decision {
-    Decision::new(outcome, None, &"anything", None).unwrap()
+    Decision::new(outcome, &"anything").unwrap()
 }
 
 fn at(second: i64) -> Timestamp {
@@ -60,7 +61,9 @@ async fn a_run_is_found_again_after_the_journal_is_reopened() {
     assert_eq!(record.ended_at, Some(at(12)));
     assert_eq!(record.pull_request_number, Some(8));
     assert_eq!(journal.attempts(&task().key()).await.unwrap().len(), 1);
-    assert_eq!(journal.recent(5).await.unwrap().len(), 1);
+    let reader = JournalReader::open(directory.path()).await.unwrap().unwrap();
+    assert_eq!(reader.newest(5).await.unwrap().len(), 1);
+    assert!(reader.current().await.unwrap().len() == 1, "the queue was not told");
 }
 
 #[tokio::test]
@@ -123,10 +126,18 @@ async fn a_run_is_unreleased_until_the_queue_was_told() {
     );
     assert_eq!(open.decided, None);
 
-    let decision =
-        Decision::new(Outcome::Failed, Some("red".to_owned()), &"dead letter", Some(8)).unwrap();
+    let decision = Decision::new(Outcome::Failed, &"dead letter")
+        .unwrap()
+        .with_detail("checks failed: make".to_owned())
+        .with_reason(&json!({ "checks_failed": ["make"] }))
+        .unwrap()
+        .with_draft(Some(8));
     journal.decide(run, &decision).await.unwrap();
     assert_eq!(decision.disposition::<String>().as_deref(), Some("dead letter"));
+    let record = journal.run(run).await.unwrap().unwrap();
+    assert_eq!(record.detail.as_deref(), Some("checks failed: make"));
+    assert_eq!(record.reason, Some(json!({ "checks_failed": ["make"] })));
+    assert_eq!(record.reason, decision.reason());
     assert_eq!(unreleased().await.unwrap().decided, Some(decision.clone()));
     journal.end(run, at(12)).await.unwrap();
     let told = unreleased().await.unwrap().decided.unwrap();
@@ -141,25 +152,43 @@ async fn what_a_run_made_is_there_after_the_journal_is_reopened() {
     let run = {
         let journal = Journal::open(directory.path()).await.unwrap();
         let run = begin(&journal, "m-1").await;
-        assert_eq!(journal.last_pass::<u32>(run).await.unwrap(), None);
+        assert_eq!(journal.last_pass::<u32>(run).await.unwrap(), Kept::None);
         journal.keep_prepared(run, &"base").await.unwrap();
         journal.keep_pass(run, "c1", &1, at(11)).await.unwrap();
         journal.keep_pass(run, "c2", &2, at(12)).await.unwrap();
         run
     };
     let journal = Journal::open(directory.path()).await.unwrap();
-    assert_eq!(journal.prepared::<String>(run).await.unwrap().as_deref(), Some("base"));
-    assert_eq!(journal.last_pass(run).await.unwrap(), Some(2));
-    assert_eq!(journal.checked::<String>(run).await.unwrap(), None);
-    assert_eq!(
-        journal.last_pass::<String>(run).await.unwrap(),
-        None,
-        "another version's value is none"
-    );
+    assert_eq!(journal.prepared(run).await.unwrap(), Kept::Value("base".to_owned()));
+    assert_eq!(journal.last_pass(run).await.unwrap(), Kept::Value(2));
+    assert_eq!(journal.checked::<String>(run).await.unwrap(), Kept::None);
+    journal.keep_checked(run, &"red").await.unwrap();
+    journal.keep_checked(run, &"green").await.unwrap();
+    assert_eq!(journal.checked(run).await.unwrap(), Kept::Value("green".to_owned()));
 }
 
 #[tokio::test]
-async fn an_act_is_unobserved_from_its_intent_to_its_observation() {
+async fn a_value_of_another_shape_is_told_as_unreadable_with_what_is_wrong() {
+    #[derive(Debug, serde::Deserialize)]
+    struct LaterProgress {
+        #[expect(dead_code, reason = "only its absence counts")]
+        fix_ups: u32,
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let run = begin(&journal, "m-1").await;
+    journal.keep_prepared(run, &"base").await.unwrap();
+    journal.keep_pass(run, "c1", &json!({ "tree": "t" }), at(11)).await.unwrap();
+    let Kept::Unreadable { why } = journal.last_pass::<LaterProgress>(run).await.unwrap() else {
+        panic!("the value has another shape");
+    };
+    assert!(why.contains("fix_ups"), "{why}");
+    let prepared = journal.prepared::<u32>(run).await.unwrap();
+    assert!(matches!(prepared, Kept::Unreadable { .. }), "{prepared:?}");
+}
+
+#[tokio::test]
+async fn an_effect_is_unfinished_from_its_beginning_to_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let journal = Journal::open(directory.path()).await.unwrap();
     let run = begin(&journal, "m-1").await;
@@ -167,14 +196,14 @@ async fn an_act_is_unobserved_from_its_intent_to_its_observation() {
     let _cut_off =
         journal.begin_effect(run, Effect::Push, "codingworker/issue-7", at(12)).await.unwrap();
     journal.finish_effect(&comment, "done", at(13)).await.unwrap();
-    let acts: Vec<_> = journal
+    let effects: Vec<_> = journal
         .unfinished_effects(run)
         .await
         .unwrap()
         .into_iter()
-        .map(|act| (act.act, act.detail))
+        .map(|effect| (effect.effect, effect.detail))
         .collect();
-    assert_eq!(acts, [("push".to_owned(), "codingworker/issue-7".to_owned())]);
+    assert_eq!(effects, [("push".to_owned(), "codingworker/issue-7".to_owned())]);
 }
 
 #[tokio::test]
@@ -205,8 +234,8 @@ async fn a_run_takes_over_what_an_earlier_one_made() {
     let (run, began) =
         journal.begin(&task(), &delivery("m-1"), at(170), Some(earlier), at(110)).await.unwrap();
     assert_eq!(began, at(10));
-    assert_eq!(journal.prepared::<String>(run).await.unwrap().as_deref(), Some("base"));
-    assert_eq!(journal.last_pass(run).await.unwrap(), Some(1));
+    assert_eq!(journal.prepared(run).await.unwrap(), Kept::Value("base".to_owned()));
+    assert_eq!(journal.last_pass(run).await.unwrap(), Kept::Value(1));
 }
 
 /// How late a task on the runtime ever is while `work` goes on.

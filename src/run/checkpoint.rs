@@ -4,12 +4,13 @@
 //! A run that is taken up again passes through the same stages. Each finds here what it made
 //! before, and does only the rest.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::implement::Progress;
 use super::{Claimed, Failure, Services};
 use crate::checks::{Baseline, CheckResult, Plan};
-use crate::journal::{JournalError, RunId};
+use crate::journal::{JournalError, Kept, RunId};
 use crate::publish::Note;
 use crate::workspace::Base;
 
@@ -33,10 +34,34 @@ pub(super) struct Checkpoint {
 impl Services {
     /// What a run left; each part counts only with all before it.
     pub(super) async fn past(&self, run: RunId) -> Result<Checkpoint, JournalError> {
-        let ground = self.journal.prepared(run).await?;
-        let progress = if ground.is_some() { self.journal.last_pass(run).await? } else { None };
-        let results = if progress.is_some() { self.journal.checked(run).await? } else { None };
-        Ok(Checkpoint { ground, progress, results })
+        let prepared = self.journal.prepared(run).await?;
+        let mut past =
+            Checkpoint { ground: self.readable(run, prepared).await?, ..Checkpoint::default() };
+        if past.ground.is_some() {
+            let last_pass = self.journal.last_pass(run).await?;
+            past.progress = self.readable(run, last_pass).await?;
+        }
+        if past.progress.is_some() {
+            let checked = self.journal.checked(run).await?;
+            past.results = self.readable(run, checked).await?;
+        }
+        Ok(past)
+    }
+
+    /// What was kept, if it can be read. What can't be is made anew, and that is told: the agent's
+    /// work is repeated.
+    async fn readable<T>(&self, run: RunId, kept: Kept<T>) -> Result<Option<T>, JournalError> {
+        match kept {
+            Kept::None => Ok(None),
+            Kept::Value(value) => Ok(Some(value)),
+            Kept::Unreadable { why } => {
+                tracing::warn!(%run, why, "what another version left of the run can't be read");
+                let text =
+                    format!("what another version left can't be read and is made anew: {why}");
+                self.journal.note(run, &text, Timestamp::now()).await?;
+                Ok(None)
+            }
+        }
     }
 
     /// Says what a run goes on from.

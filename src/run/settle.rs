@@ -22,8 +22,7 @@ impl Services {
         match self.tell_of(claimed, pull_request.number, &pull_request.url).await {
             Ok(()) => {
                 let record = async {
-                    let decision =
-                        Decision::new(Outcome::Done, None, &Disposition::Complete, None)?;
+                    let decision = Decision::new(Outcome::Done, &Disposition::Complete)?;
                     self.journal.decide(claimed.id, &decision).await?;
                     self.end(claimed, &decision).await
                 };
@@ -52,7 +51,8 @@ impl Services {
         tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, ?disposition, "the run failed");
         let decide = async {
             let outcome = outcome_of(disposition);
-            let decision = Decision::new(outcome, Some(reason), &disposition, draft)?;
+            let decision =
+                Decision::new(outcome, &disposition)?.with_detail(reason).with_draft(draft);
             self.journal.decide(claimed.id, &decision).await?;
             Ok(decision)
         };
@@ -101,7 +101,7 @@ impl Services {
         tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, "the run is given up");
         let record = async {
             let decision =
-                Decision::new(Outcome::Abandoned, Some(reason), &Disposition::Abandon, None)?;
+                Decision::new(Outcome::Abandoned, &Disposition::Abandon)?.with_detail(reason);
             self.journal.decide(claimed.id, &decision).await?;
             self.end(claimed, &decision).await
         };

@@ -101,8 +101,8 @@ impl Worker {
         let journal = &self.services.journal;
         if !ended {
             let why = "the worker was stopped or died, and the lease ended before it came back";
-            let detail = Some(why.to_owned());
-            let decision = Decision::new(Outcome::Abandoned, detail, &Disposition::Abandon, None)?;
+            let decision = Decision::new(Outcome::Abandoned, &Disposition::Abandon)?
+                .with_detail(why.to_owned());
             journal.decide(run, &decision).await?;
             journal.end(run, now).await?;
             journal.note(run, why, now).await?;
