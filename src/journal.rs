@@ -49,32 +49,51 @@ pub struct Journal {
 /// Why the journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
+    /// The data directory can't be made.
     #[error(transparent)]
     Directory(#[from] DiskError),
+    /// The file is no journal, or can't be opened.
     #[error("can't open the journal {}", path.display())]
     Open { path: PathBuf, source: rusqlite::Error },
+    /// A migration failed. Its transaction was rolled back.
     #[error("can't bring the journal {} up to date", path.display())]
     Migrate { path: PathBuf, source: rusqlite_migration::Error },
+    /// A newer version of the program wrote it.
     #[error(
-        "{} is a journal of codingworker {wrote} (schema {schema}), and this is codingworker {} \
-         (schema {}): install {wrote}",
+        "{wrote} of codingworker wrote the journal {} (schema {schema}), which this version {} \
+         (schema {}) can't read: install {wrote}",
         path.display(),
         schema::PROGRAM,
         schema::LATEST
     )]
-    Newer { path: PathBuf, schema: usize, wrote: String },
-    #[error("can't read the journal {}", path.display())]
+    Newer {
+        /// The journal's file.
+        path: PathBuf,
+        /// The number of the schema that the journal has.
+        schema: usize,
+        /// The version that wrote it, as words.
+        wrote: String,
+    },
+    /// This user may not look into the data directory.
+    #[error(
+        "can't read the journal {}: run this command as the user that runs the worker",
+        path.display()
+    )]
     Inaccessible { path: PathBuf, source: std::io::Error },
+    /// This user may not read the journal, or may only read its directory.
     #[error(
         "can't read the journal {}, beside which SQLite has to make a file: \
          run this command as the user that runs the worker",
         path.display()
     )]
     NotOurs { path: PathBuf, source: rusqlite::Error },
+    /// The system gives the journal no thread.
     #[error("can't start the journal's thread")]
     Thread(#[source] std::io::Error),
+    /// SQLite refused: the disk is full, the lock was held too long, or a row is malformed.
     #[error("can't use the journal")]
     Sql(#[from] rusqlite::Error),
+    /// A value that was given to be kept can't be written as JSON.
     #[error("can't write down what a run made")]
     Unstorable(#[source] serde_json::Error),
     /// A job panicked; the panic's message is on standard error.

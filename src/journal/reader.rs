@@ -93,3 +93,49 @@ fn is_denied(error: &rusqlite::Error) -> bool {
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use rusqlite::ffi;
+
+    use super::*;
+    use crate::errors;
+    use crate::journal::Journal;
+
+    #[test]
+    fn only_what_another_user_could_do_is_told_as_denied() {
+        let error = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        for denied in [ffi::SQLITE_CANTOPEN, ffi::SQLITE_READONLY_DIRECTORY, ffi::SQLITE_PERM] {
+            assert!(is_denied(&error(denied)), "{denied}");
+        }
+        for other in [ffi::SQLITE_NOTADB, ffi::SQLITE_BUSY, ffi::SQLITE_IOERR] {
+            assert!(!is_denied(&error(other)), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_this_user_may_only_read_is_told_with_what_to_do() {
+        if rustix::process::geteuid().is_root() {
+            println!("passed over: root may write everywhere");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        drop(Journal::open(directory.path()).await.unwrap());
+        let allow = |mode| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(directory.path(), permissions).unwrap();
+        };
+        allow(0o500);
+        let denied = JournalReader::open(directory.path()).await.map(drop).unwrap_err();
+        allow(0o000);
+        let hidden = JournalReader::open(directory.path()).await.map(drop).unwrap_err();
+        allow(0o700);
+        assert!(JournalReader::open(directory.path()).await.unwrap().is_some());
+        for error in [denied, hidden] {
+            let told = errors::chain(&error);
+            assert!(told.contains("as the user that runs the worker"), "{told}");
+        }
+    }
+}

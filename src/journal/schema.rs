@@ -125,11 +125,13 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<usize, Journ
         return Ok(schema);
     }
     // Nothing is certain of a later schema: one without this table is still told of by its number.
-    let version = connection.query_one("SELECT version FROM program", [], |row| row.get(0)).ok();
+    let version = connection.query_one("SELECT version FROM program", [], |row| {
+        row.get::<_, String>(0).map(|version| format!("version {version}"))
+    });
     Err(JournalError::Newer {
         path: path.to_path_buf(),
         schema,
-        wrote: version.unwrap_or_else(|| "a later version".to_owned()),
+        wrote: version.unwrap_or_else(|_| "a later version".to_owned()),
     })
 }
 

@@ -183,10 +183,10 @@ async fn a_journal_of_a_newer_version_is_refused_with_what_to_do_and_left_as_it_
             let error = errors::chain(&error);
             assert!(error.contains(&path.display().to_string()), "{error}");
             assert!(error.contains(&format!("install {said}")), "{error}");
-            assert!(error.contains(&format!("this is codingworker {PROGRAM}")), "{error}");
+            assert!(error.contains(&format!("this version {PROGRAM}")), "{error}");
         }
     };
-    refused("7.1.0").await;
+    refused("version 7.1.0").await;
     assert_eq!(rows(&newer, "SELECT version FROM program"), [[Value::Text("7.1.0".to_owned())]]);
     newer.execute_batch("DROP TABLE program").unwrap();
     refused("a later version").await;
