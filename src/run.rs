@@ -20,7 +20,6 @@ mod services;
 mod settle;
 mod trusted;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +31,10 @@ pub use self::services::{Services, StartError};
 
 use self::checkpoint::{Checkpoint, PreparedBase};
 use self::implement::Progress;
-use crate::checks::{self, Baseline, CheckResult, Plan, RepositoryFile, RepositoryFileError};
+use crate::checks::{
+    self, Baseline, CheckResult, Manifests, Plan, RepositoryFile, RepositoryFileError,
+    UnreadableReason,
+};
 use crate::gate::attention::Attention;
 use crate::git::{BranchName, Change, CommitId, RepoPath};
 use crate::github::Permit;
@@ -40,7 +42,7 @@ use crate::journal::{self, Decision, Effect, Outcome, RunId, Stage, Unreleased};
 use crate::publish::{Existing, Note, Publisher, PullRequest};
 use crate::task::cut::CutBody;
 use crate::task::{Delivery, Task};
-use crate::workspace::{Cache, Workspace};
+use crate::workspace::{Cache, Workspace, WorkspaceError};
 
 /// Where a run keeps the agent's and the checks' trees, in its own directory.
 const TREES: &str = "trees";
@@ -368,11 +370,17 @@ impl Services {
         let file = repository_file(cache, base).await?;
         let files = cache.files_at(commit).await?;
         let paths: Vec<&str> = files.iter().filter_map(RepoPath::as_str).collect();
-        let mut contents = BTreeMap::new();
+        let mut contents = Manifests::default();
         for manifest in Plan::manifests(&paths) {
             let path = RepoPath::new(manifest.into());
-            if let Ok(Some(text)) = cache.file_at(commit, &path, LARGEST_MANIFEST).await {
-                contents.insert(manifest.to_owned(), String::from_utf8_lossy(&text).into_owned());
+            match cache.file_at(commit, &path, LARGEST_MANIFEST).await {
+                Ok(Some(content)) => contents.add(manifest, content),
+                Ok(None) => contents.add_unreadable(manifest, UnreadableReason::NotAFile),
+                Err(WorkspaceError::TooLarge { .. }) => {
+                    let reason = UnreadableReason::TooLarge { limit: LARGEST_MANIFEST };
+                    contents.add_unreadable(manifest, reason);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(Plan::detect(&paths, &contents, &file, self.config.checks.timeout))

@@ -8,25 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, Kind, Toolchains, failures, missing, output};
+use super::{Check, Kind, Toolchains, languages, missing, output};
 use crate::config::CheckSettings;
 use crate::process::{self, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
 use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};
-
-/// Settings for plain and brief output, and against what is not to be had twice: Python takes
-/// bytecode for current when a source was changed within a second without changing its size, as one
-/// edit of an agent can.
-const QUIET: &[(&str, &str)] = &[
-    ("CARGO_TERM_COLOR", "never"),
-    ("CARGO_TERM_PROGRESS_WHEN", "never"),
-    ("RUST_BACKTRACE", "0"),
-    ("PYTHONDONTWRITEBYTECODE", "1"),
-    ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-    ("npm_config_audit", "false"),
-    ("npm_config_fund", "false"),
-    ("npm_config_update_notifier", "false"),
-];
 
 /// Runs checks, each in a sandbox and a process tree of its own with a deadline.
 #[derive(Debug, Clone)]
@@ -55,7 +41,7 @@ pub struct Site<'a> {
 pub struct Ran {
     pub kind: Kind,
     pub command: String,
-    pub ending: Ending,
+    pub ending: CheckEnding,
     pub duration: Duration,
     /// Plain text, as much as the settings allow; [`Ran::excerpt`] is what people and models are
     /// shown.
@@ -67,7 +53,7 @@ pub struct Ran {
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
+pub enum CheckEnding {
     Passed,
     /// The code is the command's own; a command that a signal ended has 128 and the signal's
     /// number, as shells say it.
@@ -88,8 +74,12 @@ pub enum Ending {
 pub enum CheckError {
     #[error("the check `{command}` was stopped before it ended")]
     Stopped { command: String },
-    #[error("can't make the directory {} for a check: {source}", path.display())]
-    Place { path: PathBuf, source: std::io::Error },
+    #[error("can't make the directory {} for a check", path.display())]
+    Place {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the check `{command}` could not be started")]
     Process {
         command: String,
@@ -143,22 +133,25 @@ impl Checker {
         };
         let output = output::clean(&finished.output, tree);
         let ending = match finished.ending {
-            process::Ending::Exited(0) => Ending::Passed,
+            process::Ending::Exited(0) => CheckEnding::Passed,
             process::Ending::Exited(_)
                 if check.kind == Kind::Setup && missing::network(&output) =>
             {
-                Ending::Offline
+                CheckEnding::Offline
             }
             process::Ending::Exited(code) => match missing::tool(&command, code, &output) {
-                Some(tool) => Ending::Missing { tool },
-                None => Ending::Failed { code },
+                Some(tool) => CheckEnding::Missing { tool },
+                None => CheckEnding::Failed { code },
             },
-            process::Ending::Signaled(signal) => Ending::Failed { code: 128 + signal },
-            process::Ending::TimedOut => Ending::TimedOut,
+            process::Ending::Signaled(signal) => CheckEnding::Failed { code: 128 + signal },
+            process::Ending::TimedOut => CheckEnding::TimedOut,
             process::Ending::Stopped => return Err(CheckError::Stopped { command }),
         };
-        let failures =
-            if ending == Ending::Passed { BTreeSet::new() } else { failures::named(&output) };
+        let failures = if ending == CheckEnding::Passed {
+            BTreeSet::new()
+        } else {
+            languages::failures_named_in(&output)
+        };
         Ok(Ran { kind: check.kind, command, ending, duration: finished.duration, output, failures })
     }
 
@@ -175,7 +168,6 @@ impl Checker {
         }
         let mut environment = sandbox::clean_environment(&self.search_path, &home, &temporary);
         environment.extend(self.toolchains.environment(site.cache));
-        environment.extend(QUIET.iter().map(|(name, value)| (name.into(), value.into())));
         // A check that asks git must not find a repository that happens to lie around the tree.
         environment.push((
             "GIT_CEILING_DIRECTORIES".into(),

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, RegexSet};
+
+use super::languages::LANGUAGES;
 
 /// What stands for lines that were left out.
 const GAP: &str = "[…]";
@@ -40,24 +42,9 @@ fn relative_to(tree: &Path, mut text: String) -> String {
 }
 
 /// Lines that tell of progress and success, which nobody who looks for a failure needs.
-static NOISE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?x)
-        ^\s*(?:Compiling|Checking|Downloading|Downloaded|Updating|Fetching|Locking|Adding|Finished|Blocking)\s |
-        ^test\ .*\ \.\.\.\ (?:ok|ignored.*)$ |
-        ^\s*PASS[\s\[] |
-        ^\s*(?:✓|✔|√)\s |
-        ^\s*ok\ \d+\ -\  |
-        ^\s*\#\ Subtest:\  |
-        ^\s*---\ PASS:\  | ^===\ (?:RUN|PAUSE|CONT)\s | ^ok\s+\S+\s |
-        ^\S+\.py(?:::\S+\ PASSED)?\s.*\[\s*\d+%\]$ |
-        ^(?:\[INFO\]|npm\ (?:warn|notice)|Collecting\ |Requirement\ already|>\ Task\ \S+(?:\ UP-TO-DATE|\ NO-SOURCE)?$) |
-        ^\s*\d+:\ (?:__rustc|core|std|test|alloc|<)\S* | ^\s+at\ /rustc/ |
-        ^\s+at\ (?:node:|.*\(node:|.*node_modules/) |
-        ^note:\ (?:run\ with|Some\ details)\ .*RUST_BACKTRACE
-        ",
-    )
-    .expect("the pattern is a constant that a test compiles")
+static PROGRESS: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new(LANGUAGES.iter().flat_map(|language| language.progress))
+        .expect("the patterns are constants that a test compiles")
 });
 
 /// Lines at which a failure is told.
@@ -114,7 +101,7 @@ pub(super) fn excerpt(text: &str, limit: usize) -> String {
 
 fn worth_reading(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = Vec::new();
-    for line in text.lines().filter(|line| !NOISE.is_match(line)) {
+    for line in text.lines().filter(|line| !PROGRESS.is_match(line)) {
         // One blank line is enough wherever noise went.
         if !(line.is_empty() && lines.last().is_none_or(|last| last.is_empty())) {
             lines.push(line);

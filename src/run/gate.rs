@@ -2,15 +2,23 @@
 //! adds.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use super::{Approved, Checked, Failure, Prepared, Services, repository_file};
 use crate::agent::Verdict;
-use crate::gate::attention::attention;
+use crate::checks;
+use crate::gate::attention::{TestPatterns, attention};
 use crate::gate::{self, Finding, ProtectedPaths, Refusal};
 use crate::git::{Change, Entry};
 use crate::journal::Stage;
 use crate::redaction::Redaction;
 use crate::workspace::{Cache, WorkspaceError};
+
+/// How tests look in the languages that checks know.
+static TEST_PATTERNS: LazyLock<TestPatterns> = LazyLock::new(|| {
+    TestPatterns::new(checks::test_files(), checks::skip_marks())
+        .expect("the patterns are constants that a test compiles")
+});
 
 impl Services {
     /// Holds the change against the policy. A red change goes on only when no other delivery could
@@ -38,7 +46,8 @@ impl Services {
         if !findings.is_empty() {
             return Err(Failure::GateRefused(Refusal { findings }));
         }
-        let attention = attention(changes.iter().zip(added.iter().map(String::as_str)));
+        let added = added.iter().map(String::as_str);
+        let attention = attention(changes.iter().zip(added), &TEST_PATTERNS);
         let red = checked.red();
         if !red.is_empty() && !claimed.attempt.is_last() {
             return Err(Failure::ChecksRed(red));
