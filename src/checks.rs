@@ -25,7 +25,7 @@ pub use baseline::{Baseline, CheckResult, CheckVerdict};
 pub use checker::{CheckEnding, CheckError, Checker, Ran, Site};
 pub use languages::{artifacts, skip_marks, test_files};
 pub use plan::Plan;
-pub use repository_file::{RepositoryFile, RepositoryFileError};
+pub use repository_file::{RepositoryFile, RepositoryFileError, UnknownKey};
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 pub use survey::{Manifests, UnreadableManifest, UnreadableReason};
