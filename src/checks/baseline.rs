@@ -1,8 +1,8 @@
-//! Judgment: whether a red check is the change's doing.
+//! Judgment: whether the change is the reason why a check fails.
 //!
-//! Owns the comparison of a check with what it was before the agent came. Invariant: what was
-//! green, or was not run before, is never excused; what was red is excused as long as it fails in
-//! no way that it did not fail before.
+//! Owns the comparison of a check with its result on the base commit. Invariant: a check that
+//! passed on the base commit, or was not run there, is never excused. A check that failed there is
+//! excused as long as it has no failure that is new.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CheckEnding, Kind, Ran};
 
-/// What the checks of a plan said of the base commit.
+/// The results of a plan's checks on the base commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
     before: Vec<Before>,
@@ -31,7 +31,7 @@ pub struct CheckResult {
     /// Journals of version 0.1.0 call it `standing`.
     #[serde(alias = "standing")]
     pub verdict: CheckVerdict,
-    /// Whether the same check was red on the base commit.
+    /// Whether the same check did not pass on the base commit.
     pub red_before: bool,
 }
 
@@ -39,20 +39,20 @@ pub struct CheckResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckVerdict {
     Passed,
-    /// Red, and not so before; `failures` are those that are new, and may be empty when the output
-    /// names none.
+    /// It fails, and the change is the reason. `failures` are those that are new. There are none
+    /// when the output names none.
     New {
         failures: BTreeSet<String>,
     },
-    /// Red in no other way than it was on the base commit.
+    /// It fails only in ways in which it failed on the base commit.
     FailedBefore,
-    /// It took too long, and did not before.
+    /// It took too long, and did not on the base commit.
     TimedOut,
-    /// It can't run here, neither on the change nor on the base commit.
+    /// It can't run on this machine, neither on the change nor on the base commit.
     NotRun {
         tool: String,
     },
-    /// Setup had no network. The checks after it tell whether it was needed.
+    /// Setup had no network. The checks after it show whether its downloads were needed.
     Offline,
 }
 
@@ -70,7 +70,7 @@ impl CheckResult {
 }
 
 impl Baseline {
-    /// Takes note of a check that ran on the base commit.
+    /// Records a check that ran on the base commit. A later result of the same check replaces it.
     pub fn record(&mut self, ran: &Ran) {
         let Ran { kind, ref command, ref ending, ref failures, .. } = *ran;
         self.before.retain(|before| (before.kind, &before.command) != (kind, command));
@@ -82,7 +82,7 @@ impl Baseline {
         });
     }
 
-    /// Judges a check that ran on the change.
+    /// Compares a check that ran on the change with its result on the base commit.
     pub fn judge(&self, ran: Ran) -> CheckResult {
         let before = self
             .before
@@ -93,7 +93,7 @@ impl Baseline {
             CheckEnding::Passed => CheckVerdict::Passed,
             CheckEnding::Offline => CheckVerdict::Offline,
             CheckEnding::Missing { tool } => match before.map(|before| &before.ending) {
-                // The change took away, or called for, what the check runs with.
+                // The change removed the tool, or made the check need another one.
                 Some(CheckEnding::Passed | CheckEnding::Failed { .. } | CheckEnding::TimedOut) => {
                     CheckVerdict::New { failures: BTreeSet::new() }
                 }
@@ -117,15 +117,15 @@ impl Baseline {
     }
 }
 
-/// Failures that were there before are excused, name by name. An output that names none is excused
-/// only by one that named none either: where the names stop coming, something else broke, such as
-/// the build of the tests.
+/// Failures that the base commit has are excused, name by name. An output that names no failure is
+/// excused only if the output on the base commit named none either: when the names are suddenly
+/// missing, something else broke, such as the build of the tests.
 fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> CheckVerdict {
     let nothing = BTreeSet::new();
     let (failed_before, old) = match before {
         Some(Before { ending: CheckEnding::Failed { .. }, failures, .. }) => (true, failures),
-        // What a check said before its time was up counts; that it was too slow is no excuse for
-        // failing.
+        // The failures that a check named before it timed out count. The timeout itself does not
+        // excuse a failure.
         Some(Before { ending: CheckEnding::TimedOut, failures, .. }) => (false, failures),
         Some(Before {
             ending: CheckEnding::Passed | CheckEnding::Missing { .. } | CheckEnding::Offline,

@@ -1,4 +1,4 @@
-//! Running one check and reading what it said.
+//! Running one check, and reading its output.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -28,15 +28,15 @@ pub struct Checker {
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
     pub tree: &'a Path,
-    /// The run's own, for the home and the temporary files of its checks.
+    /// A directory of the run's own, for the home and the temporary files of its checks.
     pub scratch: &'a Path,
-    /// The repository's own, for what tools download.
+    /// A directory of the repository's own, for what tools download.
     pub cache: &'a Path,
-    /// What a check prints is appended to it as it comes.
+    /// The file to which the output of a check is appended while the check runs.
     pub log: &'a Path,
 }
 
-/// What came of running a check.
+/// The result of running a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ran {
     pub kind: Kind,
@@ -55,21 +55,21 @@ pub struct Ran {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckEnding {
     Passed,
-    /// The code is the command's own; a command that a signal ended has 128 and the signal's
-    /// number, as shells say it.
+    /// The exit code of the command. A command that a signal ended has 128 plus the number of the
+    /// signal, as in shells.
     Failed {
         code: i32,
     },
     TimedOut,
-    /// The check could not run for lack of a tool.
+    /// The check could not run because a tool is not installed.
     Missing {
         tool: String,
     },
-    /// Setup could not fetch for lack of a network.
+    /// Setup could not download anything because there was no network.
     Offline,
 }
 
-/// Why there is no result.
+/// Why a check has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     #[error("the check `{command}` was stopped before it ended")]
@@ -89,6 +89,7 @@ pub enum CheckError {
 }
 
 impl Checker {
+    /// Makes a checker that looks for programs in `search_path`.
     pub fn new(
         settings: &CheckSettings,
         search_path: &OsStr,
@@ -102,6 +103,10 @@ impl Checker {
     }
 
     /// Runs a check at the root of the site's tree.
+    ///
+    /// # Errors
+    /// `stop` was cancelled, a directory can't be made, or the command can't be started. A check
+    /// that fails is no error.
     pub async fn run(
         &self,
         check: &Check,
@@ -155,7 +160,7 @@ impl Checker {
         Ok(Ran { kind: check.kind, command, ending, duration: finished.duration, output, failures })
     }
 
-    /// All that a check gets to see, with what keeps tools quiet and trees clean.
+    /// All environment variables of a check.
     fn environment(
         &self,
         check: &Check,
@@ -168,7 +173,7 @@ impl Checker {
         }
         let mut environment = sandbox::clean_environment(&self.search_path, &home, &temporary);
         environment.extend(self.toolchains.environment(site.cache));
-        // A check that asks git must not find a repository that happens to lie around the tree.
+        // A check that calls git must not find a repository in a directory above the tree.
         environment.push((
             "GIT_CEILING_DIRECTORIES".into(),
             site.tree.parent().unwrap_or(site.tree).into(),

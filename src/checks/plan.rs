@@ -31,7 +31,7 @@ impl Plan {
     ///
     /// `contents` holds what is in the [`manifests`](Self::manifests). Kind by kind, what `file`
     /// says takes the place of what is detected. A check has `timeout` unless the file gives
-    /// another.
+    /// another. Unreadable manifests are told unless the file names every kind of check.
     pub fn detect(
         paths: &[&str],
         contents: &Manifests,
@@ -40,6 +40,8 @@ impl Plan {
     ) -> Self {
         let timeout = file.timeout().unwrap_or(timeout);
         let (detected, unreadable) = languages::detect(paths, contents);
+        let is_detected = |kind: &Kind| file.commands(*kind).is_none();
+        let unreadable = if Kind::ALL.iter().any(is_detected) { unreadable } else { Vec::new() };
         let mut checks = Vec::new();
         for &kind in Kind::ALL {
             let network = file.network(kind);
@@ -197,6 +199,12 @@ mod tests {
         assert_eq!(told, ["package.json is not valid JSON: line 1: EOF while parsing an object"]);
         // The rest of the repository is checked all the same.
         assert_eq!(plan.of(Kind::Test).count(), 1);
+
+        // Nothing depends on the manifest once the file names all kinds.
+        let all = b"[checks]\nsetup = ''\nformat = ''\nbuild = ''\nlint = ''\ntest = 'x'\n";
+        let file = RepositoryFile::parse(all).unwrap();
+        let plan = Plan::detect(&paths, &contents, &file, Duration::from_secs(1));
+        assert_eq!(plan.unreadable, []);
     }
 
     #[test]

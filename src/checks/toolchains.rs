@@ -1,9 +1,9 @@
-//! Where toolchains live: what a check must be told of the user's home, which it does not get.
+//! Where toolchains are installed, and where tools keep their downloads.
 //!
-//! A check runs with a private `HOME`. Toolchains that are installed below the user's own home are
-//! named to it one by one, through the variable that each tool reads for it, and are only read.
-//! What tools download is kept for each repository apart: one repository's build can't put a
-//! library into another's.
+//! A check runs with a private `HOME`. It finds the toolchains that are installed below the user's
+//! own home through the variable that each tool reads, and can only read them. What tools download
+//! is kept for each repository separately, so that the build of one repository can't put a library
+//! into another one.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ pub struct Toolchains {
 }
 
 impl Toolchains {
-    /// Those that are there, of the user whose home is `home`; `set` gives what the worker's own
-    /// environment has for a variable.
+    /// Finds the toolchains that exist, of the user whose home is `home`. `set` returns the value of
+    /// a variable in the worker's own environment, which takes precedence over the default place.
     pub fn find(home: &Path, set: impl Fn(&str) -> Option<OsString>) -> Self {
         let known = LANGUAGES.iter().flat_map(|language| language.toolchains);
         let found = known.chain(VERSION_MANAGERS).filter_map(|&(variable, default)| {
@@ -34,13 +34,13 @@ impl Toolchains {
         Self { programs: found.collect() }
     }
 
-    /// What a check may read.
+    /// The directories that a check may read.
     pub fn directories(&self) -> impl Iterator<Item = &Path> {
         self.programs.iter().map(|(_, path)| path.as_path())
     }
 
-    /// The variables that show a check to the toolchains and to the repository's `cache`, and those
-    /// with which tools print plainly.
+    /// The variables through which tools find the toolchains and the repository's `cache`, and those
+    /// that make tools print plainly.
     pub(super) fn environment(&self, cache: &Path) -> Vec<(OsString, OsString)> {
         let mut environment: Vec<(OsString, OsString)> = self
             .programs

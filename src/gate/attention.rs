@@ -1,19 +1,23 @@
-//! What nothing forbids, and whoever reads a change should look at: tests that went, tests that no
-//! longer run, content that is not shown.
+//! What is allowed in a change, and what its reader should look at: deleted tests, tests that no
+//! longer run, and content that GitHub does not show.
 
 use regex::{RegexSet, RegexSetBuilder};
 
 use crate::git::{Change, RepoPath, Status};
 
-/// Each kind once, however often it is there.
+/// A reason to look at a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Attention {
+    /// The change deletes a file of tests.
     TestDeleted,
+    /// The change adds a mark that leaves out tests.
     TestSkipped,
+    /// The change adds or changes a binary file.
     Binary,
 }
 
-/// How tests look in the languages that a gate is to know: the caller's, since the gate knows none.
+/// How tests look in each language. The caller provides the patterns, since the gate knows no
+/// language.
 #[derive(Debug, Clone)]
 pub struct TestPatterns {
     files: RegexSet,
@@ -41,7 +45,8 @@ impl TestPatterns {
     }
 }
 
-/// What there is of it, in order. Each change comes with the text that it adds.
+/// The reasons to look at a change, each once and in order. Each element of `changes` is a changed
+/// file and the text that is added to it.
 #[must_use]
 pub fn attention<'a>(
     changes: impl IntoIterator<Item = (&'a Change, &'a str)>,
