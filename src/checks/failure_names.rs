@@ -53,7 +53,11 @@ impl FailureNames {
 /// What changes from run to run, inside of a name.
 static UNSTABLE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r#"(?x) (?P<line>\b[Ll]ine\ )\d+ | (?P<address>\b0x)[0-9a-fA-F]{4,} | (?P<temporary>(?:/private)?/(?:tmp|var/folders|var/tmp)/)[^\s'"`:]+ "#,
+        r#"(?x)
+        (?P<line>\b[Ll]ine\ )\d+ |
+        (?P<address>\b0x)[0-9a-fA-F]{4,} |
+        (?P<temporary>(?:/private)?/(?:tmp|var/folders|var/tmp)/)[^\s'"`:]+
+        "#,
     )
     .expect("the pattern is a constant that a test compiles")
 });

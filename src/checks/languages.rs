@@ -26,9 +26,6 @@ use super::survey::{ManifestFiles, Manifests, Survey, UnreadableManifest};
 pub(super) const LANGUAGES: &[&ProjectType] =
     &[&rust::RUST, &go::GO, &node::NODE, &python::PYTHON, &java::MAVEN, &java::GRADLE, &make::MAKE];
 
-/// A check's kind and its line for `/bin/sh -c`.
-pub(super) type Command = (Kind, String);
-
 /// What the worker knows of one project type.
 pub(super) struct ProjectType {
     /// What reports call it. Journals hold it, so a released name stays as it is.
@@ -38,11 +35,12 @@ pub(super) struct ProjectType {
     /// Whether a file shows by its text in which style the project's tests are written. Detection
     /// reads the first [`SAMPLED_FILES`] of them.
     is_sampled: fn(path: &str) -> bool,
-    /// The commands of a repository that its manifests show to be of this type; else none.
-    commands: fn(&Survey<'_>) -> Vec<Command>,
+    /// The commands of a repository that its manifests show to be of this type, else none: each
+    /// with its kind, as a line for `/bin/sh -c`.
+    commands: fn(&Survey<'_>) -> Vec<(Kind, String)>,
     /// The commands of a repository that has files of this type, and in which the manifests show
     /// no type at all.
-    commands_without_manifest: fn(&Survey<'_>) -> Vec<Command>,
+    commands_without_manifest: fn(&Survey<'_>) -> Vec<(Kind, String)>,
     /// Whether its commands are used only for kinds for which no other type has one.
     fills_gaps: bool,
     /// Adds the failures that an output names.
@@ -133,7 +131,7 @@ pub(super) fn detect(
     contents: &Manifests,
 ) -> (Vec<DetectedCommand>, Vec<UnreadableManifest>) {
     let (survey, unreadable) = Survey::new(paths, contents, manifests());
-    let of_all = |commands: fn(&ProjectType, &Survey<'_>) -> Vec<Command>| {
+    let of_all = |commands: fn(&ProjectType, &Survey<'_>) -> Vec<(Kind, String)>| {
         let own = LANGUAGES.iter().filter(|language| !language.fills_gaps);
         own.flat_map(|language| detected(language, commands(language, &survey))).collect()
     };
@@ -151,7 +149,7 @@ pub(super) fn detect(
 
 fn detected(
     language: &ProjectType,
-    commands: Vec<Command>,
+    commands: Vec<(Kind, String)>,
 ) -> impl Iterator<Item = DetectedCommand> + use<> {
     let project = language.name;
     commands.into_iter().map(move |(kind, command)| DetectedCommand { kind, command, project })

@@ -51,8 +51,10 @@ static PROGRESS: LazyLock<RegexSet> = LazyLock::new(|| {
 static TELLING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?x)
-        \berror\b | \bError\b | \bERROR\b | \bFAIL(?:ED|URE)?\b | \bfatal\b | \bpanicked\ at\b | \bpanic: |
-        ^E\s\s | Error: | Exception\b | ^\s*not\ ok\ | ^\s*(?:✖|✗|×|✕|●|❯)\s | \bundefined\ reference\b | -->\  | Traceback\ \(most\ recent
+        \berror\b | \bError\b | \bERROR\b | \bFAIL(?:ED|URE)?\b | \bfatal\b | \bpanicked\ at\b |
+        \bpanic: |
+        ^E\s\s | Error: | Exception\b | ^\s*not\ ok\ | ^\s*(?:✖|✗|×|✕|●|❯)\s |
+        \bundefined\ reference\b | -->\  | Traceback\ \(most\ recent
         ",
     )
     .expect("the pattern is a constant that a test compiles")
@@ -138,7 +140,8 @@ mod tests {
 
     #[test]
     fn escapes_control_characters_and_what_is_not_utf8_do_not_survive() {
-        let printed = b"\x1b[1;31merror\x1b[0m: bad \xff\x07 byte\x08\r\n10%\r50%\r100% done\n\x1b]8;;http://x\x07link\x1b]8;;\x07\ttab  \nno end";
+        let printed = b"\x1b[1;31merror\x1b[0m: bad \xff\x07 byte\x08\r\n10%\r50%\r100% \
+            done\n\x1b]8;;http://x\x07link\x1b]8;;\x07\ttab  \nno end";
         assert_eq!(
             clean(printed, Path::new("/nowhere")),
             "error: bad \u{fffd} byte\n100% done\nlink\ttab\nno end\n"
@@ -190,9 +193,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_printed_becomes_plain_text_within_the_limit(bytes: Vec<u8>, limit in 20_usize..200) {
+        fn whatever_is_printed_becomes_plain_text_within_the_limit(
+            bytes: Vec<u8>,
+            limit in 20_usize..200,
+        ) {
             let text = clean(&bytes, Path::new("/nowhere"));
-            proptest::prop_assert!(text.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()));
+            let plain = |c: char| matches!(c, '\n' | '\t') || !c.is_control();
+            proptest::prop_assert!(text.chars().all(plain));
             proptest::prop_assert!(excerpt(&text, limit).len() <= limit);
         }
     }

@@ -169,7 +169,8 @@ mod tests {
             [
                 (
                     Kind::Setup,
-                    "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip install -q flake8"
+                    "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m \
+                        pip install -q flake8"
                 ),
                 (Kind::Build, "python3 -m compileall -q -f ."),
                 (Kind::Test, ".venv/bin/python -m unittest discover"),

@@ -22,8 +22,8 @@ pub struct Toolchains {
 }
 
 impl Toolchains {
-    /// Finds the toolchains that exist, of the user whose home is `home`. `set` returns the value of
-    /// a variable in the worker's own environment, which takes precedence over the default place.
+    /// Finds the toolchains that exist, of the user whose home is `home`. `set` returns the value
+    /// of a variable in the worker's own environment, which takes precedence over the default.
     pub fn find(home: &Path, set: impl Fn(&str) -> Option<OsString>) -> Self {
         let known = LANGUAGES.iter().flat_map(|language| language.toolchains);
         let found = known.chain(VERSION_MANAGERS).filter_map(|&(variable, default)| {
@@ -39,8 +39,8 @@ impl Toolchains {
         self.programs.iter().map(|(_, path)| path.as_path())
     }
 
-    /// The variables through which tools find the toolchains and the repository's `cache`, and those
-    /// that make tools print plainly.
+    /// The variables through which tools find the toolchains and the repository's `cache`, and
+    /// those that make tools print plainly.
     pub(super) fn environment(&self, cache: &Path) -> Vec<(OsString, OsString)> {
         let mut environment: Vec<(OsString, OsString)> = self
             .programs

@@ -162,7 +162,8 @@ async fn a_crate_is_formatted_and_only_its_new_failures_are_blamed() {
 
 #[tokio::test]
 async fn a_python_project_is_compiled_and_tested_as_it_is_now() {
-    let tests = "import unittest\nimport shop\n\n\nclass ShopTest(unittest.TestCase):\n    def test_add(self):\n        \
+    let tests = "import unittest\nimport shop\n\n\nclass ShopTest(unittest.TestCase):\n    def \
+        test_add(self):\n        \
                  self.assertEqual(shop.add(1, 2), 3)\n";
     let files = [("shop.py", "def add(a, b):\n    return a + b\n"), ("test_shop.py", tests)];
     let project = Project::new(&files);
@@ -190,7 +191,8 @@ async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
         eprintln!("SKIPPED: needs pytest (scripts/test installs it)");
         return;
     };
-    let failing = "import pytest\n\n\n@pytest.mark.parametrize(\"n\", [1, 2])\ndef test_small(n):\n    assert n < 2\n";
+    let failing = "import pytest\n\n\n@pytest.mark.parametrize(\"n\", [1, 2])\ndef \
+        test_small(n):\n    assert n < 2\n";
     let project = Project::new(&[("test_shop.py", failing)]);
     let check = shell(
         &format!("'{}' -m pytest", environment.join("bin/python").display()),
@@ -212,7 +214,8 @@ async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
 async fn a_node_package_runs_its_test_script() {
     let manifest =
         ("package.json", r#"{"name": "shop", "scripts": {"test": "node --test test.js"}}"#);
-    let test = "const { test } = require('node:test');\ntest('adds', () => { if (1 + 2 !== 3) throw new Error(); });\n";
+    let test = "const { test } = require('node:test');\ntest('adds', () => { if (1 + 2 !== 3) \
+        throw new Error(); });\n";
     let project = Project::new(&[manifest, ("test.js", test)]);
     if project.lacks("node") || project.lacks("npm") {
         return;

@@ -47,7 +47,11 @@ fn pointed(message: &str, place: &str, names: &mut FailureNames) {
 /// `A.java:3: error: …`, `src/a.ts:1:7 - error TS2322: …`, `e: file:///a.kt:1:2 …`.
 static PLACED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?x) ^(?:vet:\ |\#\ |e:\ file://|[EW]\ )? (?P<path>[^\s:()'\x22]+\.\w+) : (?P<line>\d+) (?: : (?P<column>\d+) )? (?: : | \ - )? \ (?P<message>\S.*)$ ",
+        r"(?x)
+        ^(?:vet:\ |\#\ |e:\ file://|[EW]\ )?
+        (?P<path>[^\s:()'\x22]+\.\w+) : (?P<line>\d+) (?: : (?P<column>\d+) )?
+        (?: : | \ - )? \ (?P<message>\S.*)$
+        ",
     )
     .expect("the pattern is a constant that a test compiles")
 });
@@ -55,7 +59,11 @@ static PLACED: LazyLock<Regex> = LazyLock::new(|| {
 /// `ts/a.ts(1,7): error TS2322: …`, `[ERROR] /src/A.java:[1,40] …`.
 static BRACKETED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?x) ^(?:\[ERROR\]\ )? (?P<path>[^\s:()'\x22]+\.\w+) (?: \( (?P<place>\d+,\d+) \):\ (?:error) | :\[ (?P<java>\d+,\d+) \]) \ (?P<message>\S.*)$ ",
+        r"(?x)
+        ^(?:\[ERROR\]\ )? (?P<path>[^\s:()'\x22]+\.\w+)
+        (?: \( (?P<place>\d+,\d+) \):\ (?:error) | :\[ (?P<java>\d+,\d+) \])
+        \ (?P<message>\S.*)$
+        ",
     )
     .expect("the pattern is a constant that a test compiles")
 });

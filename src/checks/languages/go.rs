@@ -1,6 +1,6 @@
 //! Go: the go command and golangci-lint.
 
-use super::{Command, ProjectType};
+use super::ProjectType;
 use crate::checks::Kind;
 use crate::checks::failure_names::FailureNames;
 use crate::checks::survey::{ManifestFiles, Survey};
@@ -19,7 +19,7 @@ pub(super) const GO: ProjectType = ProjectType {
     ..ProjectType::EMPTY
 };
 
-fn commands(survey: &Survey<'_>) -> Vec<Command> {
+fn commands(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let Some(module) = survey.text("go.mod") else { return Vec::new() };
     let mut commands = Vec::new();
     if module.lines().any(|line| line.trim_start().starts_with("require"))
@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn go_build_and_vet_errors_are_named_by_file_and_message() {
         names(
-            "# example.com/shop\nvet: ./shop.go:5:2: undefined: x\n./cart.go:9:14: fmt.Printf format %d has arg \"a\" of wrong type string\n",
+            "# example.com/shop\nvet: ./shop.go:5:2: undefined: x\n./cart.go:9:14: fmt.Printf \
+                format %d has arg \"a\" of wrong type string\n",
             &[
                 "cart.go: fmt.Printf format %d has arg \"a\" of wrong type string",
                 "shop.go: undefined: x",
@@ -134,7 +135,8 @@ mod tests {
     #[test]
     fn go_without_a_network_says_so() {
         unreachable(
-            "go: a.b/c@v1: Get \"https://proxy.golang.org/\": dial tcp: lookup proxy.golang.org: no such host\n",
+            "go: a.b/c@v1: Get \"https://proxy.golang.org/\": dial tcp: lookup proxy.golang.org: \
+                no such host\n",
         );
     }
 

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Command, ProjectType};
+use super::ProjectType;
 use crate::checks::Kind;
 use crate::checks::failure_names::FailureNames;
 use crate::checks::survey::{ManifestFiles, Survey};
@@ -48,7 +48,7 @@ fn uses_gradle(survey: &Survey<'_>) -> bool {
     is_gradle(survey) && (!survey.has("pom.xml") || (survey.has("gradlew") && !survey.has("mvnw")))
 }
 
-fn maven(survey: &Survey<'_>) -> Vec<Command> {
+fn maven(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let Some(pom) = survey.text("pom.xml").filter(|_| !uses_gradle(survey)) else {
         return Vec::new();
     };
@@ -66,7 +66,7 @@ fn maven(survey: &Survey<'_>) -> Vec<Command> {
     commands
 }
 
-fn gradle(survey: &Survey<'_>) -> Vec<Command> {
+fn gradle(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     if !uses_gradle(survey) {
         return Vec::new();
     }
@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn maven_without_a_network_says_so() {
         unreachable(
-            "Could not transfer artifact a:b:pom:1 from/to central (https://repo.maven.apache.org/maven2): Unknown host repo.maven.apache.org\n",
+            "Could not transfer artifact a:b:pom:1 from/to central \
+                (https://repo.maven.apache.org/maven2): Unknown host repo.maven.apache.org\n",
         );
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Command, ProjectType};
+use super::ProjectType;
 use crate::checks::Kind;
 use crate::checks::survey::{ManifestFiles, Survey};
 
@@ -31,7 +31,7 @@ const TARGETS: &[(Kind, &[&str])] = &[
     (Kind::Test, &["test", "tests", "check"]),
 ];
 
-fn commands(survey: &Survey<'_>) -> Vec<Command> {
+fn commands(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let Some(makefile) = MAKEFILES.iter().find_map(|name| survey.text(name)) else {
         return Vec::new();
     };
@@ -91,7 +91,8 @@ mod tests {
     fn make_has_the_targets_that_exist() {
         let makefile = "\
             .PHONY: lint test deploy\nCC := gcc\nURL = http://x\nB ::= c\n\
-            # test-all: no\nall: shop.o\n\tgcc -o shop\nshop.o: shop.c\n\techo build: no\ntest check: all\n\t./run\n";
+            # test-all: no\nall: shop.o\n\tgcc -o shop\nshop.o: shop.c\n\techo build: no\ntest \
+            check: all\n\t./run\n";
         detects(&[("Makefile", makefile)], &[("build", "make all"), ("test", "make test")]);
         detects(
             &[("makefile", "fmt:\n\tindent *.c\nbuild::\n\tcc\n")],

@@ -4,7 +4,7 @@ mod failure_names;
 
 use serde_json::Value;
 
-use super::{Command, ProjectType};
+use super::ProjectType;
 use crate::checks::Kind;
 use crate::checks::survey::{ManifestFiles, Survey};
 
@@ -50,7 +50,7 @@ enum PackageManager {
 /// What `npm init` writes as the test script; it only fails.
 const PLACEHOLDER: &str = "no test specified";
 
-fn commands(survey: &Survey<'_>) -> Vec<Command> {
+fn commands(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let Some(manifest) = survey.json("package.json") else { return Vec::new() };
     let manager = package_manager(survey, &manifest);
     let run = match manager {

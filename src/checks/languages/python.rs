@@ -5,7 +5,7 @@ mod failure_names;
 
 use toml::Value;
 
-use super::{Command, ProjectType};
+use super::ProjectType;
 use crate::checks::Kind;
 use crate::checks::survey::{ManifestFiles, Survey};
 
@@ -68,7 +68,7 @@ fn is_test_file(path: &str) -> bool {
 }
 
 /// The commands of a repository that says it is a Python project.
-fn commands(survey: &Survey<'_>) -> Vec<Command> {
+fn commands(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let manifest = ["pyproject.toml", "setup.py", "setup.cfg"].iter().any(|name| survey.has(name))
         || survey.paths.iter().any(|path| REQUIREMENTS.contains(path));
     if manifest && survey.paths.iter().any(|path| path.ends_with(".py")) {
@@ -79,7 +79,7 @@ fn commands(survey: &Survey<'_>) -> Vec<Command> {
 }
 
 /// The commands of a few Python files without any manifest, or with one that says nothing.
-fn scripts(survey: &Survey<'_>) -> Vec<Command> {
+fn scripts(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let loose = |path: &&str| path.ends_with(".py") && (!path.contains('/') || is_test_file(path));
     if survey.paths.iter().any(loose) { project(survey) } else { Vec::new() }
 }
@@ -106,7 +106,7 @@ impl Tools {
     }
 }
 
-fn project(survey: &Survey<'_>) -> Vec<Command> {
+fn project(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let pyproject = survey.toml("pyproject.toml").unwrap_or_default();
     let tools = tools(survey, &pyproject);
     let setup = if survey.has("uv.lock") {
@@ -122,7 +122,7 @@ fn project(survey: &Survey<'_>) -> Vec<Command> {
         Some(_) => (".venv/bin/python", true),
         None => ("python3", false),
     };
-    let mut commands: Vec<Command> =
+    let mut commands: Vec<(Kind, String)> =
         setup.into_iter().map(|command| (Kind::Setup, command)).collect();
     if tools.black {
         commands.push((Kind::Format, format!("{python} -m black .")));

@@ -1,6 +1,6 @@
 //! Rust: Cargo, rustc, rustfmt, Clippy, libtest and nextest.
 
-use super::{Command, ProjectType};
+use super::ProjectType;
 use crate::checks::Kind;
 use crate::checks::failure_names::FailureNames;
 use crate::checks::survey::{ManifestFiles, Survey};
@@ -34,7 +34,7 @@ pub(super) const RUST: ProjectType = ProjectType {
     ..ProjectType::EMPTY
 };
 
-fn commands(survey: &Survey<'_>) -> Vec<Command> {
+fn commands(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let Some(manifest) = survey.toml("Cargo.toml") else { return Vec::new() };
     let workspace = if manifest.contains_key("workspace") { " --workspace" } else { "" };
     let all = if manifest.contains_key("workspace") { " --all" } else { "" };
@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_cargo_workspace_with_dependencies() {
-        let lock = "[[package]]\nname = 'serde'\nsource = \"registry+https://github.com/rust-lang/crates.io-index\"\n";
+        let lock = "[[package]]\nname = 'serde'\nsource = \
+            \"registry+https://github.com/rust-lang/crates.io-index\"\n";
         detects(
             &[("Cargo.toml", "[workspace]\nmembers = ['a']\n"), ("Cargo.lock", lock)],
             &[
@@ -206,8 +207,10 @@ mod tests {
 
     #[test]
     fn a_test_program_that_died_is_named_by_its_target() {
-        let output = "     Running tests/whole.rs (target/debug/deps/whole-caf4c2aed8f93934)\n\nrunning 2 tests\n\
-            error: test failed, to rerun pass `--test whole`\n\nCaused by:\n  process didn't exit successfully: `…` (signal: 6, SIGABRT)\n";
+        let output = "     Running tests/whole.rs \
+            (target/debug/deps/whole-caf4c2aed8f93934)\n\nrunning 2 tests\n\
+            error: test failed, to rerun pass `--test whole`\n\nCaused by:\n  process didn't exit \
+            successfully: `…` (signal: 6, SIGABRT)\n";
         names(output, &["cargo test --test whole"]);
     }
 
@@ -234,7 +237,8 @@ mod tests {
                 "src/lib.rs: error: length comparison to zero",
                 "src/lib.rs: error: unneeded `return` statement",
                 "src/lib.rs: error: unused variable: `x`",
-                "src/lib.rs: error: writing `&Vec` instead of `&[_]` involves a new object where a slice will do",
+                "src/lib.rs: error: writing `&Vec` instead of `&[_]` involves a new object where \
+                    a slice will do",
             ],
         );
     }
@@ -259,7 +263,8 @@ mod tests {
     #[test]
     fn cargo_without_a_network_says_so() {
         unreachable(
-            "Caused by:\n  [6] Could not resolve hostname (Could not resolve host: index.crates.io)\n",
+            "Caused by:\n  [6] Could not resolve hostname (Could not resolve host: \
+                index.crates.io)\n",
         );
         unreachable("dns error: failed to lookup address information\n");
     }

@@ -6,8 +6,8 @@
 use super::*;
 use crate::checks::missing;
 
-/// The kinds and commands that are detected, in the order of their kinds. Each entry of `files` is a
-/// path and its text.
+/// The kinds and commands that are detected, in the order of their kinds. Each entry of `files` is
+/// a path and its text.
 pub(super) fn detected(files: &[(&str, &str)]) -> Vec<(&'static str, String)> {
     let paths: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
     // Only what detection asks for is given to it.
@@ -136,12 +136,14 @@ fn c_and_java_compilers_are_named_by_file_and_message() {
         &sample("javac-maven"),
         &[
             "src/main/java/shop/Shop.java: cannot find symbol",
-            "src/main/java/shop/Shop.java: incompatible types: java.lang.String cannot be converted to int",
+            "src/main/java/shop/Shop.java: incompatible types: java.lang.String cannot be \
+                converted to int",
         ],
     );
     names(&sample("javac-gradle"), &["src/main/java/shop/Shop.java: error: ';' expected"]);
     names(
-        "/usr/bin/ld: main.o: in function `main':\nmain.c:(.text+0x5): undefined reference to `f'\n",
+        "/usr/bin/ld: main.o: in function `main':\nmain.c:(.text+0x5): undefined reference to \
+            `f'\n",
         &["undefined reference to `f'"],
     );
 }
@@ -149,9 +151,11 @@ fn c_and_java_compilers_are_named_by_file_and_message() {
 #[test]
 fn what_moves_with_an_edit_or_a_run_is_not_in_a_name() {
     let before = "a.py:9:1: F811 redefinition of unused 'f' from line 3\n\
-        FAILED tests/test_a.py::test_b[<object at 0x7f00aa11bb22>] - x\na.c:4:1: error: /tmp/cc1a2b.s: bad\n";
+        FAILED tests/test_a.py::test_b[<object at 0x7f00aa11bb22>] - x\na.c:4:1: error: \
+        /tmp/cc1a2b.s: bad\n";
     let after = "a.py:19:1: F811 redefinition of unused 'f' from line 13\n\
-        FAILED tests/test_a.py::test_b[<object at 0x7f99dd11bb22>] - y\na.c:7:2: error: /tmp/ccXYZ.s: bad\n";
+        FAILED tests/test_a.py::test_b[<object at 0x7f99dd11bb22>] - y\na.c:7:2: error: \
+        /tmp/ccXYZ.s: bad\n";
     assert_eq!(failures_named_in(before), failures_named_in(after));
     assert_eq!(failures_named_in(before).len(), 3);
 }
@@ -170,7 +174,8 @@ fn one_more_of_the_same_error_in_a_file_is_a_new_name() {
 #[test]
 fn what_passes_or_only_warns_names_nothing() {
     names(
-        "warning: unused variable: `x`\n --> src/lib.rs:2:23\ntest a ... ok\nPASS a.test.js\nok  \texample.com/shop\t0.1s\n\
+        "warning: unused variable: `x`\n --> src/lib.rs:2:23\ntest a ... ok\nPASS a.test.js\nok  \
+            \texample.com/shop\t0.1s\n\
          a.c:1:2: warning: unused\na.c:1:2: note: here\nok 1 - fine\nOK (3 tests)\n",
         &[],
     );
@@ -213,7 +218,8 @@ proptest::proptest! {
     #[test]
     fn no_output_is_too_odd_to_be_read(
         lines in proptest::collection::vec(
-            ("(FAIL|not ok 1 - |test |--- FAIL: |  ● |2 failing|  1\\) |\\[ERROR\\] |# Subtest: |error|FAILED )?", "\\PC{0,12}"), 0..12,
+            ("(FAIL|not ok 1 - |test |--- FAIL: |  ● |2 failing|  1\\) |\\[ERROR\\] |# Subtest: \
+                |error|FAILED )?", "\\PC{0,12}"), 0..12,
         ),
     ) {
         let output = lines.into_iter().map(|(mark, rest)| mark + &rest + "\n").collect::<String>();

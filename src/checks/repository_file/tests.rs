@@ -115,7 +115,8 @@ fn each_known_key_is_read() {
 fn a_known_key_beside_an_unknown_one_is_still_held_to_its_type() {
     refused(
         "[checks]\nfuture = 1\nbuild = 7\n",
-        ".codingworker.toml, line 3, column 9: invalid type: integer `7`, expected a command, a list of commands, or a table \
+        ".codingworker.toml, line 3, column 9: invalid type: integer `7`, expected a command, a \
+            list of commands, or a table \
          with `command` and `timeout_seconds`",
     );
 }
@@ -124,7 +125,8 @@ fn a_known_key_beside_an_unknown_one_is_still_held_to_its_type() {
 fn a_value_of_the_wrong_type_is_refused_with_its_place_and_the_right_one() {
     refused(
         "[checks]\nbuild = 7\n",
-        ".codingworker.toml, line 2, column 9: invalid type: integer `7`, expected a command, a list of commands, or a table \
+        ".codingworker.toml, line 2, column 9: invalid type: integer `7`, expected a command, a \
+            list of commands, or a table \
          with `command` and `timeout_seconds`",
     );
     refused(
@@ -147,7 +149,8 @@ fn a_timeout_out_of_range_is_refused() {
         refused(
             &format!("[checks]\ntimeout_seconds = {value}\n"),
             &format!(
-                ".codingworker.toml, line 2, column 19: a timeout is between 1 and 86400 seconds, not {shown}"
+                ".codingworker.toml, line 2, column 19: a timeout is between 1 and 86400 seconds, \
+                    not {shown}"
             ),
         );
     }

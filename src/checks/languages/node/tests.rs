@@ -15,7 +15,8 @@ fn node_runs_only_scripts_that_exist() {
 #[test]
 fn node_picks_the_package_manager_by_its_lock_file() {
     let manifest = r#"{
-        "scripts": {"build": "tsc", "format": "prettier --write .", "lint": "eslint .", "test": "vitest run"},
+        "scripts": {"build": "tsc", "format": "prettier --write .", "lint": "eslint .",
+            "test": "vitest run"},
         "devDependencies": {"typescript": "^5"}
     }"#;
     let expected = |setup: &str, program: &str| {

@@ -4,7 +4,8 @@ use super::super::tests::{
 
 #[test]
 fn python_with_unittest_needs_nothing_installed() {
-    let test = "import unittest\n\nclass ShopTest(unittest.TestCase):\n    def test_add(self):\n        pass\n";
+    let test = "import unittest\n\nclass ShopTest(unittest.TestCase):\n    def \
+        test_add(self):\n        pass\n";
     detects(
         &[("shop.py", ""), ("test_shop.py", test)],
         &[("build", "python3 -m compileall -q -f ."), ("test", "python3 -m unittest discover")],
@@ -42,7 +43,8 @@ fn python_tests_in_the_style_of_pytest_run_with_pytest() {
         &[
             (
                 "setup",
-                "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip install -q pytest",
+                "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip \
+                    install -q pytest",
             ),
             ("build", r".venv/bin/python -m compileall -q -f -x '/\.venv/' ."),
             ("test", ".venv/bin/python -m pytest"),
@@ -63,7 +65,8 @@ fn python_with_requirements_and_configured_tools() {
         &[
             (
                 "setup",
-                "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip install -q \
+                "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip \
+                    install -q \
                  -r requirements.txt -r requirements-dev.txt black flake8",
             ),
             ("format", ".venv/bin/python -m black ."),
@@ -97,7 +100,8 @@ fn python_package_with_a_source_layout_and_extras_is_installed() {
         &[
             (
                 "setup",
-                "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip install -q -e '.[dev]'",
+                "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip \
+                    install -q -e '.[dev]'",
             ),
             ("build", r".venv/bin/python -m compileall -q -f -x '/\.venv/' ."),
             ("lint", ".venv/bin/python -m ruff check ."),
@@ -108,13 +112,15 @@ fn python_package_with_a_source_layout_and_extras_is_installed() {
 
 #[test]
 fn python_project_that_is_not_a_package_has_its_dependencies_installed_one_by_one() {
-    let pyproject = "[project]\nname = 'shop'\ndependencies = ['requests>=2', \"tomli; python_version < '3.11'\"]\n";
+    let pyproject = "[project]\nname = 'shop'\ndependencies = ['requests>=2', \"tomli; \
+        python_version < '3.11'\"]\n";
     detects(
         &[("pyproject.toml", pyproject), ("shop.py", "")],
         &[
             (
                 "setup",
-                "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip install -q \
+                "python3 -m venv --clear --system-site-packages .venv && .venv/bin/python -m pip \
+                    install -q \
                  'requests>=2' 'tomli; python_version < '\\''3.11'\\'''",
             ),
             ("build", r".venv/bin/python -m compileall -q -f -x '/\.venv/' ."),
@@ -124,7 +130,8 @@ fn python_project_that_is_not_a_package_has_its_dependencies_installed_one_by_on
 
 #[test]
 fn python_with_uv_or_poetry_runs_through_them() {
-    let grouped = "[project]\nname='shop'\n[dependency-groups]\ndev = ['pytest']\n[tool.ruff.format]\n[tool.ruff.lint]\n";
+    let grouped = "[project]\nname='shop'\n[dependency-groups]\ndev = \
+        ['pytest']\n[tool.ruff.format]\n[tool.ruff.lint]\n";
     detects(
         &[("pyproject.toml", grouped), ("uv.lock", ""), ("shop.py", "")],
         &[
@@ -241,7 +248,8 @@ fn a_module_that_is_not_installed_is_a_missing_tool() {
 #[test]
 fn pip_without_a_network_says_so() {
     unreachable(
-        "WARNING: Retrying … Failed to establish a new connection: [Errno 101] …': /simple/pytest/\n",
+        "WARNING: Retrying … Failed to establish a new connection: [Errno 101] …': \
+            /simple/pytest/\n",
     );
 }
 
