@@ -1,16 +1,16 @@
-//! Judgment: whether a red check is the change's doing.
+//! Judgment: whether the change is the reason why a check fails.
 //!
-//! Owns the comparison of a check with what it was before the agent came. Invariant: what was
-//! green, or was not run before, is never excused; what was red is excused as long as it fails in
-//! no way that it did not fail before.
+//! Owns the comparison of a check with its result on the base commit. Invariant: a check that
+//! passed on the base commit, or was not run there, is never excused. A check that failed there is
+//! excused as long as it has no failure that is new.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ending, Kind, Ran};
+use super::{CheckEnding, Kind, Ran};
 
-/// What the checks of a plan said of the base commit.
+/// The results of a plan's checks on the base commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
     before: Vec<Before>,
@@ -20,7 +20,7 @@ pub struct Baseline {
 struct Before {
     kind: Kind,
     command: String,
-    ending: Ending,
+    ending: CheckEnding,
     failures: BTreeSet<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct CheckResult {
     /// Journals of version 0.1.0 call it `standing`.
     #[serde(alias = "standing")]
     pub verdict: CheckVerdict,
-    /// Whether the same check was red on the base commit.
+    /// Whether the same check did not pass on the base commit.
     pub red_before: bool,
 }
 
@@ -39,20 +39,20 @@ pub struct CheckResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckVerdict {
     Passed,
-    /// Red, and not so before; `failures` are those that are new, and may be empty when the output
-    /// names none.
+    /// It fails, and the change is the reason. `failures` are those that are new. There are none
+    /// when the output names none.
     New {
         failures: BTreeSet<String>,
     },
-    /// Red in no other way than it was on the base commit.
+    /// It fails only in ways in which it failed on the base commit.
     FailedBefore,
-    /// It took too long, and did not before.
+    /// It took too long, and did not on the base commit.
     TimedOut,
-    /// It can't run here, neither on the change nor on the base commit.
+    /// It can't run on this machine, neither on the change nor on the base commit.
     NotRun {
         tool: String,
     },
-    /// Setup had no network. The checks after it tell whether it was needed.
+    /// Setup had no network. The checks after it show whether its downloads were needed.
     Offline,
 }
 
@@ -70,7 +70,7 @@ impl CheckResult {
 }
 
 impl Baseline {
-    /// Takes note of a check that ran on the base commit.
+    /// Records a check that ran on the base commit. A later result of the same check replaces it.
     pub fn record(&mut self, ran: &Ran) {
         let Ran { kind, ref command, ref ending, ref failures, .. } = *ran;
         self.before.retain(|before| (before.kind, &before.command) != (kind, command));
@@ -82,53 +82,54 @@ impl Baseline {
         });
     }
 
-    /// Judges a check that ran on the change.
+    /// Compares a check that ran on the change with its result on the base commit.
     pub fn judge(&self, ran: Ran) -> CheckResult {
         let before = self
             .before
             .iter()
             .find(|before| (before.kind, &before.command) == (ran.kind, &ran.command));
-        let red_before = before.is_some_and(|before| before.ending != Ending::Passed);
+        let red_before = before.is_some_and(|before| before.ending != CheckEnding::Passed);
         let verdict = match &ran.ending {
-            Ending::Passed => CheckVerdict::Passed,
-            Ending::Offline => CheckVerdict::Offline,
-            Ending::Missing { tool } => match before.map(|before| &before.ending) {
-                // The change took away, or called for, what the check runs with.
-                Some(Ending::Passed | Ending::Failed { .. } | Ending::TimedOut) => {
+            CheckEnding::Passed => CheckVerdict::Passed,
+            CheckEnding::Offline => CheckVerdict::Offline,
+            CheckEnding::Missing { tool } => match before.map(|before| &before.ending) {
+                // The change removed the tool, or made the check need another one.
+                Some(CheckEnding::Passed | CheckEnding::Failed { .. } | CheckEnding::TimedOut) => {
                     CheckVerdict::New { failures: BTreeSet::new() }
                 }
-                Some(Ending::Missing { .. } | Ending::Offline) | None => {
+                Some(CheckEnding::Missing { .. } | CheckEnding::Offline) | None => {
                     CheckVerdict::NotRun { tool: tool.clone() }
                 }
             },
-            Ending::TimedOut => match before.map(|before| &before.ending) {
-                Some(Ending::TimedOut) => CheckVerdict::FailedBefore,
+            CheckEnding::TimedOut => match before.map(|before| &before.ending) {
+                Some(CheckEnding::TimedOut) => CheckVerdict::FailedBefore,
                 Some(
-                    Ending::Passed
-                    | Ending::Failed { .. }
-                    | Ending::Missing { .. }
-                    | Ending::Offline,
+                    CheckEnding::Passed
+                    | CheckEnding::Failed { .. }
+                    | CheckEnding::Missing { .. }
+                    | CheckEnding::Offline,
                 )
                 | None => CheckVerdict::TimedOut,
             },
-            Ending::Failed { .. } => failed(before, &ran.failures),
+            CheckEnding::Failed { .. } => failed(before, &ran.failures),
         };
         CheckResult { ran, verdict, red_before }
     }
 }
 
-/// Failures that were there before are excused, name by name. An output that names none is excused
-/// only by one that named none either: where the names stop coming, something else broke, such as
-/// the build of the tests.
+/// Failures that the base commit has are excused, name by name. An output that names no failure is
+/// excused only if the output on the base commit named none either: when the names are suddenly
+/// missing, something else broke, such as the build of the tests.
 fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> CheckVerdict {
     let nothing = BTreeSet::new();
     let (failed_before, old) = match before {
-        Some(Before { ending: Ending::Failed { .. }, failures, .. }) => (true, failures),
-        // What a check said before its time was up counts; that it was too slow is no excuse for
-        // failing.
-        Some(Before { ending: Ending::TimedOut, failures, .. }) => (false, failures),
+        Some(Before { ending: CheckEnding::Failed { .. }, failures, .. }) => (true, failures),
+        // The failures that a check named before it timed out count. The timeout itself does not
+        // excuse a failure.
+        Some(Before { ending: CheckEnding::TimedOut, failures, .. }) => (false, failures),
         Some(Before {
-            ending: Ending::Passed | Ending::Missing { .. } | Ending::Offline, ..
+            ending: CheckEnding::Passed | CheckEnding::Missing { .. } | CheckEnding::Offline,
+            ..
         })
         | None => (false, &nothing),
     };
@@ -144,9 +145,9 @@ mod tests {
 
     use super::*;
 
-    const FAILED: Ending = Ending::Failed { code: 1 };
+    const FAILED: CheckEnding = CheckEnding::Failed { code: 1 };
 
-    fn ran(ending: Ending, failures: &[&str]) -> Ran {
+    fn ran(ending: CheckEnding, failures: &[&str]) -> Ran {
         Ran {
             kind: Kind::Test,
             command: "make test".to_owned(),
@@ -157,12 +158,16 @@ mod tests {
         }
     }
 
-    fn missing() -> Ending {
-        Ending::Missing { tool: "go".to_owned() }
+    fn missing() -> CheckEnding {
+        CheckEnding::Missing { tool: "go".to_owned() }
     }
 
     #[track_caller]
-    fn check(before: Option<(Ending, &[&str])>, now: (Ending, &[&str]), expected: CheckVerdict) {
+    fn check(
+        before: Option<(CheckEnding, &[&str])>,
+        now: (CheckEnding, &[&str]),
+        expected: CheckVerdict,
+    ) {
         let mut baseline = Baseline::default();
         if let Some((ending, failures)) = before {
             baseline.record(&ran(ending, failures));
@@ -178,14 +183,14 @@ mod tests {
 
     #[test]
     fn what_passes_is_passed_whatever_was_before() {
-        check(None, (Ending::Passed, &[]), CheckVerdict::Passed);
-        check(Some((FAILED, &["a"])), (Ending::Passed, &[]), CheckVerdict::Passed);
+        check(None, (CheckEnding::Passed, &[]), CheckVerdict::Passed);
+        check(Some((FAILED, &["a"])), (CheckEnding::Passed, &[]), CheckVerdict::Passed);
     }
 
     #[test]
     fn what_was_green_or_not_run_before_is_not_excused() {
-        check(Some((Ending::Passed, &[])), (FAILED, &["a"]), new(&["a"]));
-        check(Some((Ending::Passed, &[])), (FAILED, &[]), new(&[]));
+        check(Some((CheckEnding::Passed, &[])), (FAILED, &["a"]), new(&["a"]));
+        check(Some((CheckEnding::Passed, &[])), (FAILED, &[]), new(&[]));
         check(None, (FAILED, &["a"]), new(&["a"]));
         check(Some((missing(), &[])), (FAILED, &[]), new(&[]));
     }
@@ -205,12 +210,20 @@ mod tests {
 
     #[test]
     fn a_time_out_is_excused_only_by_a_time_out() {
-        check(Some((Ending::TimedOut, &[])), (Ending::TimedOut, &[]), CheckVerdict::FailedBefore);
-        check(Some((Ending::Passed, &[])), (Ending::TimedOut, &[]), CheckVerdict::TimedOut);
-        check(Some((FAILED, &["a"])), (Ending::TimedOut, &["a"]), CheckVerdict::TimedOut);
-        check(None, (Ending::TimedOut, &[]), CheckVerdict::TimedOut);
-        check(Some((Ending::TimedOut, &["a"])), (FAILED, &["a"]), CheckVerdict::FailedBefore);
-        check(Some((Ending::TimedOut, &[])), (FAILED, &[]), new(&[]));
+        check(
+            Some((CheckEnding::TimedOut, &[])),
+            (CheckEnding::TimedOut, &[]),
+            CheckVerdict::FailedBefore,
+        );
+        check(
+            Some((CheckEnding::Passed, &[])),
+            (CheckEnding::TimedOut, &[]),
+            CheckVerdict::TimedOut,
+        );
+        check(Some((FAILED, &["a"])), (CheckEnding::TimedOut, &["a"]), CheckVerdict::TimedOut);
+        check(None, (CheckEnding::TimedOut, &[]), CheckVerdict::TimedOut);
+        check(Some((CheckEnding::TimedOut, &["a"])), (FAILED, &["a"]), CheckVerdict::FailedBefore);
+        check(Some((CheckEnding::TimedOut, &[])), (FAILED, &[]), new(&[]));
     }
 
     #[test]
@@ -221,15 +234,15 @@ mod tests {
             CheckVerdict::NotRun { tool: "go".to_owned() },
         );
         check(None, (missing(), &[]), CheckVerdict::NotRun { tool: "go".to_owned() });
-        check(Some((Ending::Passed, &[])), (missing(), &[]), new(&[]));
+        check(Some((CheckEnding::Passed, &[])), (missing(), &[]), new(&[]));
         check(Some((FAILED, &["a"])), (missing(), &[]), new(&[]));
     }
 
     #[test]
     fn a_network_that_went_away_is_never_the_change_s_doing() {
-        check(Some((Ending::Passed, &[])), (Ending::Offline, &[]), CheckVerdict::Offline);
-        check(None, (Ending::Offline, &[]), CheckVerdict::Offline);
-        check(Some((Ending::Offline, &[])), (FAILED, &["a"]), new(&["a"]));
+        check(Some((CheckEnding::Passed, &[])), (CheckEnding::Offline, &[]), CheckVerdict::Offline);
+        check(None, (CheckEnding::Offline, &[]), CheckVerdict::Offline);
+        check(Some((CheckEnding::Offline, &[])), (FAILED, &["a"]), new(&["a"]));
     }
 
     #[test]

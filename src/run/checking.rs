@@ -1,21 +1,20 @@
 //! Which checks a repository has, and how a run carries out one of them.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tracing::Instrument as _;
 
 use super::Failure;
 use super::context::RunContext;
-use super::effects::note;
 use super::services::Services;
 use crate::checks::{
-    self, Check, CheckError, CheckResult, CheckVerdict, Plan, Ran, RepositoryFile, Site,
+    self, Check, CheckError, CheckResult, CheckVerdict, Manifests, Plan, Ran, RepositoryFile, Site,
+    UnreadableReason,
 };
 use crate::errors;
 use crate::git::{CommitId, RepoPath};
 use crate::task::RepoName;
-use crate::workspace::Cache;
+use crate::workspace::{Cache, WorkspaceError};
 
 /// A settings or project file that is larger than this, in bytes, is not read.
 const LARGEST_MANIFEST: usize = 1 << 20;
@@ -24,7 +23,6 @@ const LARGEST_MANIFEST: usize = 1 << 20;
 /// show it to be.
 pub(super) async fn plan(
     services: &Services,
-    run: &RunContext,
     cache: &Cache,
     base: &CommitId,
     commit: &CommitId,
@@ -32,23 +30,20 @@ pub(super) async fn plan(
     let file = repository_file(cache, base).await?;
     let files = cache.files_at(commit).await?;
     let paths: Vec<&str> = files.iter().filter_map(RepoPath::as_str).collect();
-    let mut contents = BTreeMap::new();
+    let mut manifests = Manifests::default();
     for manifest in Plan::manifests(&paths) {
         let path = RepoPath::new(manifest.into());
         match cache.file_at(commit, &path, LARGEST_MANIFEST).await {
-            Ok(Some(text)) => {
-                let text = String::from_utf8_lossy(&text).into_owned();
-                contents.insert(manifest.to_owned(), text);
+            Ok(Some(content)) => manifests.add(manifest, content),
+            Ok(None) => manifests.add_unreadable(manifest, UnreadableReason::NotAFile),
+            Err(WorkspaceError::TooLarge { .. }) => {
+                let reason = UnreadableReason::TooLarge { limit: LARGEST_MANIFEST };
+                manifests.add_unreadable(manifest, reason);
             }
-            Ok(None) => {}
-            Err(error) => {
-                let why = errors::chain(&error);
-                let text = format!("{manifest} does not count in the plan of checks: {why}");
-                note(services, run, &text).await?;
-            }
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(Plan::detect(&paths, &contents, &file, services.config.checks.timeout))
+    Ok(Plan::detect(&paths, &manifests, &file, services.config.checks.timeout))
 }
 
 /// What a repository says itself of how it is worked on. Only the base's file counts, since an

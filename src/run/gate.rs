@@ -2,6 +2,7 @@
 //! adds is searched for secrets.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use super::Failure;
 use super::check::Checked;
@@ -9,12 +10,19 @@ use super::checking::repository_file;
 use super::effects::enter_stage;
 use super::services::Services;
 use crate::agent::Verdict;
-use crate::gate::attention::{Attention, attention};
+use crate::checks;
+use crate::gate::attention::{Attention, TestPatterns, attention};
 use crate::gate::{self, Finding, ProtectedPaths, Refusal};
 use crate::git::{Change, TreeEntry};
 use crate::journal::Stage;
 use crate::redaction::Redaction;
 use crate::workspace::{Cache, WorkspaceError};
+
+/// How tests look in the languages that `checks` knows.
+static TEST_PATTERNS: LazyLock<TestPatterns> = LazyLock::new(|| {
+    TestPatterns::new(checks::test_files(), checks::skip_marks())
+        .expect("the patterns are constants that a test compiles")
+});
 
 /// A change that may be published.
 pub(super) struct ApprovedChange {
@@ -48,7 +56,8 @@ pub(super) async fn gate(services: &Services, checked: Checked) -> Result<Approv
     if !findings.is_empty() {
         return Err(Failure::GateRefused(Refusal { findings }));
     }
-    let attention = attention(changes.iter().zip(added.iter().map(String::as_str)));
+    let added = added.iter().map(String::as_str);
+    let attention = attention(changes.iter().zip(added), &TEST_PATTERNS);
     let red = checked.red();
     if !red.is_empty() && !run.attempt.is_last() {
         return Err(Failure::ChecksRed(red));

@@ -145,8 +145,8 @@ pub(super) async fn widen_plan(
     prepared: &mut Prepared,
     progress: &Progress,
 ) -> Result<(), Failure> {
-    let Prepared { run, workspace, base, .. } = prepared;
-    let later = plan(services, run, workspace.cache(), &base.base.commit, &progress.commit).await?;
+    let Prepared { workspace, base, .. } = prepared;
+    let later = plan(services, workspace.cache(), &base.base.commit, &progress.commit).await?;
     base.plan = std::mem::take(&mut base.plan).widened(later);
     let skips_format = progress.notes.contains(&Note::FormatSkipped);
     base.plan.checks.retain(|check| check.kind != Kind::Format || !skips_format);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::Failure;
 use super::admit::Admitted;
-use super::checking::{plan, run_check};
+use super::checking::{plan, repository_file, run_check};
 use super::checkpoint::{Checkpoint, PreparedBase};
 use super::context::RunContext;
 use super::effects::{enter_stage, note};
 use super::services::Services;
-use crate::checks::{Baseline, Kind};
+use crate::checks::{Baseline, Kind, Plan, RepositoryFile};
 use crate::git::BranchName;
 use crate::journal::Stage;
 use crate::publish::Note;
@@ -38,13 +38,30 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
         return Ok(Prepared { run, checkpoint, task, branch, workspace, base });
     }
     let base = cache.fetch(&services.remote(&task.repository)).await?;
-    let plan = plan(services, &run, &cache, &base.commit, &base.commit).await?;
+    let plan = plan(services, &cache, &base.commit, &base.commit).await?;
+    tell_oddities(services, &run, &repository_file(&cache, &base.commit).await?, &plan).await?;
     let workspace = cache.prepare(&run.trees(), &base).await?;
     note(services, &run, &format!("{} at {}", base.onto, base.commit)).await?;
     let mut base = PreparedBase { base, plan, baseline: Baseline::default(), notes: Vec::new() };
     run_baseline(services, &run, &workspace, &mut base).await?;
     services.journal.keep_prepared(run.id, &base).await?;
     Ok(Prepared { run, checkpoint, task, branch, workspace, base })
+}
+
+/// Tells what of the repository's own files has no effect on the plan.
+async fn tell_oddities(
+    services: &Services,
+    run: &RunContext,
+    file: &RepositoryFile,
+    plan: &Plan,
+) -> Result<(), Failure> {
+    for unknown in file.unknown_keys() {
+        note(services, run, &unknown.to_string()).await?;
+    }
+    for unreadable in &plan.unreadable {
+        note(services, run, &unreadable.to_string()).await?;
+    }
+    Ok(())
 }
 
 /// Runs every check on the base. A formatter that rewrites files there would bury the change under

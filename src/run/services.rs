@@ -102,7 +102,7 @@ impl Services {
                 Git::new(git, search_path, &git_home, Deadlines::default(), &sandbox),
                 &config.data_dir,
             )
-            .excluding(checks::ARTIFACTS),
+            .excluding(checks::artifacts()),
             publisher: Publisher::new(github.clone(), config.language, config.redaction.clone()),
             github,
             checker: Checker::new(

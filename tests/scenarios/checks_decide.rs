@@ -97,16 +97,26 @@ async fn the_checks_are_those_of_the_base_whatever_the_agent_wrote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_file_that_can_not_be_read_is_reported_with_its_place() {
     let world = World::without_repository().await;
-    world.forge.repository(
-        "owner/repo",
-        "main",
-        &[(".codingworker.toml", "[checks]\ntset = \"make\"\n")],
-    );
+    world.forge.repository("owner/repo", "main", &[(".codingworker.toml", "[checks]\ntest = 7\n")]);
     let issue = world.task("Add a greeting", "").await;
     assert_eq!(world.work().await.code, Some(1));
     let comments = world.comments(issue).await;
-    assert!(comments[0].contains("line 2") && comments[0].contains("tset"), "{comments:?}");
+    assert!(comments[0].contains("line 2") && comments[0].contains("integer `7`"), "{comments:?}");
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_a_later_version_in_the_repository_file_does_not_end_the_task() {
+    let world = World::without_repository().await;
+    let toml = "[checks]\ntest = \"sh check.sh\"\nimage = \"rust:1\"\n[later]\nkey = 1\n";
+    world.forge.repository("owner/repo", "main", &[FILES[1], (".codingworker.toml", toml)]);
+    world.task("Add a greeting", "").await;
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let pulls = world.pull_requests().await;
+    assert_eq!(pulls[0]["draft"], false);
+    assert!(pulls[0]["body"].as_str().unwrap().contains("sh check.sh"), "{pulls:?}");
     world.finish();
 }
 

@@ -1,9 +1,8 @@
 //! Small projects of several kinds, checked by their real tools.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::{Baseline, CheckVerdict, Origin, Plan, RepositoryFile, Toolchains};
+use super::super::{Baseline, CheckVerdict, Manifests, Origin, Plan, RepositoryFile, Toolchains};
 use super::*;
 
 struct Project {
@@ -71,10 +70,10 @@ impl Project {
 
     fn plan(&self, files: &[(&str, &str)]) -> Plan {
         let paths: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
-        let contents = files
-            .iter()
-            .map(|&(path, text)| (path.to_owned(), text.to_owned()))
-            .collect::<BTreeMap<_, _>>();
+        let mut contents = Manifests::default();
+        for (path, text) in files {
+            contents.add(path, text.as_bytes().to_vec());
+        }
         Plan::detect(&paths, &contents, &RepositoryFile::default(), Duration::from_secs(120))
     }
 
@@ -163,7 +162,8 @@ async fn a_crate_is_formatted_and_only_its_new_failures_are_blamed() {
 
 #[tokio::test]
 async fn a_python_project_is_compiled_and_tested_as_it_is_now() {
-    let tests = "import unittest\nimport shop\n\n\nclass ShopTest(unittest.TestCase):\n    def test_add(self):\n        \
+    let tests = "import unittest\nimport shop\n\n\nclass ShopTest(unittest.TestCase):\n    def \
+        test_add(self):\n        \
                  self.assertEqual(shop.add(1, 2), 3)\n";
     let files = [("shop.py", "def add(a, b):\n    return a + b\n"), ("test_shop.py", tests)];
     let project = Project::new(&files);
@@ -191,7 +191,8 @@ async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
         eprintln!("SKIPPED: needs pytest (scripts/test installs it)");
         return;
     };
-    let failing = "import pytest\n\n\n@pytest.mark.parametrize(\"n\", [1, 2])\ndef test_small(n):\n    assert n < 2\n";
+    let failing = "import pytest\n\n\n@pytest.mark.parametrize(\"n\", [1, 2])\ndef \
+        test_small(n):\n    assert n < 2\n";
     let project = Project::new(&[("test_shop.py", failing)]);
     let check = shell(
         &format!("'{}' -m pytest", environment.join("bin/python").display()),
@@ -213,7 +214,8 @@ async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
 async fn a_node_package_runs_its_test_script() {
     let manifest =
         ("package.json", r#"{"name": "shop", "scripts": {"test": "node --test test.js"}}"#);
-    let test = "const { test } = require('node:test');\ntest('adds', () => { if (1 + 2 !== 3) throw new Error(); });\n";
+    let test = "const { test } = require('node:test');\ntest('adds', () => { if (1 + 2 !== 3) \
+        throw new Error(); });\n";
     let project = Project::new(&[manifest, ("test.js", test)]);
     if project.lacks("node") || project.lacks("npm") {
         return;
@@ -254,7 +256,7 @@ async fn make_passes_on_what_its_recipes_say() {
 #[tokio::test]
 async fn a_tool_that_is_not_there_is_named() {
     let project = Project::new(&[]);
-    let missing = |tool: &str| Ending::Missing { tool: tool.to_owned() };
+    let missing = |tool: &str| CheckEnding::Missing { tool: tool.to_owned() };
     assert_eq!(project.shell("no-such-tool --version").await.ending, missing("no-such-tool"));
     assert_eq!(project.shell("true && ./no-such-script").await.ending, missing("./no-such-script"));
     if !project.lacks("python3") {
@@ -287,7 +289,7 @@ async fn a_check_that_takes_too_long_is_timed_out_and_a_stopped_one_has_no_resul
     let project = Project::new(&[]);
     let began = Instant::now();
     let ran = project.run(&shell("echo begun; sleep 600", Duration::from_millis(300))).await;
-    assert_eq!((ran.ending, ran.output.as_str()), (Ending::TimedOut, "begun\n"));
+    assert_eq!((ran.ending, ran.output.as_str()), (CheckEnding::TimedOut, "begun\n"));
 
     let stop = CancellationToken::new();
     stop.cancel();
@@ -299,8 +301,8 @@ async fn a_check_that_takes_too_long_is_timed_out_and_a_stopped_one_has_no_resul
 #[tokio::test]
 async fn a_command_killed_by_a_signal_has_the_code_a_shell_gives_it() {
     let project = Project::new(&[]);
-    assert_eq!(project.shell("kill -9 $$").await.ending, Ending::Failed { code: 137 });
-    assert_eq!(project.shell("exit 3").await.ending, Ending::Failed { code: 3 });
+    assert_eq!(project.shell("kill -9 $$").await.ending, CheckEnding::Failed { code: 137 });
+    assert_eq!(project.shell("exit 3").await.ending, CheckEnding::Failed { code: 3 });
 }
 
 #[tokio::test]

@@ -4,12 +4,11 @@
 //! Owns both texts. Invariant: the `.codingworker.toml` means the same as none, and a detected
 //! check that is taken out of its comment means what is done without it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use super::files::File;
-use crate::checks::{ARTIFACTS, Kind, Origin, Plan, REPOSITORY_FILE, RepositoryFile};
+use crate::checks::{self, Kind, Manifests, Origin, Plan, REPOSITORY_FILE, RepositoryFile};
 use crate::publish::TASK_LABEL;
 
 const WORKFLOW: &str = include_str!("../../../.github/workflows/send-to-sqs.yml");
@@ -47,13 +46,13 @@ pub(super) fn next() -> String {
 fn detected(directory: &Path) -> Plan {
     let files = files_below(directory);
     let paths: Vec<&str> = files.iter().map(String::as_str).collect();
-    let mut contents = BTreeMap::new();
+    let mut contents = Manifests::default();
     for manifest in Plan::manifests(&paths) {
         let path = directory.join(manifest);
         if path.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST_MANIFEST)
-            && let Ok(text) = std::fs::read(&path)
+            && let Ok(content) = std::fs::read(&path)
         {
-            contents.insert(manifest.to_owned(), String::from_utf8_lossy(&text).into_owned());
+            contents.add(manifest, content);
         }
     }
     Plan::detect(&paths, &contents, &RepositoryFile::default(), CHECK_TIMEOUT)
@@ -92,7 +91,7 @@ fn files_below(directory: &Path) -> Vec<String> {
 }
 
 fn is_artifact(name: &str) -> bool {
-    ARTIFACTS.iter().any(|pattern| pattern.trim_matches('/') == name)
+    checks::artifacts().iter().any(|pattern| pattern.trim_matches('/') == name)
 }
 
 fn checks_file(plan: &Plan) -> String {
@@ -102,7 +101,7 @@ fn checks_file(plan: &Plan) -> String {
          # A command is a line for /bin/sh, a list of lines, or a table { command = \"make test\", timeout_seconds = 1800 }; \"\" turns the check off.\n\
          \n[checks]\n",
     );
-    for kind in Kind::ALL {
+    for &kind in Kind::ALL {
         let (found, commands) = shown(plan, kind);
         text.push_str(&format!("# {} {found}\n#: {} = {commands}\n", purpose(kind), kind.name()));
     }
@@ -136,8 +135,8 @@ fn purpose(kind: Kind) -> &'static str {
 fn shown(plan: &Plan, kind: Kind) -> (String, String) {
     let (mut projects, mut commands) = (Vec::new(), Vec::new());
     for check in plan.of(kind) {
-        if let Origin::Detected(project) = check.origin {
-            projects.push(project.name());
+        if let Origin::Detected(project) = &check.origin {
+            projects.push(project.as_ref());
         }
         commands.push(check.command.as_str());
     }
@@ -169,7 +168,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::{Check, ProjectType};
+    use crate::checks::Check;
     use crate::config::Config;
     use crate::environment::Environment;
 
@@ -191,7 +190,7 @@ mod tests {
             .map(|line| format!("{}\n", line.strip_prefix("#: ").unwrap_or(line)))
             .collect();
         let said = RepositoryFile::parse(uncommented.as_bytes()).unwrap();
-        let said = Plan::detect(&[], &BTreeMap::new(), &said, Duration::from_secs(1));
+        let said = Plan::detect(&[], &Manifests::default(), &said, Duration::from_secs(1));
         // An example stands only where nothing was detected.
         let told = |told: &Plan| -> Vec<_> {
             let detected = told.checks.iter().filter(|check| plan.of(check.kind).next().is_some());
@@ -232,7 +231,7 @@ mod tests {
     #[test]
     fn a_command_stays_on_its_line_whatever_it_holds() {
         let command = "echo \"a\\b\"\nfoo = 'bar'\t\u{7f}\u{1}日本".to_owned();
-        let origin = Origin::Detected(ProjectType::Make);
+        let origin = Origin::Detected("Make".into());
         let check = Check {
             kind: Kind::Lint,
             command: command.clone(),
@@ -240,7 +239,7 @@ mod tests {
             origin,
             network: false,
         };
-        let text = checks_file(&Plan { checks: vec![check], tests_pass: true });
+        let text = checks_file(&Plan { checks: vec![check], tests_pass: true, ..Plan::default() });
         assert_eq!(RepositoryFile::parse(text.as_bytes()).unwrap(), RepositoryFile::default());
         let parsed: toml::Table =
             toml::from_str(&format!("lint = {}", value(&[&command]))).unwrap();

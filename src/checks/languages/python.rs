@@ -1,10 +1,49 @@
 //! Python: uv or Poetry where their lock file is, else pip into a virtual environment of the tree
 //! when something is to be installed.
 
+mod failure_names;
+
 use toml::Value;
 
-use super::super::Kind;
-use super::Survey;
+use super::ProjectType;
+use crate::checks::Kind;
+use crate::checks::survey::{ManifestFiles, Survey};
+
+pub(super) const PYTHON: ProjectType = ProjectType {
+    name: "Python",
+    manifests: &[
+        ManifestFiles::toml(&["pyproject.toml"]),
+        ManifestFiles::text(&["setup.py", "setup.cfg", "tox.ini", ".pre-commit-config.yaml"]),
+        ManifestFiles::text(REQUIREMENTS),
+    ],
+    is_sampled: is_test_file,
+    commands,
+    commands_without_manifest: scripts,
+    failure_names: failure_names::collect,
+    missing_tool,
+    missing_program,
+    unreachable: &["Failed to establish a new connection"],
+    progress: &[
+        r"^\S+\.py(?:::\S+ PASSED)?\s.*\[\s*\d+%\]$",
+        r"^(?:Collecting |Requirement already)",
+    ],
+    artifacts: &["/.venv/", "__pycache__/", "*.egg-info/", ".pytest_cache/"],
+    toolchains: &[("PYENV_ROOT", ".pyenv")],
+    caches: &[("PIP_CACHE_DIR", "pip"), ("UV_CACHE_DIR", "uv")],
+    variables: &[
+        // Python takes bytecode for current when a source was changed within a second without
+        // changing its size, as one edit of an agent can.
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+    ],
+    test_files: &[r"(^|/)test_[^/]*$"],
+    skip_marks: &[
+        r"@(pytest\.mark\.|unittest\.)?(skip|skipIf|skipUnless|skipif|xfail|expectedFailure)\b",
+        r"pytest\.skip\(",
+        r"\bself\.skipTest\(",
+    ],
+    ..ProjectType::EMPTY
+};
 
 const REQUIREMENTS: &[&str] = &[
     "requirements.txt",
@@ -20,12 +59,8 @@ const REQUIREMENTS: &[&str] = &[
 const DEVELOPMENT_EXTRAS: &[&str] =
     &["dev", "develop", "development", "test", "tests", "testing", "lint"];
 
-pub(super) fn is_requirements_file(path: &str) -> bool {
-    REQUIREMENTS.contains(&path)
-}
-
 /// Whether pytest and unittest would look for tests in a file of this name.
-pub(super) fn is_test_file(path: &str) -> bool {
+fn is_test_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.strip_suffix(".py").is_some_and(|stem| {
         stem.starts_with("test_") || stem.ends_with("_test") || stem == "conftest"
@@ -33,9 +68,9 @@ pub(super) fn is_test_file(path: &str) -> bool {
 }
 
 /// The commands of a repository that says it is a Python project.
-pub(super) fn commands(survey: Survey<'_>) -> Vec<(Kind, String)> {
+fn commands(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let manifest = ["pyproject.toml", "setup.py", "setup.cfg"].iter().any(|name| survey.has(name))
-        || survey.paths.iter().any(|path| is_requirements_file(path));
+        || survey.paths.iter().any(|path| REQUIREMENTS.contains(path));
     if manifest && survey.paths.iter().any(|path| path.ends_with(".py")) {
         project(survey)
     } else {
@@ -44,7 +79,7 @@ pub(super) fn commands(survey: Survey<'_>) -> Vec<(Kind, String)> {
 }
 
 /// The commands of a few Python files without any manifest, or with one that says nothing.
-pub(super) fn scripts(survey: Survey<'_>) -> Vec<(Kind, String)> {
+fn scripts(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let loose = |path: &&str| path.ends_with(".py") && (!path.contains('/') || is_test_file(path));
     if survey.paths.iter().any(loose) { project(survey) } else { Vec::new() }
 }
@@ -71,7 +106,7 @@ impl Tools {
     }
 }
 
-fn project(survey: Survey<'_>) -> Vec<(Kind, String)> {
+fn project(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let pyproject = survey.toml("pyproject.toml").unwrap_or_default();
     let tools = tools(survey, &pyproject);
     let setup = if survey.has("uv.lock") {
@@ -115,7 +150,7 @@ fn project(survey: Survey<'_>) -> Vec<(Kind, String)> {
 
 /// unittest finds tests below a directory only when it is a package; `tests/` without an
 /// `__init__.py` has to be named.
-fn unittest(survey: Survey<'_>) -> String {
+fn unittest(survey: &Survey<'_>) -> String {
     let start = ["tests", "test"].into_iter().find(|directory| {
         let has_tests = survey.paths.iter().any(|path| {
             path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
@@ -129,7 +164,7 @@ fn unittest(survey: Survey<'_>) -> String {
     )
 }
 
-fn tools(survey: Survey<'_>, pyproject: &toml::Table) -> Tools {
+fn tools(survey: &Survey<'_>, pyproject: &toml::Table) -> Tools {
     let tool = |name: &str| pyproject.get("tool").and_then(|tools| tools.get(name));
     let section = |file: &str, name: &str| {
         survey
@@ -159,7 +194,7 @@ fn tools(survey: Survey<'_>, pyproject: &toml::Table) -> Tools {
     }
 }
 
-fn test_texts(survey: Survey<'_>) -> impl Iterator<Item = &str> {
+fn test_texts<'a>(survey: &'a Survey<'_>) -> impl Iterator<Item = &'a str> {
     survey.paths.iter().filter(|path| is_test_file(path)).filter_map(move |path| survey.text(path))
 }
 
@@ -174,7 +209,7 @@ fn is_pytest_style(text: &str) -> bool {
 }
 
 /// Every list of requirements, one requirement a line, whether it will be installed or not.
-fn requirement_texts(survey: Survey<'_>, pyproject: &toml::Table) -> Vec<String> {
+fn requirement_texts(survey: &Survey<'_>, pyproject: &toml::Table) -> Vec<String> {
     let mut texts: Vec<String> =
         REQUIREMENTS.iter().filter_map(|file| survey.text(file)).map(str::to_owned).collect();
     texts.extend(["setup.py", "setup.cfg"].iter().filter_map(|file| survey.text(file)).map(
@@ -225,7 +260,7 @@ fn requires(text: &str, package: &str) -> bool {
 /// The environment sees what the machine's own Python has, so that a machine without a network can
 /// still run what it has the packages for. It is cleared, since an environment that came with the
 /// tree is nobody's to trust.
-fn pip_install(survey: Survey<'_>, pyproject: &toml::Table, tools: &Tools) -> Option<String> {
+fn pip_install(survey: &Survey<'_>, pyproject: &toml::Table, tools: &Tools) -> Option<String> {
     let mut arguments = Vec::new();
     let mut listed = Vec::new();
     for file in REQUIREMENTS {
@@ -283,3 +318,25 @@ fn quoted(word: &str) -> String {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
+
+/// `/usr/bin/python3: No module named pytest`, as `python -m` prints it. The traceback of an import
+/// that fails ends otherwise.
+fn missing_tool(line: &str) -> Option<String> {
+    let (program, module) = line.split_once(": No module named ")?;
+    let name = program.strip_suffix(".exe").unwrap_or(program);
+    let is_python = !program.contains(char::is_whitespace)
+        && name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').ends_with("python");
+    let module = module.strip_prefix('\'').unwrap_or(module);
+    let module = module.strip_suffix('\'').unwrap_or(module);
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    (is_python && !module.is_empty() && module.chars().all(is_name)).then(|| module.to_owned())
+}
+
+/// `pyenv: black: command not found`, of a program that another version of Python has.
+fn missing_program(line: &str) -> Option<&str> {
+    let (program, _) = line.strip_prefix("pyenv: ")?.split_once(": command not found")?;
+    (!program.contains(char::is_whitespace)).then_some(program)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,42 @@
 //! Node: the package manager by its lock file, and the scripts that `package.json` has.
 
+mod failure_names;
+
 use serde_json::Value;
 
-use super::super::Kind;
-use super::Survey;
+use super::ProjectType;
+use crate::checks::Kind;
+use crate::checks::survey::{ManifestFiles, Survey};
+
+pub(super) const NODE: ProjectType = ProjectType {
+    name: "Node",
+    manifests: &[ManifestFiles::json(&["package.json"])],
+    commands,
+    failure_names: failure_names::collect,
+    unreachable: &[r"\b(?:ENOTFOUND|EAI_AGAIN|ENETUNREACH|ETIMEDOUT|ECONNREFUSED)\b"],
+    progress: &[
+        r"^\s*PASS\s",
+        r"^\s*(?:✓|✔|√)\s",
+        r"^\s*ok \d+ - ",
+        r"^\s*# Subtest: ",
+        r"^npm (?:warn|notice)",
+        r"^\s+at (?:node:|.*\(node:|.*node_modules/)",
+    ],
+    artifacts: &["node_modules/"],
+    toolchains: &[("NVM_DIR", ".nvm"), ("VOLTA_HOME", ".volta")],
+    caches: &[("npm_config_cache", "npm")],
+    variables: &[
+        ("npm_config_audit", "false"),
+        ("npm_config_fund", "false"),
+        ("npm_config_update_notifier", "false"),
+    ],
+    test_files: &[r"(^|/)__tests__/", r"[._-](test|spec)s?\.[^/]+$"],
+    skip_marks: &[
+        r"\b(it|test|describe|context)\.(skip|only|todo)\b",
+        r"\b(xit|xtest|xdescribe|fit|fdescribe)\(",
+    ],
+    ..ProjectType::EMPTY
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PackageManager {
@@ -17,10 +50,8 @@ enum PackageManager {
 /// What `npm init` writes as the test script; it only fails.
 const PLACEHOLDER: &str = "no test specified";
 
-pub(super) fn commands(survey: Survey<'_>) -> Vec<(Kind, String)> {
-    let Some(text) = survey.text("package.json") else { return Vec::new() };
-    // A manifest that is not JSON has no scripts to run; the agent's own build would say so anyway.
-    let manifest: Value = serde_json::from_str(text).unwrap_or_default();
+fn commands(survey: &Survey<'_>) -> Vec<(Kind, String)> {
+    let Some(manifest) = survey.json("package.json") else { return Vec::new() };
     let manager = package_manager(survey, &manifest);
     let run = match manager {
         PackageManager::Npm => "npm run",
@@ -50,7 +81,7 @@ pub(super) fn commands(survey: Survey<'_>) -> Vec<(Kind, String)> {
     commands
 }
 
-fn package_manager(survey: Survey<'_>, manifest: &Value) -> PackageManager {
+fn package_manager(survey: &Survey<'_>, manifest: &Value) -> PackageManager {
     // Corepack's field, `name@version`, is an explicit choice.
     let chosen = manifest.get("packageManager").and_then(Value::as_str).unwrap_or_default();
     if chosen.starts_with("npm@")
@@ -83,7 +114,7 @@ fn has_dependencies(manifest: &Value) -> bool {
 
 /// Installs what the lock file says, and brings the lock file up to date when the change added a
 /// dependency: an agent cannot write one.
-fn install(manager: PackageManager, survey: Survey<'_>) -> &'static str {
+fn install(manager: PackageManager, survey: &Survey<'_>) -> &'static str {
     match manager {
         PackageManager::Npm
             if survey.has("package-lock.json") || survey.has("npm-shrinkwrap.json") =>
@@ -96,3 +127,6 @@ fn install(manager: PackageManager, survey: Survey<'_>) -> &'static str {
         PackageManager::YarnBerry => "yarn install --no-immutable",
     }
 }
+
+#[cfg(test)]
+mod tests;

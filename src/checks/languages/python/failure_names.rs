@@ -1,15 +1,15 @@
 //! pytest, unittest and compileall.
 
-use super::Found;
+use crate::checks::failure_names::FailureNames;
 
-pub(super) fn collect(lines: &[&str], found: &mut Found) {
+pub(super) fn collect(lines: &[&str], names: &mut FailureNames) {
     for (line, next) in lines.iter().zip(lines.iter().skip(1).chain([&""])) {
         if let Some(summary) = line.strip_prefix("FAILED ").or_else(|| line.strip_prefix("ERROR "))
         {
             // pytest's short summary; its node ids hold a file of Python.
             let id = node_id(summary);
             if id.contains(".py") {
-                found.test(id);
+                names.test(id);
             }
         } else if let Some(test) =
             line.strip_prefix("FAIL: ").or_else(|| line.strip_prefix("ERROR: "))
@@ -17,11 +17,11 @@ pub(super) fn collect(lines: &[&str], found: &mut Found) {
             // unittest heads a failure with `FAIL: test_a (test_shop.T.test_a)`, between two rules
             // or above the test's doc string.
             if test.contains('(') && test.trim_end().ends_with(')') {
-                found.test(test);
+                names.test(test);
             }
         } else if let Some(file) = line.strip_prefix("*** Error compiling '") {
             let file = file.split('\'').next().unwrap_or(file);
-            found.diagnostic(file, "does not compile", next);
+            names.diagnostic(file, "does not compile", next);
         }
     }
 }

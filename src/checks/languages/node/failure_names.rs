@@ -4,31 +4,31 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Found;
+use crate::checks::failure_names::FailureNames;
 
-pub(super) fn collect(lines: &[&str], found: &mut Found) {
-    jest_and_vitest(lines, found);
-    mocha(lines, found);
-    tap(lines, found);
-    node_spec(lines, found);
-    eslint(lines, found);
-    prettier(lines, found);
+pub(super) fn collect(lines: &[&str], names: &mut FailureNames) {
+    jest_and_vitest(lines, names);
+    mocha(lines, names);
+    tap(lines, names);
+    node_spec(lines, names);
+    eslint(lines, names);
+    prettier(lines, names);
 }
 
 /// Jest: `FAIL js/a.test.js`, then `  ● shop › adds`. Vitest: ` FAIL  a.test.ts > shop > adds`, or
 /// ` FAIL  a.test.ts [ a.test.ts ]`.
-fn jest_and_vitest(lines: &[&str], found: &mut Found) {
+fn jest_and_vitest(lines: &[&str], names: &mut FailureNames) {
     let mut file: Option<&str> = None;
     let mut named = true;
     for line in lines {
         let trimmed = line.trim();
         if let Some(failed) = trimmed.strip_prefix("FAIL ").filter(|failed| is_script(failed)) {
             if let Some(unnamed) = file.filter(|_| !named) {
-                found.test(unnamed);
+                names.test(unnamed);
             }
             let failed = failed.trim_start();
             if failed.contains(" > ") {
-                found.test(failed);
+                names.test(failed);
                 (file, named) = (None, true);
             } else {
                 // `(5.2 s)` follows a slow file.
@@ -38,12 +38,12 @@ fn jest_and_vitest(lines: &[&str], found: &mut Found) {
                 );
             }
         } else if let (Some(test), Some(file)) = (line.strip_prefix("  ● "), file) {
-            found.test(&format!("{file} › {test}"));
+            names.test(&format!("{file} › {test}"));
             named = true;
         }
     }
     if let Some(unnamed) = file.filter(|_| !named) {
-        found.test(unnamed);
+        names.test(unnamed);
     }
 }
 
@@ -59,7 +59,7 @@ static MOCHA_ENTRY: LazyLock<Regex> = LazyLock::new(|| {
 
 /// After `2 failing`: `  1) shop`, then deeper lines with the inner titles, the last of which ends
 /// with a colon.
-fn mocha(lines: &[&str], found: &mut Found) {
+fn mocha(lines: &[&str], names: &mut FailureNames) {
     let failing = lines.iter().position(|line| {
         line.trim()
             .strip_suffix(" failing")
@@ -75,14 +75,14 @@ fn mocha(lines: &[&str], found: &mut Found) {
         }
         if let Some(last) = title.last().and_then(|last| last.strip_suffix(':')) {
             let outer = title.iter().take(title.len() - 1).copied();
-            found.test(&outer.chain([last]).collect::<Vec<_>>().join(" › "));
+            names.test(&outer.chain([last]).collect::<Vec<_>>().join(" › "));
             title.clear();
         }
     }
 }
 
 /// `not ok 1 - inner`, below the `# Subtest:` lines that say of what.
-fn tap(lines: &[&str], found: &mut Found) {
+fn tap(lines: &[&str], names: &mut FailureNames) {
     if !lines
         .iter()
         .any(|line| line.starts_with("TAP version") || line.trim_start().starts_with("not ok "))
@@ -118,7 +118,7 @@ fn tap(lines: &[&str], found: &mut Found) {
         }
     }
     for name in &failed {
-        found.test(name);
+        names.test(name);
     }
 }
 
@@ -129,13 +129,13 @@ static SPEC_TEST: LazyLock<Regex> = LazyLock::new(|| {
 
 /// After `✖ failing tests:`, each with the place it is at: `test at nt/a.test.js:2:1`,
 /// `✖ adds two (1.2ms)`.
-fn node_spec(lines: &[&str], found: &mut Found) {
+fn node_spec(lines: &[&str], names: &mut FailureNames) {
     let mut file = "";
     for line in lines.iter().skip_while(|line| **line != "✖ failing tests:") {
         if let Some(place) = line.strip_prefix("test at ") {
             file = place.split(':').next().unwrap_or(place);
         } else if let Some(name) = SPEC_TEST.captures(line).and_then(|captures| captures.get(1)) {
-            found.test(&format!("{file} › {}", name.as_str()));
+            names.test(&format!("{file} › {}", name.as_str()));
         }
     }
 }
@@ -146,7 +146,7 @@ static ESLINT_ERROR: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// A line with the path, then its problems: `  1:7  error  'a' is never used  no-unused-vars`.
-fn eslint(lines: &[&str], found: &mut Found) {
+fn eslint(lines: &[&str], names: &mut FailureNames) {
     let mut file = "";
     for line in lines {
         if let Some(captures) = ESLINT_ERROR.captures(line) {
@@ -154,7 +154,7 @@ fn eslint(lines: &[&str], found: &mut Found) {
             let rule = part(3);
             let message =
                 if rule.is_empty() { part(2).to_owned() } else { format!("{rule}: {}", part(2)) };
-            found.diagnostic(file, &message, part(1));
+            names.diagnostic(file, &message, part(1));
         } else if !line.is_empty() && !line.starts_with(' ') {
             file = line;
         }
@@ -162,13 +162,13 @@ fn eslint(lines: &[&str], found: &mut Found) {
 }
 
 /// `[error] js/y.js: SyntaxError: Unexpected token (1:11)`.
-fn prettier(lines: &[&str], found: &mut Found) {
+fn prettier(lines: &[&str], names: &mut FailureNames) {
     for error in lines.iter().filter_map(|line| line.strip_prefix("[error] ")) {
         if let Some((file, message)) =
             error.split_once(": ").filter(|(file, _)| !file.contains(' '))
         {
             let (message, place) = message.rsplit_once(" (").unwrap_or((message, ""));
-            found.diagnostic(file, message, place);
+            names.diagnostic(file, message, place);
         }
     }
 }

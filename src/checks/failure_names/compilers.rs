@@ -4,17 +4,17 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Found;
+use super::FailureNames;
 
-pub(super) fn collect(lines: &[&str], found: &mut Found) {
+pub(in crate::checks) fn collect(lines: &[&str], names: &mut FailureNames) {
     for (line, next) in lines.iter().zip(lines.iter().skip(1).chain([&""])) {
         if let Some(place) = next.trim_start().strip_prefix("--> ") {
-            pointed(line, place, found);
+            pointed(line, place, names);
         } else if let Some(captures) = PLACED.captures(line) {
             let part =
                 |name| captures.name(name).map_or("", |part: regex::Match<'_>| part.as_str());
             if is_error(part("path"), part("column"), part("message")) {
-                found.diagnostic(
+                names.diagnostic(
                     part("path"),
                     part("message"),
                     &format!("{}:{}", part("line"), part("column")),
@@ -23,23 +23,23 @@ pub(super) fn collect(lines: &[&str], found: &mut Found) {
         } else if let Some(captures) = BRACKETED.captures(line) {
             let part =
                 |name| captures.name(name).map_or("", |part: regex::Match<'_>| part.as_str());
-            found.diagnostic(
+            names.diagnostic(
                 part("path"),
                 part("message"),
                 &format!("{}{}", part("place"), part("java")),
             );
         } else if let Some((_, symbol)) = line.split_once("undefined reference to ") {
-            found.diagnostic("", &format!("undefined reference to {symbol}"), "");
+            names.diagnostic("", &format!("undefined reference to {symbol}"), "");
         }
     }
 }
 
 /// rustc, clippy and ruff: the message, and below it `--> src/lib.rs:1:51`.
-fn pointed(message: &str, place: &str, found: &mut Found) {
+fn pointed(message: &str, place: &str, names: &mut FailureNames) {
     let is_advice =
         ["warning", "note", "help"].iter().any(|word| message.trim_start().starts_with(word));
     if let Some((path, position)) = place.split_once(':').filter(|_| !is_advice) {
-        found.diagnostic(path, &message.replace("[*] ", ""), position);
+        names.diagnostic(path, &message.replace("[*] ", ""), position);
     }
 }
 
@@ -47,7 +47,11 @@ fn pointed(message: &str, place: &str, found: &mut Found) {
 /// `A.java:3: error: …`, `src/a.ts:1:7 - error TS2322: …`, `e: file:///a.kt:1:2 …`.
 static PLACED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?x) ^(?:vet:\ |\#\ |e:\ file://|[EW]\ )? (?P<path>[^\s:()'\x22]+\.\w+) : (?P<line>\d+) (?: : (?P<column>\d+) )? (?: : | \ - )? \ (?P<message>\S.*)$ ",
+        r"(?x)
+        ^(?:vet:\ |\#\ |e:\ file://|[EW]\ )?
+        (?P<path>[^\s:()'\x22]+\.\w+) : (?P<line>\d+) (?: : (?P<column>\d+) )?
+        (?: : | \ - )? \ (?P<message>\S.*)$
+        ",
     )
     .expect("the pattern is a constant that a test compiles")
 });
@@ -55,7 +59,11 @@ static PLACED: LazyLock<Regex> = LazyLock::new(|| {
 /// `ts/a.ts(1,7): error TS2322: …`, `[ERROR] /src/A.java:[1,40] …`.
 static BRACKETED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?x) ^(?:\[ERROR\]\ )? (?P<path>[^\s:()'\x22]+\.\w+) (?: \( (?P<place>\d+,\d+) \):\ (?:error) | :\[ (?P<java>\d+,\d+) \]) \ (?P<message>\S.*)$ ",
+        r"(?x)
+        ^(?:\[ERROR\]\ )? (?P<path>[^\s:()'\x22]+\.\w+)
+        (?: \( (?P<place>\d+,\d+) \):\ (?:error) | :\[ (?P<java>\d+,\d+) \])
+        \ (?P<message>\S.*)$
+        ",
     )
     .expect("the pattern is a constant that a test compiles")
 });
