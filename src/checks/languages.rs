@@ -23,8 +23,16 @@ use super::failure_names::{self, FailureNames};
 use super::survey::{ManifestFiles, Manifests, Survey, UnreadableManifest};
 
 /// All project types. Checks of one kind run in this order.
-pub(super) const LANGUAGES: &[&ProjectType] =
-    &[&rust::RUST, &go::GO, &node::NODE, &python::PYTHON, &java::MAVEN, &java::GRADLE, &make::MAKE];
+pub(super) const LANGUAGES: &[&ProjectType] = &[
+    // The comment keeps rustfmt from putting several on one line.
+    &rust::RUST,
+    &go::GO,
+    &node::NODE,
+    &python::PYTHON,
+    &java::MAVEN,
+    &java::GRADLE,
+    &make::MAKE,
+];
 
 /// What the worker knows of one project type.
 pub(super) struct ProjectType {

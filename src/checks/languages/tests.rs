@@ -197,6 +197,18 @@ fn paths_and_lines_that_only_resemble_those_of_tests_are_not_taken_for_them() {
 }
 
 #[test]
+fn each_project_type_has_a_row_in_the_documents() {
+    for document in
+        [include_str!("../../../docs/checks.md"), include_str!("../../../docs/checks.ja.md")]
+    {
+        for language in LANGUAGES {
+            let row = format!("| {} | `", language.name);
+            assert!(document.lines().any(|line| line.starts_with(&row)), "{}", language.name);
+        }
+    }
+}
+
+#[test]
 fn what_tools_leave_behind_is_listed_once() {
     let patterns = artifacts();
     let different: BTreeSet<_> = patterns.iter().collect();
