@@ -1,28 +1,32 @@
-//! Whether a request is this machine's own.
+//! Whether a request was sent by a program on this machine.
 //!
-//! A port of the loopback address is open to every page in this machine's browser: it may send
-//! requests there, and may read the answers when it had its own name lead to 127.0.0.1 (DNS
-//! rebinding). Such a request bears that name in `Host`, and what a page sends bears an `Origin`.
-//! Programs ask by a loopback name, and have no origin.
+//! Every page in this machine's browser can reach a port of the loopback address. A page may send
+//! requests to it, and it may read the answers too when its own host name resolves to 127.0.0.1
+//! (DNS rebinding). The browser puts that host name into `Host`, and adds an `Origin` to what a
+//! page sends across origins (the Fetch Standard, "Origin header"). Programs use a loopback name
+//! and send no `Origin`.
 
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
 
-/// What tells that a request is a web page's. The text is for whoever sent it.
+/// Why a request was not sent by a program on this machine. The text is an answer to the sender.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
+    /// The request has an `Origin`, so a web page sent it.
     #[error("requests from web pages are refused")]
     Page,
+    /// `Host` is not a loopback name: either DNS rebinding, or a program that was given the wrong
+    /// address.
     #[error("this server is for its own machine: ask for localhost or 127.0.0.1, not {0:?}")]
     Host(String),
 }
 
-/// Refuses what a page in a browser could send.
+/// Refuses a request that a page in a browser could have sent.
 ///
 /// # Errors
-/// What gives it away.
+/// [`Foreign`] says which of the request's headers shows that.
 pub fn check_local(headers: &HeaderMap) -> Result<(), Foreign> {
     if headers.contains_key(ORIGIN) {
         return Err(Foreign::Page);
@@ -31,8 +35,8 @@ pub fn check_local(headers: &HeaderMap) -> Result<(), Foreign> {
     if is_loopback_name(host) { Ok(()) } else { Err(Foreign::Host(host.to_owned())) }
 }
 
-/// Whether an authority, as in `Host`, is this machine by a name that nobody else can give to
-/// another (RFC 6761, "localhost.").
+/// Whether an authority, as in `Host`, names this machine in a way that no resolver can point
+/// elsewhere: a loopback address, or `localhost` and the names below it (RFC 6761, section 6.3).
 fn is_loopback_name(authority: &str) -> bool {
     let name = match authority.rsplit_once(':') {
         Some((name, port))

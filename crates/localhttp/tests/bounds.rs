@@ -1,5 +1,5 @@
-//! Peers that keep a server busy with nothing lose their connections; those that ask are answered
-//! all the while.
+//! A peer that occupies a connection without using it loses it, and other peers are answered
+//! meanwhile.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io;
@@ -45,12 +45,12 @@ async fn connect(address: SocketAddr, sent: &str) -> TcpStream {
     stream
 }
 
-/// What comes until the server closes; an error that it does, too.
+/// What arrives until the server closes the connection, be it in order or by a reset.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut text))
         .await
-        .expect("it is never closed");
+        .expect("the server does not close the connection");
     assert!(
         read.is_ok() || read.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
     );
@@ -65,30 +65,30 @@ async fn get_it(address: SocketAddr, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_comes_when_all_places_are_taken_waits_for_one() {
+async fn a_peer_that_finds_all_places_taken_waits_for_one() {
     let address = server(Bounds { connections: 2, idle: DEADLINE, ..Bounds::default() }).await;
     let (first, second) = (connect(address, "GET").await, connect(address, "GET").await);
     let mut third = tokio::spawn(get_it(address, "/"));
     tokio::time::timeout(SHORT, &mut third)
         .await
-        .expect_err("it is answered though there is no place");
+        .expect_err("the server answers although no place is free");
     drop((first, second));
     assert!(tokio::time::timeout(DEADLINE, third).await.unwrap().unwrap().ends_with("here"));
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_to_its_end_and_one_that_is_too_long_end_the_connection() {
+async fn an_unfinished_head_and_a_head_that_is_too_long_end_the_connection() {
     let address = server(Bounds { idle: SHORT, head: 4096, ..Bounds::default() }).await;
     assert_eq!(rest(&mut connect(address, "GET / HTTP/1.1\r\nhost: ").await).await, "");
     assert_eq!(rest(&mut connect(address, "").await).await, "");
     let long = format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "x".repeat(8192));
     assert!(rest(&mut connect(address, &long).await).await.starts_with("HTTP/1.1 431"));
-    // An answer may take longer than a request may.
+    // The limit on the head of a request does not limit how long its answer takes.
     assert!(get_it(address, "/slow").await.ends_with("late"));
 }
 
 #[tokio::test]
-async fn a_body_that_stops_coming_is_given_up() {
+async fn a_request_whose_body_stops_arriving_is_refused() {
     let address = server(Bounds { pause: SHORT, ..Bounds::default() }).await;
     let begun = Instant::now();
     let mut stream =
@@ -98,11 +98,12 @@ async fn a_body_that_stops_coming_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_takes_is_given_up() {
+async fn a_peer_that_does_not_take_its_answer_loses_the_connection() {
     let address = server(Bounds { pause: SHORT, connections: 1, ..Bounds::default() }).await;
     let _deaf = connect(address, "GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    // The only place is free again without the peer doing anything.
-    let answer =
-        tokio::time::timeout(DEADLINE, get_it(address, "/")).await.expect("the place is kept");
+    // The only place becomes free although that peer does nothing.
+    let answer = tokio::time::timeout(DEADLINE, get_it(address, "/"))
+        .await
+        .expect("the place does not become free");
     assert!(answer.ends_with("here"), "{answer}");
 }

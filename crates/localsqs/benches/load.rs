@@ -1,9 +1,10 @@
-//! The queue's cost: durable sends a second, and receives with their deletes, at 16 connections
-//! with bodies of 1 KiB.
+//! What the queue costs: durable sends a second, and receives with their deletes a second, over 16
+//! connections with bodies of 1 KiB.
 //!
-//! `cargo bench -p localsqs --bench load -- [--waiting N] [--seconds S]`. Prints both on an empty
-//! queue and with N messages waiting (1,000,000 unless told), the ratio of the two, and what one
-//! row a commit costs on the same disk, to know the disk by.
+//! `cargo bench -p localsqs --bench load -- [--waiting N] [--seconds S]` measures each for S seconds
+//! (5 by default) on an empty queue and on one with N waiting messages (1,000,000 by default). It
+//! prints both and their ratio. It also prints how many commits of one row a second the same disk
+//! takes, so that figures of different disks can be compared.
 
 #![allow(
     clippy::unwrap_used,
@@ -60,8 +61,8 @@ async fn measure(directory: &Path, waiting: u64, time: Duration) {
     let began = Instant::now();
     fill(address, "deep", waiting).await;
     println!("filled   {waiting:>9} messages in {:.0} s", began.elapsed().as_secs_f64());
-    // The fill is durable, but the system still copies it from the log to where it belongs; that is
-    // not what is measured.
+    // The messages are durable, but the system still writes pages back to the database file. That
+    // is not to be measured.
     assert!(std::process::Command::new("sync").status().unwrap().success());
     println!(
         "disk     {:>9.0} commits/s of one row",
@@ -78,7 +79,7 @@ async fn measure(directory: &Path, waiting: u64, time: Duration) {
     server.await.unwrap().unwrap();
 }
 
-/// Sends for a while, and then receives and deletes for as long.
+/// Sends for this long, and then receives and deletes for as long. Returns both rates a second.
 async fn both(address: SocketAddr, queue: &'static str, time: Duration) -> (f64, f64) {
     let sends = every_connection(address, move |mut client| async move {
         let until = Instant::now() + time;
@@ -105,7 +106,7 @@ async fn both(address: SocketAddr, queue: &'static str, time: Duration) -> (f64,
     (sends, pairs.0 as f64 / pairs.1.as_secs_f64())
 }
 
-/// What connections counted, added up.
+/// Counts that are added up over all connections.
 trait Total: Send + 'static {
     fn add(self, other: Self) -> Self;
 }
@@ -152,7 +153,7 @@ async fn fill(address: SocketAddr, queue: &'static str, messages: u64) {
     .await;
 }
 
-/// As light a client as there can be, since it shares the machine with the server.
+/// A client that does as little as possible, because it shares the machine with the server.
 struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -197,7 +198,9 @@ impl Client {
 
     async fn call(&mut self, action: &str, body: &str) -> String {
         let head = format!(
-            "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-amz-json-1.0\r\nx-amz-target: AmazonSQS.{action}\r\ncontent-length: {}\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\n\
+             content-type: application/x-amz-json-1.0\r\n\
+             x-amz-target: AmazonSQS.{action}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         self.stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await.unwrap();
@@ -230,7 +233,7 @@ impl Client {
     }
 }
 
-/// What the disk gives without grouping.
+/// How many commits of one row a second the disk takes.
 fn one_row_a_commit(path: &Path) -> f64 {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.pragma_update(None, "journal_mode", "WAL").unwrap();

@@ -1,10 +1,15 @@
-//! A queue's attributes: which there are, what they may be, and how AWS gives them back.
+//! The attributes of a queue: which there are, what values they may have, and how AWS returns
+//! them.
 //!
-//! Kept as the text that was set, so that a policy comes back as it was given; the ones with a
-//! meaning here are read from it. Rules are those of the SQS API Reference, `SetQueueAttributes`
-//! and `CreateQueue`. Pure.
+//! A queue keeps the texts that were set, because a policy must be returned as it was given.
+//! [`QueueSettings`] holds those texts together with what they mean, and can only be made from
+//! texts that obey the rules. The rules are those of the SQS API Reference, `SetQueueAttributes`
+//! and `CreateQueue`. This module does no I/O.
+
+mod redrive;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,252 +17,277 @@ use serde_json::Value;
 use crate::error::{Code, Error};
 use crate::message;
 
-/// The attributes that were set, by name.
-pub(crate) type Settings = BTreeMap<String, String>;
+use self::redrive::RedriveAllowPolicy;
 
-/// The whole number that an attribute is when it was not set, and the range it may have.
-const NUMBERS: &[(&str, u64, u64, u64)] = &[
-    ("VisibilityTimeout", 30, 0, 43_200),
-    ("MessageRetentionPeriod", 345_600, 60, 1_209_600),
-    ("DelaySeconds", 0, 0, 900),
-    ("ReceiveMessageWaitTimeSeconds", 0, 0, 20),
-    ("MaximumMessageSize", message::LARGEST as u64, 1_024, message::LARGEST as u64),
-];
-const KMS_REUSE: (u64, u64) = (60, 86_400);
-const MOST_RECEIVES: u64 = 1_000;
+pub(crate) use self::redrive::RedrivePolicy;
 
-/// What a queue does when a message was received too often.
+/// Attributes or tags as requests, answers and the disk have them: texts by name.
+pub(crate) type Texts = BTreeMap<String, String>;
+
+/// The names of attributes that a caller may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+enum Name {
+    VisibilityTimeout,
+    MessageRetentionPeriod,
+    DelaySeconds,
+    ReceiveMessageWaitTimeSeconds,
+    MaximumMessageSize,
+    Policy,
+    RedrivePolicy,
+    RedriveAllowPolicy,
+    SqsManagedSseEnabled,
+    KmsMasterKeyId,
+    KmsDataKeyReusePeriodSeconds,
+    // The server computes these. Nobody can set them.
+    QueueArn,
+    CreatedTimestamp,
+    LastModifiedTimestamp,
+    ApproximateNumberOfMessages,
+    ApproximateNumberOfMessagesNotVisible,
+    ApproximateNumberOfMessagesDelayed,
+    // FIFO queues have these. A standard queue knows their names and never has a value for them.
+    FifoQueue,
+    ContentBasedDeduplication,
+    DeduplicationScope,
+    FifoThroughputLimit,
+}
+
+/// An attribute whose value is a whole number.
+struct Number {
+    name: Name,
+    default: u64,
+    range: RangeInclusive<u64>,
+}
+
+const VISIBILITY_TIMEOUT: Number =
+    Number { name: Name::VisibilityTimeout, default: 30, range: 0..=43_200 };
+const RETENTION: Number =
+    Number { name: Name::MessageRetentionPeriod, default: 345_600, range: 60..=1_209_600 };
+const DELAY: Number = Number { name: Name::DelaySeconds, default: 0, range: 0..=900 };
+const RECEIVE_WAIT: Number =
+    Number { name: Name::ReceiveMessageWaitTimeSeconds, default: 0, range: 0..=20 };
+const MAXIMUM_MESSAGE_SIZE: Number = Number {
+    name: Name::MaximumMessageSize,
+    default: message::LARGEST as u64,
+    range: 1_024..=message::LARGEST as u64,
+};
+const KMS_REUSE: Number =
+    Number { name: Name::KmsDataKeyReusePeriodSeconds, default: 300, range: 60..=86_400 };
+
+/// The numbers that AWS returns for every queue, with their defaults when they were not set.
+const ALWAYS_SHOWN: [&Number; 5] =
+    [&VISIBILITY_TIMEOUT, &RETENTION, &DELAY, &RECEIVE_WAIT, &MAXIMUM_MESSAGE_SIZE];
+
+/// What was set for a queue, checked against AWS's rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Redrive {
-    pub target_arn: String,
-    pub max_receive_count: u32,
+pub(crate) struct QueueSettings {
+    texts: Texts,
+    visibility_timeout: Duration,
+    retention: Duration,
+    delay: Duration,
+    receive_wait: Duration,
+    maximum_message_size: usize,
+    redrive: Option<RedrivePolicy>,
+    redrive_allow: RedriveAllowPolicy,
 }
 
-/// Holds settings against AWS's rules, and brings each into the form in which AWS gives it back.
-///
-/// # Errors
-/// The first attribute that is not known or can't be what it is.
-pub(crate) fn check(settings: &Settings) -> Result<Settings, Error> {
-    let by = |name: &str| settings.get(name).map(String::as_str).unwrap_or_default();
-    if by("SqsManagedSseEnabled") == "true" && !by("KmsMasterKeyId").is_empty() {
-        return Err(Error::new(
-            Code::InvalidAttributeValue,
-            "You can use one type of server-side encryption (SSE) at one time: either KMS SSE or SQS SSE.",
-        ));
-    }
-    settings.iter().map(|(name, value)| Ok((name.clone(), check_one(name, value)?))).collect()
-}
-
-fn check_one(name: &str, value: &str) -> Result<String, Error> {
-    if let Some((_, _, least, most)) = NUMBERS.iter().find(|(number, ..)| *number == name) {
-        return whole(name, value, *least, *most);
-    }
-    match name {
-        "KmsDataKeyReusePeriodSeconds" => whole(name, value, KMS_REUSE.0, KMS_REUSE.1),
-        "KmsMasterKeyId" => Ok(value.to_owned()),
-        "SqsManagedSseEnabled" if matches!(value, "true" | "false") => Ok(value.to_owned()),
-        "Policy"
-            if value.is_empty()
-                || serde_json::from_str::<Value>(value).is_ok_and(|policy| policy.is_object()) =>
+impl QueueSettings {
+    /// Checks attributes against AWS's rules and brings each into the form in which AWS returns
+    /// it.
+    ///
+    /// # Errors
+    /// The first attribute that is not known or has a value that it can't have.
+    pub(crate) fn parse(texts: &Texts) -> Result<Self, Error> {
+        let has = |name: Name, is: &dyn Fn(&str) -> bool| text(texts, name).is_some_and(is);
+        if has(Name::SqsManagedSseEnabled, &|value| value == "true")
+            && has(Name::KmsMasterKeyId, &|key| !key.is_empty())
         {
-            Ok(value.to_owned())
+            return Err(Error::new(
+                Code::InvalidAttributeValue,
+                "You can use one type of server-side encryption (SSE) at one time: \
+                 either KMS SSE or SQS SSE.",
+            ));
         }
-        "RedrivePolicy" if value.is_empty() => Ok(String::new()),
-        "RedrivePolicy" => parse_redrive(value).map(|(_, text)| text),
-        "RedriveAllowPolicy" if value.is_empty() => Ok(String::new()),
-        "RedriveAllowPolicy" => check_redrive_allow(value),
-        "FifoQueue"
-        | "ContentBasedDeduplication"
-        | "DeduplicationScope"
-        | "FifoThroughputLimit" => {
-            Err(Error::new(Code::InvalidAttributeName, format!("Unknown Attribute {name}.")))
+        let texts: Texts = texts
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), canonical(name, value)?)))
+            .collect::<Result<_, Error>>()?;
+        let seconds = |number: &Number| number.of(&texts).map(Duration::from_secs);
+        let set = |name: Name| text(&texts, name).filter(|text| !text.is_empty());
+        Ok(Self {
+            visibility_timeout: seconds(&VISIBILITY_TIMEOUT)?,
+            retention: seconds(&RETENTION)?,
+            delay: seconds(&DELAY)?,
+            receive_wait: seconds(&RECEIVE_WAIT)?,
+            maximum_message_size: usize::try_from(MAXIMUM_MESSAGE_SIZE.of(&texts)?)
+                .unwrap_or(message::LARGEST),
+            redrive: set(Name::RedrivePolicy).map(RedrivePolicy::parse).transpose()?,
+            redrive_allow: set(Name::RedriveAllowPolicy)
+                .map_or(Ok(RedriveAllowPolicy::All), RedriveAllowPolicy::parse)?,
+            texts,
+        })
+    }
+
+    /// The settings after `change`. An empty value removes an attribute, and each of the two kinds
+    /// of encryption replaces the other.
+    ///
+    /// # Errors
+    /// The two together break a rule that each of them obeys.
+    pub(crate) fn changed(&self, change: &Self) -> Result<Self, Error> {
+        let mut texts = self.texts.clone();
+        if text(&change.texts, Name::KmsMasterKeyId).is_some_and(|key| !key.is_empty()) {
+            texts.remove(<&str>::from(Name::SqsManagedSseEnabled));
         }
-        "SqsManagedSseEnabled" | "Policy" => Err(invalid(name)),
-        _ => Err(Error::new(Code::InvalidAttributeName, format!("Unknown Attribute {name}."))),
-    }
-}
-
-fn whole(name: &str, value: &str, least: u64, most: u64) -> Result<String, Error> {
-    match value.parse::<u64>() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number.to_string()),
-        _ => Err(invalid(name)),
-    }
-}
-
-fn invalid(name: &str) -> Error {
-    Error::new(Code::InvalidAttributeValue, format!("Invalid value for the parameter {name}."))
-}
-
-fn parse_redrive(text: &str) -> Result<(Redrive, String), Error> {
-    let refuse = |reason: &str| {
-        Error::value(format!(
-            "Value {text} for parameter RedrivePolicy is invalid. Reason: {reason}"
-        ))
-    };
-    let policy: Value = serde_json::from_str(text)
-        .map_err(|_| refuse("Redrive policy is not a valid JSON map."))?;
-    let fields =
-        policy.as_object().ok_or_else(|| refuse("Redrive policy is not a valid JSON map."))?;
-    if fields.len() != 2 {
-        return Err(refuse(
-            "Only following attributes are required: [deadLetterTargetArn, maxReceiveCount]",
-        ));
-    }
-    let target = fields.get("deadLetterTargetArn").and_then(Value::as_str);
-    let target = target.ok_or_else(|| {
-        refuse("Redrive policy does not contain mandatory attribute: deadLetterTargetArn.")
-    })?;
-    let count = fields.get("maxReceiveCount");
-    let count = count.ok_or_else(|| {
-        refuse("Redrive policy does not contain mandatory attribute: maxReceiveCount.")
-    })?;
-    let count = count
-        .as_u64()
-        .or_else(|| count.as_str()?.parse().ok())
-        .filter(|count| (1..=MOST_RECEIVES).contains(count));
-    let count = count.and_then(|count| u32::try_from(count).ok());
-    let max_receive_count = count.ok_or_else(|| {
-        refuse("Invalid value for maxReceiveCount: it is a whole number from 1 to 1000.")
-    })?;
-    // AWS gives back what was given, without the blanks.
-    let compact = policy.to_string();
-    Ok((Redrive { target_arn: target.to_owned(), max_receive_count }, compact))
-}
-
-fn check_redrive_allow(text: &str) -> Result<String, Error> {
-    let refuse = |reason: &str| {
-        Error::value(format!(
-            "Value {text} for parameter RedriveAllowPolicy is invalid. Reason: {reason}"
-        ))
-    };
-    let policy: Value =
-        serde_json::from_str(text).map_err(|_| refuse("it is not a valid JSON map."))?;
-    let permission = policy.get("redrivePermission").and_then(Value::as_str).unwrap_or_default();
-    let sources = policy.get("sourceQueueArns").and_then(Value::as_array).map(Vec::len);
-    match (permission, sources) {
-        ("allowAll" | "denyAll", None) => Ok(policy.to_string()),
-        ("byQueue", Some(1..=10)) => Ok(policy.to_string()),
-        ("byQueue", _) => Err(refuse("byQueue takes 1 to 10 sourceQueueArns.")),
-        ("allowAll" | "denyAll", Some(_)) => {
-            Err(refuse("sourceQueueArns goes with byQueue alone."))
+        if text(&change.texts, Name::SqsManagedSseEnabled).is_some_and(|on| on == "true") {
+            texts.remove(<&str>::from(Name::KmsMasterKeyId));
+            texts.remove(<&str>::from(Name::KmsDataKeyReusePeriodSeconds));
         }
-        _ => Err(refuse("redrivePermission is allowAll, denyAll or byQueue.")),
+        texts.extend(change.texts.clone());
+        texts.retain(|_, value| !value.is_empty());
+        Self::parse(&texts)
     }
-}
 
-/// Settings after a change. An empty value takes an attribute away, and one way of encryption takes
-/// the place of the other.
-#[must_use]
-pub(crate) fn changed(mut settings: Settings, change: Settings) -> Settings {
-    if change.get("KmsMasterKeyId").is_some_and(|key| !key.is_empty()) {
-        settings.remove("SqsManagedSseEnabled");
+    /// The attributes that were set, as AWS returns them.
+    pub(crate) fn texts(&self) -> &Texts {
+        &self.texts
     }
-    if change.get("SqsManagedSseEnabled").is_some_and(|on| on == "true") {
-        settings.remove("KmsMasterKeyId");
-        settings.remove("KmsDataKeyReusePeriodSeconds");
+
+    /// How long a received message is hidden when the receiver does not say.
+    pub(crate) fn visibility_timeout(&self) -> Duration {
+        self.visibility_timeout
     }
-    settings.extend(change);
-    settings.retain(|_, value| !value.is_empty());
-    settings
+
+    /// How long a message is kept, counted from its first send.
+    pub(crate) fn retention(&self) -> Duration {
+        self.retention
+    }
+
+    /// How long after its send a message becomes visible when the sender does not say.
+    pub(crate) fn delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// How long a receive waits for a message when the receiver does not say.
+    pub(crate) fn receive_wait(&self) -> Duration {
+        self.receive_wait
+    }
+
+    /// The largest message that may be sent, in bytes with its attributes.
+    pub(crate) fn maximum_message_size(&self) -> usize {
+        self.maximum_message_size
+    }
+
+    /// What happens to a message that was received too often; nothing when there is no policy.
+    pub(crate) fn redrive(&self) -> Option<&RedrivePolicy> {
+        self.redrive.as_ref()
+    }
+
+    /// The text of the redrive policy, for an error that quotes it.
+    pub(crate) fn redrive_text(&self) -> &str {
+        text(&self.texts, Name::RedrivePolicy).unwrap_or_default()
+    }
+
+    /// Whether the queue with this ARN may name this one as its dead-letter queue.
+    pub(crate) fn allows_redrive_from(&self, source_arn: &str) -> bool {
+        self.redrive_allow.allows(source_arn)
+    }
+
+    /// The attributes as AWS returns them: numbers with their defaults, the others only when they
+    /// are set.
+    pub(crate) fn shown(&self) -> Texts {
+        let mut shown: Texts = ALWAYS_SHOWN
+            .iter()
+            .map(|number| (<&str>::from(number.name).to_owned(), number.default.to_string()))
+            .collect();
+        let mut put = |name: Name, value: String| {
+            shown.insert(<&str>::from(name).to_owned(), value);
+        };
+        let key = text(&self.texts, Name::KmsMasterKeyId).is_some_and(|key| !key.is_empty());
+        put(Name::SqsManagedSseEnabled, (!key).to_string());
+        if key {
+            put(Name::KmsDataKeyReusePeriodSeconds, KMS_REUSE.default.to_string());
+        }
+        let set = self.texts.iter().filter(|(_, value)| !value.is_empty());
+        shown.extend(set.map(|(name, value)| (name.clone(), value.clone())));
+        shown
+    }
 }
 
 /// Whether a caller may ask for an attribute of this name.
-#[must_use]
 pub(crate) fn is_known(name: &str) -> bool {
-    NUMBERS.iter().any(|(number, ..)| *number == name)
-        || matches!(
-            name,
-            "Policy"
-                | "RedrivePolicy"
-                | "RedriveAllowPolicy"
-                | "SqsManagedSseEnabled"
-                | "KmsMasterKeyId"
-                | "KmsDataKeyReusePeriodSeconds"
-                | "QueueArn"
-                | "CreatedTimestamp"
-                | "LastModifiedTimestamp"
-                | "ApproximateNumberOfMessages"
-                | "ApproximateNumberOfMessagesNotVisible"
-                | "ApproximateNumberOfMessagesDelayed"
-                | "FifoQueue"
-                | "ContentBasedDeduplication"
-                | "DeduplicationScope"
-                | "FifoThroughputLimit"
-        )
+    name.parse::<Name>().is_ok()
 }
 
-/// Reads the attributes that have a meaning here.
-pub(crate) trait Read {
-    fn number(&self, name: &str) -> u64;
-    fn seconds(&self, name: &str) -> Duration;
-    fn redrive(&self) -> Option<Redrive>;
-    fn allows_redrive_from(&self, source_arn: &str) -> bool;
+impl Number {
+    /// The number among attributes, or its default.
+    fn of(&self, texts: &Texts) -> Result<u64, Error> {
+        text(texts, self.name).map_or(Ok(self.default), |text| self.parse(text))
+    }
+
+    fn parse(&self, text: &str) -> Result<u64, Error> {
+        let number = text.parse::<u64>().ok().filter(|number| self.range.contains(number));
+        number.ok_or_else(|| invalid(self.name))
+    }
 }
 
-impl Read for Settings {
-    fn number(&self, name: &str) -> u64 {
-        let default = NUMBERS
-            .iter()
-            .find(|(number, ..)| *number == name)
-            .map_or(0, |(_, default, ..)| *default);
-        self.get(name).and_then(|value| value.parse().ok()).unwrap_or(default)
-    }
+fn text(texts: &Texts, name: Name) -> Option<&str> {
+    texts.get(<&str>::from(name)).map(String::as_str)
+}
 
-    fn seconds(&self, name: &str) -> Duration {
-        Duration::from_secs(self.number(name))
-    }
-
-    fn redrive(&self) -> Option<Redrive> {
-        let text = self.get("RedrivePolicy").filter(|text| !text.is_empty())?;
-        parse_redrive(text).ok().map(|(redrive, _)| redrive)
-    }
-
-    fn allows_redrive_from(&self, source_arn: &str) -> bool {
-        let Some(text) = self.get("RedriveAllowPolicy").filter(|text| !text.is_empty()) else {
-            return true;
-        };
-        let policy: Value = serde_json::from_str(text).unwrap_or_default();
-        match policy.get("redrivePermission").and_then(Value::as_str) {
-            Some("denyAll") => false,
-            Some("byQueue") => {
-                let sources = policy.get("sourceQueueArns").and_then(Value::as_array);
-                sources.is_some_and(|sources| {
-                    sources.iter().any(|arn| arn.as_str() == Some(source_arn))
-                })
-            }
-            _ => true,
+/// The form in which AWS returns a value.
+fn canonical(name: &str, value: &str) -> Result<String, Error> {
+    let unknown = || Error::new(Code::InvalidAttributeName, format!("Unknown Attribute {name}."));
+    let number = |number: &Number| number.parse(value).map(|number| number.to_string());
+    let as_it_is = || Ok(value.to_owned());
+    let name: Name = name.parse().map_err(|_| unknown())?;
+    match name {
+        Name::VisibilityTimeout => number(&VISIBILITY_TIMEOUT),
+        Name::MessageRetentionPeriod => number(&RETENTION),
+        Name::DelaySeconds => number(&DELAY),
+        Name::ReceiveMessageWaitTimeSeconds => number(&RECEIVE_WAIT),
+        Name::MaximumMessageSize => number(&MAXIMUM_MESSAGE_SIZE),
+        Name::KmsDataKeyReusePeriodSeconds => number(&KMS_REUSE),
+        Name::KmsMasterKeyId => as_it_is(),
+        Name::SqsManagedSseEnabled if matches!(value, "true" | "false") => as_it_is(),
+        Name::Policy if value.is_empty() || is_json_object(value) => as_it_is(),
+        Name::SqsManagedSseEnabled | Name::Policy => Err(invalid(name)),
+        Name::RedrivePolicy | Name::RedriveAllowPolicy if value.is_empty() => as_it_is(),
+        Name::RedrivePolicy => {
+            RedrivePolicy::parse(value)?;
+            redrive::without_blanks(value)
         }
+        Name::RedriveAllowPolicy => {
+            RedriveAllowPolicy::parse(value)?;
+            redrive::without_blanks(value)
+        }
+        Name::QueueArn
+        | Name::CreatedTimestamp
+        | Name::LastModifiedTimestamp
+        | Name::ApproximateNumberOfMessages
+        | Name::ApproximateNumberOfMessagesNotVisible
+        | Name::ApproximateNumberOfMessagesDelayed
+        | Name::FifoQueue
+        | Name::ContentBasedDeduplication
+        | Name::DeduplicationScope
+        | Name::FifoThroughputLimit => Err(unknown()),
     }
 }
 
-/// The attributes as AWS gives them back: numbers with their defaults, the others only when they
-/// were set to something.
-#[must_use]
-pub(crate) fn shown(settings: &Settings) -> Settings {
-    let mut shown: Settings = NUMBERS
-        .iter()
-        .map(|(name, ..)| ((*name).to_owned(), settings.number(name).to_string()))
-        .collect();
-    let key = settings.get("KmsMasterKeyId").is_some_and(|key| !key.is_empty());
-    shown.insert("SqsManagedSseEnabled".to_owned(), (!key).to_string());
-    if key {
-        shown.insert("KmsDataKeyReusePeriodSeconds".to_owned(), "300".to_owned());
-    }
-    shown.extend(
-        settings
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
-    shown
+fn is_json_object(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object())
+}
+
+fn invalid(name: Name) -> Error {
+    let name = <&str>::from(name);
+    Error::new(Code::InvalidAttributeValue, format!("Invalid value for the parameter {name}."))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn set(name: &str, value: &str) -> Result<Settings, Error> {
-        check(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+    fn set(name: &str, value: &str) -> Result<QueueSettings, Error> {
+        QueueSettings::parse(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
     }
 
     #[test]
@@ -280,12 +310,12 @@ mod tests {
     }
 
     #[test]
-    fn a_redrive_policy_is_given_back_without_blanks() {
+    fn a_redrive_policy_is_returned_without_blanks() {
         let settings =
             set("RedrivePolicy", r#"{ "deadLetterTargetArn": "arn:x", "maxReceiveCount": 3 }"#)
                 .unwrap();
         assert_eq!(
-            settings["RedrivePolicy"],
+            settings.texts()["RedrivePolicy"],
             r#"{"deadLetterTargetArn":"arn:x","maxReceiveCount":3}"#
         );
         assert_eq!(settings.redrive().unwrap().max_receive_count, 3);
@@ -304,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_queue_says_whose_it_is() {
+    fn a_dead_letter_queue_says_which_queues_may_use_it() {
         let by_queue = set(
             "RedriveAllowPolicy",
             r#"{"redrivePermission":"byQueue","sourceQueueArns":["arn:a"]}"#,
@@ -316,14 +346,31 @@ mod tests {
                 .unwrap()
                 .allows_redrive_from("arn:a")
         );
-        assert!(Settings::new().allows_redrive_from("arn:a"));
+        assert!(QueueSettings::parse(&Texts::new()).unwrap().allows_redrive_from("arn:a"));
     }
 
     #[test]
-    fn what_was_never_set_is_shown_only_when_it_has_a_default() {
-        let shown = shown(&Settings::new());
+    fn an_attribute_that_was_never_set_is_shown_only_when_it_has_a_default() {
+        let shown = QueueSettings::parse(&Texts::new()).unwrap().shown();
         assert_eq!(shown["VisibilityTimeout"], "30");
         assert_eq!(shown["SqsManagedSseEnabled"], "true");
         assert!(!shown.contains_key("Policy") && !shown.contains_key("RedrivePolicy"));
+    }
+
+    #[test]
+    fn settings_that_were_written_are_read_as_the_same() {
+        for (name, value) in [
+            ("VisibilityTimeout", "077"),
+            ("Policy", ""),
+            ("Policy", "{ }"),
+            ("RedrivePolicy", ""),
+            ("RedrivePolicy", r#"{ "deadLetterTargetArn": "arn:x", "maxReceiveCount": "3" }"#),
+            ("RedriveAllowPolicy", r#"{ "redrivePermission": "denyAll" }"#),
+            ("KmsMasterKeyId", ""),
+            ("SqsManagedSseEnabled", "false"),
+        ] {
+            let settings = set(name, value).unwrap();
+            assert_eq!(QueueSettings::parse(settings.texts()), Ok(settings), "{name} {value}");
+        }
     }
 }

@@ -1,50 +1,82 @@
-//! The queues themselves: what is in memory, what is on the disk, and who waits for whom.
+//! The queues: what is in memory, what is on the disk, and who waits for whom.
 //!
-//! Memory is changed under one short lock that is never held across a write. What a caller is told
-//! happened has been committed by the store; what was reserved in memory for a write that failed is
-//! put back. Knows nothing of the wire.
+//! Memory is changed under one short lock that nobody holds while waiting for the disk. A change
+//! to a message goes in three steps:
+//!
+//! 1. Reserve a place in the store's queue of writes. This waits when the disk is behind.
+//! 2. Under the lock, hold the message in memory and hand the write in. The order of the lock is
+//!    therefore the order of the writes.
+//! 3. When the write is committed, put the message into memory as it is now; when it failed, as
+//!    it was. Only then is the caller answered.
+//!
+//! Memory therefore always says what the disk says, apart from messages that are held at this
+//! moment, and those nobody touches. This module knows nothing of the wire.
 
+mod catalog;
 mod messages;
 mod moves;
-mod naming;
+mod receipt;
+mod receiving;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use localhttp::chain;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::attributes::{self, Read, Settings};
 use crate::clock::Time;
 use crate::error::{Code, Error};
-use crate::index::Index;
+use crate::index::{Entry, Id, Index};
 use crate::store::{self, MoveRow, OpenError, QueueRow, Store, WriteError};
 
-use self::naming::{check_name, check_tags};
+pub(crate) use self::messages::{BatchEntry, Sent};
+pub(crate) use self::receiving::{Delivered, ReceiveRequest};
 
-pub(crate) use self::messages::{BatchEntry, Delivered, ReceiveRequest, Sent, selected};
-
-/// How soon after a purge the next is refused, and after a deletion a queue of the same name (the
-/// SQS API Reference, `PurgeQueue` and `CreateQueue`).
+/// How soon after a purge SQS refuses the next one, and after a deletion a queue of the same name
+/// (the SQS API Reference, `PurgeQueue` and `CreateQueue`).
 const PAUSE: Duration = Duration::from_secs(60);
+
+/// How many requests that change something are carried out at once. Such a request goes on when
+/// its client has gone away, so the number of connections does not limit them: clients that give
+/// up and try again while the disk is stuck would fill the memory. The server has as many
+/// connections, so one request for each of them still finds a place.
+const MOST_UNDER_WAY: usize = 512;
 
 /// Whose queues these are, and who may reach them.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// The region in ARNs and signatures.
     pub region: String,
+    /// The account in ARNs and queue URLs.
     pub account: String,
-    /// What every request must be signed with. Without it the queues are for this machine alone.
+    /// The keys with which every request must be signed. Without them only this machine may use
+    /// the queues.
     pub credentials: Option<KeyPair>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The keys with which requests are signed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyPair {
+    /// The public half, which a request names.
     pub access_key_id: String,
+    /// The secret half, which signs.
     pub secret_access_key: String,
+}
+
+impl fmt::Debug for KeyPair {
+    /// Without the secret, so that it reaches no log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("KeyPair")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
@@ -59,18 +91,22 @@ impl Default for Options {
 
 /// All queues of a data directory. Clones are the same queues.
 ///
-/// What was handed in to be written is done even when its future is dropped, but memory then misses
-/// the outcome: see futures through, save that of a receive, which may be dropped.
+/// The futures of operations that write must run to their end, because their last step brings
+/// memory up to date: see [`run_detached`](Self::run_detached). The future of a receive may be
+/// dropped at any time.
 #[derive(Clone)]
 pub struct Queues(Arc<Shared>);
 
 struct Shared {
     options: Options,
     state: Mutex<State>,
-    /// Held by whoever changes which queues there are, and what they are like.
+    /// Held by whoever changes which queues there are or what their attributes are, from the
+    /// checks until the change is on the disk. `state` can't be held that long.
     catalog: tokio::sync::Mutex<()>,
     closing: CancellationToken,
     under_way: TaskTracker,
+    /// One permit for each of [`MOST_UNDER_WAY`].
+    places: Arc<Semaphore>,
     store: Store,
     next_id: AtomicI64,
 }
@@ -78,23 +114,41 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queues: BTreeMap<String, Queue>,
+    /// Queues whose deletion is being written, by number. No request finds them any more, but
+    /// writes that were handed in before still end here, because a deletion may fail.
+    deleting: HashMap<i64, Queue>,
     move_tasks: Vec<MoveRow>,
+    /// When queues were deleted in the last minute, by name. A restart forgets it.
     deleted: HashMap<String, Time>,
 }
 
 struct Queue {
     row: QueueRow,
     index: Index,
-    /// Told whenever a message may have become receivable, or the queue is gone.
-    changed: Arc<Notify>,
+    /// The messages that a purge is deleting. They are put back when it fails.
+    purging: Option<Index>,
     purged_at: Option<Time>,
+    /// Messages that were kept for the whole retention period and are still on the disk. Nobody
+    /// finds them any more.
+    expired: Vec<Id>,
+    /// Notified whenever a message may have become receivable, a hold on a message has ended, or
+    /// the queue is deleted.
+    changed: Arc<Notify>,
+}
+
+/// The name and the number of a queue. Both, since a queue that is deleted and made again has the
+/// same name.
+#[derive(Debug, Clone)]
+struct Place {
+    name: String,
+    id: i64,
 }
 
 impl Queues {
-    /// Opens the queues below `directory`, making it when it is not there.
+    /// Opens the queues below `directory`, which is made when it is not there.
     ///
     /// # Errors
-    /// The directory can't be made, or what is in it can't be read.
+    /// [`OpenError`] says why the data can't be opened, and what to do about it.
     pub fn open(directory: &Path, options: Options) -> Result<Self, OpenError> {
         Self::open_at(directory, options, Time::now())
     }
@@ -106,236 +160,110 @@ impl Queues {
         let mut newest = 0;
         for (queue_id, id, entry) in loaded.messages {
             newest = newest.max(id);
+            // A message of no queue stays on the disk; the store has logged it.
             if let Some(queue) = by_id.get_mut(&queue_id) {
                 queue.index.insert(id, entry, now);
             }
         }
         let queues = by_id.into_values().map(|queue| (queue.row.name.clone(), queue)).collect();
-        let mut state = State { queues, move_tasks: loaded.move_tasks, deleted: HashMap::new() };
-        Self::fail_interrupted(&mut state);
-        let next_id = AtomicI64::new(newest + 1);
-        let catalog = tokio::sync::Mutex::new(());
-        let closing = CancellationToken::new();
-        let under_way = TaskTracker::new();
+        let mut state = State { queues, move_tasks: loaded.move_tasks, ..State::default() };
+        state.fail_interrupted_moves();
         Ok(Self(Arc::new(Shared {
             options,
             state: Mutex::new(state),
-            catalog,
-            closing,
-            under_way,
+            catalog: tokio::sync::Mutex::new(()),
+            closing: CancellationToken::new(),
+            under_way: TaskTracker::new(),
+            places: Arc::new(Semaphore::new(MOST_UNDER_WAY)),
             store,
-            next_id,
+            next_id: AtomicI64::new(newest + 1),
         })))
     }
 
-    #[must_use]
-    pub fn options(&self) -> &Options {
+    pub(crate) fn options(&self) -> &Options {
         &self.0.options
     }
 
-    /// The ARN of a queue of this name.
+    /// The ARN that a queue of this name has here.
     #[must_use]
     pub fn arn(&self, name: &str) -> String {
         format!("arn:aws:sqs:{}:{}:{name}", self.0.options.region, self.0.options.account)
     }
 
-    /// Makes a queue; one that is there with the same attributes is fine.
-    ///
-    /// # Errors
-    /// The name or an attribute can't be, or the queue is there with other attributes.
-    pub async fn create(&self, name: &str, settings: &Settings) -> Result<(), Error> {
-        self.create_queue(name, settings, &Settings::new(), Time::now()).await
+    /// The name in an ARN of this server; nothing for any other ARN.
+    fn name_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
+        arn.strip_prefix(self.arn("").as_str())
     }
 
-    pub(crate) async fn create_queue(
-        &self,
-        name: &str,
-        settings: &Settings,
-        tags: &Settings,
-        now: Time,
-    ) -> Result<(), Error> {
-        check_name(name)?;
-        let settings = attributes::check(settings)?;
-        check_tags(tags)?;
-        let _catalog = self.0.catalog.lock().await;
-        {
-            let mut state = self.state();
-            if let Some(there) = state.queues.get(name) {
-                return there.check_same(&settings);
-            }
-            state.deleted.retain(|_, deleted_at| now < deleted_at.plus(PAUSE));
-            if state.deleted.contains_key(name) {
-                return Err(Error::new(
-                    Code::QueueDeletedRecently,
-                    "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
-                ));
-            }
-            self.check_redrive(&state, name, &settings)?;
-        }
-        let mut row = QueueRow {
-            id: 0,
-            name: name.to_owned(),
-            created_at: now,
-            modified_at: now,
-            settings,
-            tags: tags.clone(),
-        };
-        let stored = row.clone();
-        row.id =
-            self.0.store.write(move |connection| store::insert_queue(connection, &stored)).await?;
-        self.state().queues.insert(name.to_owned(), Queue::new(row));
-        Ok(())
-    }
-
-    /// The names with this beginning, in their order.
-    pub(crate) fn names(&self, prefix: &str) -> Vec<String> {
-        let state = self.state();
-        state.queues.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
-    }
-
-    pub(crate) fn exists(&self, name: &str) -> Result<(), Error> {
-        self.state().queue(name).map(drop)
-    }
-
-    pub(crate) async fn delete_queue(&self, name: &str, now: Time) -> Result<(), Error> {
-        let _catalog = self.0.catalog.lock().await;
-        let (queue, written) = {
-            let mut state = self.state();
-            let queue = state.queues.remove(name).ok_or_else(Error::no_queue)?;
-            let id = queue.row.id;
-            (queue, self.0.store.write(move |connection| store::delete_queue(connection, id)))
-        };
-        queue.changed.notify_waiters();
-        let written = written.await;
-        let mut state = self.state();
-        match written {
-            Ok(()) => drop(state.deleted.insert(name.to_owned(), now)),
-            Err(_) => drop(state.queues.insert(name.to_owned(), queue)),
-        }
-        Ok(written?)
-    }
-
-    /// Every attribute, as AWS shows them.
-    pub(crate) fn attributes(&self, name: &str, now: Time) -> Result<Settings, Error> {
-        let mut state = self.state();
-        let queue = state.queue_mut(name)?;
-        self.expire_in(queue, now);
-        let mut shown = attributes::shown(&queue.row.settings);
-        let (ready, in_flight, delayed) = queue.index.counts(now);
-        shown.insert("ApproximateNumberOfMessages".to_owned(), ready.to_string());
-        shown.insert("ApproximateNumberOfMessagesNotVisible".to_owned(), in_flight.to_string());
-        shown.insert("ApproximateNumberOfMessagesDelayed".to_owned(), delayed.to_string());
-        shown.insert(
-            "CreatedTimestamp".to_owned(),
-            (queue.row.created_at.millis() / 1000).to_string(),
-        );
-        shown.insert(
-            "LastModifiedTimestamp".to_owned(),
-            (queue.row.modified_at.millis() / 1000).to_string(),
-        );
-        shown.insert("QueueArn".to_owned(), self.arn(name));
-        Ok(shown)
-    }
-
-    pub(crate) async fn set_attributes(
-        &self,
-        name: &str,
-        settings: &Settings,
-        now: Time,
-    ) -> Result<(), Error> {
-        let settings = attributes::check(settings)?;
-        let _catalog = self.0.catalog.lock().await;
-        let row = {
-            let state = self.state();
-            let row = state.queue(name)?.row.clone();
-            self.check_redrive(&state, name, &settings)?;
-            QueueRow {
-                settings: attributes::changed(row.settings, settings),
-                modified_at: now,
-                ..row
-            }
-        };
-        self.update(name, row).await
-    }
-
-    pub(crate) fn tags(&self, name: &str) -> Result<Settings, Error> {
-        Ok(self.state().queue(name)?.row.tags.clone())
-    }
-
-    /// Adds and takes off tags.
-    pub(crate) async fn tag(
-        &self,
-        name: &str,
-        add: &Settings,
-        remove: &[String],
-    ) -> Result<(), Error> {
-        let _catalog = self.0.catalog.lock().await;
-        let mut row = self.state().queue(name)?.row.clone();
-        row.tags.extend(add.clone());
-        row.tags.retain(|key, _| !remove.contains(key));
-        check_tags(&row.tags)?;
-        self.update(name, row).await
-    }
-
-    /// Writes what a queue is like from now on; the caller holds the catalog.
-    async fn update(&self, name: &str, row: QueueRow) -> Result<(), Error> {
-        let written = row.clone();
-        self.0.store.write(move |connection| store::update_queue(connection, &written)).await?;
-        let mut state = self.state();
-        let queue = state.queue_mut(name)?;
-        queue.row = row;
-        queue.changed.notify_waiters();
-        Ok(())
-    }
-
-    pub(crate) async fn purge(&self, name: &str, now: Time) -> Result<(), Error> {
-        let (queue_id, purged, written) = {
-            let mut state = self.state();
-            let queue = state.queue_mut(name)?;
-            if queue.purged_at.is_some_and(|purged| now < purged.plus(PAUSE)) {
-                let message =
-                    format!("Only one PurgeQueue operation on {name} is allowed every 60 seconds.");
-                return Err(Error::new(Code::PurgeQueueInProgress, message));
-            }
-            queue.purged_at = Some(now);
-            let purged = std::mem::take(&mut queue.index);
-            let ids = purged.ids();
-            (
-                queue.row.id,
-                purged,
-                self.0.store.write(move |connection| store::delete(connection, &ids)),
-            )
-        };
-        if let Err(error) = written.await {
-            let entries: Vec<_> = purged.entries().collect();
-            self.admit(name, queue_id, &entries, now);
-            return Err(error.into());
-        }
-        Ok(())
-    }
-
-    /// Takes out of every queue what it has kept for its time. The server does so now and then, for
-    /// queues that nobody asks.
+    /// Deletes from every queue the messages that were kept for the whole retention period. Each
+    /// operation on a queue does so too; the server calls this for queues that nobody uses.
     pub(crate) fn expire(&self, now: Time) {
         self.state().queues.values_mut().for_each(|queue| self.expire_in(queue, now));
     }
 
-    /// Takes out of a queue what it has kept for its time. Nobody waits for the write: what it
-    /// misses is taken out after the next start.
+    /// Takes messages that were kept for the whole retention period out of memory at once, and
+    /// deletes them from the disk in the background. While the store has no room for the write, or
+    /// when it fails, the next look at the queue tries again.
     fn expire_in(&self, queue: &mut Queue, now: Time) {
-        let expired = queue.expire(now);
-        if !expired.is_empty() {
-            drop(self.0.store.write(move |connection| store::delete(connection, &expired)));
+        let oldest = now.minus(queue.row.settings.retention());
+        queue.expired.extend(queue.index.take_older_than(oldest));
+        if queue.expired.is_empty() {
+            return;
         }
+        let Some(slot) = self.0.store.try_reserve() else { return };
+        let ids = std::mem::take(&mut queue.expired);
+        let deleted = ids.clone();
+        let place = queue.place();
+        let id = place.id;
+        let written = slot.write(move |connection| store::delete(connection, id, &deleted));
+        // Not a strong reference: the queues may be dropped, and the data left to the next
+        // program, before this task has run.
+        let shared = Arc::downgrade(&self.0);
+        self.0.under_way.spawn(async move {
+            let Err(error) = written.outcome().await else { return };
+            tracing::warn!(
+                queue = place.name,
+                error = chain(&error),
+                "messages at the end of their retention period could not be deleted yet"
+            );
+            if let Some(shared) = shared.upgrade()
+                && let Some(queue) = Self(shared).state().queue_at(&place)
+            {
+                queue.expired.extend(ids);
+            }
+        });
     }
 
-    /// Runs work to its end even when whoever waits for it goes away.
-    pub(crate) async fn see_through<T: Send + 'static>(
+    /// Runs work to its end even when whoever waits for it goes away. At most
+    /// [`MOST_UNDER_WAY`] such works run at once; more of them wait and have not begun.
+    ///
+    /// # Errors
+    /// Those of the work, and a failure when it panics.
+    pub(crate) async fn run_detached<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let done = self.0.under_way.spawn(work).await;
-        done.unwrap_or_else(|died| Err(Error::new(Code::InternalFailure, died.to_string())))
+        let place = self.reserve_place().await?;
+        self.run_in_place(place, work).await
+    }
+
+    /// Waits until one more work may run.
+    async fn reserve_place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let place = Arc::clone(&self.0.places).acquire_owned().await;
+        place.map_err(|closed| Error::new(Code::InternalFailure, closed.to_string()))
+    }
+
+    async fn run_in_place<T: Send + 'static>(
+        &self,
+        place: OwnedSemaphorePermit,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let task = self.0.under_way.spawn(async move {
+            let done = work.await;
+            drop(place);
+            done
+        });
+        task.await.unwrap_or_else(|died| Err(Error::new(Code::InternalFailure, died.to_string())))
     }
 
     /// Lets waiting receives end with what there is, and move tasks stop.
@@ -344,77 +272,19 @@ impl Queues {
         self.0.under_way.close();
     }
 
-    /// Waits until nothing is under way any more, once [`close`](Self::close) was called.
+    /// Waits until nothing is under way any more, after [`close`](Self::close) was called.
     pub(crate) async fn closed(&self) {
         self.0.under_way.wait().await;
     }
 
-    /// The queues whose dead-letter queue this is.
-    pub(crate) fn dead_letter_sources(&self, name: &str) -> Result<Vec<String>, Error> {
-        let state = self.state();
-        state.queue(name)?;
-        let arn = self.arn(name);
-        let sources = state.queues.values().filter(|queue| {
-            queue.row.settings.redrive().is_some_and(|redrive| redrive.target_arn == arn)
-        });
-        Ok(sources.map(|queue| queue.row.name.clone()).collect())
-    }
-
-    /// A redrive policy names a queue that is there and lets this one redrive to it.
-    fn check_redrive(&self, state: &State, name: &str, settings: &Settings) -> Result<(), Error> {
-        let Some(redrive) = settings.redrive() else { return Ok(()) };
-        let refuse = |reason: &str| {
-            let policy = settings.get("RedrivePolicy").map(String::as_str).unwrap_or_default();
-            Err(Error::value(format!(
-                "Value {policy} for parameter RedrivePolicy is invalid. Reason: {reason}"
-            )))
-        };
-        if redrive.target_arn == self.arn(name) {
-            return refuse("A queue can't be its own dead letter target.");
-        }
-        let Some(target) =
-            self.name_of(&redrive.target_arn).and_then(|target| state.queues.get(target))
-        else {
-            return refuse("Dead letter target does not exist.");
-        };
-        if !target.row.settings.allows_redrive_from(&self.arn(name)) {
-            return refuse(
-                "The dead letter target's RedriveAllowPolicy does not allow this queue.",
-            );
-        }
-        Ok(())
-    }
-
-    /// The name in one of our own ARNs.
-    fn name_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
-        arn.strip_prefix(self.arn("").as_str())
-    }
-
+    /// A panic while the lock is held leaves at most a message that stays held, so a poisoned lock
+    /// is used on: a server that answers nobody would be worse.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next_id(&self) -> i64 {
         self.0.next_id.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-impl Queue {
-    fn new(row: QueueRow) -> Self {
-        Self { row, index: Index::default(), changed: Arc::new(Notify::new()), purged_at: None }
-    }
-
-    /// Whether a queue that is to be made is this one.
-    fn check_same(&self, settings: &Settings) -> Result<(), Error> {
-        let there = attributes::shown(&self.row.settings);
-        let differs = |(name, value): &(&String, &String)| {
-            there.get(*name).map_or("", String::as_str) != value.as_str()
-        };
-        settings.iter().find(differs).map_or(Ok(()), |(name, _)| {
-            let message =
-                format!("A queue already exists with the same name and a different value for attribute {name}");
-            Err(Error::new(Code::QueueNameExists, message))
-        })
     }
 }
 
@@ -426,11 +296,72 @@ impl State {
     fn queue_mut(&mut self, name: &str) -> Result<&mut Queue, Error> {
         self.queues.get_mut(name).ok_or_else(Error::no_queue)
     }
+
+    /// The queue to which a write belongs that was handed in earlier, also while the deletion of
+    /// the queue is being written. Nothing once it is deleted: its messages are deleted too.
+    fn queue_at(&mut self, place: &Place) -> Option<&mut Queue> {
+        if self.queues.get(&place.name).is_some_and(|queue| queue.row.id == place.id) {
+            self.queues.get_mut(&place.name)
+        } else {
+            self.deleting.get_mut(&place.id)
+        }
+    }
+
+    /// Adds messages that are on the disk to a queue, and wakes whoever waits for them.
+    fn add(&mut self, place: &Place, messages: impl IntoIterator<Item = (Id, Entry)>, now: Time) {
+        let Some(queue) = self.queue_at(place) else { return };
+        messages.into_iter().for_each(|(id, entry)| queue.index.insert(id, entry, now));
+        queue.changed.notify_waiters();
+    }
+
+    /// Ends the hold on messages of a queue: each is what its outcome says, or gone from the
+    /// queue when that is nothing.
+    fn settle(
+        &mut self,
+        place: &Place,
+        outcomes: impl IntoIterator<Item = (Id, Option<Entry>)>,
+        now: Time,
+    ) {
+        let Some(queue) = self.queue_at(place) else { return };
+        for (id, outcome) in outcomes {
+            // A purge may have taken the message along. Whether it stays deleted is not known
+            // yet, so the outcome is kept there.
+            if !queue.index.settle(id, outcome, now)
+                && let Some(purging) = &mut queue.purging
+            {
+                purging.settle(id, outcome, now);
+            }
+        }
+        queue.changed.notify_waiters();
+    }
+}
+
+impl Queue {
+    fn new(row: QueueRow) -> Self {
+        Self {
+            row,
+            index: Index::default(),
+            purging: None,
+            purged_at: None,
+            expired: Vec::new(),
+            changed: Arc::new(Notify::new()),
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place { name: self.row.name.clone(), id: self.row.id }
+    }
+
+    /// Whether a write about a message is pending.
+    fn is_pending(&self, id: Id) -> bool {
+        self.index.is_held(id)
+            || self.purging.as_ref().is_some_and(|purging| purging.entry(id).is_some())
+    }
 }
 
 impl From<WriteError> for Error {
     fn from(error: WriteError) -> Self {
-        Self::new(Code::InternalFailure, error.to_string())
+        Self::new(Code::InternalFailure, chain(&error))
     }
 }
 

@@ -1,24 +1,33 @@
-//! The errors a caller sees: AWS's own codes with their HTTP statuses, and what went wrong in
-//! words.
+//! The errors that a caller of the queue gets: AWS's own codes with their HTTP statuses, and a
+//! sentence that says what was wrong.
 //!
-//! Codes are those of the SQS API Reference ("Common Errors" and each action's own). The Query
-//! protocol has other names for some of them, which the JSON protocol tells in
-//! `x-amzn-query-error`.
+//! The codes are those of the SQS API Reference ("Common Errors" and the errors of each action).
+//! The older Query protocol has other names for some of them. The JSON protocol tells those names
+//! too, in the header `x-amzn-query-error`, because SDKs written for the Query protocol compare
+//! them (the SQS Developer Guide, "Making Query API requests using AWS JSON protocol").
 
-/// One of AWS's errors.
+use strum::EnumProperty as _;
+
+/// An error as a caller gets it: one of AWS's codes and a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.name())]
 pub struct Error {
-    pub code: Code,
-    pub message: String,
+    pub(crate) code: Code,
+    pub(crate) message: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
+/// A code of AWS's. Its text is the name of the error's shape in the JSON protocol; the property
+/// `query` is the name in the Query protocol where that one differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumProperty, strum::IntoStaticStr)]
+pub(crate) enum Code {
+    #[strum(props(query = "AWS.SimpleQueueService.NonExistentQueue"))]
     QueueDoesNotExist,
     InvalidAddress,
+    #[strum(props(query = "QueueAlreadyExists"))]
     QueueNameExists,
+    #[strum(props(query = "AWS.SimpleQueueService.QueueDeletedRecently"))]
     QueueDeletedRecently,
+    #[strum(props(query = "AWS.SimpleQueueService.PurgeQueueInProgress"))]
     PurgeQueueInProgress,
     InvalidAttributeName,
     InvalidAttributeValue,
@@ -26,17 +35,27 @@ pub enum Code {
     MissingParameter,
     InvalidMessageContents,
     ReceiptHandleIsInvalid,
+    #[strum(props(query = "AWS.SimpleQueueService.MessageNotInflight"))]
     MessageNotInflight,
     OverLimit,
+    #[strum(props(query = "AWS.SimpleQueueService.EmptyBatchRequest"))]
     EmptyBatchRequest,
+    #[strum(props(query = "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"))]
     TooManyEntriesInBatchRequest,
+    #[strum(props(query = "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"))]
     BatchEntryIdsNotDistinct,
+    #[strum(props(query = "AWS.SimpleQueueService.InvalidBatchEntryId"))]
     InvalidBatchEntryId,
+    #[strum(props(query = "AWS.SimpleQueueService.BatchRequestTooLong"))]
     BatchRequestTooLong,
+    #[strum(props(query = "AWS.SimpleQueueService.UnsupportedOperation"))]
     UnsupportedOperation,
+    #[strum(serialize = "ResourceNotFoundException")]
     ResourceNotFound,
     InvalidAction,
+    #[strum(serialize = "SerializationException")]
     Serialization,
+    #[strum(serialize = "AccessDeniedException", props(query = "AccessDenied"))]
     AccessDenied,
     MissingAuthenticationToken,
     IncompleteSignature,
@@ -47,89 +66,51 @@ pub enum Code {
 }
 
 impl Code {
-    /// The name in the JSON protocol, the one in the Query protocol, and the HTTP status.
-    fn facts(self) -> (&'static str, &'static str, u16) {
+    /// The name of the error's shape in the JSON protocol.
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The name in the Query protocol.
+    pub(crate) fn query_name(self) -> &'static str {
+        self.get_str("query").unwrap_or_else(|| self.name())
+    }
+
+    /// The HTTP status of the answer.
+    pub(crate) fn status(self) -> u16 {
         match self {
-            Self::QueueDoesNotExist => {
-                ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", 400)
-            }
-            Self::InvalidAddress => ("InvalidAddress", "InvalidAddress", 404),
-            Self::QueueNameExists => ("QueueNameExists", "QueueAlreadyExists", 400),
-            Self::QueueDeletedRecently => {
-                ("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently", 400)
-            }
-            Self::PurgeQueueInProgress => {
-                ("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 403)
-            }
-            Self::InvalidAttributeName => ("InvalidAttributeName", "InvalidAttributeName", 400),
-            Self::InvalidAttributeValue => ("InvalidAttributeValue", "InvalidAttributeValue", 400),
-            Self::InvalidParameterValue => ("InvalidParameterValue", "InvalidParameterValue", 400),
-            Self::MissingParameter => ("MissingParameter", "MissingParameter", 400),
-            Self::InvalidMessageContents => {
-                ("InvalidMessageContents", "InvalidMessageContents", 400)
-            }
-            Self::ReceiptHandleIsInvalid => {
-                ("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404)
-            }
-            Self::MessageNotInflight => {
-                ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", 400)
-            }
-            Self::OverLimit => ("OverLimit", "OverLimit", 403),
-            Self::EmptyBatchRequest => {
-                ("EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest", 400)
-            }
-            Self::TooManyEntriesInBatchRequest => (
-                "TooManyEntriesInBatchRequest",
-                "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
-                400,
-            ),
-            Self::BatchEntryIdsNotDistinct => {
-                ("BatchEntryIdsNotDistinct", "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", 400)
-            }
-            Self::InvalidBatchEntryId => {
-                ("InvalidBatchEntryId", "AWS.SimpleQueueService.InvalidBatchEntryId", 400)
-            }
-            Self::BatchRequestTooLong => {
-                ("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong", 400)
-            }
-            Self::UnsupportedOperation => {
-                ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation", 400)
-            }
-            Self::ResourceNotFound => {
-                ("ResourceNotFoundException", "ResourceNotFoundException", 404)
-            }
-            Self::InvalidAction => ("InvalidAction", "InvalidAction", 400),
-            Self::Serialization => ("SerializationException", "SerializationException", 400),
-            Self::AccessDenied => ("AccessDeniedException", "AccessDenied", 403),
-            Self::MissingAuthenticationToken => {
-                ("MissingAuthenticationToken", "MissingAuthenticationToken", 403)
-            }
-            Self::IncompleteSignature => ("IncompleteSignature", "IncompleteSignature", 400),
-            Self::InvalidClientTokenId => ("InvalidClientTokenId", "InvalidClientTokenId", 403),
-            Self::SignatureDoesNotMatch => ("SignatureDoesNotMatch", "SignatureDoesNotMatch", 403),
-            Self::RequestExpired => ("RequestExpired", "RequestExpired", 400),
-            Self::InternalFailure => ("InternalFailure", "InternalFailure", 500),
+            Self::PurgeQueueInProgress
+            | Self::OverLimit
+            | Self::AccessDenied
+            | Self::MissingAuthenticationToken
+            | Self::InvalidClientTokenId
+            | Self::SignatureDoesNotMatch => 403,
+            Self::InvalidAddress | Self::ReceiptHandleIsInvalid | Self::ResourceNotFound => 404,
+            Self::InternalFailure => 500,
+            Self::QueueDoesNotExist
+            | Self::QueueNameExists
+            | Self::QueueDeletedRecently
+            | Self::InvalidAttributeName
+            | Self::InvalidAttributeValue
+            | Self::InvalidParameterValue
+            | Self::MissingParameter
+            | Self::InvalidMessageContents
+            | Self::MessageNotInflight
+            | Self::EmptyBatchRequest
+            | Self::TooManyEntriesInBatchRequest
+            | Self::BatchEntryIdsNotDistinct
+            | Self::InvalidBatchEntryId
+            | Self::BatchRequestTooLong
+            | Self::UnsupportedOperation
+            | Self::InvalidAction
+            | Self::Serialization
+            | Self::IncompleteSignature
+            | Self::RequestExpired => 400,
         }
     }
 
-    /// The shape's name in the JSON protocol.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.facts().0
-    }
-
-    /// The name in the older Query protocol, where it may be another.
-    #[must_use]
-    pub fn query_name(self) -> &'static str {
-        self.facts().1
-    }
-
-    #[must_use]
-    pub fn status(self) -> u16 {
-        self.facts().2
-    }
-
-    /// What stands before the name in `__type`: errors that every AWS service has are not of SQS.
+    /// What precedes the name in `__type`. Errors that all of AWS's services share do not belong
+    /// to SQS's namespace.
     pub(crate) fn namespace(self) -> &'static str {
         let common = matches!(
             self,
@@ -152,10 +133,12 @@ impl Error {
         Self { code, message: message.into() }
     }
 
+    /// A parameter has a value that SQS does not allow.
     pub(crate) fn value(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidParameterValue, message)
     }
 
+    /// A parameter is required and absent.
     pub(crate) fn missing(parameter: &str) -> Self {
         Self::new(
             Code::MissingParameter,
@@ -163,7 +146,31 @@ impl Error {
         )
     }
 
+    /// No queue has the name that was given.
     pub(crate) fn no_queue() -> Self {
         Self::new(Code::QueueDoesNotExist, "The specified queue does not exist.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_awss_names_and_status() {
+        for (code, name, query_name, status) in [
+            (
+                Code::QueueDoesNotExist,
+                "QueueDoesNotExist",
+                "AWS.SimpleQueueService.NonExistentQueue",
+                400,
+            ),
+            (Code::ResourceNotFound, "ResourceNotFoundException", "ResourceNotFoundException", 404),
+            (Code::AccessDenied, "AccessDeniedException", "AccessDenied", 403),
+            (Code::OverLimit, "OverLimit", "OverLimit", 403),
+            (Code::InternalFailure, "InternalFailure", "InternalFailure", 500),
+        ] {
+            assert_eq!((code.name(), code.query_name(), code.status()), (name, query_name, status));
+        }
     }
 }

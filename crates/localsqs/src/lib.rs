@@ -1,8 +1,11 @@
 //! An SQS-compatible queue server for one machine, durable on SQLite.
 //!
-//! Standard queues over AWS's JSON protocol, so that the AWS CLI, boto3 and every AWS SDK use it
-//! unmodified with an endpoint URL. The semantics ([`Queues`]) know nothing of the wire, and the
-//! wire nothing of the disk. docs/queue-compatibility.md says what differs from AWS.
+//! It serves standard queues over AWS's JSON protocol: the AWS CLI, boto3 and every AWS SDK use it
+//! unmodified with an endpoint URL. What a queue does ([`Queues`]) is separate from how requests
+//! and answers are written, and from what is on the disk. docs/queue-compatibility.md says what
+//! differs from AWS.
+
+#![warn(missing_docs)]
 
 mod attributes;
 mod broker;
@@ -16,6 +19,6 @@ mod store;
 mod wire;
 
 pub use broker::{KeyPair, Options, Queues};
-pub use error::{Code, Error};
+pub use error::Error;
 pub use server::serve;
 pub use store::OpenError;

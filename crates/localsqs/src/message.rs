@@ -1,6 +1,7 @@
-//! A message's content: its attributes, both MD5s, and the limits on characters and size.
+//! The content of a message: its attributes, its digests, and the limits on characters and size.
 //!
-//! The rules are those of the SQS API Reference, `SendMessage` and `MessageAttributeValue`. Pure.
+//! The rules are those of the SQS API Reference, `SendMessage` and `MessageAttributeValue`. This
+//! module does no I/O.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +15,17 @@ pub(crate) const LARGEST: usize = 1 << 20;
 const MOST_ATTRIBUTES: usize = 10;
 const LONGEST_NAME: usize = 256;
 
-/// An attribute of a message: a type such as `String` or `Number.int`, and a value.
+/// An attribute of a message: a type such as `String` or `Number.int`, and a value. The short names
+/// of the fields are part of the data on the disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attribute {
     #[serde(rename = "t")]
-    pub data_type: String,
+    pub(crate) data_type: String,
     #[serde(rename = "v")]
-    pub value: Value,
+    pub(crate) value: Value,
 }
 
+/// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Value {
     #[serde(rename = "s")]
@@ -31,22 +34,23 @@ pub(crate) enum Value {
     Binary(Vec<u8>),
 }
 
+/// The attributes of a message, by name.
 pub(crate) type Attributes = BTreeMap<String, Attribute>;
 
 /// What a sender sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
-    pub body: String,
-    pub attributes: Attributes,
-    /// `AWSTraceHeader` alone.
-    pub system_attributes: Attributes,
+    pub(crate) body: String,
+    pub(crate) attributes: Attributes,
+    /// SQS knows one that a sender may set: `AWSTraceHeader`.
+    pub(crate) system_attributes: Attributes,
 }
 
 impl Content {
-    /// Holds the content against SQS's rules.
+    /// Checks the content against SQS's rules, with `largest` as the limit on its size in bytes.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that the content breaks.
     pub(crate) fn check(&self, largest: usize) -> Result<(), Error> {
         if self.body.is_empty() {
             return Err(Error::missing("MessageBody"));
@@ -55,14 +59,17 @@ impl Content {
             return Err(Error::new(
                 Code::InvalidMessageContents,
                 format!(
-                    "Invalid binary character at character {position} was found in the message body, the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+                    "Invalid binary character at character {position} was found in the message \
+                     body, the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | \
+                     #xE000 to #xFFFD | #x10000 to #x10FFFF"
                 ),
             ));
         }
         if self.attributes.len() > MOST_ATTRIBUTES {
             let count = self.attributes.len();
             return Err(Error::value(format!(
-                "Number of message attributes [{count}] exceeds the allowed maximum [{MOST_ATTRIBUTES}]."
+                "Number of message attributes [{count}] exceeds the allowed maximum \
+                 [{MOST_ATTRIBUTES}]."
             )));
         }
         for (name, attribute) in &self.attributes {
@@ -76,14 +83,15 @@ impl Content {
         }
         if self.size() > largest {
             return Err(Error::value(format!(
-                "One or more parameters are invalid. Reason: Message must be shorter than {largest} bytes."
+                "One or more parameters are invalid. Reason: Message must be shorter than \
+                 {largest} bytes."
             )));
         }
         Ok(())
     }
 
-    /// What counts against the limit: the body, and each attribute's name, type and value.
-    #[must_use]
+    /// The bytes that count against the limit: the body, and each attribute's name, type and
+    /// value. System attributes do not count.
     pub(crate) fn size(&self) -> usize {
         let attributes =
             self.attributes.iter().map(|(name, attribute)| name.len() + attribute.size());
@@ -124,7 +132,8 @@ impl Attribute {
                 self.data_type
             ))),
             _ => Err(Error::value(format!(
-                "The message attribute '{name}' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String."
+                "The message attribute '{name}' has an invalid message attribute type, the set \
+                 of supported type prefixes is Binary, Number, and String."
             ))),
         }
     }
@@ -166,20 +175,24 @@ fn check_text(name: &str, text: &str) -> Result<(), Error> {
     }
 }
 
-/// The characters of XML 1.0, which SQS keeps to.
+/// Whether XML 1.0 has the character. SQS keeps to that set, since its older protocol is XML (the
+/// SQS API Reference, `SendMessage`).
 fn is_allowed(c: char) -> bool {
-    matches!(c, '\u{9}' | '\u{a}' | '\u{d}' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
+    matches!(
+        c,
+        '\u{9}' | '\u{a}' | '\u{d}' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}'
+            | '\u{10000}'..='\u{10ffff}'
+    )
 }
 
-#[must_use]
+/// The MD5 of a body in hexadecimal digits. Clients compare it with their own.
 pub(crate) fn md5_of_body(body: &str) -> String {
-    hex(Md5::digest(body.as_bytes()).as_slice())
+    hex::encode(Md5::digest(body.as_bytes()))
 }
 
-/// The MD5 over attributes in the order of their names, each part with its length before it (the
-/// SQS Developer Guide, "Calculating the MD5 message digest for message attributes"). Nothing when
-/// there are none.
-#[must_use]
+/// The MD5 of attributes, which come in the order of their names. Each part has its length before
+/// it, and a value has the number of its kind before it (the SQS Developer Guide, "Calculating the
+/// MD5 message digest for message attributes"). Nothing when there are no attributes.
 pub(crate) fn md5_of_attributes<'a>(
     attributes: impl IntoIterator<Item = (&'a String, &'a Attribute)>,
 ) -> Option<String> {
@@ -200,21 +213,12 @@ pub(crate) fn md5_of_attributes<'a>(
             }
         }
     }
-    any.then(|| hex(digest.finalize().as_slice()))
+    any.then(|| hex::encode(digest.finalize()))
 }
 
 fn add(digest: &mut Md5, part: &[u8]) {
     digest.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
     digest.update(part);
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-        text
-    })
 }
 
 #[cfg(test)]
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_held_against_their_type() {
+    fn attributes_are_checked_against_their_type() {
         for (name, data_type, value, good) in [
             ("a", "String", "x", true),
             ("a", "String.custom", "x", true),

@@ -1,7 +1,9 @@
-//! The server: a listener and its limits, who may ask, and the way from a request to an answer.
+//! The server: a listener with its limits, the check of who may ask, and the way from a request to
+//! an answer.
 //!
-//! Without a key pair it is for this machine: it refuses to listen elsewhere, and refuses what a
-//! web page could make a browser send here. With one every request must be signed.
+//! Without a key pair the server is for this machine alone: it refuses to listen on an address that
+//! others can reach, and refuses requests that a web page could make a browser send. With a key
+//! pair every request must be signed.
 
 use std::io;
 use std::time::Duration;
@@ -20,18 +22,19 @@ use crate::clock::Time;
 use crate::error::{Code, Error};
 use crate::{message, sigv4, wire};
 
-/// A batch of the largest size is below this, even with each of its characters as one of JSON's
-/// escapes, which have six.
+/// The largest body of a request, in bytes. A batch of the largest size fits even when each of its
+/// characters is written as an escape of JSON, which has six characters.
 const LARGEST_REQUEST: usize = 8 * message::LARGEST;
-/// More than a team of workers has, each with its open poll.
+/// More connections than a team of workers has, each of which keeps one open for its long poll.
 const CONNECTIONS: usize = 512;
-/// How often queues that nobody asks are rid of what they have kept for its time.
+/// How often the server deletes messages at the end of their retention from queues that nobody
+/// uses.
 const EXPIRY: Duration = Duration::from_secs(60);
 
-/// Serves queues until `shutdown`, and then lets the requests that are under way end.
+/// Serves queues until `shutdown` completes, and then lets requests that are under way finish.
 ///
 /// # Errors
-/// The listener is not on loopback and there is no key pair, or listening fails.
+/// The listener can be reached by others and there is no key pair, or listening fails.
 pub async fn serve(
     listener: TcpListener,
     queues: Queues,
@@ -42,7 +45,8 @@ pub async fn serve(
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!(
-                "{address} can be reached by others, so a key pair is needed: configure one, or listen on 127.0.0.1"
+                "{address} can be reached by others, so a key pair is needed: configure one, or \
+                 listen on 127.0.0.1"
             ),
         ));
     }
@@ -54,26 +58,27 @@ pub async fn serve(
     let closed = queues.clone();
     let ended = async move {
         shutdown.await;
+        // Long polls are answered now with what there is, and not in up to 20 seconds.
         closed.close();
     };
     tokio::select! {
         () = localhttp::serve(listener, router, bounds, ended) => {}
-        () = expire_now_and_then(&queues) => {}
+        () = expire_periodically(&queues) => {}
     }
     queues.close();
     queues.closed().await;
     Ok(())
 }
 
-async fn expire_now_and_then(queues: &Queues) {
-    let mut turns = tokio::time::interval(EXPIRY);
+async fn expire_periodically(queues: &Queues) {
+    let mut ticks = tokio::time::interval(EXPIRY);
     loop {
-        turns.tick().await;
+        ticks.tick().await;
         queues.expire(Time::now());
     }
 }
 
-/// Why a body was not read to its end.
+/// Why a body was not read to its end, as the caller is told.
 fn unread(rejection: &BytesRejection) -> Error {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let most = message::LARGEST;

@@ -1,7 +1,7 @@
 //! Verifies AWS's Signature Version 4 (the IAM User Guide, "Create a signed AWS API request").
 //!
-//! The signature is computed anew from what arrived and compared in constant time. Pure: `now` is
-//! an argument.
+//! The server computes the signature from the request as it arrived, and compares the two in
+//! constant time. This module does no I/O, and takes the time as an argument.
 
 use axum::http::{HeaderMap, Method, Uri};
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 use crate::broker::KeyPair;
 use crate::clock::Time;
 use crate::error::{Code, Error};
-use crate::message::hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// How far a request's date may be from ours.
+/// How far the date of a request may be from this machine's clock, in milliseconds. AWS allows 15
+/// minutes ("Troubleshoot Signature Version 4 signing").
 const CLOCK_SKEW_MILLIS: i64 = 15 * 60 * 1000;
 
-/// What an `Authorization` header says.
+/// The parts of an `Authorization` header.
 struct Authorization<'a> {
     access_key_id: &'a str,
     /// Date, region, service and `aws4_request`.
@@ -25,10 +25,10 @@ struct Authorization<'a> {
     signature: &'a str,
 }
 
-/// Whether a request was signed with the keys.
+/// Checks that a request was signed with `keys` for this server's `region`.
 ///
 /// # Errors
-/// The signature is missing, of another key, too old, or not that of this request.
+/// The signature is missing, made with another key, too old, or not that of this request.
 pub(crate) fn verify(
     keys: &KeyPair,
     region: &str,
@@ -68,7 +68,8 @@ pub(crate) fn verify(
         let message = format!("Credential should be scoped to {expected_scope}.");
         return Err(Error::new(Code::SignatureDoesNotMatch, message));
     }
-    // The action is in a header: one that is not signed could be another's.
+    // The action is in a header. If that were not signed, whoever intercepts a request could turn
+    // it into another action.
     let signed =
         |required: &str| authorization.signed_headers.split(';').any(|name| name == required);
     if let Some(unsigned) =
@@ -80,13 +81,14 @@ pub(crate) fn verify(
     let canonical = canonical_request(method, uri, headers, authorization.signed_headers, body);
     let to_sign = format!(
         "{ALGORITHM}\n{date}\n{expected_scope}\n{}",
-        hex(&Sha256::digest(canonical.as_bytes()))
+        hex::encode(Sha256::digest(canonical.as_bytes()))
     );
     let mut key = format!("AWS4{}", keys.secret_access_key).into_bytes();
+    // The key for one day, region and service is derived from the secret step by step.
     for part in expected_scope.split('/') {
         key = sign(&key, part).finalize().into_bytes().to_vec();
     }
-    let given = unhex(authorization.signature).ok_or_else(incomplete)?;
+    let given = hex::decode(authorization.signature).map_err(|_| incomplete())?;
     sign(&key, &to_sign).verify_slice(&given).map_err(|_| {
         Error::new(
             Code::SignatureDoesNotMatch,
@@ -140,7 +142,7 @@ fn canonical_request(
         "{method}\n{}\n{}\n{headers}\n{signed}\n{}",
         uri.path(),
         query.join("&"),
-        hex(&Sha256::digest(body))
+        hex::encode(Sha256::digest(body))
     )
 }
 
@@ -150,14 +152,15 @@ fn sign(key: &[u8], text: &str) -> Hmac<Sha256> {
     mac
 }
 
-/// Reads `YYYYMMDDTHHMMSSZ` as milliseconds since the epoch.
+/// Reads `YYYYMMDDTHHMMSSZ` as milliseconds since the Unix epoch.
 fn parse_date(date: &str) -> Option<i64> {
     let number = |range: std::ops::Range<usize>| date.get(range)?.parse::<i64>().ok();
     if date.len() != 16 || date.get(8..9) != Some("T") || date.get(15..) != Some("Z") {
         return None;
     }
     let (year, month, day) = (number(0..4)?, number(4..6)?, number(6..8)?);
-    // Days since the epoch by Howard Hinnant's "days_from_civil".
+    // Days since the epoch by "days_from_civil" of Howard Hinnant's "chrono-Compatible Low-Level
+    // Date Algorithms". Its years begin in March, so that a leap day is the last day of a year.
     let shifted = if month <= 2 { year - 1 } else { year };
     let era = shifted.div_euclid(400);
     let year_of_era = shifted - era * 400;
@@ -166,18 +169,6 @@ fn parse_date(date: &str) -> Option<i64> {
         + day_of_year
         - 719_468;
     Some(((days * 24 + number(9..11)?) * 60 + number(11..13)?) * 60_000 + number(13..15)? * 1000)
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|c| u8::try_from(c.to_digit(16)?).ok()).collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    Some(
-        digits
-            .chunks(2)
-            .map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit))
-            .collect(),
-    )
 }
 
 #[cfg(test)]

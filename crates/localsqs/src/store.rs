@@ -1,74 +1,107 @@
-//! The disk: all of the SQL, and the one thread that writes it.
+//! The queue's data on the disk: all of the SQL, and the one thread that writes it.
 //!
-//! Writers hand their work to the thread, which does what has piled up in one transaction and
-//! commits it once: that is how thousands of durable writes a second are had from a disk that syncs
-//! a few hundred times. A write has returned only when it is on the disk (WAL, `synchronous=FULL`).
-//! Invariant: an error of one writer undoes that writer's statements alone.
+//! A write is done when it is on the disk: SQLite's write-ahead log with `synchronous=FULL` syncs
+//! the log in every commit (the SQLite documentation, "PRAGMA synchronous"). What is in the log
+//! and not yet in the database file is read back at the next start, also after a power cut.
 
 mod rows;
 mod schema;
+mod writer;
 
+use std::error::Error as StdError;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::oneshot;
+
+use self::rows::{LoadError, Loaded};
+use self::writer::Writer;
 
 pub(crate) use self::rows::{
-    MoveRow, QueueRow, Received, Row, change_queue, delete, delete_queue, insert_queue, receive,
-    save_move_task, set_visible_at, source_of, update_queue,
+    MoveRow, MoveStatus, QueueRow, Received, Row, add_moved, change_queue, delete, delete_queue,
+    insert_queue, receive, save_move_task, set_visible_at, source_of, update_queue,
 };
+pub(crate) use self::writer::{Slot, WriteError, Written};
 
 const FILE_NAME: &str = "queue.sqlite3";
 
-/// How much is done in one transaction: enough to share a sync, few enough that nobody waits long.
-const LARGEST_GROUP: usize = 512;
+/// How long a program that is about to end has to give the data up.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a program that is ending has to leave the data to the next.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// Prepared statements kept; there are fewer in all.
+/// How many prepared statements are kept. There are fewer in all.
 const STATEMENTS: usize = 64;
 
+/// Why the data of a queue can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("can't make the queue's directory {}: {source}", path.display())]
-    Directory { path: PathBuf, source: std::io::Error },
-    #[error("the queue's data {} is in use by another program: stop that one, or use another directory", path.display())]
-    InUse { path: PathBuf },
-    #[error("can't open the queue's data {}: {source}", path.display())]
-    Open { path: PathBuf, source: rusqlite::Error },
-    #[error("the queue's data {} was written by another version of this program: {source}", path.display())]
-    Version { path: PathBuf, source: rusqlite_migration::Error },
-    #[error("can't start the thread that writes the queue's data: {0}")]
-    Thread(std::io::Error),
+    /// The directory is not there and can't be made.
+    #[error("can't make the queue's directory {}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another program has opened the data.
+    #[error(
+        "the queue's data {} is in use by another program: \
+         stop that one, or use another directory",
+        path.display()
+    )]
+    InUse {
+        /// The database.
+        path: PathBuf,
+    },
+    /// SQLite can't open or read the file.
+    #[error("can't open the queue's data {}", path.display())]
+    Open {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The tables are not those of this version.
+    #[error("the queue's data {} was written by another version of this program", path.display())]
+    Version {
+        /// The database.
+        path: PathBuf,
+        /// How the tables differ.
+        source: rusqlite_migration::Error,
+    },
+    /// A row can't have been written by this program. The server does not guess what it was: a
+    /// queue that lost its redrive policy would deliver a failing message for ever.
+    #[error(
+        "the queue's data {} is damaged: column {column} of the row {row} in table {table} \
+         can't be read; restore the file from a copy, or correct or delete that row with sqlite3",
+        path.display()
+    )]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+        /// The row: the column that identifies it, and its value there.
+        row: String,
+        /// The column that can't be read.
+        column: String,
+        /// What is wrong with it.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The system starts no more threads.
+    #[error("can't start the thread that writes the queue's data")]
+    Thread(#[source] std::io::Error),
 }
 
-/// Why a write is not on the disk.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the queue's data can't be written: {0}")]
-pub(crate) struct WriteError(String);
-
-/// What remains of a write once its group was committed, or was not: to tell whoever waits for it.
-type Answer = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
-type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
-
-/// A write that was handed in, and will be told of.
-pub(crate) type Written<T> = Pin<Box<dyn Future<Output = Result<T, WriteError>> + Send>>;
-
+/// The data of all queues below one directory.
 pub(crate) struct Store {
-    jobs: Option<mpsc::Sender<Job>>,
-    writer: Option<JoinHandle<()>>,
+    writer: Writer,
 }
 
 impl Store {
     /// Opens the data below `directory`, and reads what a broker keeps in memory.
-    pub(crate) fn open(directory: &Path) -> Result<(Self, rows::Loaded), OpenError> {
-        // Messages are no other user's of this machine.
+    pub(crate) fn open(directory: &Path) -> Result<(Self, Loaded), OpenError> {
+        // Other users of this machine must not read the messages.
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -80,100 +113,63 @@ impl Store {
             _ => OpenError::Open { path: path.clone(), source },
         };
         let mut connection = Connection::open(&path).map_err(open)?;
-        // What is in memory is the truth, so only one program may have it.
-        connection.busy_timeout(PATIENCE).map_err(open)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+        // The broker decides by what it has in memory, so no other program may change the disk.
+        // The mode is set before the log is opened: SQLite then keeps the log's index in its own
+        // memory and takes the lock for good ("Write-Ahead Logging", section "Use of WAL Without
+        // Shared-Memory").
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(open)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
-        // What a savepoint would undo is kept in memory: each job has one, and a file for it costs
-        // more than the job.
+        // Every job has a savepoint, and SQLite writes what it would undo to a temporary file.
+        // That file costs more than the job, so it is kept in memory.
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(open)?;
         connection.pragma_update(None, "cache_size", -65_536).map_err(open)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         schema::MIGRATIONS
             .to_latest(&mut connection)
             .map_err(|source| OpenError::Version { path: path.clone(), source })?;
-        let loaded = rows::load(&connection).map_err(open)?;
-        let (jobs, inbox) = mpsc::channel();
-        let writer = std::thread::Builder::new().name("localsqs-writer".to_owned());
-        let writer = writer
-            .spawn(move || write_until_closed(&connection, &inbox))
-            .map_err(OpenError::Thread)?;
-        Ok((Self { jobs: Some(jobs), writer: Some(writer) }, loaded))
+        let loaded = rows::load(&connection).map_err(|error| match error {
+            LoadError::Sql(error) => open(error),
+            LoadError::Damaged { table, row, column, source } => {
+                OpenError::Damaged { path: path.clone(), table, row, column, source }
+            }
+        })?;
+        if loaded.orphans > 0 {
+            tracing::warn!(
+                path = %path.display(),
+                messages = loaded.orphans,
+                "messages in table messages belong to no queue and are not delivered"
+            );
+        }
+        let writer = Writer::start(connection).map_err(OpenError::Thread)?;
+        Ok((Self { writer }, loaded))
     }
 
-    /// Hands `work` in for the next transaction; the future is done when it is on the disk.
+    /// Waits until one more write may be handed in.
     ///
-    /// It is handed in when this is called, so that writes under one lock are in the order of that
-    /// lock.
-    pub(crate) fn write<T: Send + 'static>(
+    /// To be called before the lock under which the write is handed in: that way nobody waits for
+    /// the disk while others wait for the lock.
+    ///
+    /// # Errors
+    /// The thread that writes has ended.
+    pub(crate) async fn reserve(&self) -> Result<Slot<'_>, WriteError> {
+        self.writer.reserve().await
+    }
+
+    /// A slot for one write if there is one without waiting.
+    pub(crate) fn try_reserve(&self) -> Option<Slot<'_>> {
+        self.writer.try_reserve()
+    }
+
+    /// Waits for a slot, hands `work` in and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// The work failed or was not committed: nothing of it is on the disk.
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> impl Future<Output = Result<T, WriteError>> + Send + 'static {
-        let (tell, told) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            let done = in_savepoint(connection, work);
-            Box::new(move |committed| {
-                let answer =
-                    committed.and_then(|()| done.map_err(|error| WriteError(error.to_string())));
-                // A caller that went away hears nothing; what it asked for is done all the same.
-                drop(tell.send(answer));
-            })
-        });
-        // A job that is not done is dropped, and with it the sender that the future listens to.
-        if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
-            tracing::error!("the queue is closed and can't be written");
-        }
-        async move { told.await.map_err(|_| WriteError("no transaction could be begun".to_owned()))? }
+    ) -> Result<T, WriteError> {
+        self.reserve().await?.write(work).outcome().await
     }
-}
-
-impl Drop for Store {
-    /// Waits until what was handed in is written.
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the thread that writes the queue's data panicked");
-        }
-    }
-}
-
-fn write_until_closed(connection: &Connection, inbox: &mpsc::Receiver<Job>) {
-    while let Ok(first) = inbox.recv() {
-        // Whoever handed in what is dropped hears that it was not written.
-        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-            tracing::error!(%error, "a write is lost: no transaction could be begun");
-            continue;
-        }
-        let mut answers = Vec::new();
-        let group = std::iter::once(first).chain(inbox.try_iter()).take(LARGEST_GROUP);
-        answers.extend(group.map(|job| job(connection)));
-        let committed = connection.execute_batch("COMMIT").map_err(|error| {
-            tracing::error!(%error, "a group of writes is lost");
-            if !connection.is_autocommit()
-                && let Err(error) = connection.execute_batch("ROLLBACK")
-            {
-                tracing::error!(%error, "the transaction could not be rolled back");
-            }
-            WriteError(error.to_string())
-        });
-        for answer in answers {
-            answer(committed.clone());
-        }
-    }
-}
-
-fn in_savepoint<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let done = work(connection);
-    if done.is_err() {
-        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
-    }
-    connection.prepare_cached("RELEASE job")?.execute([])?;
-    done
 }

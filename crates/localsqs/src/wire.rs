@@ -1,7 +1,7 @@
-//! The wire: which protocol a request speaks, and how its answer or its error is written.
+//! How requests are read and answers are written.
 //!
-//! AWS's JSON 1.0 protocol is in `json`; the older Query protocol is to stand beside it. Nothing
-//! here decides what a queue does.
+//! `json` holds AWS's JSON 1.0 protocol. The older Query protocol is not spoken. Nothing in this
+//! module decides what a queue does.
 
 mod json;
 
@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use self::json::Action;
 use crate::broker::Queues;
 use crate::error::{Code, Error};
 
@@ -19,39 +20,62 @@ const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const SERVICE: &str = "AmazonSQS.";
 
-/// Answers one request, and sees it to its end even when the caller goes away; `host` is what the
-/// caller called us by, which queue URLs echo.
+/// Answers one request. `host` is the name by which the caller reached this server; queue URLs
+/// repeat it.
 pub(crate) async fn answer(
     queues: &Queues,
     host: &str,
     headers: &HeaderMap,
     body: Bytes,
 ) -> Response {
-    let target = headers.get(&TARGET).and_then(|target| target.to_str().ok());
-    let Some(action) = target.and_then(|target| target.strip_prefix(SERVICE)) else {
-        let message = format!(
-            "The action or operation requested is invalid: a request names it in {TARGET} as {SERVICE}ACTION."
-        );
-        return refuse(&Error::new(Code::InvalidAction, message));
-    };
-    let answer = if action == "ReceiveMessage" {
-        // Ends with its caller: messages are not for one who has gone away.
-        json::act(queues, host, action, &body).await
-    } else {
-        let (own, host, action) = (queues.clone(), host.to_owned(), action.to_owned());
-        queues.see_through(async move { json::act(&own, &host, &action, &body).await }).await
-    };
-    match answer {
+    match carry_out(queues, host, headers, body).await {
         Ok(answer) => respond(StatusCode::OK, answer),
         Err(error) => refuse(&error),
     }
 }
 
-/// An error as the JSON protocol writes it, with the Query protocol's name for it beside (the AWS
-/// SDKs still compare that one).
+async fn carry_out(
+    queues: &Queues,
+    host: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Vec<u8>, Error> {
+    let target = headers.get(&TARGET).and_then(|target| target.to_str().ok());
+    let name = target.and_then(|target| target.strip_prefix(SERVICE)).ok_or_else(|| {
+        Error::new(
+            Code::InvalidAction,
+            format!(
+                "The action or operation requested is invalid: a request names it in {TARGET} as \
+                 {SERVICE}ACTION."
+            ),
+        )
+    })?;
+    let action: Action = name.parse().map_err(|_| {
+        Error::new(
+            Code::InvalidAction,
+            format!(
+                "The action or operation requested is invalid. Verify that the action is typed \
+                 correctly: {name}."
+            ),
+        )
+    })?;
+    if action == Action::ReceiveMessage {
+        // The receive ends with its caller. One that went on would take messages that nobody
+        // processes, and hide them for a whole visibility timeout.
+        return json::act(queues, host, action, &body).await;
+    }
+    // Every other action goes on to its end when its caller goes away: memory would otherwise
+    // not hear what became of a write that was handed in.
+    let (own, host) = (queues.clone(), host.to_owned());
+    queues.run_detached(async move { json::act(&own, &host, action, &body).await }).await
+}
+
+/// An error as the JSON protocol writes it. A header has the Query protocol's name for it, which
+/// SDKs compare.
 pub(crate) fn refuse(error: &Error) -> Response {
     let Error { code, message } = error;
-    let body = serde_json::json!({ "__type": format!("{}#{}", code.namespace(), code.name()), "message": message });
+    let kind = format!("{}#{}", code.namespace(), code.name());
+    let body = serde_json::json!({ "__type": kind, "message": message });
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = respond(status, body.to_string().into_bytes());
     let fault = if status.is_server_error() { "Receiver" } else { "Sender" };

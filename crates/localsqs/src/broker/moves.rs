@@ -1,41 +1,52 @@
-//! Move tasks: redriving the messages of a dead-letter queue (the SQS API Reference,
-//! `StartMessageMoveTask`).
+//! Move tasks: they redrive the messages of a dead-letter queue (the SQS API Reference,
+//! `StartMessageMoveTask`; the SQS Developer Guide, "Learn how to configure a dead-letter queue
+//! redrive in Amazon SQS").
 //!
-//! Runs in the background, a bounded batch at a time; a task that a restart interrupted is told as
-//! failed.
+//! A task runs in the background and moves one bounded batch at a time. The number of messages
+//! that it has moved is written in the transaction that moves them. A task that a restart
+//! interrupted has failed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use localhttp::chain;
 use uuid::Uuid;
 
-use super::{Queues, State};
-use crate::attributes::Read;
+use super::{Place, Queues, State};
 use crate::clock::Time;
 use crate::error::{Code, Error};
 use crate::index::{Entry, Id};
-use crate::store::{self, MoveRow, Written};
-
-const RUNNING: &str = "RUNNING";
-const COMPLETED: &str = "COMPLETED";
-const CANCELLING: &str = "CANCELLING";
-const CANCELLED: &str = "CANCELLED";
-const FAILED: &str = "FAILED";
+use crate::store::{self, MoveRow, MoveStatus, Written};
 
 /// The most messages a second that a caller may ask for.
 const MOST_PER_SECOND: u32 = 500;
-/// How many are moved in a turn when nobody asked for a pace.
+/// How many messages a batch has when the caller set no rate.
 const BATCH: usize = 256;
+/// A batch of a task with a rate has as many messages as the rate says, so the next one follows
+/// after a second. The end of a task that could not be written is written again after a second.
+const PAUSE: Duration = Duration::from_secs(1);
 const MOST_LISTED: usize = 10;
-/// Why a task fails that is to bring home a message which was sent to the dead-letter queue itself,
-/// or whose queue is gone.
+/// Why a task fails that should return messages to their queues, when a message was sent to the
+/// dead-letter queue directly, or its queue is gone.
 const NO_SOURCE: &str = "CouldNotDetermineMessageSource";
 
+/// A batch of a move task that is held in the dead-letter queue, and its write that is pending.
+struct Moving {
+    source: Place,
+    /// All queues by number: the write says only the number of the queue that a message went to.
+    places: BTreeMap<i64, Place>,
+    /// Each message as it was, and as it will be in its new queue.
+    messages: Vec<(Id, Entry, Entry)>,
+    /// Returns the queue that each message went to; nothing for one that stays because its queue
+    /// is not known.
+    written: Written<Vec<Option<i64>>>,
+}
+
 impl Queues {
-    /// Starts to move what a dead-letter queue holds, to one queue or to where each message came
-    /// from.
+    /// Starts to move the messages of a dead-letter queue, either to one queue or each to the
+    /// queue that it came from. Returns the handle of the task.
     pub(crate) async fn start_move(
         &self,
         source_arn: &str,
@@ -57,16 +68,17 @@ impl Queues {
                 "Source queue arn and destination queue arn cannot be the same.",
             ));
         }
-        let (task, written) = {
+        let slot = self.0.store.reserve().await?;
+        let (handle, written) = {
             let mut state = self.state();
-            let source = self.queue_of(&state, source_arn)?;
-            if self.sources_of(&state, source_arn).is_empty() {
+            let source = self.place_of(&state, source_arn)?;
+            if state.dead_letter_sources_of(source_arn).is_empty() {
                 return Err(Error::value(
                     "Source queue must be configured as a Dead Letter Queue.",
                 ));
             }
             if let Some(destination) = destination_arn {
-                self.queue_of(&state, destination)?;
+                self.place_of(&state, destination)?;
             }
             if state
                 .move_tasks
@@ -75,10 +87,11 @@ impl Queues {
             {
                 return Err(Error::new(
                     Code::UnsupportedOperation,
-                    "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
+                    "There is already a task running. Only one active task is allowed for a \
+                     source queue arn at a given time.",
                 ));
             }
-            let queue = state.queue_mut(&source)?;
+            let queue = state.queue_mut(&source.name)?;
             self.expire_in(queue, now);
             let to_move = queue.index.counts(now).0;
             let handle = format!(r#"{{"taskId":"{}","sourceArn":"{source_arn}"}}"#, Uuid::new_v4());
@@ -86,25 +99,24 @@ impl Queues {
                 handle: URL_SAFE_NO_PAD.encode(handle),
                 source_arn: source_arn.to_owned(),
                 destination_arn: destination_arn.map(str::to_owned),
-                status: RUNNING.to_owned(),
+                status: MoveStatus::Running,
                 per_second,
                 moved: 0,
                 to_move: to_move as u64,
                 started_at: now,
                 failure: None,
             };
+            let handle = task.handle.clone();
+            // In memory at once, so that no second task of the same source starts meanwhile.
             state.move_tasks.push(task.clone());
-            (
-                task.clone(),
-                self.0.store.write(move |connection| store::save_move_task(connection, &task)),
-            )
+            (handle, slot.write(move |connection| store::save_move_task(connection, &task)))
         };
-        if let Err(error) = written.await {
-            self.state().move_tasks.retain(|other| other.handle != task.handle);
+        if let Err(error) = written.outcome().await {
+            self.state().move_tasks.retain(|task| task.handle != handle);
             return Err(error.into());
         }
-        self.0.under_way.spawn(self.clone().move_all(task.handle.clone()));
-        Ok(task.handle)
+        self.0.under_way.spawn(self.clone().move_all(handle.clone()));
+        Ok(handle)
     }
 
     /// The tasks of a source, newest first.
@@ -115,114 +127,109 @@ impl Queues {
             )));
         };
         let state = self.state();
-        self.queue_of(&state, source_arn)?;
+        self.place_of(&state, source_arn)?;
         let tasks = state.move_tasks.iter().rev().filter(|task| task.source_arn == source_arn);
         Ok(tasks.take(most).cloned().collect())
     }
 
-    /// Stops a task; returns how many messages it had moved.
+    /// Stops a task. Returns how many messages it had moved; a batch that is under way is moved
+    /// too. Nothing is written: after a restart the task has failed either way.
     pub(crate) fn cancel_move(&self, handle: &str) -> Result<u64, Error> {
         let mut state = self.state();
-        let task = state.move_tasks.iter_mut().find(|task| task.handle == handle);
+        let task = state.move_task_mut(handle);
         let task =
             task.ok_or_else(|| Error::new(Code::ResourceNotFound, "Task does not exist."))?;
-        if task.status != RUNNING {
+        if task.status != MoveStatus::Running {
             return Err(Error::new(
                 Code::UnsupportedOperation,
                 "Only active tasks can be cancelled.",
             ));
         }
-        CANCELLING.clone_into(&mut task.status);
+        task.status = MoveStatus::Cancelling;
         Ok(task.moved)
-    }
-
-    /// Tells the tasks that a restart interrupted as failed.
-    pub(super) fn fail_interrupted(state: &mut State) {
-        for task in state.move_tasks.iter_mut().filter(|task| task.is_under_way()) {
-            FAILED.clone_into(&mut task.status);
-            task.failure = Some("the server was restarted".to_owned());
-        }
     }
 
     async fn move_all(self, handle: String) {
         loop {
-            let ended = match self.move_some(&handle).await {
+            let moved = self.move_batch(&handle).await;
+            let Some(task) = self.state().move_task_mut(&handle).cloned() else { return };
+            let ended = match moved {
+                _ if task.status == MoveStatus::Cancelling => Some((MoveStatus::Cancelled, None)),
                 Ok(true) => None,
-                Ok(false) => Some((COMPLETED, None)),
-                Err(error) => Some((FAILED, Some(error.message))),
+                Ok(false) => Some((MoveStatus::Completed, None)),
+                Err(error) => Some((MoveStatus::Failed, Some(error.message))),
             };
-            let (row, pace) = {
-                let mut state = self.state();
-                let Some(task) = state.move_tasks.iter_mut().find(|task| task.handle == handle)
-                else {
-                    return;
-                };
-                if task.status == CANCELLING {
-                    CANCELLED.clone_into(&mut task.status);
-                } else if let Some((status, failure)) = ended {
-                    status.clone_into(&mut task.status);
-                    task.failure = failure;
-                }
-                (task.clone(), task.per_second)
-            };
-            let over = !row.is_under_way();
-            if let Err(error) =
-                self.0.store.write(move |connection| store::save_move_task(connection, &row)).await
-            {
-                tracing::error!(%error, "a move task's progress could not be written");
+            if let Some((status, failure)) = ended {
+                return self.end_move(MoveRow { status, failure, ..task }).await;
             }
-            if over {
-                return;
+            if task.per_second.is_some() {
+                self.pause().await;
             }
-            if pace.is_some() {
-                tokio::select! {
-                    () = self.0.closing.cancelled() => {}
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                }
-            }
-            // The next start tells the task as failed.
+            // The next start finds the task under way, and shows it as failed.
             if self.0.closing.is_cancelled() {
                 return;
             }
         }
     }
 
-    /// Moves a batch; whether there is more.
-    async fn move_some(&self, handle: &str) -> Result<bool, Error> {
+    /// Writes the end of a task, and shows it once it is on the disk. While it can't be written
+    /// the task is under way, as the disk says.
+    async fn end_move(&self, ended: MoveRow) {
+        loop {
+            let row = ended.clone();
+            let write =
+                self.0.store.write(move |connection| store::save_move_task(connection, &row));
+            let Err(error) = write.await else { break };
+            tracing::error!(error = chain(&error), "the end of a move task can't be written yet");
+            self.pause().await;
+            if self.0.closing.is_cancelled() {
+                return;
+            }
+        }
+        if let Some(task) = self.state().move_task_mut(&ended.handle) {
+            *task = ended;
+        }
+    }
+
+    /// Waits for a while, or until the server closes.
+    async fn pause(&self) {
+        tokio::select! {
+            () = self.0.closing.cancelled() => {}
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+
+    /// Moves one batch. Returns whether there is more to move.
+    async fn move_batch(&self, handle: &str) -> Result<bool, Error> {
         let now = Time::now();
-        let Some(Moving { source, source_id, places, messages, written }) =
-            self.take_to_move(handle, now)?
-        else {
-            return Ok(false);
-        };
-        let put_back: Vec<_> = messages.iter().map(|(id, before, _)| (*id, *before)).collect();
-        let went = match written.await {
+        let Some(moving) = self.take_to_move(handle, now).await? else { return Ok(false) };
+        let Moving { source, places, messages, written } = moving;
+        let outcome = written.outcome().await;
+        let mut state = self.state();
+        let went = match outcome {
             Ok(went) => went,
             Err(error) => {
-                self.admit(&source, source_id, &put_back, now);
+                let before = messages.iter().map(|(id, before, _)| (*id, Some(*before)));
+                state.settle(&source, before, now);
                 return Err(error.into());
             }
         };
         let mut moved = 0;
         let mut lost = false;
         for ((id, before, after), destination) in messages.into_iter().zip(went) {
-            match destination.and_then(|destination| places.get_key_value(&destination)) {
-                Some((destination, name)) => {
-                    self.admit(name, *destination, &[(id, after)], now);
+            match destination.and_then(|destination| places.get(&destination)) {
+                Some(destination) => {
+                    state.settle(&source, [(id, None)], now);
+                    state.add(destination, [(id, after)], now);
                     moved += 1;
                 }
                 None => {
-                    self.admit(&source, source_id, &[(id, before)], now);
+                    state.settle(&source, [(id, Some(before))], now);
                     lost = true;
                 }
             }
         }
-        let mut state = self.state();
-        let task = state
-            .move_tasks
-            .iter_mut()
-            .find(|task| task.handle == handle)
-            .ok_or_else(Error::no_queue)?;
+        let task = state.move_task_mut(handle).ok_or_else(Error::no_queue)?;
         task.moved += moved;
         if lost {
             return Err(Error::new(Code::UnsupportedOperation, NO_SOURCE));
@@ -230,34 +237,35 @@ impl Queues {
         Ok(task.moved < task.to_move)
     }
 
-    /// Takes a batch out of the source in memory, and hands its move in to be written; nothing when
-    /// the task is over.
+    /// Holds a batch in the source, and hands its move in to be written. Nothing when the task is
+    /// over.
     ///
-    /// A task moves as many as there were at its start: what it moved may well die again, and come
-    /// back.
-    fn take_to_move(&self, handle: &str, now: Time) -> Result<Option<Moving>, Error> {
+    /// A task moves as many messages as were there at its start. A message that it moved may be
+    /// received too often again and come back, so a task that went on until the source is empty
+    /// might never end.
+    async fn take_to_move(&self, handle: &str, now: Time) -> Result<Option<Moving>, Error> {
+        let slot = self.0.store.reserve().await?;
         let mut state = self.state();
-        let task =
-            state.move_tasks.iter().find(|task| task.handle == handle && task.status == RUNNING);
-        let Some(task) = task.cloned() else { return Ok(None) };
-        let source = self.queue_of(&state, &task.source_arn)?;
+        let task = state.move_task_mut(handle);
+        let Some(task) = task.filter(|task| task.status == MoveStatus::Running).cloned() else {
+            return Ok(None);
+        };
+        let source = self.place_of(&state, &task.source_arn)?;
         let destination =
-            task.destination_arn.as_ref().map(|arn| self.queue_of(&state, arn)).transpose()?;
-        let destination =
-            destination.map(|name| state.queue(&name).map(|queue| queue.row.id)).transpose()?;
-        let places: BTreeMap<i64, String> =
-            state.queues.values().map(|queue| (queue.row.id, queue.row.name.clone())).collect();
+            task.destination_arn.as_ref().map(|arn| self.place_of(&state, arn)).transpose()?;
+        let destination = destination.map(|place| place.id);
+        let places: BTreeMap<i64, Place> =
+            state.queues.values().map(|queue| (queue.row.id, queue.place())).collect();
         let left = usize::try_from(task.to_move.saturating_sub(task.moved)).unwrap_or(usize::MAX);
         let most =
             task.per_second.and_then(|rate| usize::try_from(rate).ok()).unwrap_or(BATCH).min(left);
-        let queue = state.queue_mut(&source)?;
+        let queue = state.queue_mut(&source.name)?;
         self.expire_in(queue, now);
         let mut messages: Vec<(Id, Entry, Entry)> = Vec::new();
         while messages.len() < most {
             let Some(id) = queue.index.first_ready(now) else { break };
-            let Some(before) = queue.index.remove(id) else { break };
-            // A redriven message is a new one: it counts from nothing (the SQS Developer Guide,
-            // "Dead-letter queue redrive").
+            let Some(before) = queue.index.hold(id) else { break };
+            // A redriven message is a new one: its retention and its receive count begin anew.
             messages.push((id, before, Entry::sent(now, now)));
         }
         if messages.is_empty() {
@@ -265,8 +273,9 @@ impl Queues {
         }
         let moves = messages.clone();
         let homes: HashMap<String, i64> =
-            places.iter().map(|(id, name)| (self.arn(name), *id)).collect();
-        let written = self.0.store.write(move |connection| {
+            places.values().map(|place| (self.arn(&place.name), place.id)).collect();
+        let handle = task.handle;
+        let written = slot.write(move |connection| {
             let move_one = |(id, _, after): &(Id, Entry, Entry)| {
                 let destination = match destination {
                     Some(destination) => Some(destination),
@@ -276,61 +285,42 @@ impl Queues {
                 };
                 if let Some(destination) = destination {
                     let message_id = Uuid::new_v4().to_string();
-                    store::change_queue(
-                        connection,
-                        *id,
-                        destination,
-                        after,
-                        None,
-                        Some(&message_id),
-                    )?;
+                    let message_id = Some(message_id.as_str());
+                    store::change_queue(connection, *id, destination, after, None, message_id)?;
                 }
                 Ok(destination)
             };
-            moves.iter().map(move_one).collect()
+            let went: Vec<Option<i64>> =
+                moves.iter().map(move_one).collect::<rusqlite::Result<_>>()?;
+            let moved = went.iter().flatten().count() as u64;
+            store::add_moved(connection, &handle, moved)?;
+            Ok(went)
         });
-        Ok(Some(Moving {
-            source_id: queue.row.id,
-            source,
-            places,
-            messages,
-            written: Box::pin(written),
-        }))
+        Ok(Some(Moving { source, places, messages, written }))
     }
 
-    fn queue_of(&self, state: &State, arn: &str) -> Result<String, Error> {
-        let missing = || {
+    /// The queue with an ARN.
+    fn place_of(&self, state: &State, arn: &str) -> Result<Place, Error> {
+        let queue = self.name_of(arn).and_then(|name| state.queues.get(name));
+        queue.map(super::Queue::place).ok_or_else(|| {
             Error::new(
                 Code::ResourceNotFound,
                 format!("The resource that you specified for the ARN {arn} doesn't exist."),
             )
-        };
-        let name = self.name_of(arn).ok_or_else(missing)?;
-        state.queues.get_key_value(name).map(|(name, _)| name.clone()).ok_or_else(missing)
-    }
-
-    fn sources_of(&self, state: &State, arn: &str) -> Vec<String> {
-        let of = |queue: &&super::Queue| {
-            queue.row.settings.redrive().is_some_and(|redrive| redrive.target_arn == arn)
-        };
-        state.queues.values().filter(of).map(|queue| queue.row.name.clone()).collect()
+        })
     }
 }
 
-/// A batch that was taken out of a dead-letter queue, each message as it was and as it will be, and
-/// its write that is under way.
-struct Moving {
-    source: String,
-    source_id: i64,
-    /// The names of the queues, by their numbers.
-    places: BTreeMap<i64, String>,
-    messages: Vec<(Id, Entry, Entry)>,
-    /// Where each went; one that has no home stays.
-    written: Written<Vec<Option<i64>>>,
-}
+impl State {
+    fn move_task_mut(&mut self, handle: &str) -> Option<&mut MoveRow> {
+        self.move_tasks.iter_mut().find(|task| task.handle == handle)
+    }
 
-impl MoveRow {
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.status == RUNNING || self.status == CANCELLING
+    /// Shows the tasks that a restart interrupted as failed. What they had moved stays moved.
+    pub(super) fn fail_interrupted_moves(&mut self) {
+        for task in self.move_tasks.iter_mut().filter(|task| task.is_under_way()) {
+            task.status = MoveStatus::Failed;
+            task.failure = Some("the server was restarted".to_owned());
+        }
     }
 }

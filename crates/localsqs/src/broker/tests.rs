@@ -1,13 +1,19 @@
 //! Rules of time and number, with the time as an argument: nothing here sleeps.
 
+mod backlog;
+mod consistency;
+mod failed_writes;
 mod model;
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
-use super::messages::Taking;
+use super::receiving::Look;
 use super::*;
+use crate::attributes::Texts;
 use crate::message::{Attributes, Content};
 
 const DAY: u64 = 86_400;
@@ -16,7 +22,7 @@ fn after(seconds: u64) -> Time {
     Time::from_millis(1_000_000_000_000).plus(Duration::from_secs(seconds))
 }
 
-/// A queue named `q` with these attributes, made at the beginning of time.
+/// A queue named `q` with these attributes, made at `after(0)`.
 async fn queue(attributes: &[(&str, &str)]) -> (TempDir, Queues) {
     let directory = tempfile::tempdir().unwrap();
     let queues = Queues::open(directory.path(), Options::default()).unwrap();
@@ -30,9 +36,9 @@ async fn create(
     attributes: &[(&str, &str)],
     now: Time,
 ) -> Result<(), Error> {
-    let settings =
+    let attributes =
         attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    queues.create_queue(name, &settings, &Settings::new(), now).await
+    queues.create_queue(name, &attributes, &Texts::new(), now).await
 }
 
 async fn send(queues: &Queues, many: usize, delay: Option<u64>, now: Time) {
@@ -46,15 +52,27 @@ async fn send(queues: &Queues, many: usize, delay: Option<u64>, now: Time) {
     assert!(sent.iter().all(Result::is_ok));
 }
 
-/// What a receive gets at once; nothing when as many are in flight as may be.
+/// What a receive gets without waiting; nothing when the limit of messages in flight is reached.
 async fn receive(queues: &Queues, name: &str, most: usize, now: Time) -> Option<Vec<Delivered>> {
-    match queues.take(name, most, None, now).unwrap().0 {
-        Some(Taking::Taken(taken)) => {
-            Some(queues.clone().deliver(name.to_owned(), taken, now).await.unwrap())
-        }
-        Some(Taking::Full) => None,
-        None => Some(Vec::new()),
+    match queues.take(name, most, None, now).await.unwrap().0 {
+        Look::Taken(taken) => Some(queues.clone().deliver(taken, now).await.unwrap()),
+        Look::Full => None,
+        Look::Nothing => Some(Vec::new()),
     }
+}
+
+/// Receives this many messages of `q`, in portions: the undo log of one write of all of them would
+/// take SQLite minutes.
+async fn receive_many(queues: &Queues, many: usize, now: Time) -> Vec<Delivered> {
+    const PORTION: usize = 5_000;
+    let mut all = Vec::new();
+    while all.len() < many {
+        let portion = PORTION.min(many - all.len());
+        let received = receive(queues, "q", portion, now).await.expect("the limit is not reached");
+        assert_eq!(received.len(), portion);
+        all.extend(received);
+    }
+    all
 }
 
 async fn received(queues: &Queues, name: &str, now: Time) -> usize {
@@ -72,6 +90,36 @@ async fn on_the_disk(queues: &Queues) -> i64 {
     queues.0.store.write(count).await.unwrap()
 }
 
+/// Starts work on the queues, and returns when it has handed its write in. The tests run on one
+/// thread, so the work goes on until it waits for that write.
+async fn start<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    let started = tokio::spawn(work);
+    tokio::task::yield_now().await;
+    started
+}
+
+/// Keeps the thread that writes busy until the sender is dropped. What is handed in meanwhile is
+/// written in the same transaction.
+async fn block(queues: &Queues) -> mpsc::Sender<()> {
+    let (release, blocked) = mpsc::channel::<()>();
+    let (tell, begun) = tokio::sync::oneshot::channel();
+    let queues = queues.clone();
+    let wait = move |_: &rusqlite::Connection| {
+        tell.send(()).expect("the test waits for it");
+        assert!(blocked.recv().is_err(), "the sender is dropped, and sends nothing");
+        Ok(())
+    };
+    // The transaction may be one that fails.
+    start(async move { drop(queues.0.store.write(wait).await) }).await;
+    begun.await.unwrap();
+    release
+}
+
+/// Runs SQL on the disk, after what was handed in before.
+async fn run_sql(queues: &Queues, sql: &'static str) {
+    queues.0.store.write(move |connection| connection.execute_batch(sql)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_delay_and_a_visibility_timeout_end_on_time() {
     let (_directory, queues) = queue(&[("DelaySeconds", "60"), ("VisibilityTimeout", "30")]).await;
@@ -85,7 +133,7 @@ async fn a_delay_and_a_visibility_timeout_end_on_time() {
 }
 
 #[tokio::test]
-async fn no_lease_is_longer_than_twelve_hours_from_its_receive() {
+async fn no_visibility_timeout_ends_more_than_twelve_hours_after_its_receive() {
     let (_directory, queues) = queue(&[("VisibilityTimeout", "43200")]).await;
     send(&queues, 1, None, after(0)).await;
     let held = receive(&queues, "q", 1, after(0)).await.unwrap();
@@ -108,7 +156,7 @@ async fn no_lease_is_longer_than_twelve_hours_from_its_receive() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_kept_for_its_time_is_neither_counted_nor_received_nor_on_the_disk() {
+async fn a_message_at_the_end_of_its_retention_is_neither_counted_nor_received_nor_on_the_disk() {
     let (_directory, queues) = queue(&[("MessageRetentionPeriod", "60")]).await;
     send(&queues, 3, None, after(0)).await;
     receive(&queues, "q", 1, after(0)).await.unwrap();
@@ -132,7 +180,7 @@ async fn retention_counts_from_the_first_send_in_the_dead_letter_queue_too() {
     let policy =
         format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":1}}"#, queues.arn("q-dlq"));
     create(&queues, "q-dlq", &[("MessageRetentionPeriod", "86400")], after(0)).await.unwrap();
-    let redrive = Settings::from([("RedrivePolicy".to_owned(), policy)]);
+    let redrive = Texts::from([("RedrivePolicy".to_owned(), policy)]);
     queues.set_attributes("q", &redrive, after(0)).await.unwrap();
     send(&queues, 1, None, after(0)).await;
     assert_eq!(received(&queues, "q", after(0)).await, 1);
@@ -148,21 +196,20 @@ async fn no_more_than_120_000_messages_are_in_flight() {
     for _ in 0..13 {
         send(&queues, 10_000, None, after(0)).await;
     }
-    let first = receive(&queues, "q", 119_995, after(1)).await.unwrap();
-    assert_eq!(first.len(), 119_995);
+    assert_eq!(receive_many(&queues, 119_995, after(1)).await.len(), 119_995);
     assert_eq!(receive(&queues, "q", 10, after(1)).await.unwrap().len(), 5, "as many as may be");
     assert!(receive(&queues, "q", 1, after(1)).await.is_none());
     assert_eq!(received(&queues, "q", after(31)).await, 10, "the leases have run out");
 }
 
 #[tokio::test]
-async fn a_receive_that_does_not_wait_is_told_of_the_limit_and_one_that_does_is_not() {
+async fn a_short_poll_is_told_about_the_limit_and_a_long_poll_is_not() {
     let (_directory, queues) = queue(&[("VisibilityTimeout", "43200")]).await;
     let now = Time::now();
     for _ in 0..13 {
         send(&queues, 10_000, None, now).await;
     }
-    let held = receive(&queues, "q", 120_000, now).await.unwrap();
+    let held = receive_many(&queues, 120_000, now).await;
     let request = |wait| ReceiveRequest { most: 1, visibility: None, wait: Some(wait) };
     assert_eq!(
         queues.receive("q", request(Duration::ZERO)).await.unwrap_err().code,
@@ -174,7 +221,7 @@ async fn a_receive_that_does_not_wait_is_told_of_the_limit_and_one_that_does_is_
 }
 
 #[tokio::test]
-async fn a_name_rests_for_a_minute_after_a_deletion_and_a_queue_after_a_purge() {
+async fn a_deletion_blocks_the_name_for_a_minute_and_a_purge_the_next_purge() {
     let (_directory, queues) = queue(&[]).await;
     queues.purge("q", after(0)).await.unwrap();
     assert_eq!(queues.purge("q", after(59)).await.unwrap_err().code, Code::PurgeQueueInProgress);
@@ -188,26 +235,20 @@ async fn a_name_rests_for_a_minute_after_a_deletion_and_a_queue_after_a_purge() 
 }
 
 #[tokio::test]
-async fn a_write_that_fails_is_told_and_taken_back() {
+async fn a_write_that_fails_is_reported_and_undone() {
     let (_directory, queues) = queue(&[("VisibilityTimeout", "0")]).await;
     send(&queues, 2, None, after(0)).await;
     let held = receive(&queues, "q", 1, after(0)).await.unwrap();
-    let break_it = |connection: &rusqlite::Connection| {
-        connection.execute_batch("ALTER TABLE messages RENAME TO gone")
-    };
-    queues.0.store.write(break_it).await.unwrap();
+    run_sql(&queues, "ALTER TABLE messages RENAME TO gone").await;
     let deleted = queues.delete("q", &held[0].receipt_handle, after(1)).await;
     assert_eq!(deleted.unwrap_err().code, Code::InternalFailure);
-    let Some(Taking::Taken(taken)) = queues.take("q", 10, None, after(1)).unwrap().0 else {
+    let Look::Taken(taken) = queues.take("q", 10, None, after(1)).await.unwrap().0 else {
         panic!("both are ready")
     };
-    assert!(queues.clone().deliver("q".to_owned(), taken, after(1)).await.is_err());
+    assert!(queues.clone().deliver(taken, after(1)).await.is_err());
     assert_eq!(queues.purge("q", after(1)).await.unwrap_err().code, Code::InternalFailure);
     assert_eq!(count(&queues, "", after(2)), "2");
-    let mend = |connection: &rusqlite::Connection| {
-        connection.execute_batch("ALTER TABLE gone RENAME TO messages")
-    };
-    queues.0.store.write(mend).await.unwrap();
+    run_sql(&queues, "ALTER TABLE gone RENAME TO messages").await;
     let again = receive(&queues, "q", 10, after(2)).await.unwrap();
     assert_eq!(again.iter().map(|message| message.entry.receive_count).collect::<Vec<_>>(), [2, 1]);
 }

@@ -1,14 +1,20 @@
-//! The rows, and the statements that read and write them. Each is done on the writer's connection,
-//! within its transaction.
+//! The rows, and the statements that read and write them. Each statement runs on the connection of
+//! the thread that writes, within its transaction.
 
+use std::collections::HashSet;
+use std::error::Error as StdError;
+
+use rusqlite::types::{FromSql, Type};
 use rusqlite::{Connection, OptionalExtension, named_params, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::attributes::Settings;
+use crate::attributes::{QueueSettings, Texts};
 use crate::clock::Time;
 use crate::index::{Entry, Id};
-use crate::message::Content;
+use crate::message::{Attributes, Content};
 
-/// A message to be stored.
+/// A message that is to be stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) id: Id,
@@ -16,7 +22,6 @@ pub(crate) struct Row {
     pub(crate) message_id: String,
     pub(crate) content: Content,
     pub(crate) entry: Entry,
-    pub(crate) source_arn: Option<String>,
 }
 
 /// What a receiver gets of a message besides its entry.
@@ -24,26 +29,29 @@ pub(crate) struct Row {
 pub(crate) struct Received {
     pub(crate) message_id: String,
     pub(crate) content: Content,
+    /// The ARN of the queue that the message was moved away from as a dead letter.
     pub(crate) source_arn: Option<String>,
 }
 
+/// A queue.
 #[derive(Debug, Clone)]
 pub(crate) struct QueueRow {
     pub(crate) id: i64,
     pub(crate) name: String,
     pub(crate) created_at: Time,
     pub(crate) modified_at: Time,
-    pub(crate) settings: Settings,
-    pub(crate) tags: Settings,
+    pub(crate) settings: QueueSettings,
+    pub(crate) tags: Texts,
 }
 
-/// A move task as it is listed.
+/// A move task as `ListMessageMoveTasks` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MoveRow {
     pub(crate) handle: String,
     pub(crate) source_arn: String,
+    /// Nothing when each message goes to the queue that it came from.
     pub(crate) destination_arn: Option<String>,
-    pub(crate) status: String,
+    pub(crate) status: MoveStatus,
     pub(crate) per_second: Option<u32>,
     pub(crate) moved: u64,
     pub(crate) to_move: u64,
@@ -51,90 +59,234 @@ pub(crate) struct MoveRow {
     pub(crate) failure: Option<String>,
 }
 
+/// The state of a move task, by AWS's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum MoveStatus {
+    Running,
+    Completed,
+    Cancelling,
+    Cancelled,
+    Failed,
+}
+
+impl MoveRow {
+    /// Whether the task still moves messages.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self.status, MoveStatus::Running | MoveStatus::Cancelling)
+    }
+}
+
 /// What a broker keeps in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) queues: Vec<QueueRow>,
-    /// The queue, the message's number, and its entry.
+    /// The queue of each message, its number and its entry.
     pub(crate) messages: Vec<(i64, Id, Entry)>,
     pub(crate) move_tasks: Vec<MoveRow>,
+    /// How many messages have the number of a queue that does not exist.
+    pub(crate) orphans: usize,
 }
 
-pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
-    let mut statement = connection
-        .prepare("SELECT id, name, created_at, modified_at, settings, tags FROM queues")?;
-    let queues = statement.query_map([], |row| {
-        Ok(QueueRow {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            created_at: Time::from_millis(row.get(2)?),
-            modified_at: Time::from_millis(row.get(3)?),
-            settings: from_json(&row.get::<_, String>(4)?),
-            tags: from_json(&row.get::<_, String>(5)?),
-        })
-    })?;
-    let queues = queues.collect::<Result<_, _>>()?;
-    let mut statement = connection.prepare(
-        "SELECT queue_id, id, sent_at, visible_at, receive_count, first_received_at, received_at, receipt FROM messages",
-    )?;
-    let messages = statement.query_map([], |row| {
-        let entry = Entry {
-            sent_at: Time::from_millis(row.get(2)?),
-            visible_at: Time::from_millis(row.get(3)?),
-            receive_count: row.get(4)?,
-            first_received_at: row.get::<_, Option<i64>>(5)?.map(Time::from_millis),
-            received_at: row.get::<_, Option<i64>>(6)?.map(Time::from_millis),
-            receipt: row.get(7)?,
+/// Why the rows can't be loaded.
+pub(super) enum LoadError {
+    Sql(rusqlite::Error),
+    Damaged {
+        table: &'static str,
+        row: String,
+        column: String,
+        source: Box<dyn StdError + Send + Sync>,
+    },
+}
+
+impl From<rusqlite::Error> for LoadError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// A row that is being read, and how an error names it.
+#[derive(Clone, Copy)]
+struct Stored<'a> {
+    row: &'a rusqlite::Row<'a>,
+    table: &'static str,
+    /// The column that tells the row from the others.
+    key: &'static str,
+}
+
+impl Stored<'_> {
+    fn get<T: FromSql>(self, column: usize) -> Result<T, LoadError> {
+        self.row.get(column).map_err(|error| self.damaged(column, error))
+    }
+
+    fn time(self, column: usize) -> Result<Time, LoadError> {
+        self.get(column).map(Time::from_millis)
+    }
+
+    fn optional_time(self, column: usize) -> Result<Option<Time>, LoadError> {
+        Ok(self.get::<Option<i64>>(column)?.map(Time::from_millis))
+    }
+
+    fn count(self, column: usize) -> Result<u64, LoadError> {
+        u64::try_from(self.get::<i64>(column)?).map_err(|error| self.damaged(column, error))
+    }
+
+    fn json<T: DeserializeOwned>(self, column: usize) -> Result<T, LoadError> {
+        let text = self.row.get_ref(column)?.as_str();
+        let text = text.map_err(|error| self.damaged(column, error))?;
+        serde_json::from_str(text).map_err(|error| self.damaged(column, error))
+    }
+
+    /// Checks attributes of a message without keeping them: a receiver reads them again. Most
+    /// messages have none, and there may be a million of them.
+    fn check_attributes(self, column: usize) -> Result<(), LoadError> {
+        match self.row.get_ref(column)?.as_str() {
+            Ok("{}") => Ok(()),
+            _ => self.json::<Attributes>(column).map(drop),
+        }
+    }
+
+    fn damaged(
+        self,
+        column: usize,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> LoadError {
+        let key = match self.row.get::<_, rusqlite::types::Value>(self.key) {
+            Ok(rusqlite::types::Value::Text(text)) => format!("{text:?}"),
+            Ok(rusqlite::types::Value::Integer(number)) => number.to_string(),
+            Ok(other) => format!("{other:?}"),
+            Err(_) => "that can't be read".to_owned(),
         };
-        Ok((row.get(0)?, row.get(1)?, entry))
-    })?;
-    let messages = messages.collect::<Result<_, _>>()?;
-    let mut statement = connection.prepare("SELECT * FROM move_tasks")?;
-    let move_tasks = statement.query_map([], |row| {
-        Ok(MoveRow {
-            handle: row.get("handle")?,
-            source_arn: row.get("source_arn")?,
-            destination_arn: row.get("destination_arn")?,
-            status: row.get("status")?,
-            per_second: row.get("per_second")?,
-            moved: row.get::<_, i64>("moved")?.unsigned_abs(),
-            to_move: row.get::<_, i64>("to_move")?.unsigned_abs(),
-            started_at: Time::from_millis(row.get("started_at")?),
-            failure: row.get("failure")?,
-        })
-    })?;
-    let move_tasks = move_tasks.collect::<Result<_, _>>()?;
-    Ok(Loaded { queues, messages, move_tasks })
+        let name = self
+            .row
+            .as_ref()
+            .column_name(column)
+            .map_or_else(|_| column.to_string(), str::to_owned);
+        LoadError::Damaged {
+            table: self.table,
+            row: format!("{} {key}", self.key),
+            column: name,
+            source: source.into(),
+        }
+    }
+}
+
+/// Reads all rows of a query.
+fn read_all<T>(
+    connection: &Connection,
+    table: &'static str,
+    key: &'static str,
+    sql: &str,
+    read: impl Fn(Stored<'_>) -> Result<T, LoadError>,
+) -> Result<Vec<T>, LoadError> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(read(Stored { row, table, key })?);
+    }
+    Ok(all)
+}
+
+/// Reads what a broker keeps in memory, and checks what it leaves on the disk.
+///
+/// # Errors
+/// SQLite can't read a table, or a row can't have been written by this program.
+pub(super) fn load(connection: &Connection) -> Result<Loaded, LoadError> {
+    let queues = read_all(
+        connection,
+        "queues",
+        "name",
+        "SELECT id, name, created_at, modified_at, settings, tags FROM queues",
+        |row| {
+            let settings: Texts = row.json(4)?;
+            Ok(QueueRow {
+                id: row.get(0)?,
+                name: row.get(1)?,
+                created_at: row.time(2)?,
+                modified_at: row.time(3)?,
+                // Settings that break AWS's rules were not written by this program either.
+                settings: QueueSettings::parse(&settings).map_err(|error| row.damaged(4, error))?,
+                tags: row.json(5)?,
+            })
+        },
+    )?;
+    let messages = read_all(
+        connection,
+        "messages",
+        "id",
+        "SELECT queue_id, id, sent_at, visible_at, receive_count, first_received_at,
+             received_at, receipt, attributes, system_attributes
+         FROM messages",
+        |row| {
+            let entry = Entry {
+                sent_at: row.time(2)?,
+                visible_at: row.time(3)?,
+                receive_count: row.get(4)?,
+                first_received_at: row.optional_time(5)?,
+                received_at: row.optional_time(6)?,
+                receipt: row.get(7)?,
+            };
+            row.check_attributes(8)?;
+            row.check_attributes(9)?;
+            Ok((row.get(0)?, row.get(1)?, entry))
+        },
+    )?;
+    let move_tasks = read_all(
+        connection,
+        "move_tasks",
+        "handle",
+        "SELECT handle, source_arn, destination_arn, status, per_second, moved, to_move,
+             started_at, failure
+         FROM move_tasks",
+        |row| {
+            let status: String = row.get(3)?;
+            Ok(MoveRow {
+                handle: row.get(0)?,
+                source_arn: row.get(1)?,
+                destination_arn: row.get(2)?,
+                status: status.parse::<MoveStatus>().map_err(|error| row.damaged(3, error))?,
+                per_second: row.get(4)?,
+                moved: row.count(5)?,
+                to_move: row.count(6)?,
+                started_at: row.time(7)?,
+                failure: row.get(8)?,
+            })
+        },
+    )?;
+    let known: HashSet<i64> = queues.iter().map(|queue| queue.id).collect();
+    let orphans = messages.iter().filter(|(queue_id, ..)| !known.contains(queue_id)).count();
+    Ok(Loaded { queues, messages, move_tasks, orphans })
 }
 
 impl Row {
+    /// Stores the message.
     pub(crate) fn insert(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let Self { id, queue_id, message_id, content, entry, source_arn } = self;
+        let Self { id, queue_id, message_id, content, entry } = self;
         let mut statement = connection.prepare_cached(
-            "INSERT INTO messages (id, queue_id, message_id, body, attributes, system_attributes, sent_at, visible_at,
-                 receive_count, first_received_at, received_at, receipt, source_arn)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            "INSERT INTO messages (id, queue_id, message_id, body, attributes, system_attributes,
+                 sent_at, visible_at, receive_count, first_received_at, received_at, receipt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
         statement.execute(params![
             id,
             queue_id,
             message_id,
             content.body,
-            to_json(&content.attributes),
-            to_json(&content.system_attributes),
+            to_json(&content.attributes)?,
+            to_json(&content.system_attributes)?,
             entry.sent_at.millis(),
             entry.visible_at.millis(),
             entry.receive_count,
             entry.first_received_at.map(Time::millis),
             entry.received_at.map(Time::millis),
             entry.receipt,
-            source_arn,
         ])?;
         Ok(())
     }
 }
 
-/// Writes a receive, and reads what the receiver gets.
+/// Writes a receive, and reads what the receiver gets. Nothing when the message is not on the disk.
 pub(crate) fn receive(
     connection: &Connection,
     id: Id,
@@ -158,8 +310,8 @@ pub(crate) fn receive(
             message_id: row.get(0)?,
             content: Content {
                 body: row.get(1)?,
-                attributes: from_json(&row.get::<_, String>(2)?),
-                system_attributes: from_json(&row.get::<_, String>(3)?),
+                attributes: attributes(id, row, 2)?,
+                system_attributes: attributes(id, row, 3)?,
             },
             source_arn: row.get(4)?,
         })
@@ -167,6 +319,7 @@ pub(crate) fn receive(
     received.optional()
 }
 
+/// Writes the end of a message's visibility timeout.
 pub(crate) fn set_visible_at(
     connection: &Connection,
     id: Id,
@@ -177,12 +330,16 @@ pub(crate) fn set_visible_at(
     statement.execute(params![id, visible_at.millis()]).map(drop)
 }
 
-pub(crate) fn delete(connection: &Connection, ids: &[Id]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("DELETE FROM messages WHERE id = ?1")?;
-    ids.iter().try_for_each(|id| statement.execute([id]).map(drop))
+/// Deletes messages of a queue. One that is not there is no error: a purge may come after the
+/// write that moved a message to the dead-letter queue, and that message must stay.
+pub(crate) fn delete(connection: &Connection, queue_id: i64, ids: &[Id]) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached("DELETE FROM messages WHERE id = ?1 AND queue_id = ?2")?;
+    ids.iter().try_for_each(|id| statement.execute([*id, queue_id]).map(drop))
 }
 
-/// Puts a message into another queue; one that is redriven by hand is a new message there.
+/// Moves a message to another queue. A message that a move task redrives is a new one there, with
+/// a new message ID; a dead letter keeps its own.
 pub(crate) fn change_queue(
     connection: &Connection,
     id: Id,
@@ -192,8 +349,10 @@ pub(crate) fn change_queue(
     new_message_id: Option<&str>,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "UPDATE messages SET queue_id = ?2, sent_at = ?3, visible_at = ?4, receive_count = ?5, first_received_at = ?6,
-             received_at = ?7, receipt = ?8, source_arn = ?9, message_id = COALESCE(?10, message_id) WHERE id = ?1",
+        "UPDATE messages SET queue_id = ?2, sent_at = ?3, visible_at = ?4, receive_count = ?5,
+             first_received_at = ?6, received_at = ?7, receipt = ?8, source_arn = ?9,
+             message_id = COALESCE(?10, message_id)
+         WHERE id = ?1",
     )?;
     let parameters = params![
         id,
@@ -210,33 +369,36 @@ pub(crate) fn change_queue(
     statement.execute(parameters).map(drop)
 }
 
-/// The queue whose dead letter a message is.
+/// The ARN of the queue that a dead letter was moved away from.
 pub(crate) fn source_of(connection: &Connection, id: Id) -> rusqlite::Result<Option<String>> {
     let mut statement =
         connection.prepare_cached("SELECT source_arn FROM messages WHERE id = ?1")?;
     Ok(statement.query_row([id], |row| row.get(0)).optional()?.flatten())
 }
 
+/// Stores a new queue, and returns its number.
 pub(crate) fn insert_queue(connection: &Connection, queue: &QueueRow) -> rusqlite::Result<i64> {
     connection.execute(
-        "INSERT INTO queues (name, created_at, modified_at, settings, tags) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO queues (name, created_at, modified_at, settings, tags)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
         params![
             queue.name,
             queue.created_at.millis(),
             queue.modified_at.millis(),
-            to_json(&queue.settings),
-            to_json(&queue.tags)
+            to_json(queue.settings.texts())?,
+            to_json(&queue.tags)?
         ],
     )?;
     Ok(connection.last_insert_rowid())
 }
 
+/// Writes what may change about a queue.
 pub(crate) fn update_queue(connection: &Connection, queue: &QueueRow) -> rusqlite::Result<()> {
     let parameters = params![
         queue.id,
         queue.modified_at.millis(),
-        to_json(&queue.settings),
-        to_json(&queue.tags)
+        to_json(queue.settings.texts())?,
+        to_json(&queue.tags)?
     ];
     connection
         .execute(
@@ -246,22 +408,24 @@ pub(crate) fn update_queue(connection: &Connection, queue: &QueueRow) -> rusqlit
         .map(drop)
 }
 
+/// Deletes a queue with its messages.
 pub(crate) fn delete_queue(connection: &Connection, id: i64) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM messages WHERE queue_id = ?1", [id])?;
     connection.execute("DELETE FROM queues WHERE id = ?1", [id]).map(drop)
 }
 
+/// Writes a move task, be it new or not.
 pub(crate) fn save_move_task(connection: &Connection, task: &MoveRow) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO move_tasks
-             (handle, source_arn, destination_arn, status, per_second, moved, to_move, started_at, failure)
+        "INSERT OR REPLACE INTO move_tasks (handle, source_arn, destination_arn, status,
+             per_second, moved, to_move, started_at, failure)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     let parameters = params![
         task.handle,
         task.source_arn,
         task.destination_arn,
-        task.status,
+        task.status.to_string(),
         task.per_second,
         i64::try_from(task.moved).unwrap_or(i64::MAX),
         i64::try_from(task.to_move).unwrap_or(i64::MAX),
@@ -271,10 +435,31 @@ pub(crate) fn save_move_task(connection: &Connection, task: &MoveRow) -> rusqlit
     statement.execute(parameters).map(drop)
 }
 
-fn to_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned())
+/// Adds to the number of messages that a move task has moved.
+pub(crate) fn add_moved(connection: &Connection, handle: &str, more: u64) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached("UPDATE move_tasks SET moved = moved + ?2 WHERE handle = ?1")?;
+    statement.execute(params![handle, i64::try_from(more).unwrap_or(i64::MAX)]).map(drop)
 }
 
-fn from_json<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
-    serde_json::from_str(text).unwrap_or_default()
+fn to_json(value: &impl Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// The attributes of a message that is being received. They could be read when the data was
+/// opened, so this fails only when the file was damaged since.
+fn attributes(id: Id, row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Attributes> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|source| {
+        let damaged = DamagedAttributes { id, source };
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(damaged))
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the attributes of the message with id {id} in table messages are damaged")]
+struct DamagedAttributes {
+    id: Id,
+    source: serde_json::Error,
 }

@@ -1,4 +1,5 @@
-//! The tables, as numbered migrations: one that was released is never edited.
+//! The tables, as numbered migrations. A migration that was released is never edited: data that an
+//! older version left has already gone through it.
 
 use rusqlite_migration::{M, Migrations};
 
@@ -39,4 +40,5 @@ const STEPS: &[M<'_>] = &[M::up(
      ) STRICT;",
 )];
 
+/// All migrations, from an empty file to the tables of this version.
 pub(super) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);

@@ -1,8 +1,7 @@
-//! AWS's JSON 1.0 protocol: which action does what (the SQS API Reference, "Actions").
+//! AWS's JSON 1.0 protocol: what each action does (the SQS API Reference, "Actions").
 //!
-//! Requests, answers and batches have rooms of their own. A body that can't be read, a missing
-//! parameter and a number out of its range are refused here; everything else is the broker's to
-//! say.
+//! A body that can't be read, a missing parameter and a number outside its range are refused here.
+//! Every other rule belongs to the broker.
 
 mod answers;
 mod batch;
@@ -14,36 +13,62 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use self::requests::{
-    ByHandle, ByMove, ByName, ByQueue, CreateQueue, ListMoves, ListQueues, Receive, SendEntry,
-    SendMessage, SetAttributes, StartMove, Tag, Untag,
+    ByHandle, ByMove, ByName, ByQueue, CreateQueue, ListMoves, ListQueues, Receive, SendMessage,
+    SetAttributes, StartMove, Tag, Untag, name_of, visibility,
 };
-use crate::attributes::Settings;
-use crate::broker::{BatchEntry, Queues, ReceiveRequest};
+use crate::attributes::Texts;
+use crate::broker::{Queues, ReceiveRequest};
 use crate::clock::Time;
 use crate::error::{Code, Error};
 
-/// Does what the action asks, and returns the answer's body.
+/// The actions that the server knows, by AWS's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString)]
+pub(super) enum Action {
+    CreateQueue,
+    GetQueueUrl,
+    ListQueues,
+    ListDeadLetterSourceQueues,
+    DeleteQueue,
+    PurgeQueue,
+    GetQueueAttributes,
+    SetQueueAttributes,
+    ListQueueTags,
+    TagQueue,
+    UntagQueue,
+    SendMessage,
+    SendMessageBatch,
+    ReceiveMessage,
+    DeleteMessage,
+    DeleteMessageBatch,
+    ChangeMessageVisibility,
+    ChangeMessageVisibilityBatch,
+    StartMessageMoveTask,
+    ListMessageMoveTasks,
+    CancelMessageMoveTask,
+}
+
+/// Carries an action out, and returns the body of its answer.
 pub(super) async fn act(
     queues: &Queues,
     host: &str,
-    action: &str,
+    action: Action,
     body: &[u8],
 ) -> Result<Vec<u8>, Error> {
     let now = Time::now();
     let url = |name: &str| format!("http://{host}/{}/{name}", queues.options().account);
     let nothing = |()| json!({});
     let answer = match action {
-        "CreateQueue" => {
+        Action::CreateQueue => {
             let CreateQueue { queue_name, attributes, tags } = read(body)?;
             queues.create_queue(&queue_name, &attributes, &tags, now).await?;
             json!({ "QueueUrl": url(&queue_name) })
         }
-        "GetQueueUrl" => {
+        Action::GetQueueUrl => {
             let ByName { queue_name } = read(body)?;
             queues.exists(&queue_name)?;
             json!({ "QueueUrl": url(&queue_name) })
         }
-        "ListQueues" => {
+        Action::ListQueues => {
             let ListQueues { queue_name_prefix, max_results, next_token } = read(body)?;
             answers::page(
                 &queues.names(&queue_name_prefix),
@@ -53,54 +78,54 @@ pub(super) async fn act(
                 url,
             )?
         }
-        "ListDeadLetterSourceQueues" => {
+        Action::ListDeadLetterSourceQueues => {
             let ByQueue { queue_url, max_results, next_token, .. } = read(body)?;
             let names = queues.dead_letter_sources(name_of(&queue_url)?)?;
             answers::page(&names, max_results, next_token.as_deref(), "queueUrls", url)?
         }
-        "DeleteQueue" => {
+        Action::DeleteQueue => {
             let ByQueue { queue_url, .. } = read(body)?;
             queues.delete_queue(name_of(&queue_url)?, now).await.map(nothing)?
         }
-        "PurgeQueue" => {
+        Action::PurgeQueue => {
             let ByQueue { queue_url, .. } = read(body)?;
             queues.purge(name_of(&queue_url)?, now).await.map(nothing)?
         }
-        "GetQueueAttributes" => {
+        Action::GetQueueAttributes => {
             let ByQueue { queue_url, attribute_names, .. } = read(body)?;
             answers::attributes(queues.attributes(name_of(&queue_url)?, now)?, &attribute_names)?
         }
-        "SetQueueAttributes" => {
+        Action::SetQueueAttributes => {
             let SetAttributes { queue_url, attributes } = read(body)?;
             queues.set_attributes(name_of(&queue_url)?, &attributes, now).await.map(nothing)?
         }
-        "ListQueueTags" => {
+        Action::ListQueueTags => {
             let ByQueue { queue_url, .. } = read(body)?;
             answers::tags(&queues.tags(name_of(&queue_url)?)?)
         }
-        "TagQueue" => {
+        Action::TagQueue => {
             let Tag { queue_url, tags } = read(body)?;
             queues.tag(name_of(&queue_url)?, &tags, &[]).await.map(nothing)?
         }
-        "UntagQueue" => {
+        Action::UntagQueue => {
             let Untag { queue_url, tag_keys } = read(body)?;
-            queues.tag(name_of(&queue_url)?, &Settings::new(), &tag_keys).await.map(nothing)?
+            queues.tag(name_of(&queue_url)?, &Texts::new(), &tag_keys).await.map(nothing)?
         }
-        "SendMessage" => {
+        Action::SendMessage => {
             let SendMessage { queue_url, entry } = read(body)?;
             let sent = queues.send(name_of(&queue_url)?, vec![entry.try_into()?], now).await?;
             answers::sent(
                 &sent.into_iter().next().unwrap_or_else(|| Err(Error::missing("MessageBody")))?,
             )
         }
-        "SendMessageBatch" => batch::send(queues, read(body)?, now).await?,
-        "ReceiveMessage" => receive(queues, &read(body)?).await?,
-        "DeleteMessage" => {
+        Action::SendMessageBatch => batch::send(queues, read(body)?, now).await?,
+        Action::ReceiveMessage => receive(queues, &read(body)?).await?,
+        Action::DeleteMessage => {
             let ByHandle { queue_url, receipt_handle, .. } = read(body)?;
             queues.delete(name_of(&queue_url)?, &receipt_handle, now).await.map(nothing)?
         }
-        "DeleteMessageBatch" => batch::delete(queues, read(body)?, now).await?,
-        "ChangeMessageVisibility" => {
+        Action::DeleteMessageBatch => batch::delete(queues, read(body)?, now).await?,
+        Action::ChangeMessageVisibility => {
             let ByHandle { queue_url, receipt_handle, visibility_timeout } = read(body)?;
             let timeout =
                 visibility(visibility_timeout.ok_or_else(|| Error::missing("VisibilityTimeout"))?)?;
@@ -109,36 +134,34 @@ pub(super) async fn act(
                 .await
                 .map(nothing)?
         }
-        "ChangeMessageVisibilityBatch" => {
+        Action::ChangeMessageVisibilityBatch => {
             batch::change_visibility(queues, read(body)?, now).await?
         }
-        "StartMessageMoveTask" => {
+        Action::StartMessageMoveTask => {
             let StartMove { source_arn, destination_arn, max_number_of_messages_per_second: rate } =
                 read(body)?;
-            json!({ "TaskHandle": queues.start_move(&source_arn, destination_arn.as_deref(), rate, now).await? })
+            let destination = destination_arn.as_deref();
+            let handle = queues.start_move(&source_arn, destination, rate, now).await?;
+            json!({ "TaskHandle": handle })
         }
-        "ListMessageMoveTasks" => {
+        Action::ListMessageMoveTasks => {
             let ListMoves { source_arn, max_results } = read(body)?;
             answers::moves(queues.list_moves(&source_arn, max_results.unwrap_or(1))?)
         }
-        "CancelMessageMoveTask" => {
+        Action::CancelMessageMoveTask => {
             let ByMove { task_handle } = read(body)?;
             json!({ "ApproximateNumberOfMessagesMoved": queues.cancel_move(&task_handle)? })
-        }
-        _ => {
-            let message = format!(
-                "The action or operation requested is invalid. Verify that the action is typed correctly: {action}."
-            );
-            return Err(Error::new(Code::InvalidAction, message));
         }
     };
     Ok(answer.to_string().into_bytes())
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    // An action without parameters may have no body at all.
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| {
         let text = error.to_string();
+        // serde tells a missing field only in its message. AWS has an error of its own for it.
         match text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
             Some(field) => Error::missing(field),
             None => Error::new(Code::Serialization, text),
@@ -146,56 +169,19 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     })
 }
 
-/// A queue's name is the last part of its URL; host and account are the caller's affair.
-fn name_of(url: &str) -> Result<&str, Error> {
-    let path = url
-        .split_once("://")
-        .map_or(Some(url), |(_, rest)| rest.split_once('/').map(|(_, path)| path));
-    let name = path
-        .and_then(|path| path.trim_end_matches('/').rsplit('/').next())
-        .filter(|name| !name.is_empty());
-    name.ok_or_else(|| {
-        Error::new(
-            Code::InvalidAddress,
-            format!("The address {url} is not valid for this endpoint."),
-        )
-    })
-}
-
-fn visibility(seconds: i64) -> Result<Duration, Error> {
-    match u64::try_from(seconds) {
-        Ok(seconds @ 0..=43_200) => Ok(Duration::from_secs(seconds)),
-        _ => Err(Error::value(format!(
-            "Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200."
-        ))),
-    }
-}
-
-impl TryFrom<SendEntry> for BatchEntry {
-    type Error = Error;
-
-    fn try_from(entry: SendEntry) -> Result<Self, Error> {
-        let delay = entry.delay_seconds.map(|seconds| match u64::try_from(seconds) {
-            Ok(seconds @ 0..=900) => Ok(Duration::from_secs(seconds)),
-            _ => Err(Error::value(format!(
-                "Value {seconds} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900."
-            ))),
-        });
-        Ok(Self { content: entry.content()?, delay: delay.transpose()? })
-    }
-}
-
 async fn receive(queues: &Queues, request: &Receive) -> Result<Value, Error> {
     let asked = request.max_number_of_messages.unwrap_or(1);
     let Ok(most @ 1..=10) = usize::try_from(asked) else {
         return Err(Error::value(format!(
-            "Value {asked} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."
+            "Value {asked} for parameter MaxNumberOfMessages is invalid. Reason: Must be between \
+             1 and 10, if provided."
         )));
     };
     let wait = request.wait_time_seconds.map(|seconds| match u64::try_from(seconds) {
         Ok(seconds @ 0..=20) => Ok(Duration::from_secs(seconds)),
         _ => Err(Error::value(format!(
-            "Value {seconds} for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided."
+            "Value {seconds} for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and \
+             <= 20, if provided."
         ))),
     });
     let visibility = request.visibility_timeout.map(visibility).transpose()?;

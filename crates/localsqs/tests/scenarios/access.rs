@@ -1,4 +1,4 @@
-//! Who may ask: this machine without keys, and whoever signs with them.
+//! Who may use the queues: this machine when there are no keys, and whoever signs with the keys.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::server::{Answer, Server, keys};
 
-/// A request as it is signed, and what is changed in it afterwards.
+/// How a request is signed, and what is changed in it afterwards.
 struct Signed {
     keys: KeyPair,
     region: &'static str,
@@ -82,7 +82,7 @@ async fn a_request_that_is_signed_with_the_keys_is_answered() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_signed_so_is_refused() {
+async fn a_request_with_a_wrong_signature_is_refused() {
     let server = Server::start_with_keys().await;
     let mismatch = ("SignatureDoesNotMatch", 403);
     let hour = Duration::from_secs(3_600);
@@ -141,7 +141,7 @@ async fn a_request_that_is_not_signed_so_is_refused() {
 }
 
 #[tokio::test]
-async fn without_keys_only_this_machine_is_listened_to() {
+async fn without_keys_the_server_listens_on_loopback_only() {
     let directory = tempfile::tempdir().unwrap();
     let queues = Queues::open(directory.path(), Options::default()).unwrap();
     let everywhere = TcpListener::bind("0.0.0.0:0").await.unwrap();
@@ -151,7 +151,7 @@ async fn without_keys_only_this_machine_is_listened_to() {
 }
 
 #[tokio::test]
-async fn without_keys_a_web_page_gets_nothing() {
+async fn without_keys_requests_of_web_pages_are_refused() {
     let server = Server::start().await;
     let port = server.endpoint.rsplit(':').next().unwrap();
     for (header, value) in

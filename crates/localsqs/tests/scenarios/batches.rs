@@ -1,4 +1,4 @@
-//! Batches: what is refused as a whole, and what fails by itself while the rest is done.
+//! Batches: which requests are refused as a whole, and which entries fail while the others succeed.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,12 @@ const TOO_LONG: Refusal =
     ("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong", 400);
 
 fn entries(ids: &[&str]) -> Vec<Value> {
-    let entry = |id: &&str| json!({ "Id": id, "MessageBody": *id, "ReceiptHandle": "x", "VisibilityTimeout": 1 });
+    let entry = |id: &&str| {
+        let (body, handle) = (*id, "x");
+        json!({
+            "Id": id, "MessageBody": body, "ReceiptHandle": handle, "VisibilityTimeout": 1,
+        })
+    };
     ids.iter().map(entry).collect()
 }
 

@@ -1,4 +1,4 @@
-//! What a server left on the disk, the next one has: nothing more, nothing less.
+//! A server that starts on the directory of another one has exactly what that one acknowledged.
 
 use localsqs::{OpenError, Options, Queues};
 use serde_json::{Value, json};
@@ -12,7 +12,8 @@ fn handle(queue: &str, message: &Value) -> Value {
 #[tokio::test]
 async fn messages_queues_attributes_and_tags_survive() {
     let server = Server::start().await;
-    let made = json!({ "QueueName": "q", "Attributes": { "VisibilityTimeout": "77" }, "tags": { "a": "b" } });
+    let visibility = json!({ "VisibilityTimeout": "77" });
+    let made = json!({ "QueueName": "q", "Attributes": visibility, "tags": { "a": "b" } });
     let queue = text(&server.ok("CreateQueue", made).await, "QueueUrl").to_owned();
     let attributes = json!({ "a": { "DataType": "Binary", "BinaryValue": "AAH/" } });
     let request =
@@ -108,8 +109,10 @@ async fn a_move_task_that_a_restart_interrupted_has_failed_and_lost_nothing() {
     for _ in 0..3 {
         server.send(&dead, "x").await;
     }
-    let paced = json!({ "SourceArn": arn("q-dlq"), "DestinationArn": arn("q"), "MaxNumberOfMessagesPerSecond": 1 });
-    server.ok("StartMessageMoveTask", paced).await;
+    let with_a_rate = json!({
+        "SourceArn": arn("q-dlq"), "DestinationArn": arn("q"), "MaxNumberOfMessagesPerSecond": 1,
+    });
+    server.ok("StartMessageMoveTask", with_a_rate).await;
     let server = server.restart().await;
     let tasks = server.ok("ListMessageMoveTasks", json!({ "SourceArn": arn("q-dlq") })).await;
     assert_eq!(tasks["Results"][0]["Status"], "FAILED");
@@ -126,11 +129,10 @@ async fn a_send_whose_caller_went_away_is_whole_or_not_there() {
             .post(&server.endpoint)
             .header("x-amz-target", "AmazonSQS.SendMessage");
         let sending = request.body(body.clone()).send();
-        // The caller may go away at any moment: before, in the midst of, or after the write.
+        // The caller goes away before, during or after the write.
         drop(tokio::time::timeout(std::time::Duration::from_micros(micros), sending).await);
     }
-    // What is under way has ended once nothing comes any more; the store's own count is what the
-    // next server finds.
+    // The sends that are under way have ended when the number of messages stays the same.
     let mut last = None;
     eventually("the sends end", async || {
         let ready = server.counts(&queue).await.0;
@@ -148,11 +150,51 @@ async fn a_send_whose_caller_went_away_is_whole_or_not_there() {
 }
 
 #[tokio::test]
-async fn one_program_at_a_time_has_a_directory() {
+async fn only_one_program_at_a_time_opens_a_directory() {
     let server = Server::start().await;
     let second = Queues::open(server.directory(), Options::default());
     let error = second.err().expect("the first has it");
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     let directory = server.stop().await;
     Queues::open(directory.path(), Options::default()).expect("the first has left it");
+}
+
+#[tokio::test]
+async fn damaged_data_is_refused_with_the_row_that_is_damaged() {
+    let server = Server::start().await;
+    let (queue, _) = server.queue_with_dead_letters("q", 3).await;
+    let attributes = json!({ "a": { "DataType": "String", "StringValue": "b" } });
+    let message = json!({ "QueueUrl": queue, "MessageBody": "x", "MessageAttributes": attributes });
+    server.ok("SendMessage", message).await;
+    server.ok("StartMessageMoveTask", json!({ "SourceArn": arn("q-dlq") })).await;
+    let directory = server.stop().await;
+    let path = directory.path().join("queue.sqlite3");
+    Queues::open(directory.path(), Options::default()).expect("nothing is damaged yet");
+    let no_target = r#"json_set(settings, '$.RedrivePolicy', '{"maxReceiveCount":3}')"#;
+    let no_number = "json_set(settings, '$.VisibilityTimeout', 'soon')";
+    for (damage, table, row, column) in [
+        (r#"queues SET settings = '{"RedrivePolicy"' WHERE name = 'q'"#, "queues", "q", "settings"),
+        (&format!("queues SET settings = {no_target} WHERE name = 'q'"), "queues", "q", "settings"),
+        (&format!("queues SET settings = {no_number} WHERE name = 'q'"), "queues", "q", "settings"),
+        ("queues SET tags = '[]' WHERE name = 'q'", "queues", "q", "tags"),
+        (r#"messages SET attributes = '{"a":'"#, "messages", "id 1", "attributes"),
+        ("messages SET system_attributes = 'x'", "messages", "id 1", "system_attributes"),
+        ("messages SET receive_count = -1", "messages", "id 1", "receive_count"),
+        ("move_tasks SET status = 'LOST'", "move_tasks", "handle", "status"),
+        ("move_tasks SET moved = -1", "move_tasks", "handle", "moved"),
+    ] {
+        let copy = tempfile::tempdir().unwrap();
+        let damaged = copy.path().join("queue.sqlite3");
+        std::fs::copy(&path, &damaged).unwrap();
+        let connection = rusqlite::Connection::open(&damaged).unwrap();
+        assert_eq!(connection.execute(&format!("UPDATE {damage}"), []).unwrap(), 1, "{damage}");
+        drop(connection);
+        let opened = Queues::open(copy.path(), Options::default());
+        let error = opened.err().unwrap_or_else(|| panic!("it is opened in spite of {damage}"));
+        let told = error.to_string();
+        for part in [damaged.to_str().unwrap(), table, row, column, "sqlite3"] {
+            assert!(told.contains(part), "{damage}: {part} is not in: {told}");
+        }
+        assert!(std::error::Error::source(&error).is_some(), "{damage}: it says why");
+    }
 }

@@ -1,4 +1,4 @@
-//! Every error, by the name, the status and the header that AWS's SDKs tell it by.
+//! Every error, by the name, the status and the header by which AWS's SDKs recognize it.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ async fn an_error_has_the_namespace_the_message_and_the_query_protocols_name() {
 }
 
 #[tokio::test]
-async fn every_action_on_a_queue_says_when_there_is_none() {
+async fn every_action_on_a_queue_that_does_not_exist_says_so() {
     let server = Server::start().await;
     let url = format!("{}/000000000000/nowhere", server.endpoint);
     let entry =
@@ -53,8 +53,8 @@ async fn every_action_on_a_queue_says_when_there_is_none() {
         "ChangeMessageVisibilityBatch",
     ] {
         let request = json!({
-            "QueueUrl": url, "Attributes": {}, "Tags": { "a": "b" }, "TagKeys": ["a"], "MessageBody": "x",
-            "ReceiptHandle": "x", "VisibilityTimeout": 1, "Entries": entry,
+            "QueueUrl": url, "Attributes": {}, "Tags": { "a": "b" }, "TagKeys": ["a"],
+            "MessageBody": "x", "ReceiptHandle": "x", "VisibilityTimeout": 1, "Entries": entry,
         });
         server.refused(action, request, NO_QUEUE).await;
     }
@@ -69,7 +69,7 @@ async fn every_action_on_a_queue_says_when_there_is_none() {
 }
 
 #[tokio::test]
-async fn what_a_request_must_have_is_asked_for_by_name() {
+async fn a_missing_parameter_is_named() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     for (action, request, parameter) in [
@@ -117,7 +117,9 @@ async fn numbers_out_of_their_range_are_refused() {
         ("ListMessageMoveTasks", "MaxResults", [-1, 0, 11]),
     ] {
         for value in values {
-            let mut request = json!({ "QueueUrl": queue, "MessageBody": "x", "ReceiptHandle": "x", "SourceArn": arn("q") });
+            let mut request = json!({
+                "QueueUrl": queue, "MessageBody": "x", "ReceiptHandle": "x", "SourceArn": arn("q"),
+            });
             request[field] = value.into();
             server.refused(action, request, VALUE).await;
         }
@@ -142,7 +144,7 @@ async fn an_unknown_action_and_a_body_that_cannot_be_read_are_the_callers_fault(
 }
 
 #[tokio::test]
-async fn fifo_queues_and_other_names_that_cannot_be_are_refused() {
+async fn names_of_fifo_queues_and_invalid_names_are_refused() {
     let server = Server::start().await;
     server.refused("CreateQueue", json!({ "QueueName": "orders.fifo" }), UNSUPPORTED).await;
     let fifo = json!({ "QueueName": "orders.fifo", "Attributes": { "FifoQueue": "true" } });
@@ -155,7 +157,7 @@ async fn fifo_queues_and_other_names_that_cannot_be_are_refused() {
 }
 
 #[tokio::test]
-async fn attributes_that_are_not_known_or_cannot_be_are_refused() {
+async fn unknown_attributes_and_invalid_values_are_refused() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     let unknown = json!({ "QueueUrl": queue, "AttributeNames": ["Colour"] });
@@ -196,7 +198,7 @@ async fn attributes_that_are_not_known_or_cannot_be_are_refused() {
 }
 
 #[tokio::test]
-async fn a_receipt_handle_that_nobody_was_given_is_invalid() {
+async fn a_receipt_handle_that_was_never_given_out_is_invalid() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     server.send(&queue, "x").await;

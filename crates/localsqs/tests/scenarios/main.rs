@@ -1,5 +1,4 @@
-//! The queue server at its wire: a real server on a free loopback port, spoken to as an SDK speaks
-//! to it.
+//! Scenarios over HTTP: a real server on a free loopback port, and requests as an SDK sends them.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! What is in a message: bodies, characters, sizes, attributes and their digests.
+//! The content of messages: bodies, characters, sizes, attributes and their digests.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,9 @@ async fn a_message_comes_back_as_it_was_sent_with_awss_digests() {
         "MessageAttributes": {
             "timestamp": { "DataType": "Number", "StringValue": "1493147359900" },
         },
-        "MessageSystemAttributes": { "AWSTraceHeader": { "DataType": "String", "StringValue": "Root=1-5759e988" } },
+        "MessageSystemAttributes": {
+            "AWSTraceHeader": { "DataType": "String", "StringValue": "Root=1-5759e988" },
+        },
     });
     let sent = server.ok("SendMessage", request).await;
     assert_eq!(sent["MD5OfMessageAttributes"], "235c5c510d26fb653d073faed50ae77c");
@@ -76,7 +78,7 @@ async fn a_receiver_gets_the_attributes_it_names() {
         assert_eq!(names.unwrap_or_else(Vec::new), expected, "{wanted}");
         let digest = message.get("MD5OfMessageAttributes");
         assert_eq!(digest.is_some(), !expected.is_empty(), "{wanted}");
-        // The digest is of what is given out.
+        // The digest is that of the attributes that are returned.
         assert_eq!(
             digest == Some(&sent["MD5OfMessageAttributes"]),
             expected.len() == 4,
@@ -91,7 +93,7 @@ async fn a_receiver_gets_the_attributes_it_names() {
 }
 
 #[tokio::test]
-async fn system_attributes_are_given_to_those_who_ask_by_the_new_name_or_the_old() {
+async fn system_attributes_can_be_asked_for_by_the_new_and_by_the_old_parameter() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({ "VisibilityTimeout": "0" })).await;
     server.send(&queue, "x").await;
@@ -129,10 +131,12 @@ async fn a_mebibyte_is_accepted_and_a_byte_more_is_refused() {
             .await;
     }
     let attributes = json!({ "a": { "DataType": "String", "StringValue": "b" } });
-    let over = json!({ "QueueUrl": queue, "MessageBody": "x".repeat(MIB - 7), "MessageAttributes": attributes });
-    server.refused("SendMessage", over, VALUE).await;
-    let within = json!({ "QueueUrl": queue, "MessageBody": "x".repeat(MIB - 8), "MessageAttributes": attributes });
-    server.ok("SendMessage", within).await;
+    let of_size = |body: usize| {
+        let body = "x".repeat(body);
+        json!({ "QueueUrl": queue, "MessageBody": body, "MessageAttributes": attributes })
+    };
+    server.refused("SendMessage", of_size(MIB - 7), VALUE).await;
+    server.ok("SendMessage", of_size(MIB - 8)).await;
     let received = server.receive(&queue, json!({})).await;
     assert_eq!(
         received.iter().map(|message| text(message, "Body").len()).collect::<Vec<_>>(),
@@ -159,7 +163,7 @@ async fn the_largest_message_may_come_with_every_character_escaped() {
 }
 
 #[tokio::test]
-async fn characters_that_xml_has_not_are_refused() {
+async fn characters_that_xml_does_not_allow_are_refused() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     for bad in ["\0", "\u{8}", "\u{b}", "\u{1f}", "\u{fffe}", "\u{ffff}"] {
@@ -184,7 +188,7 @@ async fn characters_that_xml_has_not_are_refused() {
 }
 
 #[tokio::test]
-async fn attributes_that_cannot_be_are_refused() {
+async fn invalid_message_attributes_are_refused() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     let send = |field: &str, attributes: Value| {

@@ -1,4 +1,4 @@
-//! Move tasks: bringing dead letters home, or elsewhere.
+//! Move tasks: they return dead letters to their queues, or move them to another one.
 
 use serde_json::{Value, json};
 
@@ -7,9 +7,9 @@ use crate::server::{Refusal, Server, arn, bodies, eventually, text};
 const UNSUPPORTED: Refusal =
     ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation", 400);
 
-/// Sends messages to a queue whose dead-letter queue takes them after one receive, and has them
-/// die.
-async fn kill(server: &Server, queue: &str, bodies: &[&str]) {
+/// Sends messages to a queue with a `maxReceiveCount` of one, and receives until they are in the
+/// dead-letter queue.
+async fn make_dead_letters(server: &Server, queue: &str, bodies: &[&str]) {
     for body in bodies {
         server.send(queue, body).await;
     }
@@ -27,14 +27,14 @@ async fn ended(server: &Server, source: &str) -> Value {
 }
 
 #[tokio::test]
-async fn dead_letters_go_home_each_to_its_own_queue_as_new_messages() {
+async fn dead_letters_return_to_the_queues_they_came_from_as_new_messages() {
     let server = Server::start().await;
     let dead = server.queue("dead", json!({})).await;
     let policy = json!({ "deadLetterTargetArn": arn("dead"), "maxReceiveCount": 1 }).to_string();
     let first = server.queue("first", json!({ "RedrivePolicy": policy })).await;
     let second = server.queue("second", json!({ "RedrivePolicy": policy })).await;
-    kill(&server, &first, &["one"]).await;
-    kill(&server, &second, &["two", "three"]).await;
+    make_dead_letters(&server, &first, &["one"]).await;
+    make_dead_letters(&server, &second, &["two", "three"]).await;
     let before = server.receive(&dead, json!({ "VisibilityTimeout": 0 })).await;
     assert_eq!(before.len(), 3);
     let started = server.ok("StartMessageMoveTask", json!({ "SourceArn": arn("dead") })).await;
@@ -57,11 +57,11 @@ async fn dead_letters_go_home_each_to_its_own_queue_as_new_messages() {
 }
 
 #[tokio::test]
-async fn dead_letters_go_where_they_are_sent() {
+async fn dead_letters_move_to_the_destination_that_the_task_names() {
     let server = Server::start().await;
     let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
     let elsewhere = server.queue("elsewhere", json!({})).await;
-    kill(&server, &queue, &["died"]).await;
+    make_dead_letters(&server, &queue, &["died"]).await;
     server.send(&dead, "was never elsewhere").await;
     let move_there = json!({ "SourceArn": arn("q-dlq"), "DestinationArn": arn("elsewhere") });
     server.ok("StartMessageMoveTask", move_there).await;
@@ -77,10 +77,10 @@ async fn dead_letters_go_where_they_are_sent() {
 }
 
 #[tokio::test]
-async fn a_message_without_a_home_stays_and_fails_the_task() {
+async fn a_message_whose_source_is_not_known_stays_and_fails_the_task() {
     let server = Server::start().await;
     let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
-    kill(&server, &queue, &["died"]).await;
+    make_dead_letters(&server, &queue, &["died"]).await;
     server.send(&dead, "sent here").await;
     server.ok("StartMessageMoveTask", json!({ "SourceArn": arn("q-dlq") })).await;
     let task = ended(&server, &arn("q-dlq")).await;
@@ -94,13 +94,13 @@ async fn a_message_without_a_home_stays_and_fails_the_task() {
 }
 
 #[tokio::test]
-async fn a_task_at_a_pace_can_be_cancelled_and_is_the_only_one() {
+async fn a_task_with_a_rate_can_be_cancelled_and_is_the_only_one_of_its_source() {
     let server = Server::start().await;
     let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
-    kill(&server, &queue, &["1", "2", "3", "4", "5"]).await;
-    let paced = json!({ "SourceArn": arn("q-dlq"), "MaxNumberOfMessagesPerSecond": 1 });
-    let started = server.ok("StartMessageMoveTask", paced.clone()).await;
-    server.refused("StartMessageMoveTask", paced, UNSUPPORTED).await;
+    make_dead_letters(&server, &queue, &["1", "2", "3", "4", "5"]).await;
+    let with_a_rate = json!({ "SourceArn": arn("q-dlq"), "MaxNumberOfMessagesPerSecond": 1 });
+    let started = server.ok("StartMessageMoveTask", with_a_rate.clone()).await;
+    server.refused("StartMessageMoveTask", with_a_rate, UNSUPPORTED).await;
     let running = server.ok("ListMessageMoveTasks", json!({ "SourceArn": arn("q-dlq") })).await;
     let running = &running["Results"][0];
     assert_eq!(

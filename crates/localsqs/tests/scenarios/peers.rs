@@ -1,4 +1,4 @@
-//! AWS's own clients, unmodified: boto3 and the AWS CLI.
+//! AWS's own clients use the server unmodified: boto3 and the AWS CLI.
 
 #![expect(
     clippy::disallowed_methods,
@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::server::{Server, keys};
 
-/// The Python that has the clients; nothing, and a word about it, when there is none.
+/// The Python that has the clients. When there is none the test says so and is skipped.
 fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let environment =
@@ -42,7 +42,7 @@ async fn run(server: &Server, python: &Path, script: &str, arguments: &[&str]) {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(python);
     command.arg(script).arg(&server.endpoint).args(arguments).kill_on_drop(true);
-    // Without the profile and the keys of whoever runs the test.
+    // The profile and the keys of whoever runs the test must not be used.
     command.env_clear().env("HOME", home.path()).env("PATH", "/usr/bin:/bin");
     let output = tokio::time::timeout(std::time::Duration::from_secs(240), command.output()).await;
     let output = output.expect("the script ends in time").unwrap();

@@ -18,7 +18,7 @@ fn names(answer: &Value, list: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn making_a_queue_again_is_fine_unless_it_is_to_be_another() {
+async fn making_a_queue_again_succeeds_unless_an_attribute_differs() {
     let server = Server::start().await;
     let first = server.queue("q", json!({ "VisibilityTimeout": "60" })).await;
     for same in [
@@ -34,7 +34,7 @@ async fn making_a_queue_again_is_fine_unless_it_is_to_be_another() {
 }
 
 #[tokio::test]
-async fn many_who_make_the_same_queue_at_once_all_have_it() {
+async fn many_callers_may_make_the_same_queue_at_once() {
     let server = Server::start().await;
     let makes = (0..20).map(|_| server.call("CreateQueue", json!({ "QueueName": "q" })));
     for answer in join_all(makes).await {
@@ -44,7 +44,7 @@ async fn many_who_make_the_same_queue_at_once_all_have_it() {
 }
 
 #[tokio::test]
-async fn queue_urls_call_the_server_what_the_caller_calls_it() {
+async fn queue_urls_have_the_host_that_the_caller_used() {
     let server = Server::start().await;
     let port = server.endpoint.rsplit(':').next().unwrap();
     server.queue("q", json!({})).await;
@@ -63,7 +63,7 @@ async fn queue_urls_call_the_server_what_the_caller_calls_it() {
 }
 
 #[tokio::test]
-async fn attributes_are_given_back_as_aws_gives_them() {
+async fn attributes_are_returned_as_aws_returns_them() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     let all = server
@@ -75,10 +75,11 @@ async fn attributes_are_given_back_as_aws_gives_them() {
         all["Attributes"],
         json!({
             "ApproximateNumberOfMessages": "0", "ApproximateNumberOfMessagesDelayed": "0",
-            "ApproximateNumberOfMessagesNotVisible": "0", "CreatedTimestamp": created, "DelaySeconds": "0",
-            "LastModifiedTimestamp": created, "MaximumMessageSize": "1048576", "MessageRetentionPeriod": "345600",
-            "QueueArn": arn("q"), "ReceiveMessageWaitTimeSeconds": "0", "SqsManagedSseEnabled": "true",
-            "VisibilityTimeout": "30",
+            "ApproximateNumberOfMessagesNotVisible": "0", "CreatedTimestamp": created,
+            "DelaySeconds": "0", "LastModifiedTimestamp": created,
+            "MaximumMessageSize": "1048576", "MessageRetentionPeriod": "345600",
+            "QueueArn": arn("q"), "ReceiveMessageWaitTimeSeconds": "0",
+            "SqsManagedSseEnabled": "true", "VisibilityTimeout": "30",
         })
     );
     let some = json!({ "QueueUrl": queue, "AttributeNames": ["DelaySeconds", "Policy"] });
@@ -90,7 +91,7 @@ async fn attributes_are_given_back_as_aws_gives_them() {
 }
 
 #[tokio::test]
-async fn what_terraform_sets_comes_back_and_goes_when_it_is_emptied() {
+async fn attributes_that_terraform_sets_are_returned_and_removed_by_an_empty_value() {
     let server = Server::start().await;
     server.queue("dlq", json!({})).await;
     let queue = server.queue("q", json!({})).await;
@@ -99,7 +100,8 @@ async fn what_terraform_sets_comes_back_and_goes_when_it_is_emptied() {
     let redrive = format!(r#"{{ "deadLetterTargetArn": "{}", "maxReceiveCount": 3 }}"#, arn("dlq"));
     let attributes = json!({
         "Policy": policy, "RedrivePolicy": redrive, "SqsManagedSseEnabled": "false",
-        "RedriveAllowPolicy": r#"{"redrivePermission": "denyAll"}"#, "MessageRetentionPeriod": "1209600",
+        "RedriveAllowPolicy": r#"{"redrivePermission": "denyAll"}"#,
+        "MessageRetentionPeriod": "1209600",
     });
     server.ok("SetQueueAttributes", json!({ "QueueUrl": queue, "Attributes": attributes })).await;
     assert_eq!(server.attribute(&queue, "Policy").await, policy);
@@ -114,7 +116,9 @@ async fn what_terraform_sets_comes_back_and_goes_when_it_is_emptied() {
     server.ok("SetQueueAttributes", json!({ "QueueUrl": queue, "Attributes": key })).await;
     assert_eq!(server.attribute(&queue, "SqsManagedSseEnabled").await, "false");
     assert_eq!(server.attribute(&queue, "KmsDataKeyReusePeriodSeconds").await, "300");
-    let managed = json!({ "SqsManagedSseEnabled": "true", "Policy": "", "RedrivePolicy": "", "RedriveAllowPolicy": "" });
+    let managed = json!({
+        "SqsManagedSseEnabled": "true", "Policy": "", "RedrivePolicy": "", "RedriveAllowPolicy": "",
+    });
     server.ok("SetQueueAttributes", json!({ "QueueUrl": queue, "Attributes": managed })).await;
     let all = server
         .ok("GetQueueAttributes", json!({ "QueueUrl": queue, "AttributeNames": ["All"] }))
@@ -167,7 +171,7 @@ async fn lists_come_in_pages_that_miss_nothing() {
 }
 
 #[tokio::test]
-async fn tags_are_added_overwritten_and_taken_off() {
+async fn tags_are_added_overwritten_and_removed() {
     let server = Server::start().await;
     let made = json!({ "QueueName": "q", "tags": { "team": "a", "cost": "1" } });
     let queue = server.ok("CreateQueue", made).await["QueueUrl"].clone();
@@ -191,7 +195,7 @@ async fn tags_are_added_overwritten_and_taken_off() {
 }
 
 #[tokio::test]
-async fn a_purge_takes_everything_and_the_next_has_to_wait() {
+async fn a_purge_deletes_every_message_and_the_next_one_has_to_wait() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     for body in ["ready", "in flight"] {
@@ -215,7 +219,7 @@ async fn a_purge_takes_everything_and_the_next_has_to_wait() {
 }
 
 #[tokio::test]
-async fn a_deleted_queue_is_gone_with_its_messages_and_its_name_rests() {
+async fn a_deleted_queue_is_gone_with_its_messages_and_its_name_is_blocked() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     server.send(&queue, "x").await;

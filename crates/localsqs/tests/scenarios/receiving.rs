@@ -12,19 +12,21 @@ const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
 const NOT_IN_FLIGHT: Refusal =
     ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", 400);
 
-/// What wakes a waiting receive does so long before the receive is over.
+/// A receive that is woken ends within this time, long before its 20 seconds are over.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 fn visibility(queue: &str, message: &Value, seconds: u32) -> Value {
-    json!({ "QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": seconds })
+    let mut request = handle(queue, message);
+    request["VisibilityTimeout"] = seconds.into();
+    request
 }
 
 fn handle(queue: &str, message: &Value) -> Value {
     json!({ "QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"] })
 }
 
-/// Starts a receive that waits for 20 seconds, and has it under way when `then` is done; returns
-/// what it got, and how long it took from then.
+/// Starts a receive that waits for 20 seconds, and then `then`. Returns what the receive got, and
+/// how long it took from that moment.
 async fn wait_while(
     server: &Server,
     queue: &str,
@@ -32,7 +34,7 @@ async fn wait_while(
 ) -> (Vec<Value>, Duration) {
     let waiting = server.receive(queue, json!({ "WaitTimeSeconds": 20 }));
     tokio::pin!(waiting);
-    // Until another request was answered, the receive has been taken in.
+    // The receive was sent first, so it is waiting when another request is answered.
     tokio::select! {
         received = &mut waiting => panic!("nothing was there yet: {received:?}"),
         _ = server.counts(queue) => {}
@@ -128,7 +130,7 @@ async fn a_server_that_stops_does_not_wait_for_waiting_receives() {
     let began = Instant::now();
     drop(server.stop().await);
     assert!(began.elapsed() < AT_ONCE);
-    // It was either answered, or had not been taken in.
+    // The receive was answered, or the server stopped before it had read the request.
     if let Ok(answer) = waiting.await {
         assert_eq!(answer, "{}");
     }
@@ -152,8 +154,8 @@ async fn receivers_that_went_away_take_nothing() {
             .iter()
             .all(|answer| answer.as_ref().is_err_and(reqwest::Error::is_timeout))
     );
-    // Were they still there, each would take a message. One or another may, until the server has
-    // seen that it is gone.
+    // If the receives went on, each would take a message. A few may, until the server has noticed
+    // that their connections are closed.
     let mut lost = 0;
     loop {
         server.send(&queue, "x").await;
@@ -167,7 +169,7 @@ async fn receivers_that_went_away_take_nothing() {
 }
 
 #[tokio::test]
-async fn each_message_goes_to_one_of_many_receivers_and_none_is_told_there_are_none() {
+async fn each_message_goes_to_one_of_many_receivers_and_no_receive_is_empty() {
     const MESSAGES: usize = 200;
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
@@ -177,7 +179,7 @@ async fn each_message_goes_to_one_of_many_receivers_and_none_is_told_there_are_n
             .collect();
         server.ok("SendMessageBatch", json!({ "QueueUrl": queue, "Entries": entries })).await;
     }
-    // As many receives as messages, all at once: none may come back empty.
+    // There are as many receives as messages, all at once: none of them may be empty.
     let receives =
         (0..MESSAGES).map(|_| server.receive(&queue, json!({ "MaxNumberOfMessages": 1 })));
     let received: Vec<Vec<Value>> = join_all(receives).await;
@@ -222,7 +224,7 @@ async fn an_old_receipt_handle_deletes_nothing_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_in_flight_can_be_deleted_but_has_no_visibility_to_change() {
+async fn a_message_that_is_not_in_flight_can_be_deleted_but_its_visibility_cannot_be_changed() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     server.send(&queue, "x").await;
@@ -237,7 +239,9 @@ async fn a_message_that_is_not_in_flight_can_be_deleted_but_has_no_visibility_to
 #[tokio::test]
 async fn a_queues_own_delay_visibility_and_wait_hold_until_a_request_says_otherwise() {
     let server = Server::start().await;
-    let attributes = json!({ "DelaySeconds": "900", "VisibilityTimeout": "0", "ReceiveMessageWaitTimeSeconds": "20" });
+    let attributes = json!({
+        "DelaySeconds": "900", "VisibilityTimeout": "0", "ReceiveMessageWaitTimeSeconds": "20",
+    });
     let queue = server.queue("q", attributes).await;
     server.send(&queue, "delayed").await;
     assert_eq!(server.counts(&queue).await, (0, 0, 1));

@@ -1,4 +1,4 @@
-//! Dead-letter queues: what goes there, with what, and who may send there.
+//! Dead-letter queues: which messages move there, what they carry, and which queues may use one.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ async fn a_message_that_was_received_too_often_is_found_in_the_dead_letter_queue
 }
 
 #[tokio::test]
-async fn a_dead_letter_does_not_stand_in_the_way_of_the_living() {
+async fn a_receive_that_meets_dead_letters_returns_another_message() {
     let server = Server::start().await;
     let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
     for body in ["poison", "more poison"] {
@@ -46,7 +46,7 @@ async fn a_dead_letter_does_not_stand_in_the_way_of_the_living() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_wakes_who_waits_at_the_dead_letter_queue() {
+async fn a_dead_letter_wakes_a_receive_that_waits_at_the_dead_letter_queue() {
     let server = Server::start().await;
     let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
     server.send(&queue, "x").await;
@@ -62,7 +62,7 @@ async fn a_dead_letter_wakes_who_waits_at_the_dead_letter_queue() {
 }
 
 #[tokio::test]
-async fn an_old_handle_has_no_power_over_a_dead_letter() {
+async fn an_old_receipt_handle_does_not_delete_a_dead_letter() {
     let server = Server::start().await;
     let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
     server.send(&queue, "x").await;
@@ -74,12 +74,15 @@ async fn an_old_handle_has_no_power_over_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_queue_has_to_be_there_and_to_allow_it() {
+async fn a_redrive_policy_needs_a_dead_letter_queue_that_exists_and_allows_it() {
     let server = Server::start().await;
     let policy = |target: &str| {
         json!({ "deadLetterTargetArn": arn(target), "maxReceiveCount": 1 }).to_string()
     };
-    let make = |name: &str, target: &str| json!({ "QueueName": name, "Attributes": { "RedrivePolicy": policy(target) } });
+    let make = |name: &str, target: &str| {
+        let attributes = json!({ "RedrivePolicy": policy(target) });
+        json!({ "QueueName": name, "Attributes": attributes })
+    };
     let by_queue =
         json!({ "redrivePermission": "byQueue", "sourceQueueArns": [arn("friend")] }).to_string();
     server

@@ -1,4 +1,4 @@
-//! A server for a scenario, in this process, and what it answers.
+//! A server in this process for a scenario, and its answers.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// No scenario waits for longer than this.
+/// No scenario waits longer than this for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Server {
@@ -22,7 +22,7 @@ pub(crate) struct Server {
     serving: JoinHandle<std::io::Result<()>>,
 }
 
-/// An answer, as it came over the wire.
+/// An answer as it arrived.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -42,13 +42,13 @@ impl Server {
         Self::start_in(tempfile::tempdir().unwrap(), Options::default()).await
     }
 
-    /// One that answers only requests signed with [`keys`].
+    /// Starts a server that answers only requests signed with [`keys`].
     pub(crate) async fn start_with_keys() -> Self {
         let options = Options { credentials: Some(keys()), ..Options::default() };
         Self::start_in(tempfile::tempdir().unwrap(), options).await
     }
 
-    /// One on what another left in a directory.
+    /// Starts a server on the directory of another one.
     pub(crate) async fn start_on(directory: TempDir) -> Self {
         Self::start_in(directory, Options::default()).await
     }
@@ -63,7 +63,7 @@ impl Server {
         Self { endpoint, directory, client: reqwest::Client::new(), stop, serving }
     }
 
-    /// Ends the server, and starts another on what it left on the disk.
+    /// Stops the server, and starts another one on its directory.
     pub(crate) async fn restart(self) -> Self {
         let directory = self.stop().await;
         Self::start_in(directory, Options::default()).await
@@ -84,7 +84,7 @@ impl Server {
         self.directory.path()
     }
 
-    /// Calls an action, whatever comes of it.
+    /// Calls an action. It may fail.
     pub(crate) async fn call(&self, action: &str, request: Value) -> Answer {
         self.post(&format!("AmazonSQS.{action}"), request.to_string()).await
     }
@@ -96,14 +96,14 @@ impl Server {
         Answer::of(request.send().await.unwrap()).await
     }
 
-    /// Calls an action that succeeds.
+    /// Calls an action that must succeed.
     pub(crate) async fn ok(&self, action: &str, request: Value) -> Value {
         let answer = self.call(action, request).await;
         assert_eq!(answer.status, 200, "{action}: {answer:?}");
         answer.body
     }
 
-    /// Calls an action that is refused, and holds the refusal against all that AWS says of it.
+    /// Calls an action that must be refused, and checks all that identifies the error on AWS.
     pub(crate) async fn refused(
         &self,
         action: &str,
@@ -122,8 +122,8 @@ impl Server {
         answer["QueueUrl"].as_str().unwrap().to_owned()
     }
 
-    /// Makes a queue whose messages die after `most` receives, and its dead-letter queue; returns
-    /// both URLs.
+    /// Makes a queue with a `maxReceiveCount` of `most`, and its dead-letter queue. Returns both
+    /// URLs.
     pub(crate) async fn queue_with_dead_letters(&self, name: &str, most: u32) -> (String, String) {
         let dead = self.queue(&format!("{name}-dlq"), json!({})).await;
         let policy =
@@ -135,7 +135,7 @@ impl Server {
         self.ok("SendMessage", json!({ "QueueUrl": queue, "MessageBody": body })).await
     }
 
-    /// Receives up to ten messages with all that can be had of them; `more` adds to the request.
+    /// Receives up to ten messages with all their attributes; `more` adds to the request.
     pub(crate) async fn receive(&self, queue: &str, more: Value) -> Vec<Value> {
         let mut request = json!({
             "QueueUrl": queue, "MaxNumberOfMessages": 10,
@@ -211,7 +211,7 @@ pub(crate) fn bodies(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| text(message, "Body")).collect()
 }
 
-/// Waits until what `look` sees is so.
+/// Waits until `look` returns something.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {

@@ -1,5 +1,5 @@
-//! The end of the write-ahead log is torn, as by a power cut: what was committed before the tear is
-//! there, and nothing half.
+//! The end of the write-ahead log is damaged, as after a power cut. Every message that was committed
+//! before the damage is there, and no message is there in part.
 
 use std::path::Path;
 
@@ -11,16 +11,16 @@ const MESSAGES: usize = 12;
 const DATA: &str = "queue.sqlite3";
 const LOG: &str = "queue.sqlite3-wal";
 
-/// How a tear looks on the disk.
+/// How the file system left the end of the log.
 #[derive(Debug, Clone, Copy)]
 enum Tear {
     Cut,
-    /// The file system grew the file and had not written it yet.
+    /// The file was made longer, and its new part was not written yet.
     Zeros,
     Garbage,
 }
 
-/// A copy of the data whose log is whole up to `length` only.
+/// A copy of the data whose log is intact only up to `length`.
 fn torn(data: &[u8], log: &[u8], length: usize, tear: Tear) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let mut log = log.to_vec();
@@ -71,7 +71,7 @@ async fn every_message_that_was_acknowledged_before_the_tear_is_there() {
     assert!(tears > 100, "{tears} tears");
 }
 
-/// What a server on the directory hands out; it can be written to, too.
+/// The messages that a server on the directory returns. It must accept new ones, too.
 async fn messages(directory: tempfile::TempDir) -> Vec<String> {
     let server = Server::start_on(directory).await;
     let url = format!("{}/000000000000/q", server.endpoint);

@@ -1,5 +1,5 @@
-//! The broker against a model of it: any sequence of sends, receives, deletions, visibility
-//! changes, purges and restarts, at any time.
+//! The broker is compared with a simple model over random sequences of sends, receives, deletions,
+//! visibility changes, purges and restarts, at random times.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ enum Step {
         most: usize,
         visibility: Option<u64>,
     },
-    /// Of the receipts that were ever handed out, one.
+    /// One of the receipts that were handed out so far.
     Delete {
         receipt: prop::sample::Index,
     },
@@ -30,16 +30,18 @@ enum Step {
         seconds: u64,
     },
     Purge,
-    /// The program ends and begins again on what is on the disk.
+    /// The program ends, and another one starts on the same directory.
     Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => prop_oneof![Just(0), 1..40_u64].prop_map(|delay| Step::Send { delay }),
-        8 => (1..=10_usize, prop::option::of(0..50_u64)).prop_map(|(most, visibility)| Step::Receive { most, visibility }),
+        8 => (1..=10_usize, prop::option::of(0..50_u64))
+            .prop_map(|(most, visibility)| Step::Receive { most, visibility }),
         4 => any::<prop::sample::Index>().prop_map(|receipt| Step::Delete { receipt }),
-        4 => (any::<prop::sample::Index>(), 0..60_u64).prop_map(|(receipt, to)| Step::ChangeVisibility { receipt, to }),
+        4 => (any::<prop::sample::Index>(), 0..60_u64)
+            .prop_map(|(receipt, to)| Step::ChangeVisibility { receipt, to }),
         6 => (1..40_u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => Just(Step::Purge),
         2 => Just(Step::Restart),
@@ -72,7 +74,8 @@ impl Model {
         self.messages.retain(|message| message.sent >= oldest);
     }
 
-    /// Who is received, who is dead: the oldest that are visible, until there are enough.
+    /// Receives the oldest visible messages, until there are enough, and moves the ones that were
+    /// received too often.
     fn receive(&mut self, most: usize, until: u64) -> Vec<String> {
         let now = self.now;
         let (mut received, mut dead) = (Vec::new(), Vec::new());
@@ -146,13 +149,11 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Receive { most, visibility } => {
                 let until = model.now + visibility.unwrap_or(VISIBILITY);
                 let expected = model.receive(most, until);
-                let taken =
-                    queues.take("q", most, visibility.map(Duration::from_secs), now).unwrap().0;
-                let delivered = match taken {
-                    Some(Taking::Taken(taken)) => {
-                        queues.clone().deliver("q".to_owned(), taken, now).await.unwrap()
-                    }
-                    Some(Taking::Full) | None => Vec::new(),
+                let visibility = visibility.map(Duration::from_secs);
+                let (look, _) = queues.take("q", most, visibility, now).await.unwrap();
+                let delivered = match look {
+                    Look::Taken(taken) => queues.clone().deliver(taken, now).await.unwrap(),
+                    Look::Full | Look::Nothing => Vec::new(),
                 };
                 let bodies: Vec<_> =
                     delivered.iter().map(|message| message.content.body.clone()).collect();
@@ -232,7 +233,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_broker_does_as_the_model(steps in prop::collection::vec(step(), 1..60)) {
+    fn the_broker_behaves_like_the_model(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(play(steps))?;
     }

@@ -1,5 +1,5 @@
-//! The shapes of answers: what AWS puts into each, and what it leaves out when there is nothing to
-//! say.
+//! The shapes of answers: what AWS puts into each, and what it leaves out when a list or a map
+//! would be empty.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::requests::{self, Receive};
-use crate::attributes::{self, Settings};
-use crate::broker::{Delivered, Queues, Sent, selected};
+use super::requests::Receive;
+use crate::attributes::{self, Texts};
+use crate::broker::{Delivered, Queues, Sent};
 use crate::clock::Time;
 use crate::error::{Code, Error};
-use crate::message::{self, Attribute};
-use crate::store::MoveRow;
+use crate::message::{self, Attribute, Attributes};
+use crate::store::{MoveRow, MoveStatus};
 
 const MOST_LISTED: usize = 1_000;
 
-/// A page of queue URLs under `key`, and the token for the next when the caller asked for pages.
+/// A page of queue URLs under `key`. When the caller asked for pages and there are more, the answer
+/// has the token of the next page: the last name of this one.
 pub(super) fn page(
     names: &[String],
     most: Option<i64>,
@@ -42,19 +43,20 @@ pub(super) fn page(
     let mut rest = names.iter().filter(|name| after.as_ref().is_none_or(|after| *name > after));
     let shown: Vec<&String> = rest.by_ref().take(most.unwrap_or(MOST_LISTED)).collect();
     let mut answer = Map::new();
-    // The model requires `queueUrls`, and has `QueueUrls` as one that may be absent.
+    // AWS's model requires `queueUrls` (ListDeadLetterSourceQueues) and leaves `QueueUrls`
+    // (ListQueues) out when it is empty.
     if !shown.is_empty() || key == "queueUrls" {
         answer.insert(key.to_owned(), shown.iter().map(|name| url(name)).collect());
     }
-    // Without MaxResults AWS gives no token.
+    // AWS returns a token only when MaxResults was given.
     if let (Some(_), Some(_), Some(last)) = (most, rest.next(), shown.last()) {
         answer.insert("NextToken".to_owned(), STANDARD.encode(last).into());
     }
     Ok(Value::Object(answer))
 }
 
-/// Of all attributes of a queue those that were asked for.
-pub(super) fn attributes(all: Settings, wanted: &[String]) -> Result<Value, Error> {
+/// Those attributes of a queue that the caller asked for.
+pub(super) fn attributes(all: Texts, wanted: &[String]) -> Result<Value, Error> {
     if let Some(unknown) = wanted.iter().find(|name| *name != "All" && !attributes::is_known(name))
     {
         return Err(Error::new(
@@ -62,17 +64,19 @@ pub(super) fn attributes(all: Settings, wanted: &[String]) -> Result<Value, Erro
             format!("Unknown Attribute {unknown}."),
         ));
     }
-    let shown: Settings = all
+    let shown: Texts = all
         .into_iter()
         .filter(|(name, _)| wanted.iter().any(|wanted| wanted == name || wanted == "All"))
         .collect();
     Ok(if shown.is_empty() { json!({}) } else { json!({ "Attributes": shown }) })
 }
 
-pub(super) fn tags(tags: &Settings) -> Value {
+/// The answer to `ListQueueTags`.
+pub(super) fn tags(tags: &Texts) -> Value {
     if tags.is_empty() { json!({}) } else { json!({ "Tags": tags }) }
 }
 
+/// The answer to a send, for one message.
 pub(super) fn sent(sent: &Sent) -> Value {
     let mut answer = json!({ "MessageId": sent.message_id, "MD5OfMessageBody": sent.md5_of_body });
     let digests = [
@@ -87,11 +91,13 @@ pub(super) fn sent(sent: &Sent) -> Value {
     answer
 }
 
+/// The answer to a receive, with the attributes that it asked for.
 pub(super) fn received(queues: &Queues, delivered: &[Delivered], request: &Receive) -> Value {
     if delivered.is_empty() {
         return json!({});
     }
-    json!({ "Messages": delivered.iter().map(|delivered| message(queues, delivered, request)).collect::<Vec<_>>() })
+    let messages = delivered.iter().map(|delivered| message(queues, delivered, request));
+    json!({ "Messages": messages.collect::<Vec<_>>() })
 }
 
 fn message(queues: &Queues, delivered: &Delivered, request: &Receive) -> Value {
@@ -102,6 +108,7 @@ fn message(queues: &Queues, delivered: &Delivered, request: &Receive) -> Value {
     answer.insert("MD5OfBody".to_owned(), message::md5_of_body(&content.body).into());
     answer.insert("Body".to_owned(), content.body.clone().into());
     let mut system = system_attributes(queues, delivered);
+    // AttributeNames is the older name of MessageSystemAttributeNames. Both are still in use.
     let asked = request.attribute_names.iter().chain(&request.message_system_attribute_names);
     let asked: Vec<&str> = asked.map(String::as_str).collect();
     system.retain(|name, _| asked.iter().any(|asked| asked == name || *asked == "All"));
@@ -109,12 +116,13 @@ fn message(queues: &Queues, delivered: &Delivered, request: &Receive) -> Value {
         answer.insert("Attributes".to_owned(), json!(system));
     }
     let chosen = selected(&content.attributes, &request.message_attribute_names);
+    // A client computes the digest from the attributes that it gets, so those that it did not ask
+    // for are not part of it.
     if let Some(digest) =
         message::md5_of_attributes(chosen.iter().map(|(name, attribute)| (*name, *attribute)))
     {
         answer.insert("MD5OfMessageAttributes".to_owned(), digest.into());
-        let shown =
-            chosen.into_iter().map(|(name, attribute)| (name.clone(), requests::show(attribute)));
+        let shown = chosen.into_iter().map(|(name, attribute)| (name.clone(), show(attribute)));
         answer.insert("MessageAttributes".to_owned(), Value::Object(shown.collect()));
     }
     Value::Object(answer)
@@ -140,19 +148,24 @@ fn system_attributes(queues: &Queues, delivered: &Delivered) -> BTreeMap<&'stati
     system
 }
 
+/// The answer to `ListMessageMoveTasks`.
 pub(super) fn moves(tasks: Vec<MoveRow>) -> Value {
     json!({ "Results": tasks.into_iter().map(move_task).collect::<Vec<_>>() })
 }
 
 fn move_task(task: MoveRow) -> Value {
     let mut shown = json!({
-        "Status": task.status, "SourceArn": task.source_arn, "StartedTimestamp": task.started_at.millis(),
-        "ApproximateNumberOfMessagesMoved": task.moved, "ApproximateNumberOfMessagesToMove": task.to_move,
+        "Status": task.status.to_string(),
+        "SourceArn": task.source_arn,
+        "StartedTimestamp": task.started_at.millis(),
+        "ApproximateNumberOfMessagesMoved": task.moved,
+        "ApproximateNumberOfMessagesToMove": task.to_move,
     });
     if let Some(fields) = shown.as_object_mut() {
-        // Only a task that can still be cancelled shows its handle.
+        // AWS shows the handle only of a task that can still be cancelled.
         fields.extend(
-            (task.status == "RUNNING").then(|| ("TaskHandle".to_owned(), task.handle.into())),
+            (task.status == MoveStatus::Running)
+                .then(|| ("TaskHandle".to_owned(), task.handle.into())),
         );
         fields.extend(task.destination_arn.map(|arn| ("DestinationArn".to_owned(), arn.into())));
         fields.extend(
@@ -161,4 +174,29 @@ fn move_task(task: MoveRow) -> Value {
         fields.extend(task.failure.map(|failure| ("FailureReason".to_owned(), failure.into())));
     }
     shown
+}
+
+fn show(attribute: &Attribute) -> Value {
+    match &attribute.value {
+        message::Value::Text(text) => {
+            json!({ "DataType": attribute.data_type, "StringValue": text })
+        }
+        message::Value::Binary(bytes) => {
+            json!({ "DataType": attribute.data_type, "BinaryValue": STANDARD.encode(bytes) })
+        }
+    }
+}
+
+/// The attributes that a receiver asked for: by name, by a prefix before `.*`, or all of them.
+fn selected<'a>(
+    attributes: &'a Attributes,
+    wanted: &[String],
+) -> BTreeMap<&'a String, &'a Attribute> {
+    let asked = |name: &str| {
+        wanted.iter().any(|pattern| match pattern.strip_suffix(".*") {
+            Some(prefix) => name.starts_with(prefix),
+            None => pattern == "All" || pattern == ".*" || pattern == name,
+        })
+    };
+    attributes.iter().filter(|(name, _)| asked(name)).collect()
 }

@@ -1,9 +1,10 @@
-//! Batches: what is wrong with a request as a whole, and an answer for each of its entries.
+//! Batches: a request that is wrong as a whole is refused, and otherwise each of its entries has an
+//! answer of its own (the SQS API Reference, `SendMessageBatch` and the other batches).
 
 use serde_json::{Value, json};
 
-use super::requests::{BatchSendEntry, Entries, HandleEntry};
-use super::{answers, name_of, visibility};
+use super::answers;
+use super::requests::{BatchSendEntry, Entries, Entry, HandleEntry, name_of, visibility};
 use crate::broker::{BatchEntry, Queues};
 use crate::clock::Time;
 use crate::error::{Code, Error};
@@ -11,11 +12,7 @@ use crate::message;
 
 const MOST_ENTRIES: usize = 10;
 
-/// What the entries of any batch have in common.
-pub(super) trait Entry {
-    fn id(&self) -> &str;
-}
-
+/// Sends the entries together. Those that can't be sent do not keep the others from being sent.
 pub(super) async fn send(
     queues: &Queues,
     request: Entries<BatchSendEntry>,
@@ -33,6 +30,7 @@ pub(super) async fn send(
             Err(error) => answers.push((id, Err(error))),
         }
     }
+    // The limit is on the whole batch, and not on each entry alone.
     if size > message::LARGEST {
         let message = format!(
             "Batch requests cannot be longer than {} bytes. You have sent {size} bytes.",
@@ -48,6 +46,7 @@ pub(super) async fn send(
     Ok(answer(answers))
 }
 
+/// Deletes the messages one after the other.
 pub(super) async fn delete(
     queues: &Queues,
     request: Entries<HandleEntry>,
@@ -65,6 +64,7 @@ pub(super) async fn delete(
     Ok(answer(answers))
 }
 
+/// Changes the visibility of the messages one after the other.
 pub(super) async fn change_visibility(
     queues: &Queues,
     request: Entries<HandleEntry>,
@@ -91,6 +91,7 @@ pub(super) async fn change_visibility(
     Ok(answer(answers))
 }
 
+/// Checks what must hold for the entries together, before any of them is carried out.
 fn check<E: Entry>(entries: &[E]) -> Result<(), Error> {
     if entries.is_empty() {
         return Err(Error::new(
@@ -109,7 +110,8 @@ fn check<E: Entry>(entries: &[E]) -> Result<(), Error> {
         let id = entry.id();
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if !(1..=80).contains(&id.len()) || !id.bytes().all(allowed) {
-            let message = "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.";
+            let message = "A batch entry id can only contain alphanumeric characters, hyphens \
+                           and underscores. It can be at most 80 letters long.";
             return Err(Error::new(Code::InvalidBatchEntryId, message));
         }
         if entries.iter().take(position).any(|other| other.id() == id) {
@@ -119,7 +121,8 @@ fn check<E: Entry>(entries: &[E]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Both lists are there only when they hold something: callers ask whether there is a `Failed`.
+/// The answer to a batch. A list that would be empty is left out, because callers ask whether there
+/// is a `Failed`.
 fn answer(answers: Vec<(String, Result<Value, Error>)>) -> Value {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (id, answer) in answers {
@@ -131,8 +134,12 @@ fn answer(answers: Vec<(String, Result<Value, Error>)>) -> Value {
                 successful.push(entry);
             }
             Err(Error { code, message }) => {
-                let sender = code.status() < 500;
-                failed.push(json!({ "Id": id, "Code": code.query_name(), "Message": message, "SenderFault": sender }));
+                failed.push(json!({
+                    "Id": id,
+                    "Code": code.query_name(),
+                    "Message": message,
+                    "SenderFault": code.status() < 500,
+                }));
             }
         }
     }

@@ -1,15 +1,16 @@
-//! The shapes of requests, as serde reads them. A field that AWS requires is required here.
+//! The shapes of requests, as serde reads them, and the ranges of their numbers. A field that AWS
+//! requires is required here, and other fields that are not known are ignored.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::batch;
-use crate::attributes::Settings;
-use crate::error::Error;
+use crate::attributes::Texts;
+use crate::broker::BatchEntry;
+use crate::error::{Code, Error};
 use crate::message::{self, Attribute, Attributes, Content};
 
 #[derive(Deserialize)]
@@ -17,11 +18,13 @@ use crate::message::{self, Attribute, Attributes, Content};
 pub(super) struct CreateQueue {
     pub(super) queue_name: String,
     #[serde(default)]
-    pub(super) attributes: Settings,
+    pub(super) attributes: Texts,
+    // In this action alone AWS's model has the name in lower case.
     #[serde(default, rename = "tags", alias = "Tags")]
-    pub(super) tags: Settings,
+    pub(super) tags: Texts,
 }
 
+/// The parameters of an action on a queue that is named.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ByName {
@@ -37,6 +40,7 @@ pub(super) struct ListQueues {
     pub(super) next_token: Option<String>,
 }
 
+/// The parameters of the actions on a queue by its URL, those that list something included.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ByQueue {
@@ -51,14 +55,14 @@ pub(super) struct ByQueue {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct SetAttributes {
     pub(super) queue_url: String,
-    pub(super) attributes: Settings,
+    pub(super) attributes: Texts,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Tag {
     pub(super) queue_url: String,
-    pub(super) tags: Settings,
+    pub(super) tags: Texts,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +80,7 @@ pub(super) struct SendMessage {
     pub(super) entry: SendEntry,
 }
 
+/// What a single send and an entry of a batch have in common.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct SendEntry {
@@ -96,6 +101,7 @@ pub(super) struct BatchSendEntry {
     pub(super) entry: SendEntry,
 }
 
+/// An entry of a batch that deletes messages or changes their visibility.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HandleEntry {
@@ -104,6 +110,7 @@ pub(super) struct HandleEntry {
     pub(super) visibility_timeout: Option<i64>,
 }
 
+/// The parameters of a batch.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Entries<E> {
@@ -111,6 +118,7 @@ pub(super) struct Entries<E> {
     pub(super) entries: Vec<E>,
 }
 
+/// The parameters of an action on a message that was received.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ByHandle {
@@ -166,23 +174,33 @@ struct RawAttribute {
     binary_value: Option<String>,
 }
 
-impl batch::Entry for BatchSendEntry {
+/// What the entries of every batch have in common.
+pub(super) trait Entry {
+    fn id(&self) -> &str;
+}
+
+impl Entry for BatchSendEntry {
     fn id(&self) -> &str {
         &self.id
     }
 }
 
-impl batch::Entry for HandleEntry {
+impl Entry for HandleEntry {
     fn id(&self) -> &str {
         &self.id
     }
 }
 
 impl SendEntry {
+    /// The content as the sender gave it, before it is checked against SQS's rules.
     pub(super) fn content(self) -> Result<Content, Error> {
         if self.message_deduplication_id.is_some() {
-            let reason = "The request includes a parameter that is not valid for this queue type: MessageDeduplicationId.";
-            return Err(Error::value(reason));
+            // Only FIFO queues look for duplicates. AWS refuses the parameter rather than let a
+            // sender believe that its message is stored once.
+            return Err(Error::value(
+                "The request includes a parameter that is not valid for this queue type: \
+                 MessageDeduplicationId.",
+            ));
         }
         Ok(Content {
             body: self.message_body,
@@ -209,23 +227,55 @@ impl RawAttribute {
                 }
             },
             _ => {
-                let reason = format!(
-                    "The message attribute '{name}' must contain a non-empty message attribute value."
-                );
-                return Err(Error::value(reason));
+                return Err(Error::value(format!(
+                    "The message attribute '{name}' must contain a non-empty message attribute \
+                     value."
+                )));
             }
         };
         Ok(Attribute { data_type: self.data_type, value })
     }
 }
 
-pub(super) fn show(attribute: &Attribute) -> Value {
-    match &attribute.value {
-        message::Value::Text(text) => {
-            json!({ "DataType": attribute.data_type, "StringValue": text })
-        }
-        message::Value::Binary(bytes) => {
-            json!({ "DataType": attribute.data_type, "BinaryValue": STANDARD.encode(bytes) })
-        }
+/// The name of a queue, which is the last part of its URL. Host and account are not looked at: a
+/// client may reach this server by another name than the one that the URL was made with.
+pub(super) fn name_of(url: &str) -> Result<&str, Error> {
+    let path = url
+        .split_once("://")
+        .map_or(Some(url), |(_, rest)| rest.split_once('/').map(|(_, path)| path));
+    let name = path
+        .and_then(|path| path.trim_end_matches('/').rsplit('/').next())
+        .filter(|name| !name.is_empty());
+    name.ok_or_else(|| {
+        Error::new(
+            Code::InvalidAddress,
+            format!("The address {url} is not valid for this endpoint."),
+        )
+    })
+}
+
+/// A visibility timeout from a number of seconds.
+pub(super) fn visibility(seconds: i64) -> Result<Duration, Error> {
+    match u64::try_from(seconds) {
+        Ok(seconds @ 0..=43_200) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Error::value(format!(
+            "Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Must be between \
+             0 and 43200."
+        ))),
+    }
+}
+
+impl TryFrom<SendEntry> for BatchEntry {
+    type Error = Error;
+
+    fn try_from(entry: SendEntry) -> Result<Self, Error> {
+        let delay = entry.delay_seconds.map(|seconds| match u64::try_from(seconds) {
+            Ok(seconds @ 0..=900) => Ok(Duration::from_secs(seconds)),
+            _ => Err(Error::value(format!(
+                "Value {seconds} for parameter DelaySeconds is invalid. Reason: DelaySeconds must \
+                 be >= 0 and <= 900."
+            ))),
+        });
+        Ok(Self { content: entry.content()?, delay: delay.transpose()? })
     }
 }
