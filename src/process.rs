@@ -7,6 +7,7 @@
 //! a PID namespace holds that.)
 
 mod capture;
+mod mark;
 #[cfg(target_os = "linux")]
 mod proc;
 mod register;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::capture::Capture;
 pub use self::capture::Log;
+use self::mark::{MARK_VARIABLE, Mark};
 pub use self::register::kill_leftovers;
 use self::tree::Tree;
 
@@ -209,7 +211,7 @@ impl Started {
     #[expect(clippy::disallowed_methods, reason = "this is the room that starts programs")]
     fn try_spawn(invocation: &Invocation) -> io::Result<Self> {
         tree::adopt_orphans();
-        let mark = tree::Mark::unique();
+        let mark = Mark::unique();
         let (output, output_writer) = io::pipe()?;
         let (errors, errors_writer) = match invocation.streams {
             Streams::Merged => (None, output_writer.try_clone()?),
@@ -220,7 +222,7 @@ impl Started {
             .current_dir(&invocation.directory)
             .env_clear()
             .envs(invocation.environment.iter().map(|(name, value)| (name, value)))
-            .env(tree::MARK_VARIABLE, mark.as_os_str())
+            .env(MARK_VARIABLE, mark.as_os_str())
             .process_group(0)
             .stdin(if invocation.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(output_writer)

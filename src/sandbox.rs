@@ -8,6 +8,7 @@
 //! at [`Level::Full`] are the paths that its [`FsPolicy`] lets it write, its standard streams, and
 //! the relay that the view grants.
 
+mod arguments;
 mod bubblewrap;
 pub mod init;
 mod level;

@@ -7,7 +7,7 @@ use std::fs;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
-use super::tree::{MARK_VARIABLE, Mark};
+use super::mark::{MARK_VARIABLE, Mark};
 
 /// Its parent, group and session are `None` where they lie outside this PID namespace, which shows
 /// them as 0: for instance those of what `docker exec` starts.

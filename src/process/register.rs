@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use rustix::process::kill_process_group;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::mark::mark_prefix;
 #[cfg(target_os = "linux")]
 use super::proc::{identity, orphans};
-use super::tree;
 
 const WORKER: &str = "worker";
 
@@ -38,7 +38,7 @@ static NOTES: OnceLock<PathBuf> = OnceLock::new();
 pub fn kill_leftovers(directory: &Path) -> io::Result<usize> {
     fs::create_dir_all(directory)?;
     let killed = reap(directory)?;
-    fs::write(directory.join(WORKER), tree::mark_prefix())?;
+    fs::write(directory.join(WORKER), mark_prefix())?;
     // A second worker in one process, as in a test, has its notes beside those of the first.
     NOTES.set(directory.to_owned()).ok();
     Ok(killed)

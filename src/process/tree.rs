@@ -6,49 +6,22 @@
 //! ancestors belongs to. Elsewhere only the group is known.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use tokio::process::Child;
 
+use super::mark::Mark;
 #[cfg(target_os = "linux")]
 use super::proc;
 use super::register::Note;
-
-/// The environment variable that tells to which invocation a process belongs.
-pub(super) const MARK_VARIABLE: &str = "CODINGWORKER_INVOCATION";
 
 /// How long killed processes have to disappear; only one stuck in the kernel takes longer.
 const DISAPPEAR: Duration = Duration::from_secs(5);
 
 /// How often killing looks for processes that were forked while it looked.
 const SWEEPS: u32 = 50;
-
-/// The value of [`MARK_VARIABLE`], another for each invocation of this process.
-pub(super) struct Mark(OsString);
-
-/// What the marks of all invocations of this process begin with. A later process may have its
-/// number, and not its random part.
-pub(super) fn mark_prefix() -> &'static str {
-    static PREFIX: LazyLock<String> =
-        LazyLock::new(|| format!("{}-{:016x}-", std::process::id(), fastrand::u64(..)));
-    &PREFIX
-}
-
-impl Mark {
-    pub(super) fn unique() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(format!("{}{}", mark_prefix(), NEXT.fetch_add(1, Ordering::Relaxed)).into())
-    }
-
-    pub(super) fn as_os_str(&self) -> &OsStr {
-        &self.0
-    }
-}
 
 /// Makes this process the parent of its orphaned descendants. That is for good, and does no harm
 /// twice.

@@ -4,8 +4,9 @@
 //! their names, so what the program prints and what it was told mean the same on both sides.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::arguments::BubblewrapArguments;
 use super::init::probe::Canaries;
 use super::init::{Forward, Orders, Role, SUBCOMMAND};
 use super::root::{Part, Root};
@@ -68,7 +69,7 @@ impl Bubblewrap {
             NetworkPolicy::Internet => Some((PROXY_PORT, &self.sockets.proxy)),
         };
         let (helper, relay) = (PathBuf::from(HELPER), PathBuf::from(RELAY));
-        let mut backend = Arguments::default();
+        let mut backend = BubblewrapArguments::default();
         backend.flags(&[
             "--unshare-user",
             "--unshare-all",
@@ -110,17 +111,12 @@ impl Bubblewrap {
                 .into_iter()
                 .collect(),
         };
-        let orders = orders.to_argument();
-        backend.arguments.extend([
-            "--".into(),
-            helper.into(),
-            SUBCOMMAND.into(),
-            orders,
-            "--".into(),
-        ]);
-        backend.arguments.push(invocation.program.into());
-        backend.arguments.extend(invocation.arguments);
-        Invocation { program: self.executable.clone(), arguments: backend.arguments, ..invocation }
+        let command = [helper.into(), SUBCOMMAND.into(), orders.to_argument(), "--".into()]
+            .into_iter()
+            .chain([invocation.program.into()])
+            .chain(invocation.arguments);
+        let arguments = backend.with_command(command);
+        Invocation { program: self.executable.clone(), arguments, ..invocation }
     }
 
     /// The program that tries to get out, and its arguments.
@@ -128,25 +124,5 @@ impl Bubblewrap {
         let helper = PathBuf::from(HELPER);
         let orders = Orders::to_probe(canaries, helper.clone(), self.limits);
         (helper, vec![SUBCOMMAND.into(), orders.to_argument()])
-    }
-}
-
-/// The arguments that build a sandbox, in the order in which it is built.
-#[derive(Debug, Default)]
-pub(super) struct Arguments {
-    arguments: Vec<OsString>,
-}
-
-impl Arguments {
-    fn flags(&mut self, flags: &[&str]) {
-        self.arguments.extend(flags.iter().map(OsString::from));
-    }
-
-    pub(super) fn pair(&mut self, option: &str, value: impl Into<OsString>) {
-        self.arguments.extend([option.into(), value.into()]);
-    }
-
-    pub(super) fn bind(&mut self, option: &str, outside: &Path, inside: &Path) {
-        self.arguments.extend([option.into(), outside.into(), inside.into()]);
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::bubblewrap::Arguments;
+use super::arguments::BubblewrapArguments;
 
 /// Where systems keep programs and libraries. Some of them are links to others.
 const SYSTEM: &[&str] =
@@ -93,7 +93,7 @@ impl Root {
         Ok(root)
     }
 
-    pub(super) fn build(&self, backend: &mut Arguments, temporary: u64) {
+    pub(super) fn build(&self, backend: &mut BubblewrapArguments, temporary: u64) {
         for path in SYSTEM.iter().map(Path::new) {
             match fs::read_link(path) {
                 Ok(target) => backend.bind("--symlink", &target, path),
