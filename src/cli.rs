@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::redaction::Redaction;
 
-/// IssueLocks labelled GitHub issues into pull requests, with a coding agent on your own machine.
+/// Turns labelled GitHub issues into pull requests, with a coding agent on your own machine.
 #[derive(Debug, Parser)]
 #[command(name = "codingworker", version, max_term_width = 100)]
 pub struct Cli {

@@ -19,7 +19,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1800);
 /// A manifest larger than this is not one that somebody wrote, as for the worker.
 const LARGEST_MANIFEST: u64 = 1 << 20;
 
-/// Checkpoint this many files no more are looked at: detection goes by the root, which is listed
+/// Past this many files no more are looked at: detection goes by the root, which is listed
 /// first.
 const MOST_FILES: usize = 20_000;
 
