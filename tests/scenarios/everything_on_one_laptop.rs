@@ -1,43 +1,43 @@
-//! `codingworker up`: queue, forge and worker in one program, and what they hold outlives it.
+//! `codingworker up`: queue, forge and worker in one program, and their data survives it.
 
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use serde_json::{Value, json};
+use tokio::process::Command;
 
-use crate::world::{FILES, World, run_git};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::world::running::Running;
+use crate::world::{FILES, World, run_git, wait_until};
 
 /// Starts `up`, and returns once it says how to use it: the program and the forge's URL.
-async fn up(world: &World, data: &Path) -> (Child, String) {
+async fn up(world: &World, data: &Path) -> (Running, String) {
     let data = data.to_str().unwrap();
     let arguments =
         ["up", "--data", data, "--queue-listen", "127.0.0.1:0", "--forge-listen", "127.0.0.1:0"];
-    let mut program =
-        world.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    let mut forge = String::new();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if let Some(url) = line.strip_prefix("forge   ").and_then(|rest| rest.split(',').next()) {
-            forge = url.to_owned();
-        }
-        if line.starts_with("submit") {
-            break;
-        }
-    }
-    (program, forge)
+    let mut program = Running::start(world.command(&arguments));
+    let line = program.line_with("forge   ").await;
+    let url = line.strip_prefix("forge   ").and_then(|rest| rest.split(',').next());
+    program.line_with("submit").await;
+    (program, url.unwrap().to_owned())
 }
 
-async fn terminate(mut program: Child) {
-    let pid = program.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-    let ended =
-        tokio::time::timeout(PATIENCE, program.wait()).await.expect("it does not stop").unwrap();
-    assert!(ended.success(), "{ended}");
+/// The program with the settings that `up` wrote down for other commands.
+fn with_settings(world: &World, settings: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_codingworker"));
+    command
+        .arg("--config")
+        .arg(settings)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", world.path());
+    command
+}
+
+/// Whether the worker of `up` has nothing to do, by its journal and by its queue.
+async fn is_idle(world: &World, settings: &Path) -> bool {
+    let status = with_settings(world, settings).args(["status", "--json"]).output().await.unwrap();
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    let depth = json!({ "waiting": 0, "in_flight": 0, "delayed": 0 });
+    status["current"] == json!([]) && status["queue"]["depth"] == depth
 }
 
 async fn pull_requests(forge: &str, token: &str) -> Vec<Value> {
@@ -64,29 +64,18 @@ async fn a_task_is_done_and_is_still_there_after_a_restart() {
     run_git(&tree, &["push", "--quiet", &remote, "main"]);
 
     let settings = data.join("codingworker.toml");
-    let submit = Command::new(env!("CARGO_BIN_EXE_codingworker"))
-        .args([
-            "--config",
-            settings.to_str().unwrap(),
-            "submit",
-            "--repository",
-            "me/project",
-            "--title",
-            "Add a greeting",
-        ])
-        .output()
-        .await
-        .unwrap();
+    let task = ["--repository", "me/project", "--title", "Add a greeting"];
+    let submit = with_settings(&world, &settings).arg("submit").args(task).output().await.unwrap();
     assert!(submit.status.success(), "{submit:?}");
-    let until = Instant::now() + PATIENCE;
-    while pull_requests(&forge, &token).await.is_empty() {
-        assert!(Instant::now() < until, "no pull request came");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    terminate(program).await;
+    wait_until("the pull request is open", async || {
+        !pull_requests(&forge, &token).await.is_empty()
+    })
+    .await;
+    wait_until("the run is over", async || is_idle(&world, &settings).await).await;
+    program.stop_at_once().await;
 
     let (program, forge) = up(&world, &data).await;
     let pulls = pull_requests(&forge, &token).await;
     assert_eq!((pulls.len(), pulls[0]["title"].as_str()), (1, Some("Add a greeting")));
-    terminate(program).await;
+    program.stop_at_once().await;
 }

@@ -1,9 +1,8 @@
-//! A server before the queue that writes down every action and hands it on; it changes an answer,
-//! or keeps one back, when it is told to.
+//! A proxy before the queue that records every action; it changes an answer, or holds one back,
+//! when it is told to.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,16 +11,18 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::DEADLINE;
+
 type Answer = (StatusCode, [(&'static str, &'static str); 1], String);
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const JSON: [(&str, &str); 1] = [("content-type", "application/x-amz-json-1.0")];
 
-pub struct Recorder {
+pub struct QueueProxy {
     pub url: String,
-    seen: Arc<Seen>,
+    state: Arc<ProxyState>,
 }
 
-struct Seen {
+struct ProxyState {
     queue: String,
     actions: watch::Sender<Vec<String>>,
     damage: Mutex<Option<(String, String)>>,
@@ -30,11 +31,11 @@ struct Seen {
     held: watch::Sender<usize>,
 }
 
-impl Recorder {
+impl QueueProxy {
     pub async fn before(queue: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Seen {
+        let state = Arc::new(ProxyState {
             queue: queue.to_owned(),
             actions: watch::Sender::default(),
             damage: Mutex::default(),
@@ -42,79 +43,82 @@ impl Recorder {
             holds: watch::Sender::default(),
             held: watch::Sender::default(),
         });
-        let router = Router::new().fallback(hand_on).with_state(seen.clone());
+        let router = Router::new().fallback(pass).with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, seen }
+        Self { url, state }
     }
 
-    /// Each action once, in order of the alphabet.
+    /// Each action that was asked for, once, in alphabetical order.
     pub fn actions(&self) -> Vec<String> {
-        let mut actions = self.seen.actions.borrow().clone();
+        let mut actions = self.state.actions.borrow().clone();
         actions.sort();
         actions.dedup();
         actions
     }
 
-    pub async fn wait_for(&self, action: &str) {
-        let mut actions = self.seen.actions.subscribe();
-        let asked = actions.wait_for(|actions| actions.iter().any(|seen| seen == action));
-        tokio::time::timeout(DEADLINE, asked).await.expect("nobody asks for it").unwrap();
-    }
-
-    /// From now on, what the queue answers has `to` in place of `from`.
-    pub fn damage(&self, from: &str, to: &str) {
-        *self.seen.damage.lock().unwrap() = Some((from.to_owned(), to.to_owned()));
+    /// Waits until an action was asked for this often in all.
+    pub async fn wait_for(&self, action: &str, count: usize) {
+        let mut actions = self.state.actions.subscribe();
+        let asked = actions.wait_for(|actions| count_of(actions, action) >= count);
+        let asked = tokio::time::timeout(DEADLINE, asked).await;
+        asked.unwrap_or_else(|_| panic!("nobody asks for {action} {count} times")).unwrap();
     }
 
     /// How often an action was asked for.
     pub fn count(&self, action: &str) -> usize {
-        self.seen.actions.borrow().iter().filter(|seen| *seen == action).count()
+        count_of(&self.state.actions.borrow(), action)
     }
 
-    /// From now on no visibility can be changed any more, as when the messages had come back to the
+    /// From now on, what the queue answers has `to` in place of `from`.
+    pub fn damage(&self, from: &str, to: &str) {
+        *self.state.damage.lock().unwrap() = Some((from.to_owned(), to.to_owned()));
+    }
+
+    /// From now on no visibility timeout can be changed, as when the messages had come back to the
     /// queue.
     pub fn lose_leases(&self) {
-        self.seen.leases_are_lost.store(true, Ordering::Relaxed);
+        self.state.leases_are_lost.store(true, Ordering::Relaxed);
     }
 
-    /// From now on the queue does what it is asked, and its answers wait here.
+    /// From now on the queue does what it is asked, and the proxy holds its answers back.
     pub fn hold_answers(&self) {
-        self.seen.holds.send_replace(true);
+        self.state.holds.send_replace(true);
     }
 
     pub async fn wait_until_held(&self) {
-        let mut held = self.seen.held.subscribe();
+        let mut held = self.state.held.subscribe();
         tokio::time::timeout(DEADLINE, held.wait_for(|held| *held > 0))
             .await
-            .expect("nothing is held")
+            .expect("no answer is held back")
             .unwrap();
     }
 
-    pub fn let_answers_go(&self) {
-        self.seen.holds.send_replace(false);
+    /// Hands the answers out that were held back, and all later ones.
+    pub fn release_answers(&self) {
+        self.state.holds.send_replace(false);
     }
 }
 
-async fn hand_on(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> Answer {
+fn count_of(actions: &[String], action: &str) -> usize {
+    actions.iter().filter(|seen| *seen == action).count()
+}
+
+async fn pass(State(state): State<Arc<ProxyState>>, headers: HeaderMap, body: Bytes) -> Answer {
     let target = headers.get("x-amz-target").unwrap().clone();
     let action = target.to_str().unwrap().replace("AmazonSQS.", "sqs:");
     let lost =
-        action == "sqs:ChangeMessageVisibility" && seen.leases_are_lost.load(Ordering::Relaxed);
-    seen.actions.send_modify(|actions| actions.push(action));
+        action == "sqs:ChangeMessageVisibility" && state.leases_are_lost.load(Ordering::Relaxed);
+    state.actions.send_modify(|actions| actions.push(action));
     if lost {
         let error =
             r#"{"__type":"com.amazonaws.sqs#MessageNotInflight","message":"not in flight"}"#;
-        return (
-            StatusCode::BAD_REQUEST,
-            [("content-type", "application/x-amz-json-1.0")],
-            error.to_owned(),
-        );
+        return (StatusCode::BAD_REQUEST, JSON, error.to_owned());
     }
     // SQS goes on with a request whose sender is gone, and so does a task of its own.
-    tokio::spawn(async move { seen.ask(target, body).await }).await.unwrap()
+    tokio::spawn(async move { state.ask(target, body).await }).await.unwrap()
 }
 
-impl Seen {
+impl ProxyState {
     async fn ask(&self, target: HeaderValue, body: Bytes) -> Answer {
         let request =
             reqwest::Client::new().post(&self.queue).header("x-amz-target", target).body(body);
@@ -129,6 +133,6 @@ impl Seen {
             self.held.send_modify(|held| *held += 1);
             holds.wait_for(|holds| !holds).await.unwrap();
         }
-        (status, [("content-type", "application/x-amz-json-1.0")], text)
+        (status, JSON, text)
     }
 }
