@@ -204,10 +204,18 @@ macro_rules! parts {
 }
 
 parts! {
-    a_worker_killed_anywhere_still_makes_one_pull_request_0: Case::Done, 0 of 4;
-    a_worker_killed_anywhere_still_makes_one_pull_request_1: Case::Done, 1 of 4;
-    a_worker_killed_anywhere_still_makes_one_pull_request_2: Case::Done, 2 of 4;
-    a_worker_killed_anywhere_still_makes_one_pull_request_3: Case::Done, 3 of 4;
-    a_worker_killed_anywhere_still_reports_a_failure_once: Case::Failed, 0 of 1;
-    a_worker_killed_anywhere_still_cancels: Case::Cancelled, 0 of 1;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_1_of_8: Case::Done, 0 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_2_of_8: Case::Done, 1 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_3_of_8: Case::Done, 2 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_4_of_8: Case::Done, 3 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_5_of_8: Case::Done, 4 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_6_of_8: Case::Done, 5 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_7_of_8: Case::Done, 6 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_8_of_8: Case::Done, 7 of 8;
+    a_worker_killed_anywhere_still_reports_a_failure_once_part_1_of_4: Case::Failed, 0 of 4;
+    a_worker_killed_anywhere_still_reports_a_failure_once_part_2_of_4: Case::Failed, 1 of 4;
+    a_worker_killed_anywhere_still_reports_a_failure_once_part_3_of_4: Case::Failed, 2 of 4;
+    a_worker_killed_anywhere_still_reports_a_failure_once_part_4_of_4: Case::Failed, 3 of 4;
+    a_worker_killed_anywhere_still_cancels_part_1_of_2: Case::Cancelled, 0 of 2;
+    a_worker_killed_anywhere_still_cancels_part_2_of_2: Case::Cancelled, 1 of 2;
 }
