@@ -133,9 +133,7 @@ async fn a_worker_that_is_started_again_after_another_did_its_task_publishes_not
 async fn a_worker_that_was_suspended_between_a_renewal_and_the_push_does_not_push() {
     let mut world = World::new().await;
     let proxy = QueueProxy::before(&world.queue.url).await;
-    // So long that the clock does not renew the lease before the push, which would be the answer
-    // that is held back.
-    world.queue.set_visibility_timeout(2 * LEASE).await;
+    world.queue.set_visibility_timeout(LEASE).await;
     let agent = world.held_agent(2);
     let issue = world.task("Add a greeting", "").await;
     world.set("queue", json!({ "endpoint_url": proxy.url }));
@@ -143,7 +141,14 @@ async fn a_worker_that_was_suspended_between_a_renewal_and_the_push_does_not_pus
     agent.wait_until_it_stops().await;
     proxy.hold_answers();
     agent.go_on();
-    proxy.wait_until_held().await;
+    loop {
+        proxy.wait_until_held().await;
+        if world.status_comment(issue).await.contains("Opening the pull request") {
+            break;
+        }
+        // The clock has renewed the lease before the push did.
+        proxy.release_held();
+    }
     worker.signal(Signal::STOP);
     proxy.release_answers();
     world.queue.wait_until_visible(1).await;

@@ -119,8 +119,10 @@ impl Client {
                 messages.iter().map(|message| message["Body"].as_str().unwrap().to_owned()),
             );
             let entries = messages.iter().enumerate();
-            let entry = |(n, message): (usize, &Value)| json!({ "Id": n.to_string(), "ReceiptHandle": message["ReceiptHandle"] });
-            let entries: Vec<Value> = entries.map(entry).collect();
+            let entries: Vec<Value> = entries
+                .map(|(n, message)| (n.to_string(), &message["ReceiptHandle"]))
+                .map(|(id, receipt)| json!({ "Id": id, "ReceiptHandle": receipt }))
+                .collect();
             if !entries.is_empty() {
                 progress = Instant::now();
                 self.ask("DeleteMessageBatch", json!({ "Entries": entries })).await.unwrap();

@@ -77,7 +77,7 @@ async fn a_run_that_ends_within_the_limit_is_waited_for() {
     assert_eq!(world.queue.counts().await, (0, 0, 0));
 }
 
-/// By the limit, and by a second signal.
+/// The limit ends the wait the first time, and a second signal does the second time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_does_not_end_in_time_is_suspended_and_goes_on_at_the_next_start() {
     for (limit, signals) in [("0", 1), ("600", 2)] {

@@ -27,8 +27,17 @@ struct ProxyState {
     actions: watch::Sender<Vec<String>>,
     damage: Mutex<Option<(String, String)>>,
     leases_are_lost: AtomicBool,
-    holds: watch::Sender<bool>,
-    held: watch::Sender<usize>,
+    held: watch::Sender<Held>,
+}
+
+/// The answers that are held back are numbered from 1.
+#[derive(Default)]
+struct Held {
+    is_on: bool,
+    /// The number of the last answer that was held back.
+    last: usize,
+    /// The number of the last answer that was handed out after it was held back.
+    released: usize,
 }
 
 impl QueueProxy {
@@ -40,7 +49,6 @@ impl QueueProxy {
             actions: watch::Sender::default(),
             damage: Mutex::default(),
             leases_are_lost: AtomicBool::new(false),
-            holds: watch::Sender::default(),
             held: watch::Sender::default(),
         });
         let router = Router::new().fallback(pass).with_state(state.clone());
@@ -82,20 +90,26 @@ impl QueueProxy {
 
     /// From now on the queue does what it is asked, and the proxy holds its answers back.
     pub fn hold_answers(&self) {
-        self.state.holds.send_replace(true);
+        self.state.held.send_modify(|held| held.is_on = true);
     }
 
+    /// Waits until an answer is held back.
     pub async fn wait_until_held(&self) {
         let mut held = self.state.held.subscribe();
-        tokio::time::timeout(DEADLINE, held.wait_for(|held| *held > 0))
-            .await
-            .expect("no answer is held back")
-            .unwrap();
+        let waiting = held.wait_for(|held| held.last > held.released);
+        tokio::time::timeout(DEADLINE, waiting).await.expect("no answer is held back").unwrap();
     }
 
-    /// Hands the answers out that were held back, and all later ones.
+    /// Hands the answers out that are held back now, and goes on holding later ones.
+    pub fn release_held(&self) {
+        self.state.held.send_modify(|held| held.released = held.last);
+    }
+
+    /// Hands the answers out that are held back, and all later ones.
     pub fn release_answers(&self) {
-        self.state.holds.send_replace(false);
+        self.state.held.send_modify(|held| {
+            *held = Held { is_on: false, last: held.last, released: held.last };
+        });
     }
 }
 
@@ -128,10 +142,16 @@ impl ProxyState {
         let text = answer.text().await.unwrap();
         let damage = self.damage.lock().unwrap().clone();
         let text = damage.map_or_else(|| text.clone(), |(from, to)| text.replace(&from, &to));
-        let mut holds = self.holds.subscribe();
-        if *holds.borrow() {
-            self.held.send_modify(|held| *held += 1);
-            holds.wait_for(|holds| !holds).await.unwrap();
+        let mut number = None;
+        self.held.send_if_modified(|held| {
+            if held.is_on {
+                held.last += 1;
+                number = Some(held.last);
+            }
+            held.is_on
+        });
+        if let Some(number) = number {
+            self.held.subscribe().wait_for(|held| held.released >= number).await.unwrap();
         }
         (status, JSON, text)
     }
