@@ -1,4 +1,4 @@
-//! The scenarios: one test binary, a file each, named by what happens.
+//! The scenarios: one test binary, with one file for each thing that happens.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,7 +6,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "a test fails by panicking, says what it passes over, and has nobody outside to reach it"
+    reason = "a test fails by panicking, prints that it is skipped, and has no user outside"
 )]
 
 mod agent_fails;
@@ -41,7 +41,7 @@ mod queue_is_served;
 mod queue_misbehaves;
 mod real_aider;
 mod sandbox_is_asked_for;
-mod secrets_are_struck_out;
+mod secrets_are_redacted;
 mod state_has_a_place;
 mod storm;
 mod task_is_called_off;
@@ -50,3 +50,4 @@ mod worker_is_killed;
 mod worker_is_stopped;
 mod worker_tells_how_it_is;
 mod world;
+mod world_is_left_clean;

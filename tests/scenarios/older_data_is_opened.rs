@@ -8,10 +8,10 @@ use std::process::Command;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::world::World;
 use crate::world::up::Up;
+use crate::world::{World, wait_until};
 
 const RUNS: &str = "SELECT id, lease_end FROM runs WHERE released_at IS NULL";
 
@@ -32,10 +32,11 @@ impl Older {
             .status()
             .unwrap();
         assert!(unpacked.success());
-        let calls = world.stage().join("calls");
+        let calls = world.shared_dir().join("calls");
         world.agent(&format!(
             "echo called >> '{}'\n\
-             test -e hello.txt && echo test > hello_test.txt || echo 'from this version' > hello.txt",
+             test -e hello.txt && echo test > hello_test.txt \
+             || echo 'from this version' > hello.txt",
             calls.display()
         ));
         world.set("queue", json!({ "retry_delays_seconds": [0] }));
@@ -77,13 +78,9 @@ impl Older {
     }
 
     fn calls(&self) -> usize {
-        let calls = std::fs::read_to_string(self.world.stage().join("calls"));
+        let calls = std::fs::read_to_string(self.world.shared_dir().join("calls"));
         calls.unwrap_or_default().lines().count()
     }
-}
-
-fn is_done(run: &Value) -> bool {
-    run["outcome"] == "done"
 }
 
 /// What a branch's file holds.
@@ -100,12 +97,22 @@ async fn file(up: &Up, branch: &str, path: &str) -> String {
 
 /// The agent is called for the tests alone: what it made for 0.1.0 is in the run's checkpoint.
 async fn check_gone_on(older: &Older, up: Up) {
-    let run = up.run_of(3, is_done).await;
-    assert_eq!(run["title"], "wait in the tests");
+    wait_for_run(&up, "wait in the tests").await;
     assert_eq!(file(&up, "codingworker/issue-3", "hello.txt").await, "hello\n");
     assert_eq!(file(&up, "codingworker/issue-3", "hello_test.txt").await, "test\n");
     assert_eq!(older.calls(), 1);
-    up.terminate().await;
+    up.wait_until_idle().await;
+    up.stop().await;
+}
+
+/// Waits until a task's newest run is done.
+async fn wait_for_run(up: &Up, title: &str) {
+    wait_until("the run is done", async || {
+        let status = up.status().await;
+        let runs = status["runs"].as_array().unwrap();
+        runs.iter().any(|run| run["title"] == title && run["outcome"] == "done")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +141,7 @@ async fn a_task_that_0_1_0_left_goes_on_after_its_lease() {
 async fn ten_runs_of_0_1_0_are_told_and_an_eleventh_is_done() {
     let older = Older::unpack("0.1.0-idle.tar.gz").await;
     let up = Up::start(&older.world, &older.data).await;
-    let before: Value = serde_json::from_str(&up.run(&["status", "--json"]).await).unwrap();
+    let before = up.status().await;
     let outcomes: Vec<&str> = before["runs"]
         .as_array()
         .unwrap()
@@ -148,10 +155,10 @@ async fn ten_runs_of_0_1_0_are_told_and_an_eleventh_is_done() {
     );
 
     up.run(&["submit", "--repository", "me/project", "--title", "Greet from this version"]).await;
-    let issues = up.get("/repos/me/project/issues?state=open&sort=created&direction=desc").await;
-    let issue = issues[0]["number"].as_u64().unwrap();
-    up.run_of(issue, is_done).await;
-    let branch = format!("codingworker/issue-{issue}");
+    wait_for_run(&up, "Greet from this version").await;
+    let newest = up.status().await["runs"][0]["issue_number"].as_u64().unwrap();
+    let branch = format!("codingworker/issue-{newest}");
     assert_eq!(file(&up, &branch, "hello.txt").await, "from this version\n");
-    up.terminate().await;
+    up.wait_until_idle().await;
+    up.stop().await;
 }

@@ -1,58 +1,54 @@
 //! `codingworker up` as a process: queue, forge and worker in one program, on a data directory.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use serde_json::{Value, json};
+use tokio::process::Command;
 
-use super::World;
-
-/// Longer than anything that a scenario waits for; what takes longer hangs.
-const DEADLINE: Duration = Duration::from_secs(120);
+use super::running::Running;
+use super::{World, wait_until};
 
 pub struct Up {
-    program: Child,
+    program: Running,
     data: PathBuf,
-    pub forge: String,
+    home: PathBuf,
+    forge: String,
     token: String,
 }
 
 impl Up {
     /// Starts the program on `data`, and returns once it has told how to use it.
     pub async fn start(world: &World, data: &Path) -> Self {
-        let ports = ["--queue-listen", "127.0.0.1:0", "--forge-listen", "127.0.0.1:0"];
         let mut command = world.command(&["up", "--data", data.to_str().unwrap()]);
-        command.args(ports).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut program = command.spawn().unwrap();
-        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-        let mut forge = None;
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some(url) = line.strip_prefix("forge   ").and_then(|rest| rest.split(',').next())
-            {
-                forge = Some(url.to_owned());
-            }
-            if line.starts_with("submit") {
-                break;
-            }
-        }
+        command.args(["--queue-listen", "127.0.0.1:0", "--forge-listen", "127.0.0.1:0"]);
+        let mut program = Running::start(command);
+        let line = program.line_with("forge   ").await;
+        let url = line.strip_prefix("forge   ").and_then(|rest| rest.split(',').next());
+        let forge = url.unwrap().to_owned();
+        program.line_with("submit").await;
         let token = std::fs::read_to_string(data.join("token")).unwrap();
-        Self { program, data: data.to_owned(), forge: forge.expect("it starts"), token }
+        let (data, home) = (data.to_owned(), world.path().to_owned());
+        Self { program, data, home, forge, token }
     }
 
-    /// Runs another command of the program on the settings that `up` has written.
+    /// Runs another command of the program with the settings that `up` has written for it.
     pub async fn run(&self, arguments: &[&str]) -> String {
         let ran = Command::new(env!("CARGO_BIN_EXE_codingworker"))
             .arg("--config")
             .arg(self.data.join("codingworker.toml"))
             .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", &self.home)
             .output()
             .await
             .unwrap();
         assert!(ran.status.success(), "{ran:?}");
         String::from_utf8(ran.stdout).unwrap()
+    }
+
+    pub async fn status(&self) -> Value {
+        serde_json::from_str(&self.run(&["status", "--json"]).await).unwrap()
     }
 
     /// Asks the forge's API.
@@ -63,35 +59,27 @@ impl Up {
         answer.json().await.unwrap()
     }
 
+    pub async fn pull_requests(&self) -> Vec<Value> {
+        self.get("/repos/me/project/pulls").await.as_array().unwrap().clone()
+    }
+
     /// The address that git clones and pushes the repository `me/project` by.
     pub fn remote(&self) -> String {
         let credential = format!("http://me:{}@", self.token);
         self.forge.replace("http://", &credential) + "/me/project.git"
     }
 
-    /// The newest run of an issue, once `wanted` holds for it.
-    pub async fn run_of(&self, issue: u64, wanted: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + DEADLINE;
-        loop {
-            let status: Value =
-                serde_json::from_str(&self.run(&["status", "--json"]).await).unwrap();
-            let runs = status["runs"].as_array().unwrap();
-            let newest = runs.iter().find(|run| run["issue_number"] == issue && wanted(run));
-            if let Some(run) = newest {
-                return run.clone();
-            }
-            assert!(Instant::now() < until, "no such run of issue {issue}: {status:#}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    /// Waits until the worker has nothing to do, by its journal and by its queue.
+    pub async fn wait_until_idle(&self) {
+        let depth = json!({ "waiting": 0, "in_flight": 0, "delayed": 0 });
+        wait_until("the worker has nothing to do", async || {
+            let status = self.status().await;
+            status["current"] == json!([]) && status["queue"]["depth"] == depth
+        })
+        .await;
     }
 
-    /// Asks the program to end, and waits until it has.
-    pub async fn terminate(mut self) {
-        let pid = self.program.id().unwrap().to_string();
-        let killed = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
-        assert!(killed.success());
-        let ended = tokio::time::timeout(DEADLINE, self.program.wait()).await;
-        let ended = ended.expect("it does not stop").unwrap();
-        assert!(ended.success(), "{ended}");
+    pub async fn stop(self) {
+        self.program.stop_at_once().await;
     }
 }

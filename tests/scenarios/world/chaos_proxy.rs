@@ -1,6 +1,6 @@
-//! A worker's own way to the queue and to the forge, with weather on it: server errors, throttling,
-//! connections that drop before or after the effect, slow answers. It writes down until when its
-//! worker holds which message, and every write to the forge.
+//! A chaos proxy: a worker's own way to the queue and to the forge, which injects faults at random:
+//! server errors, throttling, connections that drop before or after the effect, slow answers. It
+//! records until when its worker holds which message, and every write to the forge.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,35 +22,35 @@ const LARGEST: usize = 64 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    /// Answered with an error, and nothing is done.
+    /// The answer is a server error, and nothing is done.
     Refused,
-    /// Answered with a request to come later, and nothing is done.
+    /// The answer asks the client to come later, and nothing is done.
     Throttled,
-    /// Nobody answers, and nothing is done.
+    /// The connection drops, and nothing is done.
     DroppedBefore,
-    /// It is done, and nobody answers.
+    /// The request is done, and the connection drops before the answer.
     DroppedAfter,
-    /// It is done and answered, later.
+    /// The request is done, and answered late.
     Slow,
 }
 
-/// One worker's way.
-pub struct Weather {
+/// The proxy of one worker.
+pub struct ChaosProxy {
     pub queue_url: String,
     pub forge_url: String,
-    state: Arc<Seen>,
+    state: Arc<ProxyState>,
 }
 
-struct Seen {
-    storms: AtomicBool,
-    dice: Mutex<fastrand::Rng>,
+struct ProxyState {
+    injects_faults: AtomicBool,
+    rng: Mutex<fastrand::Rng>,
     leases: Mutex<Leases>,
     writes: Mutex<Vec<Write>>,
     faults: Mutex<HashMap<&'static str, usize>>,
     lease_length: SignedDuration,
 }
 
-/// What a worker holds, as far as the queue told it.
+/// Which messages a worker holds, by what the queue answered it.
 #[derive(Default)]
 struct Leases {
     /// The issue of a message, by the receipt it was handed out with.
@@ -60,8 +60,8 @@ struct Leases {
 }
 
 impl Leases {
-    /// Until when the issue may be written to: a message that was sent twice is held by two
-    /// receipts.
+    /// Until when the worker may write to the issue. A message that was sent twice is held by two
+    /// receipts, and the later one counts.
     fn end(&self, issue: u64) -> Option<Timestamp> {
         let of_issue =
             self.ends.iter().filter(|(receipt, _)| self.issues.get(*receipt) == Some(&issue));
@@ -95,66 +95,66 @@ impl std::fmt::Display for Write {
 }
 
 impl Write {
-    /// Whether it was sent without the right to.
+    /// Whether the worker sent it without holding the lease of the issue's message.
     pub fn is_late(&self) -> bool {
         self.issue.is_some() && self.held_until.is_none_or(|end| self.at > end)
     }
 }
 
 #[derive(Clone)]
-struct Way {
-    to: String,
-    seen: Arc<Seen>,
+struct Proxy {
+    upstream: String,
+    state: Arc<ProxyState>,
     client: reqwest::Client,
     is_queue: bool,
 }
 
-impl Weather {
+impl ChaosProxy {
     pub async fn before(queue: &str, forge: &str, seed: u64, lease_length: Duration) -> Self {
-        let state = Arc::new(Seen {
-            storms: AtomicBool::new(true),
-            dice: Mutex::new(fastrand::Rng::with_seed(seed)),
+        let state = Arc::new(ProxyState {
+            injects_faults: AtomicBool::new(true),
+            rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             leases: Mutex::default(),
             writes: Mutex::default(),
             faults: Mutex::default(),
             lease_length: lease_length.try_into().unwrap(),
         });
         let (queue_url, forge_url) =
-            (way(queue, true, &state).await, way(forge, false, &state).await);
+            (serve(queue, true, &state).await, serve(forge, false, &state).await);
         Self { queue_url, forge_url, state }
     }
 
-    /// From now on everything passes.
-    pub fn calm_down(&self) {
-        self.state.storms.store(false, Ordering::Relaxed);
+    /// From now on everything passes as it is.
+    pub fn stop_faults(&self) {
+        self.state.injects_faults.store(false, Ordering::Relaxed);
     }
 
     pub fn writes(&self) -> Vec<Write> {
         self.state.writes.lock().unwrap().clone()
     }
 
-    /// How often which weather was met.
+    /// How often which fault was injected.
     pub fn faults(&self) -> HashMap<&'static str, usize> {
         self.state.faults.lock().unwrap().clone()
     }
 }
 
-async fn way(to: &str, is_queue: bool, seen: &Arc<Seen>) -> String {
+async fn serve(upstream: &str, is_queue: bool, state: &Arc<ProxyState>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let way =
-        Way { to: to.to_owned(), seen: Arc::clone(seen), client: reqwest::Client::new(), is_queue };
-    let router = Router::new().fallback(pass).with_state(way);
+    let (upstream, state) = (upstream.to_owned(), Arc::clone(state));
+    let proxy = Proxy { upstream, state, client: reqwest::Client::new(), is_queue };
+    let router = Router::new().fallback(pass).with_state(proxy);
     tokio::spawn(async move { axum::serve(listener, router).await });
     url
 }
 
-async fn pass(State(way): State<Way>, request: Request) -> Response<Body> {
-    // The world goes on with a request whose sender is gone, and so does a task of its own.
-    tokio::spawn(async move { way.pass(request).await }).await.unwrap()
+async fn pass(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
+    // A server goes on with a request whose sender is gone, and so does a task of its own.
+    tokio::spawn(async move { proxy.pass(request).await }).await.unwrap()
 }
 
-impl Way {
+impl Proxy {
     async fn pass(&self, request: Request) -> Response<Body> {
         let at = Timestamp::now();
         let (head, body) = request.into_parts();
@@ -164,9 +164,9 @@ impl Way {
             .get("x-amz-target")
             .map(|target| target.to_str().unwrap().replace("AmazonSQS.", ""));
         if !self.is_queue {
-            self.seen.note_write(&head.method, head.uri.path(), &body, at);
+            self.state.record_write(&head.method, head.uri.path(), &body, at);
         }
-        let fault = self.seen.roll();
+        let fault = self.state.next_fault();
         match fault {
             Fault::Refused => {
                 return self.refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure");
@@ -182,26 +182,26 @@ impl Way {
             Fault::DroppedBefore => return dropped(),
             Fault::None | Fault::DroppedAfter | Fault::Slow => {}
         }
-        let mut asked =
-            self.client.request(head.method, format!("{}{}", self.to, head.uri)).body(body.clone());
+        let url = format!("{}{}", self.upstream, head.uri);
+        let mut upstream = self.client.request(head.method, url).body(body.clone());
         for (name, value) in &head.headers {
             if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
-                asked = asked.header(name, value);
+                upstream = upstream.header(name, value);
             }
         }
-        let Ok(answer) = asked.send().await else { return dropped() };
+        let Ok(answer) = upstream.send().await else { return dropped() };
         let (status, headers) = (answer.status(), answer.headers().clone());
         let Ok(text) = answer.bytes().await else { return dropped() };
         if let Some(action) = action
             && status.is_success()
         {
-            self.seen.note_lease(&action, &body, &text, at);
+            self.state.record_lease(&action, &body, &text, at);
         }
         if fault == Fault::DroppedAfter {
             return dropped();
         }
         if fault == Fault::Slow {
-            let wait = Duration::from_millis(self.seen.dice.lock().unwrap().u64(200..1500));
+            let wait = Duration::from_millis(self.state.rng.lock().unwrap().u64(200..1500));
             tokio::time::sleep(wait).await;
         }
         let mut response = Response::new(Body::from(text));
@@ -211,21 +211,21 @@ impl Way {
         response
     }
 
-    fn refused(&self, status: StatusCode, what: &str) -> Response<Body> {
+    fn refused(&self, status: StatusCode, reason: &str) -> Response<Body> {
         let body =
-            if self.is_queue { json!({ "__type": what }) } else { json!({ "message": what }) };
+            if self.is_queue { json!({ "__type": reason }) } else { json!({ "message": reason }) };
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = status;
         response
     }
 }
 
-impl Seen {
-    fn roll(&self) -> Fault {
-        if !self.storms.load(Ordering::Relaxed) {
+impl ProxyState {
+    fn next_fault(&self) -> Fault {
+        if !self.injects_faults.load(Ordering::Relaxed) {
             return Fault::None;
         }
-        let (fault, name) = match self.dice.lock().unwrap().u32(0..200) {
+        let (fault, name) = match self.rng.lock().unwrap().u32(0..200) {
             0..3 => (Fault::Refused, "refused"),
             3..5 => (Fault::Throttled, "throttled"),
             5..7 => (Fault::DroppedBefore, "dropped before the effect"),
@@ -237,7 +237,7 @@ impl Seen {
         fault
     }
 
-    fn note_write(&self, method: &Method, path: &str, body: &Bytes, at: Timestamp) {
+    fn record_write(&self, method: &Method, path: &str, body: &Bytes, at: Timestamp) {
         let is_push = path.ends_with("/git-receive-pack");
         if method == Method::GET || path.ends_with("/git-upload-pack") {
             return;
@@ -253,8 +253,8 @@ impl Seen {
         });
     }
 
-    /// A lease begins when the queue was asked, as the worker reckons it, or a little later.
-    fn note_lease(&self, action: &str, request: &Bytes, answer: &Bytes, at: Timestamp) {
+    /// A lease begins when the queue was asked, as the worker counts it, or a little later.
+    fn record_lease(&self, action: &str, request: &Bytes, answer: &Bytes, at: Timestamp) {
         let json = |text: &Bytes| serde_json::from_slice::<Value>(text).unwrap_or_default();
         let mut leases = self.leases.lock().unwrap();
         match action {
@@ -279,19 +279,20 @@ impl Seen {
     }
 }
 
-/// `/repos/o/r/issues/7/…`; the comment and the pull request of an edit are told by its text.
+/// The 7 of `/repos/o/r/issues/7/…`. The path of an edit names a comment or a pull request instead;
+/// its issue is in its text.
 fn issue_of(path: &str) -> Option<u64> {
     path.split_once("/issues/")?.1.split('/').next()?.parse().ok()
 }
 
-/// The branch in the first line of a push.
+/// The issue of the branch in the first line of a push.
 fn pushed_issue(body: &Bytes) -> Option<u64> {
     let text = String::from_utf8_lossy(body.get(..body.len().min(400))?).into_owned();
     let number = text.split_once("codingworker/issue-")?.1;
     number.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
-/// The mark in the text of a comment or of a pull request.
+/// The issue in the mark that ends the text of a comment or of a pull request.
 fn opened_issue(body: &Bytes) -> Option<u64> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let mark = body["body"].as_str()?.rsplit_once("<!-- codingworker:")?.1;
@@ -299,7 +300,7 @@ fn opened_issue(body: &Bytes) -> Option<u64> {
     number.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
-/// An answer that breaks off: its length is longer than what comes.
+/// An answer that breaks off in its body, so that the client sees a connection that drops.
 fn dropped() -> Response<Body> {
     let broken = futures_util::stream::once(async {
         Err::<Bytes, _>(std::io::Error::other("the connection drops"))
