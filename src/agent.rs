@@ -2,9 +2,9 @@
 //!
 //! Owns the calls (prompt, command line, private home, list of models) and the verdicts on them.
 //! `workspace` makes the tree and takes snapshots of it, and `sandbox` says what a program may see.
-//! Invariants: a verdict comes from the diff and the transcript, never from an exit code of 0, which
-//! Aider gives on every failure; after a call the tree holds what the agent made and nothing else
-//! that is new.
+//! Invariants: a verdict comes from the diff and the transcript, never from an exit code of 0,
+//! which Aider gives on every failure; after a call the tree holds what the agent made and nothing
+//! else that is new.
 
 pub mod aider;
 mod call_dir;

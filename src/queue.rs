@@ -67,7 +67,8 @@ pub enum QueueError {
     #[error("the queue refused the credentials: {message}")]
     Refused { message: String },
     #[error(
-        "there are no AWS credentials: put the worker's access key into ~/.aws/credentials, or name its profile in AWS_PROFILE"
+        "there are no AWS credentials: put the worker's access key into ~/.aws/credentials, or \
+         name its profile in AWS_PROFILE"
     )]
     NoCredentials,
     #[error("the queue {queue} has no dead-letter queue: its redrive policy names none")]
@@ -77,7 +78,8 @@ pub enum QueueError {
     #[error("the queue did not answer within {} s", .0.as_secs())]
     TimedOut(Duration),
     #[error(
-        "message {message_id} arrived damaged: its body is not the one that was sent; it was given back"
+        "message {message_id} arrived damaged: its body is not the one that was sent; it was given \
+         back"
     )]
     Damaged { message_id: String },
     #[error("the queue could not be asked: {message}")]

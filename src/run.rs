@@ -102,7 +102,8 @@ pub async fn resume(
         Ok(claimed) => run_under_lease(services, claimed, decided).await,
         Err(failure) => {
             let (run, reason) = (left.run, errors::chain(&failure));
-            tracing::error!(%run, reason, "the worker can't resume the run: its message comes again");
+            tracing::error!(%run, reason, "the worker can't resume the run: its message comes \
+                                           again");
             end(Disposition::Abandon)
         }
     }

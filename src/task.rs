@@ -114,7 +114,8 @@ pub fn schema() -> Value {
     json!({
         "$schema": SCHEMA_DIALECT,
         "title": "CodingWorker task message",
-        "description": "The body of one message in the queue codingworker-tasks. A reader ignores fields it does not know.",
+        "description": "The body of one message in the queue codingworker-tasks. A reader ignores \
+                        fields it does not know.",
         "type": "object",
         "required": ["issue_number", "repository", "title", "body", "labels", "created_at"],
         "properties": {
@@ -206,7 +207,8 @@ impl fmt::Display for RepoName {
 /// Why a text is not a repository's name.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is not a repository name: write it as \"owner/name\", in the letters, digits, \"-\", \"_\" and \".\" that GitHub allows"
+    "{0:?} is not a repository name: write it as \"owner/name\", in the letters, digits, \"-\", \
+     \"_\" and \".\" that GitHub allows"
 )]
 pub struct InvalidRepoName(String);
 

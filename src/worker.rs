@@ -167,6 +167,7 @@ impl Worker {
 /// message comes again when the lease is over, and the log must say so.
 fn log_panic(ended: Result<Turn, JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a slot of the worker panicked: its message comes again when its lease ends");
+        tracing::error!(%error, "a slot of the worker panicked: its message comes again when its \
+                                 lease ends");
     }
 }

@@ -104,7 +104,8 @@ pub fn forge_http(data: &[u8]) {
 
 fn sqs(operation: &str) -> String {
     format!(
-        "POST / HTTP/1.1\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AmazonSQS.{operation}"
+        "POST / HTTP/1.1\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: \
+         AmazonSQS.{operation}"
     )
 }
 

@@ -376,7 +376,8 @@ mod tests {
         let few = Usage { sent: 100, received: 20 };
         let full = Usage { sent: 8000, received: 190 };
         let answered = "Tokens: 100 sent, 20 received.\n";
-        let refused = "litellm.APIConnectionError: Ollama_chatException - refused\nRetrying in 1.0 seconds...\n";
+        let refused = "litellm.APIConnectionError: Ollama_chatException - refused\nRetrying in 1.0 \
+                       seconds...\n";
         let failed = |detail: &str| CallOutcome::Failed { detail: detail.to_owned() };
         check(Ending::Exited(0), answered, few, &CallOutcome::Answered).await;
         check(Ending::Exited(0), answered, full, &CallOutcome::TokenLimit).await;

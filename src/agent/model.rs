@@ -35,7 +35,8 @@ impl Model {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelProblem {
     #[error(
-        "no answer from Ollama at {endpoint}: start it with `ollama serve`, or set `agent.model_endpoint`"
+        "no answer from Ollama at {endpoint}: start it with `ollama serve`, or set \
+         `agent.model_endpoint`"
     )]
     Unreachable { endpoint: String, source: reqwest::Error },
     #[error(
@@ -126,7 +127,8 @@ mod tests {
         assert!(matches!(problem, ModelProblem::Unreachable { .. }), "{problem:?}");
         assert_eq!(
             problem.to_string(),
-            "no answer from Ollama at http://127.0.0.1:1: start it with `ollama serve`, or set `agent.model_endpoint`"
+            "no answer from Ollama at http://127.0.0.1:1: start it with `ollama serve`, or set \
+             `agent.model_endpoint`"
         );
     }
 }

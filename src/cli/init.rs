@@ -81,7 +81,8 @@ pub(super) async fn run(
     } else {
         anyhow::ensure!(
             terraform.is_empty(),
-            "--owner, --repo and the like are for the Terraform folder; {} has no variables.tf that declares github_org",
+            "--owner, --repo and the like are for the Terraform folder; {} has no variables.tf \
+             that declares github_org",
             here.display()
         );
         anyhow::ensure!(here.is_dir(), "{} is not a directory", here.display());
@@ -132,7 +133,10 @@ async fn identified(values: Values, github: &GitHub) -> anyhow::Result<Values> {
     for name in &values.repositories {
         let asked: RepoName = format!("{}/{name}", values.owner).parse()?;
         let found = github.repository(&asked).await.with_context(|| {
-            format!("can't look up the numbers of {asked}; nothing was written (--no-lookup does without them)")
+            format!(
+                "can't look up the numbers of {asked}; nothing was written (--no-lookup does \
+                     without them)"
+            )
         })?;
         let spelled = format!("{}/{}", found.owner.login, found.name);
         if spelled != asked.to_string() {
@@ -159,7 +163,8 @@ fn write(places: &[Place], force: bool) -> anyhow::Result<()> {
         .collect();
     anyhow::ensure!(
         force || differing.is_empty(),
-        "{} is there and differs; nothing was written (--dry-run shows what would be, --force replaces it)",
+        "{} is there and differs; nothing was written (--dry-run shows what would be, --force \
+         replaces it)",
         differing.join(" and ")
     );
     for place in places {

@@ -55,7 +55,8 @@ pub enum Failure {
     #[error("the message is not a task")]
     InvalidMessage(#[from] InvalidTask),
     #[error(
-        "{0} is not on the list of repositories that this worker works on: add it to `repositories` in the configuration"
+        "{0} is not on the list of repositories that this worker works on: add it to \
+         `repositories` in the configuration"
     )]
     RepositoryNotAllowed(RepoName),
     #[error("the issue was closed")]
@@ -69,7 +70,8 @@ pub enum Failure {
     )]
     Untrusted { labeler: Option<String> },
     #[error(
-        "the issue's text is longer than a message holds, and was changed after the issue was labelled: take the label off and set it again to have the new text done"
+        "the issue's text is longer than a message holds, and was changed after the issue was \
+         labelled: take the label off and set it again to have the new text done"
     )]
     EditedSinceLabeled,
     #[error("the message was reported as failed before, and waits for the dead-letter queue")]
@@ -83,15 +85,18 @@ pub enum Failure {
     #[error("the change was refused: {0}")]
     GateRefused(Refusal),
     #[error(
-        "its pull request #{number} was closed by somebody: set the label again to have the task done anew"
+        "its pull request #{number} was closed by somebody: set the label again to have the task \
+         done anew"
     )]
     PullRequestClosed { number: u64 },
     #[error(
-        "too many pull requests of this issue were closed or merged, on {0} and those after it: open a new issue"
+        "too many pull requests of this issue were closed or merged, on {0} and those after it: \
+         open a new issue"
     )]
     TooManyBranches(String),
     #[error(
-        "the branch {0} holds commits that this worker did not make: they are left as they are; delete or rename the branch to have the task done anew"
+        "the branch {0} holds commits that this worker did not make: they are left as they are; \
+         delete or rename the branch to have the task done anew"
     )]
     BranchTaken(BranchName),
     #[error("the lease on the message was lost: whoever receives it next goes on")]
@@ -224,8 +229,8 @@ fn remedy(failure: &Failure) -> Remedy {
     }
 }
 
-/// Drives `work` to its end. A panic in it becomes a failure, which is recorded and retried like any
-/// other: without this the delivery would stay hidden until its visibility timeout ends.
+/// Drives `work` to its end. A panic in it becomes a failure, which is recorded and retried like
+/// any other: without this the delivery would stay hidden until its visibility timeout ends.
 ///
 /// # Errors
 /// [`Failure::Panicked`] with the panic's message.

@@ -1,4 +1,5 @@
-//! Settlement: what the issue is told, which labels it bears, and what the journal keeps of the end.
+//! Settlement: what the issue is told, which labels it bears, and what the journal keeps of the
+//! end.
 //!
 //! A run's end is decided before anybody is told, so that a worker which dies in between says the
 //! same after its restart. Invariant: a failure on the way out never loses a published task; what

@@ -22,7 +22,8 @@ impl Worker {
 
     /// Goes on with a run that a worker before this one left, under the lease that it held.
     pub(super) async fn resume_in_slot(&self, left: Unreleased, stop: &Stop) -> Turn {
-        tracing::info!(run = %left.run, lease_end = %left.lease_end, "resuming a run that was cut off");
+        tracing::info!(run = %left.run, lease_end = %left.lease_end, "resuming a run that was cut \
+                                                                      off");
         let resume =
             async |attempt, lease| run::resume(&self.services, &left, attempt, lease).await;
         self.unless_suspended(self.with_lease(&left.delivery, left.lease_end, resume), stop).await

@@ -324,7 +324,8 @@ fn remove_locks(directory: &Path, below: bool) -> std::io::Result<()> {
         let is_lock = path.extension().is_some_and(|extension| extension == "lock")
             || path.ends_with("gc.pid");
         if is_lock && path.is_file() {
-            tracing::warn!(lock = %path.display(), "a git that was killed left a lock: it is taken away");
+            tracing::warn!(lock = %path.display(), "a git that was killed left a lock: it is taken \
+                                                    away");
             std::fs::remove_file(&path)?;
         } else if below && path.is_dir() {
             remove_locks(&path, true)?;

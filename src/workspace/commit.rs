@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_commit_tells_who_made_it() {
-        let text = "tree 1\nparent 2\nparent 3\nauthor A <a@x> 5 +0000\ncommitter B <b@x> 6 +0100\ngpgsig -----BEGIN\n more\n\nTitle\n\nBody\n";
+        let text = "tree 1\nparent 2\nparent 3\nauthor A <a@x> 5 +0000\ncommitter B <b@x> 6 \
+                    +0100\ngpgsig -----BEGIN\n more\n\nTitle\n\nBody\n";
         let expected = Commit {
             parents: 2,
             author: "A <a@x> 5 +0000".to_owned(),

@@ -13,17 +13,20 @@ use crate::process::ProcessError;
 pub enum WorkspaceError {
     /// The address is not repeated: it may hold a password.
     #[error(
-        "the address of the repository is not usable: write it as https://HOST/OWNER/NAME.git, without a user or a password in it"
+        "the address of the repository is not usable: write it as https://HOST/OWNER/NAME.git, \
+         without a user or a password in it"
     )]
     UnusableAddress,
     #[error(
-        "{url} refused the credential: check that GITHUB_TOKEN is valid and may read and write this repository ({detail})"
+        "{url} refused the credential: check that GITHUB_TOKEN is valid and may read and write \
+         this repository ({detail})"
     )]
     Unauthorized { url: String, detail: String },
     #[error("there is no repository at {url}, or the token may not see it")]
     RepositoryNotFound { url: String },
     #[error(
-        "{url} redirects to another address: the repository was renamed or moved, use its new name ({detail})"
+        "{url} redirects to another address: the repository was renamed or moved, use its new name \
+         ({detail})"
     )]
     Moved { url: String, detail: String },
     #[error("{url} has no commits on a default branch: push a first commit")]

@@ -259,7 +259,8 @@ mod tests {
             Some(Meaning::Unauthorized),
         );
         check(
-            "remote: Repository not found.\nfatal: repository 'https://github.com/o/r.git/' not found",
+            "remote: Repository not found.\nfatal: repository 'https://github.com/o/r.git/' not \
+             found",
             Some(Meaning::NotFound),
         );
         check("fatal: '/x' does not appear to be a git repository", Some(Meaning::NotFound));

@@ -127,7 +127,8 @@ fn look_through(root: &Path, scope: Scope) -> Result<Vec<Foreign>, WorkspaceErro
         for entry in std::fs::read_dir(&here).map_err(failed(&here))? {
             if found.len() > MOST_FOREIGN {
                 let why = format!(
-                    "it has more than {MOST_FOREIGN} nested repositories, pipes, links or large files"
+                    "it has more than {MOST_FOREIGN} nested repositories, pipes, links or large \
+                     files"
                 );
                 return Err(WorkspaceError::Unacceptable { why });
             }

@@ -40,7 +40,8 @@ pub(super) enum Present {
 /// Why a file can't be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
-    #[error("{} is a symbolic link, and nothing is written through one: remove it, or write the file by hand", .0.display())]
+    #[error("{} is a symbolic link, and nothing is written through one: remove it, or write the \
+             file by hand", .0.display())]
     SymbolicLink(PathBuf),
     #[error("{} is not a directory: move it out of the way", .0.display())]
     NotADirectory(PathBuf),

@@ -222,7 +222,8 @@ mod tests {
             ],
             &[
                 "#: build = [\"cargo build\", \"go build ./...\"]",
-                "# Formats in place; what it changes becomes part of the change. Detected: Rust, Go.",
+                "# Formats in place; what it changes becomes part of the change. Detected: Rust, \
+                 Go.",
                 "#: test = [\"cargo test --no-fail-fast\", \"go test ./...\"]",
             ],
         );

@@ -142,7 +142,8 @@ pub(super) fn owner(text: &str) -> Result<String, String> {
     accept(
         text,
         valid,
-        "an owner on GitHub: at most 39 letters, digits and single hyphens, with no hyphen at either end",
+        "an owner on GitHub: at most 39 letters, digits and single hyphens, with no hyphen at \
+         either end",
     )
 }
 
@@ -154,7 +155,8 @@ pub(super) fn repository(text: &str) -> Result<String, String> {
     accept(
         text,
         valid,
-        "a repository's name without the owner: at most 100 letters, digits, dots, hyphens and underscores, and no .git at the end",
+        "a repository's name without the owner: at most 100 letters, digits, dots, hyphens and \
+         underscores, and no .git at the end",
     )
 }
 

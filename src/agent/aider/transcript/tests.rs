@@ -29,7 +29,8 @@ fn an_edit_and_plain_words_are_answers() {
                 Tokens: 100 sent, 20 received.\nApplied edit to hello.py\n";
     check(edit, Some(CallOutcome::Answered));
     check("Nothing to do here.\n\nTokens: 100 sent, 20 received.\n", Some(CallOutcome::Answered));
-    let empty = "Empty response received from LLM. Check your provider account?\n\nTokens: 100 sent, 20 received.\n";
+    let empty = "Empty response received from LLM. Check your provider account?\n\nTokens: 100 \
+                 sent, 20 received.\n";
     check(empty, Some(CallOutcome::Answered));
 }
 
@@ -67,7 +68,11 @@ fn an_estimate_over_the_context_window_makes_an_answer_crowded() {
 #[test]
 fn an_error_of_the_endpoint_is_told_apart_by_its_message() {
     let error = |message: &str| {
-        format!("litellm.APIConnectionError: Ollama_chatException - {message}\nRetrying in 0.2 seconds...\n").repeat(3)
+        format!(
+            "litellm.APIConnectionError: Ollama_chatException - {message}\nRetrying in 0.2 \
+                 seconds...\n"
+        )
+        .repeat(3)
     };
     check(&error("[Errno 111] Connection refused"), unreachable("[Errno 111] Connection refused"));
     check(&error("{\"error\": \"scripted 429\"}"), unreachable("{\"error\": \"scripted 429\"}"));
@@ -93,7 +98,8 @@ fn other_providers_errors_have_classes_of_their_own() {
     );
     let key = CallOutcome::Failed { detail: "Incorrect API key provided".to_owned() };
     check(
-        "litellm.AuthenticationError: AuthenticationError: OpenAIException - Incorrect API key provided\n",
+        "litellm.AuthenticationError: AuthenticationError: OpenAIException - Incorrect API key \
+         provided\n",
         Some(key),
     );
 }
