@@ -397,7 +397,8 @@ mod tests {
         let refusal = judge(&changes, &ChangeLimits::default()).unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of the repository; \
+            ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of \
+             the repository; \
              the changed files have 6291457 bytes, and 5242880 bytes are allowed"
         );
     }

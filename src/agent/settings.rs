@@ -280,8 +280,8 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         "0.1.0",
         Kind::Texts,
         Text {
-            en: "Names of environment variables that the agent may see, such as the key of a hosted \
-                 model.",
+            en: "Names of environment variables that the agent may see, such as the key of a \
+                 hosted model.",
             ja: "エージェントに渡す環境変数の名前です（ホスト型モデルの API キーなど）。",
         },
     )
@@ -331,8 +331,8 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         "0.1.0",
         Kind::Texts,
         Text {
-            en: "For `command`: the program and its arguments; the worker fills in `{prompt_file}`, \
-                 `{workspace}` and `{model}`.",
+            en: "For `command`: the program and its arguments; the worker fills in \
+                 `{prompt_file}`, `{workspace}` and `{model}`.",
             ja: "`command` の場合: プログラムと引数です。`{prompt_file}`、`{workspace}`、\
                  `{model}` はワーカーが置き換えます。",
         },

@@ -148,8 +148,8 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         "0.1.0",
         Kind::Url,
         Text {
-            en: "An SQS-compatible server that is used in place of AWS, such as `codingworker queue \
-                 serve`. A server on loopback needs no credentials.",
+            en: "An SQS-compatible server that is used in place of AWS, such as `codingworker \
+                 queue serve`. A server on loopback needs no credentials.",
             ja: "AWS の代わりに使う SQS 互換サーバーです（`codingworker queue serve` など）。\
                  ループバックのサーバーには認証情報が不要です。",
         },
@@ -171,8 +171,8 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         "0.1.0",
         Kind::Number { unit: Unit::Seconds, range: LEASE_SECONDS },
         Text {
-            en: "How long a delivery is leased at a time. The worker renews the lease while it works \
-                 on the task.",
+            en: "How long a delivery is leased at a time. The worker renews the lease while it \
+                 works on the task.",
             ja: "配信を1回に確保する時間です。ワーカーはタスクの処理中、この確保を更新し続けます。",
         },
     )
@@ -185,8 +185,8 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         "0.1.0",
         Kind::Numbers { unit: Unit::Seconds, range: RETRY_DELAYS_SECONDS },
         Text {
-            en: "How long a failed task waits before its second, third, … delivery. The last number \
-                 applies to all further deliveries.",
+            en: "How long a failed task waits before its second, third, … delivery. The last \
+                 number applies to all further deliveries.",
             ja: "失敗したタスクが2回目、3回目、…の配信まで待つ時間です。\
                  最後の数値は、それ以降のすべての配信に使われます。",
         },

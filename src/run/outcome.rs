@@ -64,7 +64,8 @@ pub enum Failure {
     #[error("the label `{0}` was taken off")]
     LabelRemoved(&'static str),
     #[error(
-        "the label was set by {}, who may not decide that: somebody who may write to the repository \
+        "the label was set by {}, who may not decide that: somebody who may write to the \
+         repository \
          has to set it (`github.trust`)",
         labeler.as_deref().unwrap_or("nobody that GitHub knows of")
     )]

@@ -15,8 +15,8 @@ const SHOWN_OUTPUT: usize = 8_000;
 
 /// Everything that the pull request says of the run.
 pub(super) fn report<'a>(services: &Services, approved: &'a ApprovedChange) -> Report<'a> {
-    let ApprovedChange { checked: Checked { prepared, progress, results, .. }, changes, attention } =
-        approved;
+    let ApprovedChange { checked, changes, attention } = approved;
+    let Checked { prepared, progress, results, .. } = checked;
     let Prepared { run, task, branch, base, .. } = prepared;
     let mut models: Vec<String> =
         progress.reports.iter().map(|report| report.model.clone()).collect();

@@ -17,8 +17,10 @@ static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
 /// A comment that is not closed hides all that follows. A reference that nothing refers to is how
 /// Markdown is made to hide a line.
 static COMMENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?s)<!--.*?(?:-->|\z)|(?m:^ {0,3}\[[^\]\n]+\]:[ \t]*(?:#|<>)(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^)\n]*\)))?[ \t]*$)"#)
-        .expect("the pattern is constant")
+    let comment = r"(?s)<!--.*?(?:-->|\z)";
+    let title = r#"(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^)\n]*\)))?"#;
+    let reference = format!(r"(?m:^ {{0,3}}\[[^\]\n]+\]:[ \t]*(?:#|<>){title}[ \t]*$)");
+    Regex::new(&format!("{comment}|{reference}")).expect("the pattern is constant")
 });
 
 /// A text as it is seen.
@@ -57,9 +59,11 @@ pub fn plain(text: &str) -> String {
 /// be made, go.
 fn is_seen(c: char) -> bool {
     let hidden = matches!(c,
-        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}');
     matches!(c, '\n' | '\t') || (!c.is_control() && !hidden)
 }
 
@@ -103,7 +107,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_hidden_is_left(text in "\\PC{0,40}(<!--|-->|\u{200b}|\u{202e}|\u{e0041}|\n){0,6}\\PC{0,20}") {
+        fn nothing_hidden_is_left(
+            text in "\\PC{0,40}(<!--|-->|\u{200b}|\u{202e}|\u{e0041}|\n){0,6}\\PC{0,20}"
+        ) {
             let once = visible(&text).text;
             prop_assert!(!once.contains("<!--"));
             prop_assert!(once.chars().all(is_seen));

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::WorkspaceError;
 use super::git::{Git, GitCommand};
 use super::remote::{Remote, explain, explain_push};
+use crate::errors;
 use crate::git::{BranchName, CommitId, InvalidName, is_reference_name};
 use crate::task::RepoName;
 
@@ -251,7 +252,8 @@ impl Cache {
     /// beside runs; whether it worked is no run's affair.
     async fn tidy(&self) {
         if let Err(error) = self.command("gc").arguments(["--auto", "--quiet"]).output().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, cache = %self.directory.display(), "could not tidy the cache");
+            let (error, cache) = (errors::chain(&error), self.directory.display());
+            tracing::warn!(error, %cache, "git could not tidy the repository");
         }
     }
 

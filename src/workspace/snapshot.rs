@@ -194,7 +194,13 @@ fn is_dot_git(name: &OsStr) -> bool {
 
 /// HFS+ folds case and does not see some characters.
 fn is_hfs_dot_git(name: &OsStr) -> bool {
-    let seen = |character: &char| !matches!(character, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let is_ignored = |character: &char| {
+        matches!(
+            character,
+            '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}'
+        )
+    };
+    let seen = |character: &char| !is_ignored(character);
     name.to_str().is_some_and(|name| {
         name.chars().filter(seen).flat_map(char::to_lowercase).eq(".git".chars())
     })

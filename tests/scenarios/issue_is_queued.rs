@@ -143,8 +143,8 @@ impl Workflow {
         self.check("Lines and quotes, too long", &json!("\"a\\b\"\r\n".repeat(30_000)), &ai_task)
             .await;
         self.check("😀 emoji, cut between two", &json!("😀".repeat(30_000)), &ai_task).await;
-        let attack = "\"; touch pwned; '$(touch pwned)' `touch pwned` ${{ github.token }} ${IFS} \\ \
-                      \n\r\n\ttouch pwned\n";
+        let attack = "\"; touch pwned; '$(touch pwned)' `touch pwned` ${{ github.token }} \
+                      ${IFS} \\ \n\r\n\ttouch pwned\n";
         self.check(attack, &json!(attack), &[ai_task[0].clone(), attack.to_owned()]).await;
         self.check("-n --help @file", &json!("@/etc/passwd"), &ai_task).await;
         self.check("\u{fffe}", &json!("before \u{fffe} \u{ffff} \u{7f} \u{200b} after"), &ai_task)

@@ -34,7 +34,8 @@ pub(super) fn files(directory: &Path) -> Vec<File> {
 /// What is left to do once the files are there.
 pub(super) fn next() -> String {
     format!(
-        "Next: commit both and push them to main, the only branch whose workflow AWS lets in. Then, in the repository:\n\
+        "Next: commit both and push them to main, the only branch whose workflow AWS lets in. \
+         Then, in the repository:\n\
          \n  gh label create {TASK_LABEL}\
          \n  gh secret set AWS_ROLE_ARN   # the Terraform output github_actions_role_arn\
          \n  gh variable set ENABLE_SQS_WORKFLOW --body true"
@@ -96,9 +97,12 @@ fn is_artifact(name: &str) -> bool {
 
 fn checks_file(plan: &Plan) -> String {
     let mut text = String::from(
-        "# How CodingWorker checks a change to this repository. Only the base branch's copy of this file is read.\n\
-         # It changes nothing as it stands: a line that begins with \"#: \" shows a key with what is done without it, or an example.\n\
-         # A command is a line for /bin/sh, a list of lines, or a table { command = \"make test\", timeout_seconds = 1800 }; \"\" turns the check off.\n\
+        "# How CodingWorker checks a change to this repository. Only the base branch's copy of \
+         this file is read.\n\
+         # It changes nothing as it stands: a line that begins with \"#: \" shows a key with what \
+         is done without it, or an example.\n\
+         # A command is a line for /bin/sh, a list of lines, or a table \
+         { command = \"make test\", timeout_seconds = 1800 }; \"\" turns the check off.\n\
          \n[checks]\n",
     );
     for &kind in Kind::ALL {
@@ -106,9 +110,11 @@ fn checks_file(plan: &Plan) -> String {
         text.push_str(&format!("# {} {found}\n#: {} = {commands}\n", purpose(kind), kind.name()));
     }
     text.push_str(&format!(
-        "# How long a check may take that names no time of its own, 1 to 86400. Else as the worker's settings say.\n\
+        "# How long a check may take that names no time of its own, 1 to 86400. Else as the \
+         worker's settings say.\n\
          #: timeout_seconds = {}\n\
-         # Whether the agent is asked for tests in a pass of its own; the test check runs either way.\n\
+         # Whether the agent is asked for tests in a pass of its own; the test check runs either \
+         way.\n\
          #: tests = true\n\
          # Whether setup may fetch from public addresses. Without it no check has a network.\n\
          #: setup_network = false\n",

@@ -59,14 +59,17 @@ impl Values {
     pub(super) fn file(&self) -> File {
         let repositories: Vec<String> = self.repositories.iter().map(|name| quoted(name)).collect();
         let mut text = format!(
-            "# Whom the queue takes tasks from. Names are exact, spelled as GitHub spells them; {VARIABLES} tells of every variable.\n\
+            "# Whom the queue takes tasks from. Names are exact, spelled as GitHub spells them; \
+             {VARIABLES} tells of every variable.\n\
              \ngithub_org   = {}\ngithub_repos = [{}]\n\n",
             quoted(&self.owner),
             repositories.join(", ")
         );
         text.push_str(
-            "# Numbers keep the trust with your repositories even if a name is given up and taken by somebody else.\n\
-             # Repositories created, renamed or transferred after 15 July 2026 present them, and need them here.\n",
+            "# Numbers keep the trust with your repositories even if a name is given up and taken \
+             by somebody else.\n\
+             # Repositories created, renamed or transferred after 15 July 2026 present them, and \
+             need them here.\n",
         );
         match &self.numbers {
             Some(numbers) => {
@@ -84,10 +87,12 @@ impl Values {
             None => text.push_str(&self.numbers_to_come()),
         }
         text.push_str(&format!(
-            "\n# With numbers, whether the names alone are trusted as well: for repositories that still present those.\n\
+            "\n# With numbers, whether the names alone are trusted as well: for repositories that \
+             still present those.\n\
              accept_legacy_subject = false\n\
              \naws_region  = {}\nenvironment = {}\n\n\
-             # Alarms by e-mail when the dead-letter queue holds a task or nobody works; SNS sends a link to confirm first.\n",
+             # Alarms by e-mail when the dead-letter queue holds a task or nobody works; SNS sends \
+             a link to confirm first.\n",
             quoted(&self.region),
             quoted(&self.environment)
         ));
@@ -125,8 +130,10 @@ pub(super) fn next(values: &Values) -> String {
     );
     if values.numbers.is_none() {
         text.push_str(
-            "\n\nThe file holds no numbers of GitHub's: a repository that was created, renamed or transferred after 15 July 2026 is not let\n\
-             in without them. Set GITHUB_TOKEN and run this again with --force, or fill them in as the file says.",
+            "\n\nThe file holds no numbers of GitHub's: a repository that was created, renamed or \
+             transferred after 15 July 2026 is not let\n\
+             in without them. Set GITHUB_TOKEN and run this again with --force, or fill them in as \
+             the file says.",
         );
     }
     text

@@ -5,6 +5,11 @@ use std::os::unix::fs::symlink;
 use super::*;
 use crate::git::{ChangeStatus, LineCount, Mode, RepoPath};
 
+/// Whether an error refuses the repository at this path of a tree.
+fn is_nested(error: &WorkspaceError, at: &[u8]) -> bool {
+    matches!(error, WorkspaceError::NestedRepository { path } if path.as_bytes() == at)
+}
+
 /// Names that break what reads lines, words or text. macOS does not take the last.
 fn odd_names() -> Vec<&'static [u8]> {
     let mut names: Vec<&[u8]> = vec![
@@ -189,10 +194,7 @@ async fn a_nested_repository_is_refused_before_its_filters_run() {
 
     for _ in 0..2 {
         let error = workspace.snapshot(Side::Agent).await.unwrap_err();
-        assert!(
-            matches!(&error, WorkspaceError::NestedRepository { path } if path.as_bytes() == b"sub/.git"),
-            "{error:?}"
-        );
+        assert!(is_nested(&error, b"sub/.git"), "{error:?}");
     }
     assert!(!fired.exists());
 
@@ -232,10 +234,7 @@ async fn every_spelling_of_a_nested_repository_is_refused() {
                 _ => symlink("/", &path).unwrap(),
             }
             let error = workspace.snapshot(Side::Agent).await.unwrap_err();
-            assert!(
-                matches!(&error, WorkspaceError::NestedRepository { path } if path.as_bytes() == name.as_bytes()),
-                "{name} {kind}: {error}"
-            );
+            assert!(is_nested(&error, name.as_bytes()), "{name} {kind}: {error}");
             if kind == "directory" {
                 fs::remove_dir(&path).unwrap()
             } else {
@@ -261,10 +260,7 @@ async fn a_repository_in_an_ignored_directory_is_passed_over_unless_something_th
 
         run_git(&tree, ["init", "--quiet", "deps/kept"]).await;
         let error = workspace.snapshot(side).await.unwrap_err();
-        assert!(
-            matches!(&error, WorkspaceError::NestedRepository { path } if path.as_bytes() == b"deps/kept/.git"),
-            "{error:?}"
-        );
+        assert!(is_nested(&error, b"deps/kept/.git"), "{error:?}");
     }
 }
 

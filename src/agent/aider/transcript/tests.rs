@@ -25,7 +25,9 @@ fn unreachable(detail: &str) -> Option<CallOutcome> {
 
 #[test]
 fn an_edit_and_plain_words_are_answers() {
-    let edit = "I add it.\n\n\n\nhello.py\n\n```diff\n@@ -1 +1 @@\n-print('hello')\n+print('hi')\n```\n\n\n\
+    let edit = "\
+                I add it.\n\n\n\nhello.py\n\n\
+                ```diff\n@@ -1 +1 @@\n-print('hello')\n+print('hi')\n```\n\n\n\
                 Tokens: 100 sent, 20 received.\nApplied edit to hello.py\n";
     check(edit, Some(CallOutcome::Answered));
     check("Nothing to do here.\n\nTokens: 100 sent, 20 received.\n", Some(CallOutcome::Answered));
@@ -50,15 +52,18 @@ fn edits_that_can_not_be_applied_are_malformed_unless_a_later_answer_can() {
 
 #[test]
 fn a_token_limit_comes_after_the_usage() {
-    let limit = "print('h\n\n\nTokens: 3.0k sent, 1.1k received.\n\n\nModel ollama_chat/m has hit a token limit!\n\
+    let limit = "print('h\n\n\nTokens: 3.0k sent, 1.1k received.\n\n\n\
+                 Model ollama_chat/m has hit a token limit!\n\
                  Token counts below are approximate.\n\nInput tokens: ~562 of 4,096\n";
     check(limit, Some(CallOutcome::TokenLimit));
 }
 
 #[test]
 fn an_estimate_over_the_context_window_makes_an_answer_crowded() {
-    let estimate = "Your estimated chat context of 5,021 tokens exceeds the 4,096 token limit for ollama_chat/m!\n\
-                    To reduce the chat context:\n- Use /drop to remove unneeded files from the chat\n";
+    let estimate = "Your estimated chat context of 5,021 tokens exceeds the \
+                    4,096 token limit for ollama_chat/m!\n\
+                    To reduce the chat context:\n- Use /drop to remove unneeded files from the \
+                    chat\n";
     check(
         &format!("{estimate}\nWhat?\n\nTokens: 4.0k sent, 20 received.\n"),
         Some(CallOutcome::ContextExceeded),
@@ -106,8 +111,11 @@ fn other_providers_errors_have_classes_of_their_own() {
 
 #[test]
 fn an_answer_after_an_error_takes_it_back() {
-    let recovered = "litellm.APIConnectionError: Ollama_chatException - {\"error\": \"scripted 500\"}\n\
-                     Retrying in 0.2 seconds...\nNothing to do here.\n\nTokens: 100 sent, 20 received.\n";
+    let recovered = "\
+                     litellm.APIConnectionError: Ollama_chatException - \
+                     {\"error\": \"scripted 500\"}\n\
+                     Retrying in 0.2 seconds...\nNothing to do here.\n\nTokens: 100 sent, 20 \
+                     received.\n";
     check(recovered, Some(CallOutcome::Answered));
 }
 
@@ -127,8 +135,10 @@ fn without_a_request_nothing_is_said() {
 #[test]
 fn usage_is_read_from_the_log_whatever_else_is_in_it() {
     let log = "{\"event\": \"launched\", \"properties\": {}, \"user_id\": \"x\", \"time\": 1}\n\
-               {\"event\": \"message_send\", \"properties\": {\"prompt_tokens\": 3000, \"completion_tokens\": 96, \"cost\": 0}, \"time\": 1}\n\
-               {\"event\": \"message_send\", \"properties\": {\"prompt_tokens\": 10, \"completion_tokens\": 2}}\n\
+               {\"event\": \"message_send\", \"properties\": {\
+                \"prompt_tokens\": 3000, \"completion_tokens\": 96, \"cost\": 0}, \"time\": 1}\n\
+               {\"event\": \"message_send\", \"properties\": {\"prompt_tokens\": 10, \
+                \"completion_tokens\": 2}}\n\
                {\"event\": \"message_send\", \"prop";
     assert_eq!(
         exchanges(log),
