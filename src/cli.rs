@@ -4,6 +4,7 @@
 //! told on standard error as a chain of causes, and the exit code says whether the command did what
 //! it was asked to.
 
+mod config;
 mod confined;
 mod demo;
 mod dlq;
@@ -67,6 +68,9 @@ enum Command {
     /// The embedded queue
     #[command(subcommand)]
     Queue(queue::Command),
+    /// What the configuration file may have
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print the JSON Schema of the task message
     Schema,
     /// The demo's stand-in for an agent
@@ -95,6 +99,9 @@ impl Cli {
         if let Command::Schema = self.command {
             return schema::run();
         }
+        if let Command::Config(command) = &self.command {
+            return config::run(command, self.config.as_deref(), environment);
+        }
         if let Command::ScriptedAgent(arguments) = &self.command {
             return scripted_agent::run(arguments);
         }
@@ -122,6 +129,9 @@ impl Cli {
                 Command::Logs(arguments) => logs::run(arguments, config).await,
                 Command::Dlq(command) => dlq::run(command, config).await,
                 Command::Queue(command) => queue::run(command, config).await,
+                Command::Config(command) => {
+                    config::run(&command, self.config.as_deref(), environment)
+                }
                 Command::Schema => schema::run(),
                 Command::ScriptedAgent(arguments) => scripted_agent::run(&arguments),
                 Command::Confined(arguments) => Ok(confined::run(&arguments)),

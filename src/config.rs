@@ -5,6 +5,7 @@
 //! from the environment alone, or from a file that a setting names.
 
 mod file;
+pub(crate) mod reference;
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ use crate::publish::settings::{self as publish, Language, PublishSettings};
 use crate::queue::settings::{self as queue, KeyPair, QueueSettings};
 use crate::redaction::Redaction;
 use crate::sandbox::settings::{self as sandbox, SandboxSettings};
-use crate::settings::{InvalidSetting, Kind, Setting, Text};
+use crate::settings::{InvalidSetting, Setting, Text, ValueKind};
 use crate::task::RepoName;
 use crate::telemetry::settings::{self as telemetry, LogSettings};
 use crate::worker::settings::{self as worker, WorkerSettings};
@@ -59,6 +60,8 @@ pub struct Config {
     pub redaction: Redaction,
     /// The variables that no setting stands for: where executables and toolchains are.
     pub environment: Environment,
+    /// What whoever keeps the configuration should change, though it still works.
+    pub warnings: Vec<String>,
 }
 
 impl Config {
@@ -86,16 +89,17 @@ impl Config {
         Self::parse(&text, &path, environment)
     }
 
-    /// Makes the settings of a file's text and the environment; `path` is only named in errors.
+    /// Makes the settings of a file's text and the environment; errors and warnings name `path`.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
-        let file = ConfigFile::read(text, path, environment, registry())?;
+        let (file, warnings) = ConfigFile::read(text, path, environment, registry())?;
         let config = file.validate(environment).map_err(|invalid| ConfigError::Invalid {
             place: place(path, &invalid, environment),
             source: invalid,
         })?;
+        let config = Self { warnings, ..config };
         config.secrets().for_each(|secret| config.redaction.learn(&secret));
         Ok(config)
     }
@@ -158,8 +162,24 @@ pub enum ConfigError {
         /// The key, and what is wrong with its value.
         source: InvalidSetting,
     },
+    /// A key is there under its old name and under its new one.
+    #[error(
+        "the configuration file {} has both `{former}` and `{key}`, which is its new name: remove \
+         `{former}`",
+        path.display()
+    )]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The old name.
+        former: &'static str,
+        /// The new name.
+        key: &'static str,
+    },
     /// A variable's value can't be that of the key which it overrides.
-    #[error("environment variable {name} is {value:?}, expected {expected}")]
+    #[error(
+        "environment variable {name} is {value:?}, expected {expected}: correct it, or unset it"
+    )]
     Variable {
         /// The variable.
         name: &'static str,
@@ -203,7 +223,7 @@ const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "language",
         "0.1.0",
-        Kind::OneOf(&["en", "ja"]),
+        ValueKind::OneOf(&["en", "ja"]),
         Text {
             en: "The language of comments, pull requests and what the program prints.",
             ja: "コメント、プルリクエスト、プログラムの表示に使う言語です。",
@@ -213,7 +233,7 @@ const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "data_dir",
         "0.1.0",
-        Kind::Path,
+        ValueKind::Path,
         Text {
             en: "Where the journal, the repository caches and the runs are kept.",
             ja: "ジャーナル、リポジトリのキャッシュ、実行の記録を置くディレクトリです。",
@@ -222,14 +242,14 @@ const DOCUMENTATION: &[Setting] = &[
     .default_in_words(Text {
         en: "`codingworker` in `$XDG_DATA_HOME`, else in `~/.local/share` (macOS: \
              `~/Library/Application Support`)",
-        ja: "`$XDG_DATA_HOME` の `codingworker`。未設定の場合は `~/.local/share` \
-             （macOS では `~/Library/Application Support`）の `codingworker`",
+        ja: "`$XDG_DATA_HOME` の `codingworker`。未設定の場合は `~/.local/share`\
+            （macOSでは `~/Library/Application Support`）の `codingworker`",
     })
     .variable("CODINGWORKER_DATA_DIR"),
     Setting::new(
         "repositories",
         "0.1.0",
-        Kind::Texts,
+        ValueKind::Texts,
         Text {
             en: "The only repositories that the worker works on.",
             ja: "ワーカーが処理するリポジトリです。ここにないリポジトリは処理しません。",
@@ -247,7 +267,13 @@ mod tests {
     use super::*;
     use crate::agent::settings::AgentKind;
 
-    fn environment(variables: &[(&str, &str)]) -> Environment {
+    pub(super) fn chain(error: &dyn Error) -> String {
+        error
+            .source()
+            .map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
+    }
+
+    pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
         let home = [("HOME", "/home/user"), ("PATH", "/usr/bin")];
         Environment::from_variables(
             home.iter()
@@ -257,17 +283,8 @@ mod tests {
     }
 
     fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-        Config::parse(text, Path::new("codingworker.toml"), &environment(variables)).map_err(
-            |error| {
-                let mut text = error.to_string();
-                let mut cause = error.source();
-                while let Some(error) = cause {
-                    text.push_str(&format!(": {error}"));
-                    cause = error.source();
-                }
-                text
-            },
-        )
+        Config::parse(text, Path::new("codingworker.toml"), &environment(variables))
+            .map_err(|error| chain(&error))
     }
 
     fn check_refused(text: &str, expected: &[&str]) {
@@ -286,26 +303,6 @@ mod tests {
         assert_eq!(config.agent.model_timeout, Duration::from_secs(600));
         assert!(matches!(config.agent.kind, AgentKind::Aider(_)));
         assert!(config.repositories.is_empty());
-    }
-
-    #[test]
-    fn the_example_documents_every_key_with_its_default() {
-        let example = include_str!("../codingworker.example.toml");
-        parse(example, &[]).unwrap();
-        let uncommented: String = example
-            .lines()
-            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        let every: toml::Table = toml::from_str(&uncommented).unwrap();
-        for Setting { key, .. } in registry() {
-            let value = match key.split_once('.') {
-                Some((section, key)) => every.get(section).and_then(|section| section.get(key)),
-                None => every.get(*key),
-            };
-            assert!(value.is_some(), "{key} is not in the example");
-        }
-        parse(&uncommented, &[]).unwrap();
     }
 
     #[test]
@@ -356,8 +353,28 @@ mod tests {
         let error = parse("", &[("CODINGWORKER_LANGUAGE", "fr")]).unwrap_err();
         assert_eq!(
             error,
-            "environment variable CODINGWORKER_LANGUAGE is \"fr\", expected `en` or `ja`"
+            "environment variable CODINGWORKER_LANGUAGE is \"fr\", expected `en` or `ja`: \
+             correct it, or unset it"
         );
+    }
+
+    #[test]
+    fn a_wrong_value_of_a_variable_is_told_with_the_variable() {
+        let variables = [("CODINGWORKER_QUEUE_ENDPOINT_URL", "http://example.com")];
+        let error = parse("[queue]\nendpoint_url = \"https://right\"\n", &variables).unwrap_err();
+        for part in ["variable CODINGWORKER_QUEUE_ENDPOINT_URL", "`queue.endpoint_url`", "https"] {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn a_token_file_that_can_not_be_read_is_an_error_with_its_cause() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = format!("[github]\ntoken_file = {:?}\n", directory.path());
+        let error = parse(&file, &[]).unwrap_err();
+        for part in ["`github.token_file`", "holds a token", "Is a directory"] {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
     }
 
     #[test]

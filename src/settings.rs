@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-pub(crate) use self::registry::{Kind, Setting, Text, Unit};
+pub(crate) use self::registry::{FormerKey, Setting, Text, Unit, ValueKind};
 
 /// No setting of a time within a run may be longer, in seconds: SQS ends every lease twelve hours
 /// after the receive (the SQS Developer Guide, "Amazon SQS visibility timeout").
@@ -113,6 +113,12 @@ pub(crate) enum PlainHttp {
     /// To all.
     Anywhere,
 }
+
+/// The URLs that [`base_url`] allows with [`PlainHttp::OnLoopback`], in words.
+pub(crate) const SAFE_URL: Text = Text {
+    en: "an https URL (http on loopback) without user, password and query",
+    ja: "ユーザー名、パスワード、クエリーを含まないhttpsのURL（ループバックではhttpも可）",
+};
 
 /// Checks the base of an API's URLs, and returns it without a slash at its end.
 ///

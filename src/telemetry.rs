@@ -31,7 +31,9 @@ pub fn start(settings: &LogSettings, redaction: &Redaction) -> Result<(), Invali
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
     let started = match settings.format {
-        LogFormat::Text => logs.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
+        // Without `with_ansi` there are colors, unless NO_COLOR is set.
+        LogFormat::Text if io::IsTerminal::is_terminal(&io::stderr()) => logs.try_init(),
+        LogFormat::Text => logs.with_ansi(false).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
     };
     if started.is_err() {

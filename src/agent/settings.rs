@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::settings::{
-    ANY_NUMBER, InvalidSetting, Kind, LONGEST_SECONDS, PlainHttp, Setting, Text, Unit, base_url,
-    seconds,
+    ANY_NUMBER, InvalidSetting, LONGEST_SECONDS, PlainHttp, Setting, Text, Unit, ValueKind,
+    base_url, seconds,
 };
 
 const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=LONGEST_SECONDS;
@@ -205,16 +205,16 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "agent.kind",
         "0.1.0",
-        Kind::OneOf(&["aider", "command"]),
+        ValueKind::OneOf(&["aider", "command"]),
         Text {
             en: "The agent: `aider`, or `command` for any other CLI.",
-            ja: "エージェントです。`aider`、またはその他の CLI を使う `command` を指定します。",
+            ja: "エージェントです。`aider`、またはその他のCLIを使う `command` を指定します。",
         },
     ),
     Setting::new(
         "agent.models",
         "0.1.0",
-        Kind::Texts,
+        ValueKind::Texts,
         Text {
             en: "The models, in the order in which they are tried when one times out.",
             ja: "モデルです。タイムアウトした場合は、次のモデルを順に試します。",
@@ -224,30 +224,30 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     .default_in_words(Text {
         en: "`[\"ollama_chat/qwen2.5-coder:7b\"]` on Apple silicon, else \
              `[\"ollama_chat/qwen2.5-coder:1.5b\"]`",
-        ja: "Apple シリコンでは `[\"ollama_chat/qwen2.5-coder:7b\"]`、\
+        ja: "Appleシリコンでは `[\"ollama_chat/qwen2.5-coder:7b\"]`、\
              それ以外では `[\"ollama_chat/qwen2.5-coder:1.5b\"]`",
     })
     .variable("CODINGWORKER_MODELS"),
     Setting::new(
         "agent.model_endpoint",
         "0.1.0",
-        Kind::Url,
+        ValueKind::Url,
         Text {
             en: "Where Ollama listens, or the address of another model's API. The agent in its \
                  sandbox reaches nothing else.",
-            ja: "Ollama のアドレス、または他のモデルの API のアドレスです。\
+            ja: "Ollamaのアドレス、または他のモデルのAPIのアドレスです。\
                  サンドボックス内のエージェントは、これ以外に接続できません。",
         },
     )
     .allowed(Text {
         en: "an http or https URL without user, password and query",
-        ja: "ユーザー名、パスワード、クエリーを含まない http または https の URL",
+        ja: "ユーザー名、パスワード、クエリーを含まないhttpまたはhttpsのURL",
     })
     .variable("CODINGWORKER_MODEL_ENDPOINT"),
     Setting::new(
         "agent.model_timeout_seconds",
         "0.1.0",
-        Kind::Number { unit: Unit::Seconds, range: TIMEOUT_SECONDS },
+        ValueKind::Number { unit: Unit::Seconds, range: TIMEOUT_SECONDS },
         Text {
             en: "How long one answer of the model may take.",
             ja: "モデルの1回の応答を待つ時間の上限です。",
@@ -256,7 +256,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "agent.call_timeout_seconds",
         "0.1.0",
-        Kind::Number { unit: Unit::Seconds, range: TIMEOUT_SECONDS },
+        ValueKind::Number { unit: Unit::Seconds, range: TIMEOUT_SECONDS },
         Text {
             en: "How long one call of the agent may take, with all answers of the model.",
             ja: "モデルの応答をすべて含めて、エージェントの1回の呼び出しにかけられる時間の上限です。",
@@ -269,7 +269,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "agent.output_limit_bytes",
         "0.1.0",
-        Kind::Number { unit: Unit::Bytes, range: ANY_NUMBER },
+        ValueKind::Number { unit: Unit::Bytes, range: ANY_NUMBER },
         Text {
             en: "How much of the agent's output is kept.",
             ja: "保存するエージェントの出力の上限です。",
@@ -278,11 +278,11 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "agent.pass_environment",
         "0.1.0",
-        Kind::Texts,
+        ValueKind::Texts,
         Text {
             en: "Names of environment variables that the agent may see, such as the key of a \
                  hosted model.",
-            ja: "エージェントに渡す環境変数の名前です（ホスト型モデルの API キーなど）。",
+            ja: "エージェントに渡す環境変数の名前です（ホスト型モデルのAPIキーなど）。",
         },
     )
     .allowed(Text {
@@ -292,7 +292,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "agent.executable",
         "0.1.0",
-        Kind::Text,
+        ValueKind::Text,
         Text {
             en: "For `aider`: the name of its executable on the `PATH`, or its path.",
             ja: "`aider` の場合: `PATH` にある実行ファイルの名前、またはそのパスです。",
@@ -301,7 +301,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "agent.edit_format",
         "0.1.0",
-        Kind::Text,
+        ValueKind::Text,
         Text {
             en: "For `aider`: its edit format, `whole` for small models, `diff` for strong ones.",
             ja: "`aider` の場合: 編集形式です。小さなモデルでは `whole`、\
@@ -311,7 +311,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "agent.map_tokens",
         "0.1.0",
-        Kind::Number { unit: Unit::Tokens, range: ANY_NUMBER },
+        ValueKind::Number { unit: Unit::Tokens, range: ANY_NUMBER },
         Text {
             en: "For `aider`: the size of its repository map.",
             ja: "`aider` の場合: リポジトリマップの大きさです。",
@@ -320,16 +320,16 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "agent.num_ctx",
         "0.1.0",
-        Kind::Number { unit: Unit::Tokens, range: ANY_NUMBER },
+        ValueKind::Number { unit: Unit::Tokens, range: ANY_NUMBER },
         Text {
             en: "For `aider`: the context window that Ollama loads the model with.",
-            ja: "`aider` の場合: Ollama がモデルを読み込むときのコンテキストウィンドウです。",
+            ja: "`aider` の場合: Ollamaがモデルを読み込むときのコンテキストウィンドウです。",
         },
     ),
     Setting::new(
         "agent.command",
         "0.1.0",
-        Kind::Texts,
+        ValueKind::Texts,
         Text {
             en: "For `command`: the program and its arguments; the worker fills in \
                  `{prompt_file}`, `{workspace}` and `{model}`.",

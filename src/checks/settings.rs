@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{
-    ANY_NUMBER, InvalidSetting, Kind, LONGEST_SECONDS, Setting, Text, Unit, seconds,
+    ANY_NUMBER, InvalidSetting, LONGEST_SECONDS, Setting, Text, Unit, ValueKind, seconds,
 };
 
 const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=LONGEST_SECONDS;
@@ -55,7 +55,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "checks.fix_ups",
         "0.1.0",
-        Kind::Number { unit: Unit::Count, range: ANY_NUMBER },
+        ValueKind::Number { unit: Unit::Count, range: ANY_NUMBER },
         Text {
             en: "How often the agent may be called again in one pass because a check failed.",
             ja: "1つのパスで、失敗したチェックの修正をエージェントに依頼できる回数です。",
@@ -64,7 +64,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "checks.timeout_seconds",
         "0.1.0",
-        Kind::Number { unit: Unit::Seconds, range: TIMEOUT_SECONDS },
+        ValueKind::Number { unit: Unit::Seconds, range: TIMEOUT_SECONDS },
         Text {
             en: "How long a check may take unless the repository's `.codingworker.toml` says \
                  otherwise.",
@@ -75,7 +75,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "checks.output_limit_bytes",
         "0.1.0",
-        Kind::Number { unit: Unit::Bytes, range: ANY_NUMBER },
+        ValueKind::Number { unit: Unit::Bytes, range: ANY_NUMBER },
         Text {
             en: "How much of a check's output is kept.",
             ja: "保存するチェックの出力の上限です。",

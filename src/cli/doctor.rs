@@ -58,6 +58,11 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         },
     ];
     findings.push(data_directory(&config));
+    findings.extend(config.warnings.iter().map(|warning| Finding {
+        what: "settings".to_owned(),
+        good: true,
+        detail: warning.clone(),
+    }));
     let boundaries = report.boundaries.iter().map(|(boundary, held)| Finding {
         what: "  boundary".to_owned(),
         good: *held,

@@ -63,6 +63,9 @@ pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
         !config.repositories.is_empty(),
         "no repository may be worked on: list them as `repositories` in the configuration, or in CODINGWORKER_REPOSITORIES"
     );
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let (queue, policy) = find_queue(&config).await.context("can't use the queue")?;
     Ok(Worker::new(queue, policy, Services::open(config).await?))
 }

@@ -16,7 +16,7 @@ use crate::publish::settings::{Language, PublishSection};
 use crate::queue::settings::{KeyPair, QueueSection};
 use crate::redaction::Redaction;
 use crate::sandbox::settings::SandboxSection;
-use crate::settings::{InvalidSetting, Kind, Setting};
+use crate::settings::{FormerKey, InvalidSetting, Setting, ValueKind};
 use crate::telemetry::settings::LogSettings;
 use crate::worker::settings::WorkerSection;
 
@@ -38,24 +38,29 @@ pub(super) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads the file's text, and lets the variables of `registry` override it; `path` is only
-    /// named in errors.
+    /// Reads the file's text, takes keys under their old names too, and lets the variables of
+    /// `registry` override the file. Returns what it warns of as well; errors and warnings name
+    /// `path`.
     ///
     /// # Errors
-    /// The text is not TOML, has a key that is not known or a value of the wrong type, or a
-    /// variable's value is of the wrong type.
+    /// The text is not TOML, has a key that is not known or a value of the wrong type, has a key
+    /// under two names, or a variable's value is of the wrong type.
     pub(super) fn read<'s>(
         text: &str,
         path: &Path,
         environment: &Environment,
         registry: impl Iterator<Item = &'s Setting>,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<(Self, Vec<String>), ConfigError> {
         let malformed = |mut source: toml::de::Error| {
             source.set_input(Some(text));
             ConfigError::Malformed { path: path.to_path_buf(), source: Box::new(source) }
         };
         let mut document = DeTable::parse(text).map_err(malformed)?;
+        let mut warnings = Vec::new();
         for setting in registry {
+            for former in setting.former_keys {
+                warnings.extend(rename(document.get_mut(), former, setting.key, path)?);
+            }
             let set = setting.variable.and_then(|name| Some((name, environment.value(name)?)));
             if let Some((name, value)) = set {
                 let value = typed(&setting.kind, value).ok_or_else(|| ConfigError::Variable {
@@ -63,10 +68,11 @@ impl ConfigFile {
                     value: value.to_owned(),
                     expected: setting.kind.expected(),
                 })?;
-                insert(document.get_mut(), setting.key, value);
+                insert(document.get_mut(), setting.key, outside_of_the_text(value));
             }
         }
-        Self::deserialize(Deserializer::from(document)).map_err(malformed)
+        let file = Self::deserialize(Deserializer::from(document)).map_err(malformed)?;
+        Ok((file, warnings))
     }
 
     /// Checks every value.
@@ -97,21 +103,60 @@ impl ConfigFile {
             queue_keys: KeyPair::from_environment(environment),
             redaction: Redaction::default(),
             environment: environment.clone(),
+            warnings: Vec::new(),
         })
     }
 }
 
+/// Gives a key that the document has under a former name its name of today, and returns a warning
+/// of it.
+fn rename(
+    document: &mut DeTable<'_>,
+    former: &FormerKey,
+    key: &'static str,
+    path: &Path,
+) -> Result<Option<String>, ConfigError> {
+    let Some(value) = take(document, former.key) else { return Ok(None) };
+    if insert(document, key, value).is_some() {
+        let path = path.to_path_buf();
+        return Err(ConfigError::Twice { path, former: former.key, key });
+    }
+    Ok(Some(format!(
+        "the setting `{}` in {} is called `{key}` since version {}: rename it, the old name will \
+         not work forever",
+        former.key,
+        path.display(),
+        former.renamed_in
+    )))
+}
+
+/// Takes a key's value out of the document. A section that holds nothing else goes too, since it
+/// may be known under its old name only.
+fn take<'v>(document: &mut DeTable<'v>, key: &str) -> Option<Spanned<DeValue<'v>>> {
+    let Some((section_name, key)) = key.split_once('.') else { return document.remove(key) };
+    let DeValue::Table(section) = document.get_mut(section_name)?.get_mut() else { return None };
+    let value = section.remove(key)?;
+    if section.is_empty() {
+        document.remove(section_name);
+    }
+    Some(value)
+}
+
 /// A variable's value as the TOML value of its kind, if it is one.
-fn typed<'v>(kind: &Kind, value: &'v str) -> Option<DeValue<'v>> {
+fn typed<'v>(kind: &ValueKind, value: &'v str) -> Option<DeValue<'v>> {
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     match kind {
-        Kind::OneOf(words) if !words.contains(&value) => None,
-        Kind::Address if value.parse::<std::net::SocketAddr>().is_err() => None,
-        Kind::Text | Kind::Path | Kind::Url | Kind::OneOf(_) | Kind::Address => Some(text(value)),
-        Kind::Texts | Kind::Paths => Some(array(items().map(text))),
-        Kind::Boolean => literal(value).filter(DeValue::is_bool),
-        Kind::Number { .. } => literal(value).filter(DeValue::is_integer),
-        Kind::Numbers { .. } => {
+        ValueKind::OneOf(words) if !words.contains(&value) => None,
+        ValueKind::Address if value.parse::<std::net::SocketAddr>().is_err() => None,
+        ValueKind::Text
+        | ValueKind::Path
+        | ValueKind::Url
+        | ValueKind::OneOf(_)
+        | ValueKind::Address => Some(text(value)),
+        ValueKind::Texts | ValueKind::Paths => Some(array(items().map(text))),
+        ValueKind::Boolean => literal(value).filter(DeValue::is_bool),
+        ValueKind::Number { .. } => literal(value).filter(DeValue::is_integer),
+        ValueKind::Numbers { .. } => {
             let numbers: Option<Vec<_>> =
                 items().map(|item| literal(item).filter(DeValue::is_integer)).collect();
             Some(array(numbers?.into_iter()))
@@ -133,23 +178,118 @@ fn literal(value: &str) -> Option<DeValue<'_>> {
     DeValue::parse(value).ok().map(Spanned::into_inner)
 }
 
-/// Puts a value in place of the one that the document has for a key. A section that is not a table
-/// stays as it is: reading the document fails at it.
-fn insert<'v>(document: &mut DeTable<'v>, key: &'static str, value: DeValue<'v>) {
-    let value = outside_of_the_text(value);
+/// Puts a value in place of the one that the document has for a key, and returns that one. A
+/// section that is not a table stays as it is: reading the document fails at it.
+fn insert<'v>(
+    document: &mut DeTable<'v>,
+    key: &'static str,
+    value: Spanned<DeValue<'v>>,
+) -> Option<Spanned<DeValue<'v>>> {
+    let name = |name| outside_of_the_text(Cow::Borrowed(name));
     let Some((section, key)) = key.split_once('.') else {
-        document.insert(outside_of_the_text(Cow::Borrowed(key)), value);
-        return;
+        return document.insert(name(key), value);
     };
     let section = document
-        .entry(outside_of_the_text(Cow::Borrowed(section)))
+        .entry(name(section))
         .or_insert_with(|| outside_of_the_text(DeValue::Table(DeTable::new())));
-    if let DeValue::Table(section) = section.get_mut() {
-        section.insert(outside_of_the_text(Cow::Borrowed(key)), value);
-    }
+    let DeValue::Table(section) = section.get_mut() else { return None };
+    section.insert(name(key), value)
 }
 
 /// What a variable brings has no place in the file's text.
 fn outside_of_the_text<T>(value: T) -> Spanned<T> {
     Spanned::new(0..0, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{chain, environment};
+    use crate::settings::{Text, Unit};
+
+    const NOTHING: Text = Text { en: "", ja: "" };
+
+    /// Keys that have old names, one of them in a section that is no longer there.
+    const RENAMED: &[Setting] = &[
+        Setting::new("worker.drain_seconds", "0.1.0", ValueKind::Text, NOTHING)
+            .formerly(&[FormerKey { key: "shutdown.patience", renamed_in: "0.2.0" }]),
+        Setting::new("data_dir", "0.1.0", ValueKind::Path, NOTHING)
+            .formerly(&[FormerKey { key: "directory", renamed_in: "0.3.0" }])
+            .variable("CODINGWORKER_DATA_DIR"),
+    ];
+
+    fn read(text: &str, variables: &[(&str, &str)]) -> Result<(Config, Vec<String>), String> {
+        let environment = environment(variables);
+        let (file, warnings) =
+            ConfigFile::read(text, Path::new("here.toml"), &environment, RENAMED.iter())
+                .map_err(|error| chain(&error))?;
+        Ok((file.validate(&environment).unwrap(), warnings))
+    }
+
+    #[test]
+    fn a_key_works_under_its_old_name_with_a_warning_that_names_the_new_one() {
+        let text = "directory = \"/old\"\n[shutdown]\npatience = 77\n";
+        let (config, warnings) = read(text, &[]).unwrap();
+        assert_eq!(config.worker.drain.as_secs(), 77);
+        assert_eq!(config.data_dir, Path::new("/old"));
+        let [drain, data_dir] = warnings.as_slice() else { panic!("two warnings: {warnings:?}") };
+        for part in ["`shutdown.patience`", "here.toml", "`worker.drain_seconds`", "0.2.0"] {
+            assert!(drain.contains(part), "{part:?} is not in: {drain}");
+        }
+        assert!(data_dir.contains("`directory`") && data_dir.contains("`data_dir`"), "{data_dir}");
+    }
+
+    #[test]
+    fn nothing_is_warned_of_where_the_new_names_are_used() {
+        let (config, warnings) = read("[worker]\ndrain_seconds = 77\n", &[]).unwrap();
+        assert_eq!((config.worker.drain.as_secs(), warnings), (77, Vec::new()));
+    }
+
+    #[test]
+    fn a_key_under_both_names_is_refused() {
+        let error = read("directory = \"/old\"\ndata_dir = \"/new\"\n", &[]).unwrap_err();
+        assert!(error.contains("has both `directory` and `data_dir`"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_overrides_a_key_under_its_old_name() {
+        let variables = [("CODINGWORKER_DATA_DIR", "/variable")];
+        let (config, warnings) = read("directory = \"/old\"\n", &variables).unwrap();
+        assert_eq!(config.data_dir, Path::new("/variable"));
+        assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn an_error_shows_the_line_in_the_file_when_a_key_has_its_old_name() {
+        let error = read("[shutdown]\npatience = \"long\"\n", &[]).unwrap_err();
+        assert!(error.contains("line 2") && error.contains("patience = \"long\""), "{error}");
+    }
+
+    #[test]
+    fn a_variable_has_a_value_of_the_kind_of_its_key_or_none() {
+        let number = ValueKind::Number { unit: Unit::Count, range: 0..=9 };
+        let numbers = ValueKind::Numbers { unit: Unit::Count, range: 0..=9 };
+        let good = [
+            (&ValueKind::Boolean, "true"),
+            (&number, "7"),
+            (&numbers, "7, 8"),
+            (&ValueKind::Address, "127.0.0.1:1"),
+            (&ValueKind::OneOf(&["a"]), "a"),
+            (&ValueKind::Paths, "/a,/b"),
+        ];
+        for (kind, value) in good {
+            assert!(typed(kind, value).is_some(), "{kind:?} {value}");
+        }
+        let bad = [
+            (&ValueKind::Boolean, "yes"),
+            (&number, "seven"),
+            (&number, "7\n[x]"),
+            (&numbers, "7, eight"),
+            (&ValueKind::Address, "localhost"),
+            (&ValueKind::OneOf(&["a"]), "b"),
+        ];
+        for (kind, value) in bad {
+            assert!(typed(kind, value).is_none(), "{kind:?} {value}");
+        }
+    }
 }

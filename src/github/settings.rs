@@ -9,7 +9,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
-use crate::settings::{InvalidSetting, Kind, PlainHttp, Setting, Text, Unit, base_url, seconds};
+use crate::settings::{
+    InvalidSetting, PlainHttp, SAFE_URL, Setting, Text, Unit, ValueKind, base_url, seconds,
+};
 
 const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=600;
 const WATCH_SECONDS: RangeInclusive<u64> = 1..=3600;
@@ -111,29 +113,31 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "github.api_url",
         "0.1.0",
-        Kind::Url,
+        ValueKind::Url,
         Text {
             en: "The base of the REST API. For GitHub Enterprise Server: `https://HOST/api/v3`.",
-            ja: "REST API の起点です。GitHub Enterprise Server では `https://HOST/api/v3` です。",
+            ja: "REST APIの起点です。GitHub Enterprise Serverでは `https://HOST/api/v3` です。",
         },
     )
+    .allowed(SAFE_URL)
     .variable("CODINGWORKER_GITHUB_API_URL"),
     Setting::new(
         "github.git_url",
         "0.1.0",
-        Kind::Url,
+        ValueKind::Url,
         Text {
             en: "Where repositories are fetched from and pushed to. For GitHub Enterprise Server: \
                  `https://HOST`.",
             ja: "リポジトリの取得元とプッシュ先です。\
-                 GitHub Enterprise Server では `https://HOST` です。",
+                 GitHub Enterprise Serverでは `https://HOST` です。",
         },
     )
+    .allowed(SAFE_URL)
     .variable("CODINGWORKER_GITHUB_GIT_URL"),
     Setting::new(
         "github.token_file",
         "0.1.0",
-        Kind::Path,
+        ValueKind::Path,
         Text {
             en: "A file that holds the token when `GITHUB_TOKEN` is not set. A file that does not \
                  exist counts as no token.",
@@ -145,27 +149,27 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "github.timeout_seconds",
         "0.1.0",
-        Kind::Number { unit: Unit::Seconds, range: TIMEOUT_SECONDS },
+        ValueKind::Number { unit: Unit::Seconds, range: TIMEOUT_SECONDS },
         Text {
             en: "How long one answer of the API may take.",
-            ja: "API の1回の応答を待つ時間の上限です。",
+            ja: "APIの1回の応答を待つ時間の上限です。",
         },
     ),
     Setting::new(
         "github.watch_seconds",
         "0.1.0",
-        Kind::Number { unit: Unit::Seconds, range: WATCH_SECONDS },
+        ValueKind::Number { unit: Unit::Seconds, range: WATCH_SECONDS },
         Text {
-            en: "How often the worker looks at the issue that it works on. It cancels the task when \
-                 the issue was closed or its label was removed.",
-            ja: "処理中の Issue を確認する間隔です。\
-                 Issue が閉じられるかラベルが外されると、タスクを取り消します。",
+            en: "How often the worker looks at the issue that it works on. It cancels the task \
+                 when the issue was closed or its label was removed.",
+            ja: "処理中のIssueを確認する間隔です。\
+                 Issueが閉じられるかラベルが外されると、タスクを取り消します。",
         },
     ),
     Setting::new(
         "github.trust",
         "0.1.0",
-        Kind::OneOf(&["anybody", "write", "admin"]),
+        ValueKind::OneOf(&["anybody", "write", "admin"]),
         Text {
             en: "What the person who sets the label must be allowed to do in the repository; \
                  `anybody` for no condition.",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{InvalidSetting, Kind, Setting, Text};
+use crate::settings::{InvalidSetting, Setting, Text, ValueKind};
 
 /// The language of comments, pull requests and what the program prints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -98,10 +98,10 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "publish.branch_prefix",
         "0.1.0",
-        Kind::Text,
+        ValueKind::Text,
         Text {
             en: "The branch of a task has this before the issue's number.",
-            ja: "タスクのブランチ名は、この文字列の後に Issue の番号を続けたものです。",
+            ja: "タスクのブランチ名は、この文字列の後にIssueの番号を続けたものです。",
         },
     )
     .allowed(Text {
@@ -111,7 +111,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "publish.author_name",
         "0.1.0",
-        Kind::Text,
+        ValueKind::Text,
         Text {
             en: "The name of the commits' author.", ja: "コミットの作成者の名前です。"
         },
@@ -120,7 +120,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "publish.author_email",
         "0.1.0",
-        Kind::Text,
+        ValueKind::Text,
         Text {
             en: "The email address of the commits' author.",
             ja: "コミットの作成者のメールアドレスです。",

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::settings::{
-    InvalidSetting, Kind, LONGEST_SECONDS, PlainHttp, Setting, Text, Unit, base_url, is_loopback,
-    number, seconds,
+    InvalidSetting, LONGEST_SECONDS, PlainHttp, SAFE_URL, Setting, Text, Unit, ValueKind, base_url,
+    is_loopback, number, seconds,
 };
 
 /// A shorter lease is over before a slow answer arrives to the request that renews it, which the
@@ -122,58 +122,59 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "queue.name",
         "0.1.0",
-        Kind::Text,
+        ValueKind::Text,
         Text {
             en: "The queue's name in the account of the AWS credentials.",
-            ja: "AWS 認証情報のアカウントにあるキューの名前です。",
+            ja: "AWS認証情報のアカウントにあるキューの名前です。",
         },
     ),
     Setting::new(
         "queue.url",
         "0.1.0",
-        Kind::Url,
+        ValueKind::Url,
         Text {
             en: "The queue's URL. It replaces the name, and saves the request that looks it up.",
-            ja: "キューの URL です。名前の代わりに使われ、名前から URL を調べる要求が不要になります。",
+            ja: "キューのURLです。名前の代わりに使われ、名前からURLを調べる要求が不要になります。",
         },
     )
-    .allowed(Text { en: "any URL", ja: "任意の URL" })
+    .allowed(Text { en: "any URL", ja: "任意のURL" })
     .default_in_words(Text {
         en: "SQS is asked for the URL of `queue.name`",
-        ja: "`queue.name` の URL を SQS に問い合わせます",
+        ja: "`queue.name` のURLをSQSに問い合わせます",
     })
     .variable("CODINGWORKER_QUEUE_URL"),
     Setting::new(
         "queue.endpoint_url",
         "0.1.0",
-        Kind::Url,
+        ValueKind::Url,
         Text {
             en: "An SQS-compatible server that is used in place of AWS, such as `codingworker \
                  queue serve`. A server on loopback needs no credentials.",
-            ja: "AWS の代わりに使う SQS 互換サーバーです（`codingworker queue serve` など）。\
+            ja: "AWSの代わりに使うSQS互換サーバーです（`codingworker queue serve` など）。\
                  ループバックのサーバーには認証情報が不要です。",
         },
     )
+    .allowed(SAFE_URL)
     .default_in_words(Text { en: "AWS", ja: "AWS" })
     .variable("CODINGWORKER_QUEUE_ENDPOINT_URL"),
     Setting::new(
         "queue.region",
         "0.1.0",
-        Kind::Text,
-        Text { en: "The queue's AWS region.", ja: "キューの AWS リージョンです。" },
+        ValueKind::Text,
+        Text { en: "The queue's AWS region.", ja: "キューのAWSリージョンです。" },
     )
     .default_in_words(Text {
         en: "what the AWS SDK finds: `AWS_REGION`, then `~/.aws/config`",
-        ja: "AWS SDK が決めます（`AWS_REGION`、次に `~/.aws/config`）",
+        ja: "AWS SDKが決めます（`AWS_REGION`、次に `~/.aws/config`）",
     }),
     Setting::new(
         "queue.lease_seconds",
         "0.1.0",
-        Kind::Number { unit: Unit::Seconds, range: LEASE_SECONDS },
+        ValueKind::Number { unit: Unit::Seconds, range: LEASE_SECONDS },
         Text {
             en: "How long a delivery is leased at a time. The worker renews the lease while it \
                  works on the task.",
-            ja: "配信を1回に確保する時間です。ワーカーはタスクの処理中、この確保を更新し続けます。",
+            ja: "1回のリースの長さです。ワーカーはタスクの処理中、リースを更新し続けます。",
         },
     )
     .default_in_words(Text {
@@ -183,7 +184,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "queue.retry_delays_seconds",
         "0.1.0",
-        Kind::Numbers { unit: Unit::Seconds, range: RETRY_DELAYS_SECONDS },
+        ValueKind::Numbers { unit: Unit::Seconds, range: RETRY_DELAYS_SECONDS },
         Text {
             en: "How long a failed task waits before its second, third, … delivery. The last \
                  number applies to all further deliveries.",

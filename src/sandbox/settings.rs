@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::init::Limits;
 use super::level::Level;
-use crate::settings::{InvalidSetting, Kind, Setting, Text, Unit, bytes, mebibytes, number};
+use crate::settings::{InvalidSetting, Setting, Text, Unit, ValueKind, bytes, mebibytes, number};
 
 /// How much of the disk is free for a task unless the settings say otherwise.
 pub(crate) const DEFAULT_FREE_SPACE_MIB: u32 = 256;
@@ -109,7 +109,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "sandbox.require",
         "0.1.0",
-        Kind::OneOf(&["none", "degraded", "full"]),
+        ValueKind::OneOf(&["none", "degraded", "full"]),
         Text {
             en: "How strong the sandbox around agents and checks must be. A worker does not start \
                  with a weaker one; `none` also needs `--unsafe`.",
@@ -120,7 +120,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "sandbox.readable",
         "0.1.0",
-        Kind::Paths,
+        ValueKind::Paths,
         Text {
             en: "What every confined program may read, beside the system's programs and its own \
                  tree. Each path is a hole in the sandbox.",
@@ -132,10 +132,10 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "sandbox.writable",
         "0.1.0",
-        Kind::Paths,
+        ValueKind::Paths,
         Text {
-            en: "What every confined program may write, beside its own tree. Each path is a hole in \
-                 the sandbox.",
+            en: "What every confined program may write, beside its own tree. Each path is a hole \
+                 in the sandbox.",
             ja: "自身の作業ツリー以外に、サンドボックス内のプログラムが書き込めるパスです。\
                  指定するたびに保護が弱くなります。",
         },
@@ -144,7 +144,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "sandbox.processes",
         "0.1.0",
-        Kind::Number { unit: Unit::Count, range: PROCESSES },
+        ValueKind::Number { unit: Unit::Count, range: PROCESSES },
         Text {
             en: "How many processes one program may have at once, with all that it starts.",
             ja: "1つのプログラムが、子孫プロセスを含めて同時に持てるプロセスの数です。",
@@ -153,7 +153,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "sandbox.memory_mib",
         "0.1.0",
-        Kind::Number { unit: Unit::Mebibytes, range: AMOUNT_MIB },
+        ValueKind::Number { unit: Unit::Mebibytes, range: AMOUNT_MIB },
         Text {
             en: "How much memory one program may use, with all that it starts.",
             ja: "1つのプログラムが、子孫プロセスを含めて使えるメモリーの量です。",
@@ -162,16 +162,15 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "sandbox.file_size_mib",
         "0.1.0",
-        Kind::Number { unit: Unit::Mebibytes, range: AMOUNT_MIB },
+        ValueKind::Number { unit: Unit::Mebibytes, range: AMOUNT_MIB },
         Text {
-            en: "How large one file may become.",
-            ja: "1つのファイルの大きさの上限です。",
+            en: "How large one file may become.", ja: "1つのファイルの大きさの上限です。"
         },
     ),
     Setting::new(
         "sandbox.temporary_mib",
         "0.1.0",
-        Kind::Number { unit: Unit::Mebibytes, range: AMOUNT_MIB },
+        ValueKind::Number { unit: Unit::Mebibytes, range: AMOUNT_MIB },
         Text {
             en: "The size of `/tmp`, which is kept in memory.",
             ja: "`/tmp` の大きさです。メモリー上に置かれます。",

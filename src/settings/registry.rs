@@ -19,7 +19,7 @@ pub(crate) struct Setting {
     pub(crate) key: &'static str,
     /// The version that had the key first.
     pub(crate) since: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ValueKind,
     pub(crate) description: Text,
     /// What is allowed, where the kind does not say it.
     pub(crate) allowed: Option<Text>,
@@ -37,12 +37,12 @@ pub(crate) struct FormerKey {
     /// The old key with its section.
     pub(crate) key: &'static str,
     /// The version that renamed it.
-    pub(crate) until: &'static str,
+    pub(crate) renamed_in: &'static str,
 }
 
 /// The kind of value that a key or a variable has.
 #[derive(Debug, Clone)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     /// Any text.
     Text,
     /// Several texts: an array in the file, separated by commas in a variable.
@@ -85,7 +85,7 @@ impl Setting {
     pub(crate) const fn new(
         key: &'static str,
         since: &'static str,
-        kind: Kind,
+        kind: ValueKind,
         description: Text,
     ) -> Self {
         Self {
@@ -110,13 +110,20 @@ impl Setting {
         Self { default: Some(default), ..self }
     }
 
+    /// Names the keys that it had before: they still work, with a warning. A value that has another
+    /// shape since then is for the type of the section's field to take.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no key has been renamed so far"))]
+    pub(crate) const fn formerly(self, former_keys: &'static [FormerKey]) -> Self {
+        Self { former_keys, ..self }
+    }
+
     /// Names the environment variable that overrides the key.
     pub(crate) const fn variable(self, variable: &'static str) -> Self {
         Self { variable: Some(variable), ..self }
     }
 }
 
-impl Kind {
+impl ValueKind {
     /// What a person must write for a value of this kind to be taken from an environment variable.
     pub(crate) fn expected(&self) -> String {
         match self {

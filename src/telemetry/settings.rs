@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Kind, Setting, Text};
+use crate::settings::{Setting, Text, ValueKind};
 
 /// What is logged, and how.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -36,7 +36,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "log.format",
         "0.1.0",
-        Kind::OneOf(&["text", "json"]),
+        ValueKind::OneOf(&["text", "json"]),
         Text {
             en: "The form of the logs: `text` for people, `json` for programs.",
             ja: "ログの形式です。人が読む場合は `text`、プログラムが読む場合は `json` にします。",
@@ -46,7 +46,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "log.filter",
         "0.1.0",
-        Kind::Text,
+        ValueKind::Text,
         Text {
             en: "What is logged, as a `tracing` filter such as `info` or `codingworker=debug`.",
             ja: "記録する内容です。`info` や `codingworker=debug` のような `tracing` の\

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::settings::DEFAULT_FREE_SPACE_MIB;
 use crate::settings::{
-    ANY_NUMBER, InvalidSetting, Kind, LONGEST_SECONDS, Setting, Text, Unit, mebibytes, number,
+    ANY_NUMBER, InvalidSetting, LONGEST_SECONDS, Setting, Text, Unit, ValueKind, mebibytes, number,
     seconds,
 };
 
@@ -86,40 +86,40 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "worker.concurrency",
         "0.1.0",
-        Kind::Number { unit: Unit::Count, range: CONCURRENCY },
+        ValueKind::Number { unit: Unit::Count, range: CONCURRENCY },
         Text {
             en: "How many tasks the worker works on at once. Each has an agent of its own; a model \
                  on the same machine is faster with one.",
             ja: "同時に処理するタスクの数です。タスクごとに別のエージェントが動きます。\
-                 モデルが同じマシンで動く場合は、1 が最も速くなります。",
+                 モデルが同じマシンで動く場合は、1にすると最も速くなります。",
         },
     ),
     Setting::new(
         "worker.drain_seconds",
         "0.1.0",
-        Kind::Number { unit: Unit::Seconds, range: DRAIN_SECONDS },
+        ValueKind::Number { unit: Unit::Seconds, range: DRAIN_SECONDS },
         Text {
             en: "How long runs may go on after the first SIGTERM or Ctrl-C. The worker suspends a \
                  run that takes longer, and continues it at the next start.",
-            ja: "最初の SIGTERM または Ctrl-C の後に、実行を続けられる時間です。\
+            ja: "最初のSIGTERMまたはCtrl-Cの後に、実行を続けられる時間です。\
                  これより長くかかる実行は中断し、次回の起動時に再開します。",
         },
     ),
     Setting::new(
         "worker.keep_awake",
         "0.1.0",
-        Kind::Boolean,
+        ValueKind::Boolean,
         Text {
             en: "Whether the worker keeps the machine from sleeping while it works on a task (with \
                  caffeinate on macOS, systemd-inhibit on Linux).",
             ja: "タスクの処理中にマシンのスリープを防ぐかどうかです\
-                 （macOS では caffeinate、Linux では systemd-inhibit を使います）。",
+                （macOSではcaffeinate、Linuxではsystemd-inhibitを使います）。",
         },
     ),
     Setting::new(
         "worker.free_space_mib",
         "0.1.0",
-        Kind::Number { unit: Unit::Mebibytes, range: ANY_NUMBER },
+        ValueKind::Number { unit: Unit::Mebibytes, range: ANY_NUMBER },
         Text {
             en: "How much of the data directory's disk must be free for the worker to take a task. \
                  The sandbox ends a program when a quarter of this is left.",
@@ -130,10 +130,10 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "worker.health_listen",
         "0.1.0",
-        Kind::Address,
+        ValueKind::Address,
         Text {
             en: "Where the worker answers `GET /health`, with 200 or 503.",
-            ja: "`GET /health` に 200 または 503 で応答するアドレスです。",
+            ja: "`GET /health` に200または503で応答するアドレスです。",
         },
     )
     .allowed(Text {
