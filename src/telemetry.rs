@@ -1,5 +1,5 @@
-//! Logs: text for people, JSON for programs, on standard error so that a command's own output stays
-//! clean. No secret is in them.
+//! Logs: text for people or JSON for programs, with all secrets redacted. They go to standard
+//! error, so that standard output has only the output of the command.
 
 pub mod settings;
 
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use self::settings::{LogFormat, LogSettings};
 use crate::redaction::Redaction;
 
-/// A filter that is not one.
+/// The filter of the settings can't be read.
 #[derive(Debug, thiserror::Error)]
 #[error("`log.filter` is {filter:?}, expected a filter such as `info` or `codingworker=debug`")]
 pub struct InvalidFilter {
@@ -19,7 +19,7 @@ pub struct InvalidFilter {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Starts logging; a second call changes nothing.
+/// Starts logging. A second call changes nothing.
 ///
 /// # Errors
 /// The filter can't be read.
@@ -42,7 +42,7 @@ pub fn start(settings: &LogSettings, redaction: &Redaction) -> Result<(), Invali
     Ok(())
 }
 
-/// Standard error without secrets.
+/// Standard error with all secrets redacted.
 #[derive(Debug, Clone)]
 struct Stderr {
     redaction: Redaction,
@@ -56,7 +56,7 @@ impl<'a> MakeWriter<'a> for Stderr {
     }
 }
 
-/// An event is written at once, and so is whole when it is searched.
+/// The subscriber writes each event with one call, so no secret is cut in two.
 impl Write for &Stderr {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let event_text = String::from_utf8_lossy(event);

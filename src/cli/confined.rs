@@ -7,13 +7,13 @@ use crate::sandbox::init;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// What is to be done, as the worker wrote it
-    orders: String,
+    /// The configuration in JSON, which the worker wrote
+    config: String,
     /// The program to run, with its arguments
     #[arg(last = true)]
     command: Vec<OsString>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    init::run(&arguments.orders, &arguments.command)
+    init::run(&arguments.config, &arguments.command)
 }

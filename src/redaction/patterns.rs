@@ -1,7 +1,7 @@
-//! Secrets by their form, as the kinds of tokens and keys that services give out.
+//! Secrets that are recognized by a pattern, such as the tokens and keys that services issue.
 //!
-//! The rules are data, of Betterleaks (`scripts/secret-rules` makes `forms.toml` of its
-//! configuration).
+//! The patterns are data from Betterleaks. `scripts/secret-rules` makes `patterns.toml` from its
+//! configuration.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -12,129 +12,133 @@ use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-use super::STRUCK_OUT;
+use super::REDACTED;
 
-/// How much memory a compiled rule may take, in bytes.
+/// How much memory a compiled pattern may take, in bytes. Some repeat a character class hundreds of
+/// times.
 const LARGEST_EXPRESSION: usize = 64 << 20;
 
 /// One kind of secret.
-struct Rule {
+struct Pattern {
     id: String,
     regex: Lazy<Regex>,
-    /// What is less random, in bits a character, is a placeholder.
+    /// The least entropy of a secret, in bits a character. A match with less is a placeholder.
     entropy: f64,
-    /// What matches one of these is an example.
+    /// A match that one of these matches too is an example.
     examples: Lazy<Vec<Regex>>,
 }
 
-/// Few rules are ever asked, and to compile all of them takes a second.
+/// A value that is made when it is first used. Compiling all patterns takes a second, and a program
+/// uses few of them.
 type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
 
-/// A rule as the file has it.
+/// The file of the patterns.
 #[derive(Debug, Deserialize)]
-struct Written {
+struct PatternFile {
+    rules: Vec<PatternEntry>,
+}
+
+/// A pattern as the file has it.
+#[derive(Debug, Deserialize)]
+struct PatternEntry {
     id: String,
     regex: String,
-    /// One of these, in lower case, is in every text that has such a secret.
+    /// Every text with such a secret has one of these words, in any case. They are in lower case.
     keywords: Vec<String>,
     entropy: f64,
     examples: Vec<String>,
 }
 
-struct Rules {
-    /// All keywords of all rules.
+struct Patterns {
+    /// All keywords of all patterns.
     keywords: AhoCorasick,
-    /// Whose keyword each is.
+    /// The index of the pattern to which each keyword belongs.
     owners: Vec<usize>,
-    rules: Vec<Rule>,
+    patterns: Vec<Pattern>,
 }
 
-static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::of(written()));
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns::new(entries()));
 
-fn written() -> Vec<Written> {
-    #[derive(Deserialize)]
-    struct File {
-        rules: Vec<Written>,
-    }
-    let file: File = toml::from_str(include_str!("patterns.toml"))
-        .expect("the file is part of this program, and a test reads it");
+fn entries() -> Vec<PatternEntry> {
+    let file: PatternFile = toml::from_str(include_str!("patterns.toml"))
+        .expect("a test reads this file, which is part of the program");
     file.rules
 }
 
-/// The names of the rules that a text breaks, each once.
+/// The names of the patterns that match in a text, each once.
 pub(super) fn find(text: &str) -> Vec<String> {
     let text = text.as_bytes();
-    RULES
-        .asked(text)
-        .filter(|rule| rule.breaches(text).next().is_some())
-        .map(|rule| rule.id.clone())
+    PATTERNS
+        .candidates(text)
+        .filter(|pattern| pattern.secrets(text).next().is_some())
+        .map(|pattern| pattern.id.clone())
         .collect()
 }
 
-/// The text with a mark in place of each.
+/// The text with a mark in place of each secret.
 pub(super) fn redact(text: &[u8]) -> Cow<'_, [u8]> {
-    let mut breaches: Vec<Range<usize>> =
-        RULES.asked(text).flat_map(|rule| rule.breaches(text)).collect();
-    if breaches.is_empty() {
+    let mut secrets: Vec<Range<usize>> =
+        PATTERNS.candidates(text).flat_map(|pattern| pattern.secrets(text)).collect();
+    if secrets.is_empty() {
         return Cow::Borrowed(text);
     }
-    breaches.sort_unstable_by_key(|breach| breach.start);
-    let mut struck_out = Vec::with_capacity(text.len());
-    let mut told = 0;
-    for breach in breaches {
-        // Where several overlap, the first has its mark, and what another has beyond it goes too.
-        if breach.start >= told {
-            struck_out.extend_from_slice(text.get(told..breach.start).unwrap_or_default());
-            struck_out.extend_from_slice(STRUCK_OUT.as_bytes());
+    secrets.sort_unstable_by_key(|secret| secret.start);
+    let mut redacted = Vec::with_capacity(text.len());
+    let mut end = 0;
+    for secret in secrets {
+        // Overlapping secrets share the mark of the first one.
+        if secret.start >= end {
+            redacted.extend_from_slice(text.get(end..secret.start).unwrap_or_default());
+            redacted.extend_from_slice(REDACTED.as_bytes());
         }
-        told = told.max(breach.end);
+        end = end.max(secret.end);
     }
-    struck_out.extend_from_slice(text.get(told..).unwrap_or_default());
-    Cow::Owned(struck_out)
+    redacted.extend_from_slice(text.get(end..).unwrap_or_default());
+    Cow::Owned(redacted)
 }
 
-impl Rules {
-    fn of(written: Vec<Written>) -> Self {
-        let keywords = written.iter().flat_map(|rule| &rule.keywords);
+impl Patterns {
+    fn new(entries: Vec<PatternEntry>) -> Self {
+        let keywords = entries.iter().flat_map(|entry| &entry.keywords);
         let keywords = AhoCorasick::builder().ascii_case_insensitive(true).build(keywords);
-        let owners = written
+        let owners = entries
             .iter()
             .enumerate()
-            .flat_map(|(place, rule)| rule.keywords.iter().map(move |_| place));
+            .flat_map(|(index, entry)| entry.keywords.iter().map(move |_| index));
         let owners = owners.collect();
-        let rules = written.into_iter().map(Rule::of).collect();
+        let patterns = entries.into_iter().map(Pattern::new).collect();
         Self {
             keywords: keywords
-                .expect("the words of some hundred rules make no automaton that is too large"),
+                .expect("an automaton of the keywords of some hundred patterns is not too large"),
             owners,
-            rules,
+            patterns,
         }
     }
 
-    /// The rules that have a keyword in the text.
-    fn asked(&self, text: &[u8]) -> impl Iterator<Item = &Rule> {
+    /// The patterns that have a keyword in the text.
+    fn candidates(&self, text: &[u8]) -> impl Iterator<Item = &Pattern> {
         let found = self.keywords.find_overlapping_iter(text);
-        let asked: BTreeSet<usize> = found
+        let indices: BTreeSet<usize> = found
             .filter_map(|found| self.owners.get(found.pattern().as_usize()).copied())
             .collect();
-        asked.into_iter().filter_map(|place| self.rules.get(place))
+        indices.into_iter().filter_map(|index| self.patterns.get(index))
     }
 }
 
-impl Rule {
-    fn of(Written { id, regex, entropy, examples, .. }: Written) -> Self {
-        let examples = move || examples.iter().map(|example| expression(example)).collect();
+impl Pattern {
+    fn new(PatternEntry { id, regex, entropy, examples, .. }: PatternEntry) -> Self {
+        let examples = move || examples.iter().map(|example| compile(example)).collect();
         Self {
             id,
-            regex: LazyLock::new(Box::new(move || expression(&regex))),
+            regex: LazyLock::new(Box::new(move || compile(&regex))),
             entropy,
             examples: LazyLock::new(Box::new(examples)),
         }
     }
 
-    /// Where a text breaks the rule. What is found is the first group of the expression, where it
-    /// has one.
-    fn breaches(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    /// Where a text has secrets of this kind. A secret is the first group of the expression that
+    /// took part in the match, or the whole match when there is none.
+    fn secrets(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let found = self.regex.captures_iter(text);
         let secrets = found
             .filter_map(|found| found.iter().skip(1).flatten().next().or_else(|| found.get(0)));
@@ -146,13 +150,12 @@ impl Rule {
     }
 }
 
-/// Some repeat a class hundreds of times, which takes room.
-fn expression(text: &str) -> Regex {
-    let built = RegexBuilder::new(text).size_limit(LARGEST_EXPRESSION).build();
-    built.expect("the rules are part of this program, and a test builds each")
+fn compile(expression: &str) -> Regex {
+    let built = RegexBuilder::new(expression).size_limit(LARGEST_EXPRESSION).build();
+    built.expect("a test compiles each pattern, and all are part of the program")
 }
 
-/// Shannon's, in bits a character.
+/// The Shannon entropy of a text in bits a character.
 fn entropy(text: &str) -> f64 {
     let mut counts: HashMap<char, u32> = HashMap::new();
     for character in text.chars() {
@@ -167,25 +170,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_can_be_read() {
-        assert!(written().len() > 200, "{}", written().len());
-        for rule in written() {
-            for text in rule.examples.iter().chain([&rule.regex]) {
-                expression(text);
+    fn every_pattern_compiles() {
+        assert!(entries().len() > 200, "{}", entries().len());
+        for entry in entries() {
+            for text in entry.examples.iter().chain([&entry.regex]) {
+                compile(text);
             }
             assert!(
-                rule.keywords.iter().all(|keyword| *keyword == keyword.to_lowercase()),
+                entry.keywords.iter().all(|keyword| *keyword == keyword.to_lowercase()),
                 "{}",
-                rule.id
+                entry.id
             );
         }
     }
 
-    /// Put together here, so that this file has none in it.
+    /// The test assembles the secrets, so that this file has none.
     #[test]
-    fn secrets_are_known_by_their_form() {
+    fn secrets_are_recognized_by_their_pattern() {
         let random = "x7Kq2Lw9Zr4Tn8Vb3Mc6Jd1Hf5Gs0PyQeUi2";
-        for (text, rule) in [
+        for (text, pattern) in [
             (format!("token = \"{}{random}\"", "ghp_"), "github-pat"),
             (format!("{}QX7KZ2LW3R4TNVBM", "AKIA"), "aws-access-token"),
             (format!("{}1234567890-1234567890{}", "xoxb-", "abcDEFghi123"), "slack-bot-token"),
@@ -199,12 +202,12 @@ mod tests {
                 "private-key",
             ),
         ] {
-            assert!(find(&text).iter().any(|found| found == rule), "{text}: {:?}", find(&text));
+            assert!(find(&text).iter().any(|found| found == pattern), "{text}: {:?}", find(&text));
         }
     }
 
     #[test]
-    fn placeholders_and_code_are_none() {
+    fn placeholders_and_code_are_not_secrets() {
         for text in [
             format!("{}IOSFODNN7EXAMPLE", "AKIA"),
             format!("{}{}", "ghp_", "x".repeat(36)),
@@ -216,9 +219,9 @@ mod tests {
         }
     }
 
-    /// A key of several lines, in the middle of other words.
+    /// The text has a token and a key of several lines between other words.
     #[test]
-    fn what_is_found_is_struck_out_and_nothing_else() {
+    fn secrets_are_redacted_and_nothing_else_is() {
         let random = "x7Kq2Lw9Zr4Tn8Vb3Mc6Jd1Hf5Gs0PyQeUi2";
         let key = format!(
             "-----BEGIN {0} KEY-----\n{1}\n-----END {0} KEY-----",
@@ -226,9 +229,9 @@ mod tests {
             random.repeat(4)
         );
         let text = format!("日本語 token={}{random} and\n{key}\nthe rest", "ghp_");
-        let struck_out = redact(text.as_bytes()).into_owned();
+        let redacted = redact(text.as_bytes()).into_owned();
         assert_eq!(
-            String::from_utf8(struck_out).unwrap(),
+            String::from_utf8(redacted).unwrap(),
             "日本語 token=[redacted] and\n[redacted]\nthe rest"
         );
         assert_eq!(redact(b"nothing"), Cow::Borrowed(b"nothing"));
