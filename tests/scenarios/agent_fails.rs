@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::exit_codes::RETRIED;
 use crate::world::World;
 use crate::world::ollama::{NOBODY, Ollama};
 use crate::world::program::commands_with;
@@ -13,7 +14,7 @@ use crate::world::program::commands_with;
 async fn check_retried(mut world: World, issue: u64, reason: &str) {
     world.set("queue", json!({ "retry_delays_seconds": [30, 60, 120] }));
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert!(world.pull_requests().await.is_empty());
     let comments = world.comments(issue).await;
     assert_eq!(comments.len(), 1);
@@ -52,7 +53,7 @@ async fn an_agent_that_hangs_is_killed_with_all_it_started() {
     let began = Instant::now();
     let ran = world.work().await;
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert_eq!(commands_with(&sleeper), Vec::<String>::new());
     assert!(world.comments(issue).await[0].contains("time"), "{:?}", world.comments(issue).await);
     world.finish();

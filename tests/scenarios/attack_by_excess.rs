@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
+use crate::exit_codes::RETRIED;
 use crate::world::TOKEN;
 use crate::world::program::{Program, commands_with, kill_those_with};
 use crate::world::scene::{COVER, Scene};
@@ -18,7 +19,7 @@ async fn ends(scene: &mut Scene, script: &str, limits: serde_json::Value) -> Str
     scene.world.set("sandbox", limits);
     scene.world.agent(script);
     let ran = scene.world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert_eq!(commands_with(&scene.world.stage().to_string_lossy()), Vec::<String>::new());
     scene.world.comments(scene.issue).await.concat()
 }
@@ -147,7 +148,7 @@ async fn a_tree_may_be_as_deep_as_it_likes() {
     scene.world.set("sandbox", json!({ "processes": 512 }));
     scene.world.agent(&format!("(cd \"$HOME\" && python3 -c '{deep}'); python3 -c '{deep}'"));
     let ran = scene.world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     scene.world.agent(COVER);
     let ran = scene.world.work().await;
     assert_eq!(ran.code, Some(0), "the worker is as good as before: {ran:?}");

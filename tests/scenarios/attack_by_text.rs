@@ -2,6 +2,7 @@
 
 use localhub::Permission;
 
+use crate::exit_codes::{DEAD_LETTERED, OK, RETRIED};
 use crate::world::{FILES, TOKEN, World};
 
 /// An agent that hands its prompt to the scenario, and does its task.
@@ -95,7 +96,7 @@ async fn a_flood_of_mentions_and_escapes_notifies_nobody() {
     let shout = "\\033[31m@octocat @org/team closes #1 <img src=x> <!-- codingworker:status issue=1 -->\\033[0m\\n";
     world.agent(&format!("for i in 1 2 3 4 5 6 7 8 9; do printf '{shout}'; done; exit 3"));
     let issue = world.task("Thanks @octocat", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(RETRIED));
     let comment = world.comments(issue).await.concat();
     assert!(comment.contains("octocat"), "the output is not shown at all: {comment}");
     assert!(!comment.contains('\u{1b}'), "{comment}");
@@ -137,10 +138,10 @@ async fn labelled_by(login: &str, permission: Permission, trust: &str) -> (Optio
 async fn a_label_of_somebody_who_may_not_write_is_not_worked_on() {
     for permission in [Permission::Read, Permission::Triage] {
         let (code, said) = labelled_by("stranger", permission, "write").await;
-        assert_eq!(code, Some(1), "{permission:?}");
+        assert_eq!(code, Some(DEAD_LETTERED), "{permission:?}");
         assert!(said.contains("set by stranger, who may not decide that"), "{said}");
     }
-    assert_eq!(labelled_by("friend", Permission::Write, "admin").await.0, Some(1));
+    assert_eq!(labelled_by("friend", Permission::Write, "admin").await.0, Some(DEAD_LETTERED));
     let enough = [
         (Permission::Write, "write"),
         (Permission::Maintain, "write"),
@@ -169,7 +170,7 @@ async fn a_secret_in_the_change_is_not_published_nor_told() {
         world.agent(&format!("echo 'key = \"{secret}\"' > config.txt; echo hello > hello.txt"));
         let issue = world.task("Add a greeting", "").await;
         let ran = world.work().await;
-        assert_eq!(ran.code, Some(if published { 0 } else { 1 }), "{ran:?}");
+        assert_eq!(ran.code, Some(if published { OK } else { DEAD_LETTERED }), "{ran:?}");
         assert_eq!(world.branches().len(), if published { 2 } else { 1 });
         let said = world.comments(issue).await.concat();
         assert_eq!(said.contains("config.txt adds what looks like a secret"), !published, "{said}");
@@ -191,7 +192,7 @@ async fn what_steers_workflows_other_agents_and_editors_is_not_changed() {
         world
             .agent(&format!("mkdir -p $(dirname {path}); echo x > {path}; echo hello > hello.txt"));
         let issue = world.task("Add a greeting", "").await;
-        assert_eq!(world.work().await.code, Some(1));
+        assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
         assert!(
             world.comments(issue).await.concat().contains("is protected by the rule"),
             "{path}"

@@ -4,6 +4,7 @@
 
 use serde_json::json;
 
+use crate::exit_codes::{DEAD_LETTERED, OK, RETRIED};
 use crate::world::{TOKEN, World};
 
 /// A program that tells that it was run.
@@ -62,9 +63,9 @@ impl Trapped {
     }
 
     /// The run is refused with a word that a person understands.
-    async fn check_refused(&self, word: &str) {
+    async fn check_refused(&self, word: &str, code: i32) {
         let ran = self.world.work().await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(code), "{ran:?}");
         let comments = self.world.comments(self.issue).await.concat();
         assert!(comments.contains(word), "{word:?} is not in {comments}");
         assert!(self.world.pull_requests().await.is_empty());
@@ -182,7 +183,7 @@ async fn a_nested_repository_with_a_filter() {
     let set = "git init -q sub; (cd sub; git config filter.x.clean \"$TRAP\"; echo '* filter=x' > .git/info/attributes; echo 1 > f; git -c user.name=a -c user.email=a@b -c filter.x.clean=cat add f; git -c user.name=a -c user.email=a@b commit -qm x)";
     let spring = "cp -r . /tmp/copy; cd /tmp/copy; git add sub; echo 22 > sub/f; git add sub; git status; rm -rf /tmp/copy";
     let trapped = Trapped::new(set, spring).await;
-    trapped.check_refused("git repository inside").await;
+    trapped.check_refused("git repository inside", RETRIED).await;
     trapped.check_only_the_control_was_sprung();
 }
 
@@ -197,7 +198,7 @@ async fn other_spellings_of_a_git_directory() {
             "{trusting} add -f sub; {trusting} -c core.quotePath=false ls-files; {trusting} rm -rq --cached sub"
         );
         let trapped = Trapped::new(&set, &spring).await;
-        trapped.check_refused("git repository inside").await;
+        trapped.check_refused("git repository inside", RETRIED).await;
         let taken = trapped.said().contains(&format!("sub/{spelling}/config\n"));
         assert_eq!(taken, spelling != ".GIT", "{}", trapped.said());
     }
@@ -213,7 +214,7 @@ async fn a_submodule_that_is_a_program() {
         "printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = ext::%s\\n' \"$TRAP\" > .gitmodules";
     let spring = "git -c protocol.ext.allow=always clone -q \"$(git config -f .gitmodules submodule.x.url)\" /tmp/x";
     let trapped = Trapped::new(set, spring).await;
-    trapped.check_refused(".gitmodules").await;
+    trapped.check_refused(".gitmodules", DEAD_LETTERED).await;
     trapped.check_only_the_control_was_sprung();
 }
 
@@ -226,7 +227,7 @@ async fn a_directory_that_became_a_link_out_of_the_tree() {
         "echo x > README.md/through; mv \"$STAGE/outside/through\" \"$STAGE/sprung\"",
     )
     .await;
-    trapped.check_refused("symbolic link out of the repository").await;
+    trapped.check_refused("symbolic link out of the repository", DEAD_LETTERED).await;
     trapped.check_only_the_control_was_sprung();
     let outside = trapped.world.stage().join("outside");
     assert_eq!(
@@ -244,7 +245,7 @@ async fn what_is_no_file() {
         ("ln README.md second", "a hard link"),
         ("truncate -s 1G large", "more than 64 MiB"),
     ] {
-        Trapped::new(set, "true").await.check_refused(word).await;
+        Trapped::new(set, "true").await.check_refused(word, RETRIED).await;
     }
     let plain = "echo x > pipe; cp README.md second; truncate -s 1M large";
     Trapped::new(plain, "true").await.check_published().await;
@@ -253,7 +254,7 @@ async fn what_is_no_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pack_that_is_too_large() {
     let set = "for i in 1 2 3; do head -c 40000000 /dev/urandom > large$i; done";
-    Trapped::new(set, "true").await.check_refused("more than 64 MiB").await;
+    Trapped::new(set, "true").await.check_refused("more than 64 MiB", RETRIED).await;
     let less = "for i in 1 2 3; do head -c 900000 /dev/urandom | base64 > large$i; done";
     Trapped::new(less, "true").await.check_published().await;
 }
@@ -269,7 +270,7 @@ async fn a_tree_that_changes_while_it_is_taken_in() {
     let ran = trapped.world.work().await;
     // It was stopped at one of its states; whichever it was, the run says so or has it, and nothing
     // runs on.
-    assert!(matches!(ran.code, Some(0 | 1)), "{ran:?}");
+    assert!(matches!(ran.code, Some(OK | RETRIED)), "{ran:?}");
     trapped.check_only_the_control_was_sprung();
     let stage = trapped.world.stage().to_string_lossy().into_owned();
     assert_eq!(crate::world::program::commands_with(&stage), Vec::<String>::new());
@@ -310,7 +311,7 @@ async fn a_check_that_lies() {
     world.set("checks", json!({ "fix_ups": 0 }));
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert!(world.comments(issue).await.concat().contains("sh check.sh"));
     world.agent("printf 'echo FAILED; exit 0\\n' > check.sh; echo hello > hello.txt");
     assert_eq!(world.work().await.code, Some(0), "the same with an honest end passes");

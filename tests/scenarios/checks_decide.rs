@@ -1,6 +1,7 @@
 //! What the repository's own checks say decides what becomes of a change, and only what the change
 //! broke counts.
 
+use crate::exit_codes::{DEAD_LETTERED, RETRIED};
 use crate::world::{FILES, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,11 +26,11 @@ async fn checks_that_stay_red_are_retried_and_end_as_a_draft() {
     let issue = world.task("Break it", "").await;
     for delivery in 1..=2 {
         let ran = world.work().await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
         assert!(world.pull_requests().await.is_empty(), "delivery {delivery}");
     }
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     let pulls = world.pull_requests().await;
     assert_eq!(pulls.len(), 1);
     assert_eq!(pulls[0]["draft"], true);
@@ -89,7 +90,7 @@ async fn the_checks_are_those_of_the_base_whatever_the_agent_wrote() {
     world.agent("touch broken; printf '[checks]\\ntest = \"true\"\\n' > .codingworker.toml");
     world.task("Turn the checks off", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     assert!(world.pull_requests().await.is_empty());
     world.finish();
 }
@@ -103,7 +104,7 @@ async fn a_repository_file_that_can_not_be_read_is_reported_with_its_place() {
         &[(".codingworker.toml", "[checks]\ntset = \"make\"\n")],
     );
     let issue = world.task("Add a greeting", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
     let comments = world.comments(issue).await;
     assert!(comments[0].contains("line 2") && comments[0].contains("tset"), "{comments:?}");
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
@@ -145,7 +146,7 @@ async fn no_tests_are_asked_for_what_does_not_build() {
     let prompts = world.stage().join("prompts");
     world.agent(&format!("cat \"$1\" >> {}; echo x >> broken", prompts.display()));
     world.task("Break it", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(RETRIED));
     let prompts = std::fs::read_to_string(prompts).unwrap();
     assert!(
         prompts.contains("Break it") && !prompts.contains("has just been implemented"),

@@ -3,6 +3,7 @@
 
 use localhub::{Answer, Fault, When};
 
+use crate::exit_codes::{DEAD_LETTERED, RETRIED};
 use crate::world::World;
 
 const ISSUE: &str = "/repos/{owner}/{repo}/issues/{number}";
@@ -13,7 +14,7 @@ const PULLS: &str = "/repos/{owner}/{repo}/pulls";
 async fn check_put_off(world: World, said: &str) {
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert!(ran.stderr.contains(said), "{said:?} is not in {ran:?}");
     assert_eq!(world.queue.counts().await, (1, 0, 0), "the message is there again");
     world.forge.hub.faults().clear();
@@ -53,7 +54,7 @@ async fn githubs_limit_is_obeyed() {
     let world = world_with("GET", ISSUE, AFTER_SUBMIT, fault).await;
     world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert!(
         ran.stderr.contains("it asks to wait 77 s") && ran.stderr.contains("RetryAfter(77s)"),
         "{ran:?}"
@@ -100,7 +101,7 @@ async fn an_issue_that_is_gone_is_left_to_the_dead_letter_queue() {
     let world = world_with("GET", ISSUE, AFTER_SUBMIT, fault).await;
     world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     assert!(ran.stderr.contains("GitHub has nothing at"), "{ran:?}");
     assert!(world.pull_requests().await.is_empty());
     world.finish();
@@ -112,7 +113,7 @@ async fn a_pull_request_that_is_refused_for_good_is_reported() {
     let world = world_with("POST", PULLS, When::Always, fault).await;
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     assert!(world.comments(issue).await[0].contains("Validation Failed"));
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
     world.finish();

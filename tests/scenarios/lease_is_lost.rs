@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::process::Child;
 
+use crate::exit_codes::ABANDONED;
 use crate::world::recorder::Recorder;
 use crate::world::{TOKEN, World};
 
@@ -44,7 +45,7 @@ async fn a_run_whose_lease_is_lost_publishes_nothing_and_says_nothing() {
         world.comments(issue).await
     };
     let (ran, before) = tokio::join!(world.work(), meanwhile);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(ABANDONED), "{ran:?}");
     assert!(ran.stderr.contains("the lease on the message was lost"), "{ran:?}");
     assert_eq!(world.pull_requests().await.len(), 0);
     assert!(
@@ -182,7 +183,7 @@ async fn a_worker_that_was_suspended_between_a_renewal_and_the_push_does_not_pus
     recorder.let_answers_go();
     world.queue.wait_until_visible(1).await;
     tell(&worker, Signal::CONT);
-    assert_eq!(worker.wait().await.unwrap().code(), Some(1));
+    assert_eq!(worker.wait().await.unwrap().code(), Some(ABANDONED));
     assert_eq!(world.branches(), ["main"]);
     world.finish();
 }

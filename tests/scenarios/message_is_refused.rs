@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use crate::exit_codes::{CANCELLED, DEAD_LETTERED};
 use crate::world::{FILES, World};
 
 fn message(repository: &str, issue: u64) -> serde_json::Value {
@@ -16,7 +17,7 @@ fn message(repository: &str, issue: u64) -> serde_json::Value {
 async fn check_dead_lettered(world: &World, said: &str) {
     for _ in 0..3 {
         let ran = world.work().await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
         assert!(ran.stderr.contains(said), "{ran:?}");
     }
     world.queue.poke().await;
@@ -56,7 +57,7 @@ async fn a_repository_without_commits_is_reported() {
     let world = World::without_repository().await;
     world.forge.empty_repository("owner/repo", "main");
     let issue = world.task("Add a greeting", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
     let comments = world.comments(issue).await;
     assert!(
         comments[0].contains("has no commits") && comments[0].contains("push a first commit"),
@@ -78,13 +79,13 @@ async fn an_issue_that_was_closed_or_unlabelled_is_not_worked_on() {
             json!({ "state": "closed" }),
         )
         .await;
-    assert_eq!(world.work().await.code, Some(0));
+    assert_eq!(world.work().await.code, Some(CANCELLED));
     assert!(world.comments(closed).await[0].contains("the issue was closed"));
 
     let unlabelled = world.task("Add a greeting", "").await;
     let label = format!("/repos/owner/repo/issues/{unlabelled}/labels/ai-task");
     world.forge.ask(reqwest::Method::DELETE, &label, serde_json::Value::Null).await;
-    assert_eq!(world.work().await.code, Some(0));
+    assert_eq!(world.work().await.code, Some(CANCELLED));
     assert!(world.comments(unlabelled).await[0].contains("`ai-task` was taken off"));
 
     assert!(world.pull_requests().await.is_empty());
@@ -97,7 +98,7 @@ async fn a_change_to_a_workflow_is_refused_and_reported() {
     let mut world = World::new().await;
     world.agent("mkdir -p .github/workflows && echo 'on: push' > .github/workflows/x.yml");
     let issue = world.task("Add a workflow", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
     assert!(world.comments(issue).await[0].contains(".github/workflows/x.yml is protected"));
     assert_eq!(world.branches(), ["main"]);
     world.finish();

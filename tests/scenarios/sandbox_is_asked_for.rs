@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::exit_codes::NOT_READY;
 use crate::world::{Ran, TOKEN, World, tools};
 
 /// A search path with git on it and no bubblewrap.
@@ -84,14 +85,14 @@ async fn doctor_says_what_holds() {
         "{findings:?}"
     );
     assert_eq!(
-        findings.iter().filter(|(what, good, _)| what == "wall" && *good).count(),
+        findings.iter().filter(|(what, good, _)| what == "boundary" && *good).count(),
         9,
         "{findings:?}"
     );
 
     let path = without_bubblewrap(&world);
     let (code, findings) = doctor(&world, Some(&path)).await;
-    assert_eq!(code, Some(1), "{findings:?}");
+    assert_eq!(code, Some(NOT_READY), "{findings:?}");
     assert!(findings.iter().any(|(what, good, detail)| what == "sandbox"
         && !good
         && detail.contains("bubblewrap was not found")));
@@ -113,7 +114,7 @@ async fn what_a_worker_keeps_is_closed_to_others_of_this_machine() {
     }
     std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let (code, findings) = doctor(&world, None).await;
-    assert_eq!(code, Some(1), "{findings:?}");
+    assert_eq!(code, Some(NOT_READY), "{findings:?}");
     assert!(
         findings
             .iter()
