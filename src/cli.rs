@@ -1,8 +1,7 @@
 //! The command line: one file a command, each with its arguments and its wiring.
 //!
-//! The only room that prints, and the only one that names the embedded queue and forge. An error is
-//! told on standard error as a chain of causes, and the exit code says whether the command did what
-//! it was asked to.
+//! The only module that prints, and the only one that names the embedded queue and forge. An error
+//! is told on standard error with all its causes, and the exit code says how the command ended.
 
 mod config;
 mod confined;
@@ -10,6 +9,7 @@ mod demo;
 mod dlq;
 mod doctor;
 mod embedded;
+mod exit_code;
 mod init;
 mod logs;
 mod output;
@@ -28,13 +28,19 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::exit_code::Exit;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::redaction::Redaction;
 
 /// Turns labelled GitHub issues into pull requests, with a coding agent on your own machine.
 #[derive(Debug, Parser)]
-#[command(name = "codingworker", version, max_term_width = 100)]
+#[command(
+    name = "codingworker",
+    version,
+    max_term_width = 100,
+    after_help = exit_code::help(None)
+)]
 pub struct Cli {
     /// The configuration file; else codingworker.toml in the platform's configuration directory
     #[arg(long, global = true, value_name = "FILE")]
@@ -53,8 +59,10 @@ enum Command {
     /// Set up a repository, or the Terraform folder of the AWS side
     Init(init::Arguments),
     /// Take tasks from the queue and work on them
+    #[command(after_help = exit_code::help(Some("worker")))]
     Worker(worker::Arguments),
     /// Show whether a worker could start here, and what its sandbox holds
+    #[command(after_help = exit_code::help(Some("doctor")))]
     Doctor(doctor::Arguments),
     /// Put a task into the queue
     Submit(submit::Arguments),
@@ -89,7 +97,7 @@ impl Cli {
             Ok(code) => code,
             Err(error) => {
                 output::error(&error, &Redaction::default());
-                ExitCode::FAILURE
+                Exit::Error.into()
             }
         }
     }
@@ -139,7 +147,7 @@ impl Cli {
         });
         Ok(done.unwrap_or_else(|error| {
             output::error(&error, &redaction);
-            ExitCode::FAILURE
+            Exit::Error.into()
         }))
     }
 }

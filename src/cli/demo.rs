@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::embedded::{Addresses, Embedded};
+use super::exit_code::Exit;
 use super::{output, scripted_agent, worker};
 use crate::agent::Agent;
 use crate::agent::settings::{AgentKind, CommandSettings};
@@ -145,7 +146,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         }
     }
     embedded.stop().await?;
-    Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if done { Exit::Ok } else { Exit::Error }.into())
 }
 
 /// Whether the forge itself shows an open pull request that is no draft, and every check passed.

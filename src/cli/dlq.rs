@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 
+use super::exit_code::Exit;
 use super::{output, signals};
 use crate::config::Config;
 use crate::journal::JournalReader;
@@ -107,7 +108,7 @@ async fn list(
     }
     if json {
         output::json(&all_shown)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Ok.into());
     }
     for Shown { task_key, title, tried, message } in &all_shown {
         let called = task_key.as_deref().unwrap_or("not a task");
@@ -126,7 +127,7 @@ async fn list(
     } else if found.is_empty() {
         output::line(format!("nothing in {}", letters.url()))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 async fn show(
@@ -141,7 +142,7 @@ async fn show(
     let shown = shown(message, journal.as_ref()).await?;
     if json {
         output::json(&shown)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Ok.into());
     }
     output::line(format!("message  {}", message.message_id))?;
     if let Some(key) = &shown.task_key {
@@ -160,14 +161,14 @@ async fn show(
         .and_then(|body| serde_json::to_string_pretty(&body))
         .unwrap_or_else(|_| publish::plain(&message.body));
     output::line(format!("\n{body}"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 async fn redrive_one(letters: &DeadLetters, task: &str) -> anyhow::Result<ExitCode> {
     let moved = letters.redrive_one(task).await?;
     anyhow::ensure!(moved > 0, not_there(task));
     output::line(format!("put back {task}"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 /// Follows SQS's own move to its end; a signal cancels it.
@@ -183,7 +184,7 @@ async fn redrive_all(letters: &DeadLetters, rate: Option<i32>) -> anyhow::Result
         if !newest.is_running() {
             output::line(format!("{moved} put back"))?;
             if newest.is_complete() {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(Exit::Ok.into());
             }
             let why = failure.as_ref().map(|failure| format!(": {failure}")).unwrap_or_default();
             anyhow::bail!("the move ended as {status}{why}");
@@ -204,7 +205,7 @@ async fn purge(letters: &DeadLetters, yes: bool) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(yes, "this throws about {all} messages away for good: say --yes to do it");
     letters.purge().await?;
     output::line(format!("threw about {all} messages away"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 fn not_there(id: &str) -> String {

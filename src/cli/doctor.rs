@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::exit_code::Exit;
 use super::output;
 use crate::agent::Agent;
 use crate::agent::settings::AgentKind;
@@ -77,11 +78,8 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
             output::line(format!("{} {what:<9} {detail}", if *good { "ok " } else { "NOT" }))?;
         }
     }
-    Ok(if findings.iter().all(|finding| finding.good) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let is_ready = findings.iter().all(|finding| finding.good);
+    Ok(if is_ready { Exit::Ok } else { Exit::NotReady }.into())
 }
 
 fn executable(what: &str, name: &str, config: &Config) -> Finding {

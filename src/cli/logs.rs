@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::io::AsyncReadExt;
 
+use super::exit_code::Exit;
 use crate::config::Config;
 use crate::journal::{JournalReader, RunId};
 use crate::run;
@@ -42,7 +43,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         log.read_to_end(&mut text).await?;
         std::io::stdout().write_all(&text)?;
         if ended || !arguments.follow {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Exit::Ok.into());
         }
         tokio::time::sleep(POLL).await;
     }

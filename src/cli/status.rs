@@ -6,6 +6,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::exit_code::Exit;
 use super::output;
 use crate::config::Config;
 use crate::errors;
@@ -71,7 +72,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     };
     if arguments.json {
         output::json(&status)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Ok.into());
     }
     output::line(
         status
@@ -93,7 +94,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     for run in &status.runs {
         output::line(describe(run))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 async fn queue_status(config: &Config) -> QueueStatus {

@@ -9,6 +9,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::embedded::{Addresses, Embedded};
+use super::exit_code::Exit;
 use super::{output, signals, worker};
 use crate::config::Config;
 use crate::task::RepoName;
@@ -64,7 +65,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     shown.cancel();
     following.await??;
     embedded.stop().await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 /// What a person does next, in commands that can be copied.

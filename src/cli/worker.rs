@@ -8,6 +8,7 @@ use anyhow::Context;
 use backon::{ExponentialBuilder, Retryable};
 use tokio_util::sync::CancellationToken;
 
+use super::exit_code::Exit;
 use super::progress::Progress;
 use super::{output, signals};
 use crate::config::Config;
@@ -47,14 +48,14 @@ pub(super) async fn run(arguments: Arguments, mut config: Config) -> anyhow::Res
     let stop = signals::stop()?;
     let shown = CancellationToken::new();
     let following = follow(Arc::clone(&worker), shown.clone()).await?;
-    let code = if arguments.once {
+    let exit = if arguments.once {
         once(&worker, &stop).await
     } else {
         until_stopped(&worker, &stop).await
     };
     shown.cancel();
     following.await??;
-    code
+    Ok(exit?.into())
 }
 
 /// A worker on what the configuration names.
@@ -96,13 +97,13 @@ pub(super) async fn follow(
 
 /// A worker that was asked to tell how it is and can't would pass for a dead one, so it does not
 /// start.
-async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<ExitCode> {
+async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<Exit> {
     let Some(address) = worker.services().config.worker.health_listen else {
         worker.run(stop).await;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Ok);
     };
     tokio::select! {
-        () = worker.run(stop) => Ok(ExitCode::SUCCESS),
+        () = worker.run(stop) => Ok(Exit::Ok),
         ended = health::http::serve(address, worker.health()) => {
             ended.with_context(|| format!("can't tell on {address} how the worker is"))?;
             anyhow::bail!("the health probe on {address} ended")
@@ -110,20 +111,21 @@ async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<Exit
     }
 }
 
-/// Succeeds when the task was done, or when there was none.
-async fn once(worker: &Worker, stop: &Stop) -> anyhow::Result<ExitCode> {
-    match worker.turn(LONGEST_WAIT, stop).await? {
+/// Takes one message, works on it, and returns what became of it.
+async fn once(worker: &Worker, stop: &Stop) -> anyhow::Result<Exit> {
+    Ok(match worker.turn(LONGEST_WAIT, stop).await? {
         Turn::Idle => {
             output::progress("the queue has no message");
-            Ok(ExitCode::SUCCESS)
+            Exit::NothingThere
         }
-        Turn::Worked(Disposition::Complete | Disposition::Cancel) => Ok(ExitCode::SUCCESS),
         Turn::Suspended => {
             output::progress("the run is suspended: it goes on when a worker is started again");
-            Ok(ExitCode::FAILURE)
+            Exit::Suspended
         }
-        Turn::Worked(
-            Disposition::RetryAfter(_) | Disposition::DeadLetter | Disposition::Abandon,
-        ) => Ok(ExitCode::FAILURE),
-    }
+        Turn::Worked(Disposition::Complete) => Exit::Ok,
+        Turn::Worked(Disposition::RetryAfter(_)) => Exit::Retried,
+        Turn::Worked(Disposition::DeadLetter) => Exit::DeadLettered,
+        Turn::Worked(Disposition::Cancel) => Exit::Cancelled,
+        Turn::Worked(Disposition::Abandon) => Exit::Abandoned,
+    })
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::exit_codes::RETRIED;
 use crate::world::ollama::{NOBODY, Ollama};
 use crate::world::processes::commands_with;
 use crate::world::{TASK_SCRIPT, World};
@@ -17,7 +18,7 @@ const SOON: Duration = Duration::from_secs(120);
 async fn check_retried(mut world: World, issue: u64, reason: &str) {
     world.set("queue", json!({ "retry_delays_seconds": [30, 60, 120] }));
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert!(world.pull_requests().await.is_empty());
     let comment = world.status_comment(issue).await;
     assert!(comment.contains(reason), "{comment}");
@@ -55,7 +56,7 @@ async fn an_agent_that_hangs_is_killed_with_all_that_it_started() {
     let began = Instant::now();
     let ran = world.work().await;
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert_eq!(commands_with(&sleeper), Vec::<String>::new());
     let comment = world.status_comment(issue).await;
     assert!(comment.contains("time"), "{comment}");

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use crate::exit_codes::RETRIED;
 use crate::world::ollama::{Answer, Ollama};
 use crate::world::{World, tools};
 
@@ -56,7 +57,7 @@ async fn the_issue_is_told_what_aider_could_not_do() {
         ollama.script([answer]);
         let issue = world.task("Add a greeting", "").await;
         let ran = world.work().await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
         assert!(world.pull_requests().await.is_empty());
         let comment = world.status_comment(issue).await;
         assert!(comment.contains(reason), "{reason:?} is not in {comment}");

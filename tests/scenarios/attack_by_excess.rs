@@ -8,6 +8,7 @@ use crate::world::attack::Attack;
 use crate::world::held_program::HeldProgram;
 use crate::world::processes::{commands_with, kill_commands_with};
 
+use crate::exit_codes::RETRIED;
 /// Runs an agent that uses too much, and returns what the issue is told of it.
 async fn comment_on_excess(script: &str, limits: Value) -> String {
     ended_by_limits(&mut Attack::new(true).await, script, limits).await
@@ -17,7 +18,7 @@ async fn ended_by_limits(attack: &mut Attack, script: &str, limits: Value) -> St
     attack.world.set("sandbox", limits);
     attack.world.agent(script);
     let ran = attack.world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     let living = commands_with(&attack.world.shared_dir().to_string_lossy());
     assert_eq!(living, Vec::<String>::new());
     attack.world.leaves_messages(1, "the task is to be repeated");
@@ -169,7 +170,7 @@ async fn a_tree_may_have_any_depth() {
     attack.world.set("sandbox", json!({ "processes": 512 }));
     attack.world.agent(&format!("(cd \"$HOME\" && python3 -c '{deep}'); python3 -c '{deep}'"));
     let ran = attack.world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     attack.world.agent(TASK_SCRIPT);
     let ran = attack.world.work().await;
     assert_eq!(ran.code, Some(0), "the worker is as good as before: {ran:?}");

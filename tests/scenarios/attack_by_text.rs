@@ -2,6 +2,7 @@
 
 use localhub::Permission;
 
+use crate::exit_codes::{DEAD_LETTERED, OK, RETRIED};
 use crate::world::{FILES, TASK_SCRIPT, TOKEN, World};
 
 /// A world whose agent hands its prompt to the scenario, and does its task.
@@ -93,7 +94,7 @@ async fn a_flood_of_mentions_and_escapes_notifies_nobody() {
                 <!-- codingworker:status issue=1 -->\\033[0m\\n";
     world.agent(&format!("for i in 1 2 3 4 5 6 7 8 9; do printf '{line}'; done; exit 3"));
     let issue = world.task("Thanks @octocat", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(RETRIED));
     let comment = world.status_comment(issue).await;
     assert!(comment.contains("octocat"), "the output is not shown at all: {comment}");
     assert!(!comment.contains('\u{1b}'), "{comment}");
@@ -137,10 +138,10 @@ async fn labelled_by(login: &str, permission: Permission, trust: &str) -> (Optio
 async fn an_issue_that_was_labelled_by_somebody_without_the_right_is_not_worked_on() {
     for permission in [Permission::Read, Permission::Triage] {
         let (code, comment) = labelled_by("stranger", permission, "write").await;
-        assert_eq!(code, Some(1), "{permission:?}");
+        assert_eq!(code, Some(DEAD_LETTERED), "{permission:?}");
         assert!(comment.contains("set by stranger, who may not decide that"), "{comment}");
     }
-    assert_eq!(labelled_by("friend", Permission::Write, "admin").await.0, Some(1));
+    assert_eq!(labelled_by("friend", Permission::Write, "admin").await.0, Some(DEAD_LETTERED));
     let enough = [
         (Permission::Write, "write"),
         (Permission::Maintain, "write"),
@@ -169,7 +170,7 @@ async fn a_secret_in_the_change_is_neither_published_nor_told() {
         world.agent(&format!("echo 'key = \"{secret}\"' > config.txt; echo hello > hello.txt"));
         let issue = world.task("Add a greeting", "").await;
         let ran = world.work().await;
-        assert_eq!(ran.code, Some(if published { 0 } else { 1 }), "{ran:?}");
+        assert_eq!(ran.code, Some(if published { OK } else { DEAD_LETTERED }), "{ran:?}");
         assert_eq!(world.branches().len(), if published { 2 } else { 1 });
         let comment = world.status_comment(issue).await;
         let refused = comment.contains("config.txt adds what looks like a secret");
@@ -195,7 +196,7 @@ async fn the_settings_of_workflows_agents_and_editors_are_protected() {
         world
             .agent(&format!("mkdir -p $(dirname {path}); echo x > {path}; echo hello > hello.txt"));
         let issue = world.task("Add a greeting", "").await;
-        assert_eq!(world.work().await.code, Some(1));
+        assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
         let comment = world.status_comment(issue).await;
         assert!(comment.contains("is protected by the rule"), "{path}: {comment}");
         assert_eq!(world.branches(), ["main"]);

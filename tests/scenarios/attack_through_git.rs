@@ -2,6 +2,7 @@
 //! shown to work with a git that trusts the tree: the agent springs it itself. No trap goes off
 //! when the worker takes the tree in.
 
+use crate::exit_codes::{DEAD_LETTERED, OK, RETRIED};
 use crate::world::processes::commands_with;
 use crate::world::{TASK_SCRIPT, TOKEN, World};
 
@@ -64,9 +65,9 @@ impl TrapScenario {
     }
 
     /// Fails unless the run is refused with words that a person understands.
-    async fn check_refused(&self, reason: &str) {
+    async fn check_refused(&self, reason: &str, code: i32) {
         let ran = self.world.work().await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(code), "{ran:?}");
         let comment = self.world.status_comment(self.issue).await;
         assert!(comment.contains(reason), "{reason:?} is not in {comment}");
         assert!(self.world.pull_requests().await.is_empty());
@@ -197,7 +198,7 @@ async fn a_nested_repository_with_a_filter_is_refused() {
     let spring = "cp -r . /tmp/copy; cd /tmp/copy; git add sub; echo 22 > sub/f; git add sub; \
                   git status; rm -rf /tmp/copy";
     let scenario = TrapScenario::new(&set, spring).await;
-    scenario.check_refused("git repository inside").await;
+    scenario.check_refused("git repository inside", RETRIED).await;
     scenario.check_only_the_agent_sprang_the_trap();
 }
 
@@ -213,7 +214,7 @@ async fn other_spellings_of_a_git_directory_are_refused() {
              {trusting} rm -rq --cached sub"
         );
         let scenario = TrapScenario::new(&set, &spring).await;
-        scenario.check_refused("git repository inside").await;
+        scenario.check_refused("git repository inside", RETRIED).await;
         let added = scenario.printed().contains(&format!("sub/{spelling}/config\n"));
         assert_eq!(added, spelling != ".GIT", "{}", scenario.printed());
     }
@@ -228,7 +229,7 @@ async fn a_submodule_whose_address_is_a_program_is_refused() {
     let spring = "git -c protocol.ext.allow=always clone -q \
                   \"$(git config -f .gitmodules submodule.x.url)\" /tmp/x";
     let scenario = TrapScenario::new(set, spring).await;
-    scenario.check_refused(".gitmodules").await;
+    scenario.check_refused(".gitmodules", DEAD_LETTERED).await;
     scenario.check_only_the_agent_sprang_the_trap();
 }
 
@@ -238,7 +239,7 @@ async fn a_link_out_of_the_tree_is_refused_and_not_followed() {
     // A program that writes to the tree by the names of its files writes outside.
     let spring = "echo x > README.md/through; mv \"$SHARED/outside/through\" \"$SHARED/sprung\"";
     let scenario = TrapScenario::new(set, spring).await;
-    scenario.check_refused("symbolic link out of the repository").await;
+    scenario.check_refused("symbolic link out of the repository", DEAD_LETTERED).await;
     scenario.check_only_the_agent_sprang_the_trap();
     let outside = std::fs::read_dir(scenario.world.shared_dir().join("outside")).unwrap();
     assert_eq!(outside.count(), 0, "something was written through the link");
@@ -253,7 +254,7 @@ async fn pipes_sockets_hard_links_and_large_files_are_refused() {
         ("ln README.md second", "a hard link"),
         ("truncate -s 1G large", "more than 64 MiB"),
     ] {
-        TrapScenario::new(set, "true").await.check_refused(reason).await;
+        TrapScenario::new(set, "true").await.check_refused(reason, RETRIED).await;
     }
     let plain = "echo x > pipe; cp README.md second; truncate -s 1M large";
     TrapScenario::new(plain, "true").await.check_published().await;
@@ -262,7 +263,7 @@ async fn pipes_sockets_hard_links_and_large_files_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_is_too_large_in_all_is_refused() {
     let set = "for i in 1 2 3; do head -c 40000000 /dev/urandom > large$i; done";
-    TrapScenario::new(set, "true").await.check_refused("more than 64 MiB").await;
+    TrapScenario::new(set, "true").await.check_refused("more than 64 MiB", RETRIED).await;
     let less = "for i in 1 2 3; do head -c 900000 /dev/urandom | base64 > large$i; done";
     TrapScenario::new(less, "true").await.check_published().await;
 }
@@ -284,11 +285,11 @@ async fn a_tree_that_keeps_changing_is_taken_in_at_one_state() {
     // The process was stopped at one of the tree's states: the run publishes that, or refuses it.
     let comment = scenario.world.status_comment(scenario.issue).await;
     match ran.code {
-        Some(0) => {
+        Some(OK) => {
             assert!(comment.contains("Done: #"), "{comment}");
             assert_eq!(scenario.world.branches(), ["codingworker/issue-1", "main"]);
         }
-        Some(1) => {
+        Some(RETRIED) => {
             assert_eq!(scenario.world.branches(), ["main"]);
             scenario.world.leaves_messages(1, "the state that the tree was left in is refused");
         }
@@ -323,7 +324,7 @@ async fn a_check_is_judged_by_how_it_ends_whatever_it_prints() {
     world.set("checks", serde_json::json!({ "fix_ups": 0 }));
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     let comment = world.status_comment(issue).await;
     assert!(comment.contains("sh check.sh"), "{comment}");
     world.agent("printf 'echo FAILED; exit 0\\n' > check.sh; echo hello > hello.txt");

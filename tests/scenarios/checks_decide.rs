@@ -1,6 +1,7 @@
 //! The results of the repository's own checks decide what becomes of a change, and only what the
 //! change broke counts.
 
+use crate::exit_codes::{DEAD_LETTERED, RETRIED};
 use crate::world::{FILES, World, run_git};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,11 +27,11 @@ async fn a_change_whose_checks_keep_failing_is_retried_and_ends_as_a_draft() {
     let issue = world.task("Break it", "").await;
     for delivery in 1..=2 {
         let ran = world.work().await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
         assert!(world.pull_requests().await.is_empty(), "delivery {delivery}");
     }
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     let pulls = world.pull_requests().await;
     assert_eq!(pulls.len(), 1);
     assert_eq!(pulls[0]["draft"], true);
@@ -90,7 +91,7 @@ async fn the_agent_can_not_turn_the_checks_of_the_base_branch_off() {
     world.agent("touch broken; printf '[checks]\\ntest = \"true\"\\n' > .codingworker.toml");
     let issue = world.task("Turn the checks off", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     assert!(world.pull_requests().await.is_empty());
     let comment = world.status_comment(issue).await;
     assert!(comment.contains(".codingworker.toml is protected by the rule"), "{comment}");
@@ -102,7 +103,7 @@ async fn a_repository_file_that_can_not_be_read_is_reported_with_its_place() {
     let world = World::without_repository().await;
     world.forge.repository("owner/repo", "main", &[(".codingworker.toml", "[checks]\ntest = 7\n")]);
     let issue = world.task("Add a greeting", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
     let comment = world.status_comment(issue).await;
     assert!(comment.contains("line 2") && comment.contains("integer `7`"), "{comment}");
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
@@ -162,7 +163,7 @@ async fn the_agent_is_not_asked_for_tests_of_a_change_that_does_not_build() {
     let prompts = world.shared_dir().join("prompts");
     world.agent(&format!("cat \"$1\" >> {}; echo x >> broken", prompts.display()));
     let issue = world.task("Break it", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(RETRIED));
     let prompts = std::fs::read_to_string(prompts).unwrap();
     assert!(
         prompts.contains("Break it") && !prompts.contains("has just been implemented"),

@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::exit_codes::{DEAD_LETTERED, RETRIED};
 use crate::world::{TASK_SCRIPT, World};
 
 /// A task that failed in all of its deliveries, and its key.
 async fn failed_task(world: &mut World) -> (u64, String) {
     world.agent("true");
     let issue = world.task("Add a greeting", "").await;
-    for _ in 0..3 {
-        assert_eq!(world.work().await.code, Some(1));
+    for expected in [RETRIED, RETRIED, DEAD_LETTERED] {
+        assert_eq!(world.work().await.code, Some(expected));
     }
     world.queue.poke().await;
     assert_eq!(world.queue.counts().await, (0, 0, 1));

@@ -4,6 +4,7 @@
 use localhub::{Answer, Fault, When};
 use serde_json::json;
 
+use crate::exit_codes::{DEAD_LETTERED, RETRIED};
 use crate::world::World;
 
 const ISSUE: &str = "/repos/{owner}/{repo}/issues/{number}";
@@ -14,7 +15,7 @@ const PULLS: &str = "/repos/{owner}/{repo}/pulls";
 async fn check_repeated(world: World, message: &str) {
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert!(ran.stderr.contains(message), "{message:?} is not in {ran:?}");
     assert_eq!(world.queue.counts().await, (1, 0, 0), "the message is there again");
     world.forge.hub.faults().clear();
@@ -51,7 +52,7 @@ async fn the_worker_waits_as_long_as_githubs_rate_limit_asks() {
     let world = world_with("GET", ISSUE, AFTER_SUBMIT, fault).await;
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert!(
         ran.stderr.contains("it asks to wait 77 s") && ran.stderr.contains("RetryAfter(77s)"),
         "{ran:?}"
@@ -100,7 +101,7 @@ async fn a_task_whose_issue_is_gone_is_left_to_the_dead_letter_queue() {
     let world = world_with("GET", ISSUE, AFTER_SUBMIT, fault).await;
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     assert!(ran.stderr.contains("GitHub has nothing at"), "{ran:?}");
     assert!(world.pull_requests().await.is_empty());
     world.leaves_messages(1, "it is on its way to the dead-letter queue");
@@ -114,7 +115,7 @@ async fn a_pull_request_that_is_refused_for_good_is_reported() {
     let world = world_with("POST", PULLS, When::Always, fault).await;
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     let comment = world.status_comment(issue).await;
     assert!(comment.contains("Validation Failed"), "{comment}");
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);

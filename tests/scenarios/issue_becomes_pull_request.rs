@@ -3,6 +3,7 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::exit_codes::DEAD_LETTERED;
 use crate::world::{FILES, World, run_git};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +214,7 @@ async fn commits_of_a_person_on_the_branch_are_never_overwritten() {
 
     world.agent("echo bye > bye.txt");
     world.submit(issue).await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
     assert_eq!(world.file(&branch, "by-hand.txt").as_deref(), Some("by hand\n"));
     assert_eq!(world.file(&branch, "bye.txt"), None);
     let comment = world.status_comment(issue).await;

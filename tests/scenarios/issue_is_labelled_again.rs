@@ -4,6 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::exit_codes::{CANCELLED, DEAD_LETTERED, OK, RETRIED};
 use crate::world::{World, run_git};
 
 async fn label_again(world: &World, issue: u64) {
@@ -102,7 +103,8 @@ async fn delivered_again(close_it: bool) -> (World, u64) {
         close(&world, &number).await;
     }
     world.queue.send(body).await;
-    assert_eq!(world.work().await.code, Some(0));
+    let expected = if close_it { CANCELLED } else { OK };
+    assert_eq!(world.work().await.code, Some(expected));
     assert_eq!(world.pull_requests().await.len(), 1);
     assert_eq!(world.queue.counts().await, (0, 0, 0));
     (world, issue)
@@ -131,7 +133,7 @@ async fn a_persons_commits_on_the_branch_are_left_alone_and_that_is_told() {
         let by_hand = push_as_a_person(&world, "codingworker/issue-1", amend);
         world.agent("echo bye > bye.txt");
         label_again(&world, issue).await;
-        assert_eq!(world.work().await.code, Some(1));
+        assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
         assert_eq!(tip(&world, "codingworker/issue-1"), by_hand);
         let comment = world.status_comment(issue).await;
         assert!(comment.contains("holds commits that this worker did not make"), "{comment}");
@@ -152,7 +154,7 @@ async fn a_branch_that_another_worker_left_is_taken_over() {
         Fault::Answer(Answer::status(403)),
     );
     let issue = world.task("Add a greeting", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(RETRIED));
     let left = tip(&world, "codingworker/issue-1");
     world.set("data_dir", json!(world.path().join("another")));
     let ran = world.work().await;

@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::exit_codes::ABANDONED;
 use crate::world::World;
 use crate::world::queue_proxy::QueueProxy;
 
@@ -38,7 +39,7 @@ async fn a_run_whose_lease_is_lost_publishes_nothing_and_tells_nothing() {
         world.comments(issue).await
     };
     let (ran, before) = tokio::join!(world.work(), meanwhile);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(ABANDONED), "{ran:?}");
     assert!(ran.stderr.contains("the lease on the message was lost"), "{ran:?}");
     assert_eq!(world.pull_requests().await.len(), 0);
     assert!(
@@ -153,7 +154,7 @@ async fn a_worker_that_was_suspended_between_a_renewal_and_the_push_does_not_pus
     proxy.release_answers();
     world.queue.wait_until_visible(1).await;
     worker.signal(Signal::CONT);
-    assert_eq!(worker.ended().await.code(), Some(1), "{}", worker.printed());
+    assert_eq!(worker.ended().await.code(), Some(ABANDONED), "{}", worker.printed());
     assert_eq!(world.branches(), ["main"]);
     let comment = world.status_comment(issue).await;
     assert!(comment.contains("Opening the pull request"), "it tells nothing more: {comment}");

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use crate::exit_codes::{CANCELLED, DEAD_LETTERED};
 use crate::world::{FILES, World};
 
 fn message(repository: &str, issue: u64) -> serde_json::Value {
@@ -16,7 +17,7 @@ fn message(repository: &str, issue: u64) -> serde_json::Value {
 async fn check_dead_lettered(world: &World, reason: &str) {
     for _ in 0..3 {
         let ran = world.work().await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
         assert!(ran.stderr.contains(reason), "{ran:?}");
     }
     world.queue.poke().await;
@@ -50,7 +51,7 @@ async fn a_repository_without_commits_is_reported() {
     let world = World::without_repository().await;
     world.forge.empty_repository("owner/repo", "main");
     let issue = world.task("Add a greeting", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
     let comment = world.status_comment(issue).await;
     assert!(
         comment.contains("has no commits") && comment.contains("push a first commit"),
@@ -72,13 +73,13 @@ async fn an_issue_that_was_closed_or_unlabelled_is_not_worked_on() {
             json!({ "state": "closed" }),
         )
         .await;
-    assert_eq!(world.work().await.code, Some(0));
+    assert_eq!(world.work().await.code, Some(CANCELLED));
     assert!(world.status_comment(closed).await.contains("the issue was closed"));
 
     let unlabelled = world.task("Add a greeting", "").await;
     let label = format!("/repos/owner/repo/issues/{unlabelled}/labels/ai-task");
     world.forge.ask(reqwest::Method::DELETE, &label, serde_json::Value::Null).await;
-    assert_eq!(world.work().await.code, Some(0));
+    assert_eq!(world.work().await.code, Some(CANCELLED));
     assert!(world.status_comment(unlabelled).await.contains("`ai-task` was taken off"));
 
     assert!(world.pull_requests().await.is_empty());
@@ -90,7 +91,7 @@ async fn a_change_to_a_workflow_is_refused_and_reported() {
     let mut world = World::new().await;
     world.agent("mkdir -p .github/workflows && echo 'on: push' > .github/workflows/x.yml");
     let issue = world.task("Add a workflow", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
     let comment = world.status_comment(issue).await;
     assert!(comment.contains(".github/workflows/x.yml is protected"), "{comment}");
     assert_eq!(world.branches(), ["main"]);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::exit_codes::NOT_READY;
 use crate::world::{Ran, TOKEN, World, tools};
 
 /// A search path with git on it and no bubblewrap.
@@ -85,14 +86,14 @@ async fn doctor_tells_how_much_of_a_sandbox_the_machine_has() {
         "{findings:?}"
     );
     assert_eq!(
-        findings.iter().filter(|(what, good, _)| what == "wall" && *good).count(),
+        findings.iter().filter(|(what, good, _)| what == "boundary" && *good).count(),
         9,
         "{findings:?}"
     );
 
     let path = without_bubblewrap(&world);
     let (code, findings) = doctor(&world, Some(&path)).await;
-    assert_eq!(code, Some(1), "{findings:?}");
+    assert_eq!(code, Some(NOT_READY), "{findings:?}");
     assert!(findings.iter().any(|(what, good, detail)| what == "sandbox"
         && !good
         && detail.contains("bubblewrap was not found")));
@@ -115,7 +116,7 @@ async fn other_users_of_the_machine_can_not_read_what_a_worker_keeps() {
     }
     std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let (code, findings) = doctor(&world, None).await;
-    assert_eq!(code, Some(1), "{findings:?}");
+    assert_eq!(code, Some(NOT_READY), "{findings:?}");
     assert!(
         findings
             .iter()

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use crate::exit_codes::RETRIED;
 use crate::world::{Ran, TOKEN, World};
 
 const KEY: &str = "model-key-0123456789";
@@ -14,7 +15,7 @@ async fn published(world: &World, issue: u64, environment: &[(&str, &str)]) -> [
     let Ran { code, stderr, .. } = world
         .run_with(&["worker", "--once"], &[&[("GITHUB_TOKEN", TOKEN)], environment].concat())
         .await;
-    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(code, Some(RETRIED), "{stderr}");
     let log = std::fs::read_to_string(world.data_dir().join("runs/1/log")).unwrap();
     world.leaves_messages(1, "the task is to be repeated");
     [world.status_comment(issue).await, log, stderr]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::exit_codes::CANCELLED;
 use crate::world::World;
 
 /// Calls a task off while the agent works, and returns the world with the issue's number.
@@ -16,7 +17,7 @@ async fn call_off(method: reqwest::Method, path: &str, body: Value) -> (World, u
         world.forge.ask(method, &format!("/repos/owner/repo/issues/{issue}{path}"), body).await;
     };
     let (ran, ()) = tokio::join!(world.work(), meanwhile);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.code, Some(CANCELLED), "{ran:?}");
     assert_eq!(agent.living(), Vec::<String>::new());
     assert_eq!(world.pull_requests().await.len(), 0);
     assert_eq!(world.queue.counts().await, (0, 0, 0), "the message is deleted");
