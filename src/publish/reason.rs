@@ -258,8 +258,9 @@ impl Reason {
     #[must_use]
     pub fn in_words(&self, language: Language) -> String {
         let render::Told { what, next, detail } = render::reason(language, Form::Plain, self);
-        let sentences: Vec<_> = [what, next].into_iter().filter(|part| !part.is_empty()).collect();
-        let parts = [sentences.join(" "), detail.unwrap_or_default()];
+        // Japanese has no space between sentences.
+        let gap = if language == Language::Ja || next.is_empty() { "" } else { " " };
+        let parts = [format!("{what}{gap}{next}"), detail.unwrap_or_default()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 }

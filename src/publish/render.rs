@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 
 pub(super) use self::engine::Form;
 pub(super) use self::pages::{comment, pull_request};
-use super::reason::{PolicyViolation, Reason};
+use super::reason::Reason;
 use crate::config::Language;
 
 /// How many broken rules of the policy are listed.
@@ -44,24 +44,16 @@ pub(super) fn reason(language: Language, form: Form, reason: &Reason) -> Told {
     let detail = fields.iter().position(|(field, _)| field == "detail");
     let detail = detail.map(|position| fields.remove(position).1.to_string());
     if let Reason::ChangeRefused { violations } = reason {
-        fields = vec![("violations".to_owned(), listed(language, form, violations))];
+        let more = violations.len().saturating_sub(LISTED_VIOLATIONS);
+        let shown = violations.iter().take(LISTED_VIOLATIONS);
+        let told = shown.map(|one| engine::safe(tell(language, form, "violations.md", one)));
+        fields =
+            vec![("violations".to_owned(), told.collect()), ("more".to_owned(), Value::from(more))];
     }
     let said = engine::phrase(language, form, "reasons.md", reason.into(), fields);
     // A blank line parts what happened from what to do next.
     let (what, next) = said.split_once("\n\n").unwrap_or((&said, ""));
     Told { what: what.trim().to_owned(), next: next.trim().to_owned(), detail }
-}
-
-/// The rules that a change broke, as one line.
-fn listed(language: Language, form: Form, violations: &[PolicyViolation]) -> Value {
-    let shown = violations.iter().take(LISTED_VIOLATIONS);
-    let mut told: Vec<_> = shown
-        .map(|violation| engine::safe(tell(language, form, "violations.md", violation)))
-        .collect();
-    if violations.len() > LISTED_VIOLATIONS {
-        told.push(engine::safe(format!("… (+{})", violations.len() - LISTED_VIOLATIONS)));
-    }
-    Value::from(told)
 }
 
 /// Tells a value of an enum by the phrase of its variant.

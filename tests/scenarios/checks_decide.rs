@@ -13,7 +13,7 @@ async fn a_red_check_is_mended_at_the_second_try() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pulls = world.pull_requests().await;
     let body = pulls[0]["body"].as_str().unwrap();
-    assert!(body.contains("1 of them to mend a failed check"), "{body}");
+    assert!(body.contains("1 of them to fix a failed check"), "{body}");
     assert_eq!(world.file(&format!("codingworker/issue-{issue}"), "broken"), None);
     world.finish();
 }
