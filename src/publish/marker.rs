@@ -13,24 +13,16 @@ pub(super) fn status(issue: IssueNumber) -> String {
     format!("{PREFIX}status issue={issue}{SUFFIX}")
 }
 
-/// The mark of the pull request that a task ended in. Its last form is told apart from a draft that
-/// a failure left behind.
+/// The mark of the pull request that a task ended in. The mark of a draft that a failure left is
+/// another one.
 pub(super) fn pull_request(task: &TaskKey, state: PrState) -> String {
-    format!("{PREFIX}{} task={task}{SUFFIX}", state.name())
+    format!("{PREFIX}{state} task={task}{SUFFIX}")
 }
 
 /// Whether a pull request is what its task asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
 pub(super) enum PrState {
     Done,
     Draft,
-}
-
-impl PrState {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Draft => "draft",
-        }
-    }
 }

@@ -109,7 +109,8 @@ impl Report<'_> {
 }
 
 /// What the status comment says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Status<'a> {
     Working { stage: Stage, attempt: u32 },
     Done { number: u64 },
@@ -119,15 +120,10 @@ pub enum Status<'a> {
 }
 
 impl Status<'_> {
+    /// The status in one word, for the journal.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Working { stage, .. } => stage.into(),
-            Self::Done { .. } => "done",
-            Self::Retrying { .. } => "retrying",
-            Self::Cancelled { .. } => "cancelled",
-            Self::Failed { .. } => "failed",
-        }
+        if let Self::Working { stage, .. } = self { stage.into() } else { self.into() }
     }
 }
 
