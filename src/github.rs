@@ -2,12 +2,12 @@
 //! value for an answer.
 //!
 //! All but one are of the REST API (docs.github.com/rest). GraphQL does what REST has no call for:
-//! see [`graphql`]. Owns the token's way into a header, time limits, paging, retries and the meaning
-//! of GitHub's errors.
+//! see [`graphql`]. This module owns the token's way into a header, time limits, paging, retries and
+//! the meaning of GitHub's errors. A page of GitHub's documentation is named by its title in quotes.
 //!
-//! A read is sent again when it fails in passing, because it changes nothing. A write is sent once,
-//! and whoever makes it looks first whether it still has to be made. (octocrab sends a POST again
-//! when the answer is lost, which opens a pull request twice.)
+//! A read is sent again when it fails for a moment, because it changes nothing. A write is sent
+//! once, and whoever makes it looks first whether it still has to be made. (octocrab sends a POST
+//! again when the answer is lost, which opens a pull request twice.)
 
 mod error;
 mod graphql;
@@ -236,7 +236,8 @@ impl GitHub {
     }
 
     /// Replaces the title and the body of a pull request ("Update a pull request"). That call has
-    /// no parameter for the draft state: see [`mark_ready_for_review`](Self::mark_ready_for_review).
+    /// no parameter for the draft state, which
+    /// [`mark_ready_for_review`](Self::mark_ready_for_review) changes.
     pub async fn edit_pull_request(
         &self,
         repository: &RepoName,

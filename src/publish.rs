@@ -145,9 +145,9 @@ impl Publisher {
 
     /// Opens the pull request for what was pushed, or changes the open one to fit.
     ///
-    /// An open draft becomes ready for review when `draft` is false. Nothing makes a draft of a pull
-    /// request that is ready. A run that died between any two of these requests is repeated with
-    /// the same result: each looks first at what GitHub has.
+    /// An open draft becomes ready for review when `draft` is false. Nothing makes a draft of a
+    /// pull request that is ready. A run that died between any two of these requests is repeated
+    /// with the same result: each looks first at what GitHub has.
     pub async fn open_pull_request(
         &self,
         report: &Report<'_>,

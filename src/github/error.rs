@@ -138,9 +138,9 @@ impl GitHubError {
         }
     }
 
-    /// Whether the same request may well succeed in a moment.
+    /// Whether the same request may succeed in a moment.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } => true,
             Self::UnusableToken
@@ -236,7 +236,8 @@ mod tests {
         check(403, &[], r#"{"message":"Resource not accessible"}"#, "read and write access");
         check(404, &[], r#"{"message":"Not Found"}"#, "nothing at https://x/y");
         check(502, &[], "<html>", "answered 502");
-        let body = r#"{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom","message":"A pull request already exists for o:b."}]}"#;
+        let body = r#"{"message":"Validation Failed","errors":[{"resource":"PullRequest",
+            "code":"custom","message":"A pull request already exists for o:b."}]}"#;
         check(422, &[], body, "Validation Failed; A pull request already exists for o:b.");
         check(422, &[], r#"{"message":"Validation Failed","errors":["too long"]}"#, "too long");
     }

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::error::QueryError;
 use super::{GitHub, GitHubError, transport};
 
-/// The mutation `markPullRequestReadyForReview` ("Mutations", GraphQL reference). A token needs read
-/// and write access to pull requests and to contents.
+/// The mutation `markPullRequestReadyForReview` ("Mutations" in the GraphQL reference). A token
+/// needs read and write access to pull requests and to contents.
 const MARK_READY: &str = "mutation($id: ID!) {
   markPullRequestReadyForReview(input: {pullRequestId: $id}) { pullRequest { isDraft } }
 }";

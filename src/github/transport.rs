@@ -81,12 +81,13 @@ impl GitHub {
         Ok(all)
     }
 
-    /// Reads what is at a path of the REST API, and tries again when that fails in passing.
+    /// Reads what is at a path of the REST API, and sends the request again when it fails for a
+    /// moment.
     pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
         let url = format!("{}{path}", self.api_url);
         let answer = (|| self.send(Method::GET, &url, None::<&()>))
             .retry(READ_RETRIES)
-            .when(GitHubError::is_passing)
+            .when(GitHubError::is_transient)
             .await?;
         parse(&url, &answer.body)
     }

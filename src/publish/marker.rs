@@ -1,7 +1,8 @@
 //! The hidden marks by which the worker finds its own comments and pull requests again.
 //!
-//! A mark is an HTML comment, which GitHub keeps in the source and shows to nobody. Text that comes
-//! from elsewhere can't hold one: see [`neutral`](super::text::neutral).
+//! A mark is an HTML comment, which GitHub keeps in the source and does not show ("Basic writing
+//! and formatting syntax"). Text that comes from elsewhere can't hold one: see
+//! [`neutral`](super::text::neutral).
 
 use crate::task::{IssueNumber, TaskKey};
 

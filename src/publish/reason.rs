@@ -2,8 +2,8 @@
 //! and shown in the reader's language.
 //!
 //! A reason has three parts. What happened and what the reader can do next are sentences of
-//! `templates/LANGUAGE/reasons.md`. A field named `detail` is text that exists in one language only,
-//! such as an operating system's error or GitHub's message, and is shown as code.
+//! `templates/LANGUAGE/reasons.md`. A field named `detail` is text that exists in one language
+//! only, such as an operating system's error or GitHub's message, and is shown as code.
 
 use std::error::Error;
 
@@ -125,7 +125,7 @@ pub enum Reason {
         detail: String,
     },
 
-    // The repository and git. `url` is the address of the repository, `command` is git's subcommand.
+    // The repository and git. `url` is the repository's address, `command` is git's subcommand.
     RepositoryAddressUnusable,
     RepositoryUnauthorized {
         url: String,

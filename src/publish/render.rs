@@ -1,12 +1,11 @@
 //! Makes text of what is told, by the templates of a language.
 //!
-//! The words are in `templates/LANGUAGE`. Two kinds of template are told apart by how they are used:
-//! a *page* is rendered as a whole, and a file of *phrases* holds one macro for each variant of an
-//! enum, whose fields are the macro's arguments.
+//! The words are in `templates/LANGUAGE`. There are two kinds of template: a *page* is rendered as
+//! a whole, and a file of *phrases* holds one macro for each variant of an enum, whose fields are
+//! the macro's arguments.
 //!
-//! Invariant: a string that a template prints is made harmless, whether the template says how (by
-//! one of the filters `code`, `code_block`, `summary` and `neutral`) or not. Only the templates' own
-//! words are Markdown.
+//! Invariant: only the templates' own words are Markdown. A string that a template prints is made
+//! harmless, by one of the filters `code`, `code_block` and `summary`, or else as one line of text.
 
 mod engine;
 mod pages;
@@ -14,7 +13,6 @@ mod pages;
 use std::time::Duration;
 
 use minijinja::value::{Serde, Value};
-
 use serde::Serialize;
 use serde_json::Value as Json;
 
