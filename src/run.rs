@@ -42,20 +42,22 @@ use crate::journal::{Decision, Unreleased};
 use crate::task::Delivery;
 
 /// All stages of a task, from the claim to the pull request.
+///
+/// The future of each stage is on the heap: together they are larger than a thread's stack.
 async fn execute(services: &Services, claimed: Claimed) -> Result<Published, Failure> {
-    let admitted = match stage("admit", admit::admit(services, claimed)).await? {
+    let admitted = match stage("admit", Box::pin(admit::admit(services, claimed))).await? {
         Admission::Granted(admitted) => *admitted,
         Admission::AlreadyPublished(pull_request) => return Ok(Published::before(pull_request)),
     };
     let task = admitted.task.clone();
-    let prepared = stage("prepare", prepare::prepare(services, admitted)).await?;
-    let implementing = stage("implement", implement::implement(services, prepared));
+    let prepared = stage("prepare", Box::pin(prepare::prepare(services, admitted))).await?;
+    let implementing = stage("implement", Box::pin(implement::implement(services, prepared)));
     let implemented = while_wanted(services, &task, implementing).await?;
-    let checking = stage("check", check::check(services, implemented));
+    let checking = stage("check", Box::pin(check::check(services, implemented)));
     let checked = while_wanted(services, &task, checking).await?;
-    let approved = stage("gate", gate::gate(services, checked)).await?;
+    let approved = stage("gate", Box::pin(gate::gate(services, checked))).await?;
     ensure_still_wanted(services, &task).await?;
-    stage("publish", publish::publish(services, approved)).await
+    stage("publish", Box::pin(publish::publish(services, approved))).await
 }
 
 /// A stage, with everything that it logs below a span of its name.

@@ -2,8 +2,8 @@
 //! and shown in the reader's language.
 //!
 //! A reason has three parts. What happened and what the reader can do next are sentences of
-//! `templates/LANGUAGE/reasons.md`. A field named `detail` is text that exists in one language only,
-//! such as an operating system's error or GitHub's message, and is shown as code.
+//! `templates/LANGUAGE/reasons.md`. A field named `detail` is text that exists in one language
+//! only, such as an operating system's error or GitHub's message, and is shown as code.
 
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +124,7 @@ pub enum Reason {
         detail: String,
     },
 
-    // The repository and git. `url` is the address of the repository, `command` is git's subcommand.
+    // The repository and git. `url` is the repository's address, `command` is git's subcommand.
     RepositoryAddressUnusable,
     RepositoryUnauthorized {
         url: String,
@@ -257,8 +257,9 @@ impl Reason {
     #[must_use]
     pub fn in_words(&self, language: Language) -> String {
         let render::Told { what, next, detail } = render::reason(language, Form::Plain, self);
-        let sentences: Vec<_> = [what, next].into_iter().filter(|part| !part.is_empty()).collect();
-        let parts = [sentences.join(" "), detail.unwrap_or_default()];
+        // Japanese has no space between sentences.
+        let gap = if language == Language::Ja || next.is_empty() { "" } else { " " };
+        let parts = [format!("{what}{gap}{next}"), detail.unwrap_or_default()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 }

@@ -1,12 +1,11 @@
 //! Makes text of what is told, by the templates of a language.
 //!
-//! The words are in `templates/LANGUAGE`. Two kinds of template are told apart by how they are used:
-//! a *page* is rendered as a whole, and a file of *phrases* holds one macro for each variant of an
-//! enum, whose fields are the macro's arguments.
+//! The words are in `templates/LANGUAGE`. There are two kinds of template: a *page* is rendered as
+//! a whole, and a file of *phrases* holds one macro for each variant of an enum, whose fields are
+//! the macro's arguments.
 //!
-//! Invariant: a string that a template prints is made harmless, whether the template says how (by
-//! one of the filters `code`, `code_block`, `summary` and `neutral`) or not. Only the templates' own
-//! words are Markdown.
+//! Invariant: only the templates' own words are Markdown. A string that a template prints is made
+//! harmless, by one of the filters `code`, `code_block` and `summary`, or else as one line of text.
 
 mod engine;
 mod pages;
@@ -14,13 +13,12 @@ mod pages;
 use std::time::Duration;
 
 use minijinja::value::{Serde, Value};
-
 use serde::Serialize;
 use serde_json::Value as Json;
 
 pub(super) use self::engine::Form;
 pub(super) use self::pages::{comment, pull_request};
-use super::reason::{PolicyViolation, Reason};
+use super::reason::Reason;
 use super::settings::Language;
 
 /// How many broken rules of the policy are listed.
@@ -44,24 +42,16 @@ pub(super) fn reason(language: Language, form: Form, reason: &Reason) -> Told {
     let detail = fields.iter().position(|(field, _)| field == "detail");
     let detail = detail.map(|position| fields.remove(position).1.to_string());
     if let Reason::ChangeRefused { violations } = reason {
-        fields = vec![("violations".to_owned(), listed(language, form, violations))];
+        let more = violations.len().saturating_sub(LISTED_VIOLATIONS);
+        let shown = violations.iter().take(LISTED_VIOLATIONS);
+        let told = shown.map(|one| engine::safe(tell(language, form, "violations.md", one)));
+        fields =
+            vec![("violations".to_owned(), told.collect()), ("more".to_owned(), Value::from(more))];
     }
     let said = engine::phrase(language, form, "reasons.md", reason.into(), fields);
     // A blank line parts what happened from what to do next.
     let (what, next) = said.split_once("\n\n").unwrap_or((&said, ""));
     Told { what: what.trim().to_owned(), next: next.trim().to_owned(), detail }
-}
-
-/// The rules that a change broke, as one line.
-fn listed(language: Language, form: Form, violations: &[PolicyViolation]) -> Value {
-    let shown = violations.iter().take(LISTED_VIOLATIONS);
-    let mut told: Vec<_> = shown
-        .map(|violation| engine::safe(tell(language, form, "violations.md", violation)))
-        .collect();
-    if violations.len() > LISTED_VIOLATIONS {
-        told.push(engine::safe(format!("… (+{})", violations.len() - LISTED_VIOLATIONS)));
-    }
-    Value::from(told)
 }
 
 /// Tells a value of an enum by the phrase of its variant.

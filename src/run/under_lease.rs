@@ -40,7 +40,7 @@ pub(super) async fn run_under_lease(
             Some((decision, disposition)) => {
                 settle::tell_decision(services, &run, disposition, decision).await
             }
-            None => execute_and_settle(services, &run, claimed).await,
+            None => Box::pin(execute_and_settle(services, &run, claimed)).await,
         }
     };
     async {

@@ -49,11 +49,12 @@ impl Worker {
         };
         // The stages of a run are guarded by themselves, so that their panic is told on the issue.
         // This guard is for what surrounds them: the delivery is given back in any case.
-        let ended = catch_panic(run(attempt, lease.handle())).await.unwrap_or_else(|failure| {
-            let (message_id, reason) = (&delivery.message_id, errors::chain(&failure));
-            tracing::error!(message_id, reason, "the run ended in a panic");
-            Ended { run: None, disposition: Disposition::RetryAfter(attempt.retry_delay) }
-        });
+        let ended =
+            catch_panic(Box::pin(run(attempt, lease.handle()))).await.unwrap_or_else(|failure| {
+                let (message_id, reason) = (&delivery.message_id, errors::chain(&failure));
+                tracing::error!(message_id, reason, "the run ended in a panic");
+                Ended { run: None, disposition: Disposition::RetryAfter(attempt.retry_delay) }
+            });
         let held_until = lease.release().await;
         self.release(delivery, ended, held_until).await
     }

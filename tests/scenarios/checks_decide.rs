@@ -15,7 +15,7 @@ async fn a_fix_up_call_fixes_a_failed_check() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pulls = world.pull_requests().await;
     let body = pulls[0]["body"].as_str().unwrap();
-    assert!(body.contains("1 of them to mend a failed check"), "{body}");
+    assert!(body.contains("1 of them to fix a failed check"), "{body}");
     assert_eq!(world.file(&format!("codingworker/issue-{issue}"), "broken"), None);
     world.check_done(issue).await;
 }

@@ -129,10 +129,10 @@ fn every_reason_in_japanese() {
 fn japanese_has_no_english_but_code_and_names() {
     let latin = regex::Regex::new("[A-Za-z]").unwrap();
     for reason in every_reason("1") {
-        let said = match &reason {
-            Reason::Text(_) => continue,
-            reason => reason.in_words(Language::Ja),
-        };
+        if let Reason::Text(_) = &reason {
+            continue;
+        }
+        let said = reason.in_words(Language::Ja);
         let left = without_code_and_names(&said);
         assert!(!latin.is_match(&left), "{left}");
         assert!(!left.contains(['(', ')']), "parentheses are full-width: {left}");
@@ -200,5 +200,20 @@ fn a_long_refusal_names_the_first_violations() {
     let reason = Reason::ChangeRefused { violations: (0..25).map(violation).collect() };
     let said = reason.in_words(Language::En);
     assert!(said.contains("`lib19.`") && !said.contains("`lib20.`"), "{said}");
-    assert!(said.contains("(+5)"), "{said}");
+    assert!(said.contains("; and 5 more."), "{said}");
+}
+
+#[tokio::test]
+async fn an_unreachable_github_is_told_with_its_cause() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let error = reqwest::get(&url).await.unwrap_err();
+    let error = GitHubError::Unreachable { url: url.clone(), source: error.without_url() };
+    assert!(!error.to_string().contains("refused"), "the source is not part of the message");
+    let Reason::GitHubUnreachable { url: told, detail } = Reason::from(&error) else {
+        panic!("{error:?}");
+    };
+    assert_eq!(told, url);
+    assert!(detail.contains("Connection refused") && !detail.contains(&url), "{detail}");
 }

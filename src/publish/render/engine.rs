@@ -48,7 +48,6 @@ static MARKDOWN: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = environment(text::line);
     environment.add_filter("code", |text: &str| safe(text::inline_code(text)));
     environment.add_filter("code_block", |text: &str| safe(text::code(text)));
-    environment.add_filter("neutral", |text: &str| safe(text::neutral(text)));
     environment.add_filter("summary", |text: &str| safe(text::line(text).replace('<', "&lt;")));
     environment
 });

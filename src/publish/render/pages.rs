@@ -93,14 +93,11 @@ pub(in crate::publish) fn pull_request(
 fn check(language: Language, line: &CheckLine) -> Value {
     let CheckLine { kind, command, result, duration: took, output } = line;
     let red = result.is_red();
-    let result = match result {
-        CheckOutcome::Failed { failures } => {
-            let failures = failures.iter().take(LISTED_FAILURES).cloned().collect();
-            &CheckOutcome::Failed { failures }
-        }
-        other => other,
-    };
-    let result = safe(tell(language, Form::Markdown, "check_results.md", result));
+    let mut shown = result.clone();
+    if let CheckOutcome::Failed { failures } = &mut shown {
+        failures.truncate(LISTED_FAILURES);
+    }
+    let result = safe(tell(language, Form::Markdown, "check_results.md", &shown));
     let duration = duration(language, *took);
     context! { kind => *kind, command, result, duration, output, red }
 }

@@ -210,22 +210,48 @@ fn no_text_of_a_report_is_markdown() {
     }
 }
 
+/// The macros of a file of phrases, with their arguments.
+fn phrases(source: &str) -> Vec<(String, String)> {
+    let phrase = regex::Regex::new(r"\{% macro (\w+)\(([\w, ]*)\)").unwrap();
+    let mut found: Vec<_> = phrase
+        .captures_iter(source)
+        .map(|phrase| (phrase[1].to_owned(), phrase[2].to_owned()))
+        .collect();
+    found.sort();
+    found
+}
+
+fn template(name: &str) -> &'static str {
+    engine::TEMPLATES.iter().find(|(found, _)| *found == name).unwrap().1
+}
+
 #[test]
 fn both_languages_have_the_same_phrases() {
-    let named = |source: &str| {
-        let name = regex::Regex::new(r"\{% macro (\w+)\(([\w, ]*)\)").unwrap();
-        let found = name.captures_iter(source);
-        let mut names: Vec<_> =
-            found.map(|found| format!("{}({})", &found[1], &found[2])).collect();
-        names.sort();
-        names
-    };
+    let english = engine::TEMPLATES.iter().filter_map(|(name, _)| name.strip_prefix("en/"));
     let mut count = 0;
-    for (file, english) in engine::TEMPLATES.iter().filter(|(name, _)| name.starts_with("en/")) {
-        let other = file.replacen("en/", "ja/", 1);
-        let (_, japanese) = engine::TEMPLATES.iter().find(|(name, _)| *name == other).unwrap();
-        assert_eq!(named(english), named(japanese), "{file}");
-        count += named(english).len();
+    for file in english {
+        let english = phrases(template(&format!("en/{file}")));
+        assert_eq!(english, phrases(template(&format!("ja/{file}"))), "{file}");
+        count += english.len();
     }
     assert!(count > 70, "{count} phrases");
+}
+
+#[test]
+fn every_variant_has_a_phrase_and_every_phrase_a_variant() {
+    let check = |file: &str, variants: &[&str]| {
+        let mut variants = variants.to_vec();
+        variants.sort_unstable();
+        let phrases = phrases(template(&format!("en/{file}")));
+        let names: Vec<_> = phrases.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, variants, "{file}");
+    };
+    use strum::VariantNames as _;
+    check("check_results.md", CheckOutcome::VARIANTS);
+    check("notes.md", Note::VARIANTS);
+    check("stages.md", Stage::VARIANTS);
+    check("violations.md", crate::publish::PolicyViolation::VARIANTS);
+    let told_as_it_is = |name: &&&str| **name != "text";
+    let reasons: Vec<_> = Reason::VARIANTS.iter().filter(told_as_it_is).copied().collect();
+    check("reasons.md", &reasons);
 }
