@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{GitHub, GitHubError};
-use crate::config::GitHubSettings;
+use super::settings::GitHubSettings;
 
 /// The version of the API that this is written against ("API Versions").
 const API_VERSION: &str = "2022-11-28";

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{GitHubSettings, Trust};
+use crate::github::settings::{GitHubSettings, Trust};
 
 const PULLS: &str = "/repos/o/r/pulls";
 

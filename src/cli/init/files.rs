@@ -180,8 +180,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let outside = tempfile::tempdir().unwrap();
         let look = || Place::look(directory.path(), file("x"));
-        std::os::unix::fs::symlink(outside.path(), directory.path().join("a")).unwrap();
-        assert!(matches!(look(), Err(FileError::SymbolicLink(found)) if found == path));
+        let link = directory.path().join("a");
+        std::os::unix::fs::symlink(outside.path(), &link).unwrap();
+        assert!(matches!(look(), Err(FileError::SymbolicLink(path)) if path == link));
         std::fs::remove_file(directory.path().join("a")).unwrap();
         std::fs::write(directory.path().join("a"), "").unwrap();
         assert!(matches!(look(), Err(FileError::NotADirectory(_))));
