@@ -25,7 +25,7 @@ pub use faults::{Answer, Fault, Faults, When};
 pub use forge::Labeled;
 pub use git::GitError;
 pub use hub::{Hub, HubError};
-pub use names::{NameError, RepositoryName};
+pub use names::NameError;
 pub use permission::Permission;
 pub use request_log::{LoggedRequest, RequestLog};
 pub use server::serve;

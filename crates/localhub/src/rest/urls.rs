@@ -1,10 +1,9 @@
 //! The addresses in answers: made from the `Host` that the caller used, so that they lead back the
 //! way it came.
 
-use std::fmt::Write;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Urls {
@@ -46,16 +45,21 @@ pub(crate) fn node_id(kind: &str, id: i64) -> String {
     STANDARD.encode(format!("0{}:{kind}{id}", kind.len()))
 }
 
-/// Percent-encodes all but the unreserved characters of RFC 3986.
+/// All characters but the unreserved ones of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Percent-encodes a text for one segment of a path, or for a query.
 pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            escaped.push(char::from(byte));
-        } else {
-            // Writing to a string can't fail.
-            let _written = write!(escaped, "%{byte:02X}");
-        }
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_but_the_unreserved_characters_are_escaped() {
+        assert_eq!(escape("aZ09-._~"), "aZ09-._~");
+        assert_eq!(escape("a b/c?d#e%é"), "a%20b%2Fc%3Fd%23e%25%C3%A9");
     }
-    escaped
 }

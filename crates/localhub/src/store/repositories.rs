@@ -147,5 +147,5 @@ pub(crate) fn granted(
         )?
         .query_row((repository_id, user_id), |row| row.get(0))
         .optional()?;
-    Ok(role.as_deref().and_then(Permission::from_role_name))
+    Ok(role.and_then(|role| role.parse().ok()))
 }
