@@ -12,7 +12,6 @@ pub(crate) mod repositories;
 use std::path::PathBuf;
 
 use rusqlite::Transaction;
-use tokio::sync::broadcast;
 
 use crate::git::{Git, GitError};
 use crate::names::RepositoryName;
@@ -20,17 +19,6 @@ use crate::permission::Permission;
 use crate::store::repositories::Repository;
 use crate::store::users::User;
 use crate::store::{Store, StoreError, repositories as repository_rows};
-
-/// A label that was put on an issue or a pull request, as a webhook's `issues.labeled` tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labeled {
-    /// `owner/name`.
-    pub repository: String,
-    pub number: u64,
-    pub label: String,
-    /// The login of the user who did it.
-    pub sender: String,
-}
 
 /// One entry of the `errors` of a 422; see GitHub's page "Troubleshooting the REST API",
 /// "Validation Failed".
@@ -99,7 +87,6 @@ pub(crate) struct Forge {
     pub(crate) git: Git,
     /// Where the bare repositories are, as `OWNER/NAME.git` in lower case.
     pub(crate) repositories: PathBuf,
-    pub(crate) labeled: broadcast::Sender<Labeled>,
 }
 
 impl Forge {
@@ -108,13 +95,6 @@ impl Forge {
     pub(crate) fn path(&self, name: &RepositoryName) -> PathBuf {
         let owner = name.owner().to_ascii_lowercase();
         self.repositories.join(owner).join(format!("{}.git", name.name().to_ascii_lowercase()))
-    }
-
-    /// Tells the subscribers; that there are none is no failure.
-    fn announce(&self, labeled: Vec<Labeled>) {
-        for event in labeled {
-            let _receivers = self.labeled.send(event);
-        }
     }
 }
 

@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use subtle::ConstantTimeEq;
-use tokio::sync::broadcast;
 
 use crate::faults::Faults;
 use crate::forge::issues::NewIssue;
-use crate::forge::{Forge, Labeled, Refusal};
+use crate::forge::{Forge, Refusal};
 use crate::git::{Git, GitError};
 use crate::names::{NameError, RepositoryName, is_login};
 use crate::permission::Permission;
@@ -21,9 +20,6 @@ use crate::rate::RateWindows;
 use crate::request_log::RequestLog;
 use crate::store::users::{self, User};
 use crate::store::{Store, StoreError, repositories};
-
-/// A subscriber that falls further behind than this loses the oldest.
-const LABELED_BACKLOG: usize = 1024;
 
 /// Why the forge could not be opened or set up as asked.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +81,10 @@ impl Hub {
             .map_err(failed)?;
         // Git runs inside its repository, where a relative directory would mean another place.
         let dir = dir.canonicalize().map_err(failed)?;
-        let (labeled, _) = broadcast::channel(LABELED_BACKLOG);
         let forge = Forge {
             store: Store::open(&dir.join("localhub.db"))?,
             git: Git::open(git)?,
             repositories: dir.join("repositories"),
-            labeled,
         };
         let inner = Inner {
             forge,
@@ -194,11 +188,6 @@ impl Hub {
             Timestamp::now(),
         )?;
         Ok(())
-    }
-
-    /// The labels that are put on issues and pull requests from now on.
-    pub fn events(&self) -> broadcast::Receiver<Labeled> {
-        self.forge().labeled.subscribe()
     }
 
     /// The failures that the server is to show; none unless told.

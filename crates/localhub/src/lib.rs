@@ -22,7 +22,6 @@ mod server;
 mod store;
 
 pub use faults::{Answer, Fault, Faults, When};
-pub use forge::Labeled;
 pub use git::GitError;
 pub use hub::{Hub, HubError};
 pub use names::NameError;

@@ -16,8 +16,8 @@ use super::{FieldError, Forge, Refusal, admit, check_body, check_title, refuse_i
 use crate::git::ChangedFile;
 use crate::names::{RepositoryName, is_branch};
 use crate::permission::Permission;
-use crate::store::events::{self, Happening};
-use crate::store::issues::{self, Filter, Issue, Kind, Sort, State};
+use crate::store::events::{self, Change};
+use crate::store::issues::{self, Filter, Issue, State};
 use crate::store::pulls::{self, Pull};
 use crate::store::repositories::{self, Repository};
 use crate::store::users::User;
@@ -246,8 +246,7 @@ impl Forge {
                 pull.base_ref.clone_from(base);
             }
             if let Some(draft) = change.draft.filter(|draft| *draft != pull.draft) {
-                let happening =
-                    if draft { Happening::ConvertToDraft } else { Happening::ReadyForReview };
+                let happening = if draft { Change::ConvertToDraft } else { Change::ReadyForReview };
                 events::insert(tx, issue.id, actor.id, &happening, now)?;
                 pull.draft = draft;
             }
@@ -282,8 +281,7 @@ impl Forge {
         self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Write)?;
             repositories::touch_pushed(tx, repository.id, now)?;
-            let open =
-                issues::list(tx, repository.id, &open_pulls(), Page { number: 1, size: u32::MAX })?;
+            let open = issues::list(tx, repository.id, &Filter::open_pulls(), Page::ALL)?;
             for mut issue in open.items {
                 let Some(before) = issue.pull.clone() else { continue };
                 let mut pull = before.clone();
@@ -316,20 +314,5 @@ fn follow(pull: &mut Pull, branches: &HashMap<String, String>) {
     }
     if let Some(sha) = branches.get(&pull.base_ref) {
         pull.base_sha.clone_from(sha);
-    }
-}
-
-fn open_pulls() -> Filter {
-    Filter {
-        kind: Kind::Pulls,
-        state: Some(State::Open),
-        labels: Vec::new(),
-        creator: None,
-        assignee: None,
-        since: None,
-        head: None,
-        base: None,
-        sort: Sort::Created,
-        ascending: true,
     }
 }

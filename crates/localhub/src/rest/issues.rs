@@ -18,7 +18,7 @@ use super::users::simple_user;
 use super::{Caller, Number, Target, extend};
 use crate::forge::issues::{IssueChange, NewIssue};
 use crate::hub::Hub;
-use crate::store::issues::{Filter, Issue, Kind, Sort, State};
+use crate::store::issues::{Filter, Issue, Kind, State};
 use crate::store::repositories::Repository;
 use crate::store::users::User;
 
@@ -71,11 +71,8 @@ async fn list(
         since: query.since,
         head: None,
         base: None,
-        sort: match query.sort.as_deref() {
-            Some("updated") => Sort::Updated,
-            Some("comments") => Sort::Comments,
-            Some(_) | None => Sort::Created,
-        },
+        // GitHub takes any other word for the default.
+        sort: query.sort.and_then(|sort| sort.parse().ok()).unwrap_or_default(),
         ascending: query.direction.as_deref() == Some("asc"),
     };
     let page = paging.page;

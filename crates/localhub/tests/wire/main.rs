@@ -4,6 +4,7 @@
 
 mod api;
 mod comments;
+mod damage;
 mod durability;
 mod faults;
 mod git;

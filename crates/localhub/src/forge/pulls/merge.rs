@@ -9,7 +9,7 @@ use super::follow;
 use crate::git::Identity;
 use crate::names::RepositoryName;
 use crate::permission::Permission;
-use crate::store::events::{self, Happening};
+use crate::store::events::{self, Change};
 use crate::store::issues::{self, Issue, State};
 use crate::store::pulls::{self, Pull};
 use crate::store::repositories::{self, Repository};
@@ -136,7 +136,7 @@ pub(super) fn record(
         tx,
         issue.id,
         actor.id,
-        &Happening::Merged { commit_sha: commit_sha.clone() },
+        &Change::Merged { commit_sha: commit_sha.clone() },
         now,
     )?;
     close(tx, issue, actor, None, None, now)?;
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn closing_keywords_are_github_s() {
         let check = |text: &str, expected: &[u64]| {
-            assert_eq!(closed_by(text, "octo/hello"), expected, "{text}")
+            assert_eq!(closed_by(text, "octo/hello"), expected, "{text}");
         };
         check("Closes #12", &[12]);
         check("This FIXES: #1, and resolves octo/hello#2.", &[1, 2]);
