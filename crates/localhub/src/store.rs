@@ -8,6 +8,9 @@
 //!
 //! - [`Store::write`] returns `Ok` only when the change is on the disk. A change that fails leaves
 //!   nothing behind.
+//! - A transaction contains SQL and no git command. It holds the only connection, so whatever runs
+//!   in it delays every other request. `forge` asks git before the transaction and checks in the
+//!   transaction that the answer still holds.
 //! - The calls block on the disk. All requests make them in one way: `Hub::run` puts the work of a
 //!   request on tokio's blocking threads. Nothing here is called from an async thread.
 //! - A stored value that no version of this program writes is a [`StoreError::Damaged`]. It is
@@ -30,7 +33,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 /// The schema's history. A step that was released is never edited: a new one is added.
-const STEPS: &[M<'static>] = &[M::up(include_str!("store/schema.sql"))];
+const STEPS: &[M<'static>] =
+    &[M::up(include_str!("store/schema.sql")), M::up(include_str!("store/merging.sql"))];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// How long a statement waits for another process that holds the database.
@@ -175,4 +179,38 @@ pub(crate) struct Paged<T> {
     pub(crate) items: Vec<T>,
     /// How many items the whole list has.
     pub(crate) total: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_the_first_version_is_opened() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("localhub.db");
+        let first = Connection::open(&path).unwrap();
+        first.execute_batch(include_str!("store/schema.sql")).unwrap();
+        first
+            .execute_batch(
+                "INSERT INTO users VALUES (1, 'octo', 'token', 0);
+                 INSERT INTO repositories VALUES (1, 1, 'hello', NULL, 'main', 1, 1, 0, 0, 0);
+                 INSERT INTO issues (id, repository_id, number, author_id, title, created_at,
+                                     updated_at)
+                 VALUES (1, 1, 1, 1, 't', 0, 0);
+                 INSERT INTO pulls (issue_id, head_ref, head_sha, base_ref, base_sha, draft)
+                 VALUES (1, 'one', 'a', 'main', 'b', 1);
+                 PRAGMA user_version = 1;",
+            )
+            .unwrap();
+        drop(first);
+
+        let store = Store::open(&path).unwrap();
+        let issue: Result<_, StoreError> = store.read(|tx| issues::by_id(tx, 1));
+        let pull = issue.unwrap().unwrap().pull.unwrap();
+        assert_eq!((pull.head_ref.as_str(), pull.draft, pull.merging), ("one", true, None));
+        let repository: Result<_, StoreError> = store.read(|tx| repositories::by_id(tx, 1));
+        assert_eq!(repository.unwrap().unwrap().branch_changes, 0);
+        assert!(Store::open(&path).is_ok(), "it is opened again");
+    }
 }

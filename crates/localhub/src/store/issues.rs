@@ -222,6 +222,12 @@ pub(crate) fn by_number(
     found.map(|row| complete(tx, row)).transpose()
 }
 
+/// The issue or pull request whose row has this id.
+pub(crate) fn by_id(tx: &Transaction<'_>, id: i64) -> Result<Option<Issue>, StoreError> {
+    let found = first(&mut *tx.prepare_cached(&select("issues.id = ?1"))?, [id], read)?;
+    found.map(|row| complete(tx, row)).transpose()
+}
+
 /// A page of the issues and pull requests of a repository.
 pub(crate) fn list(
     tx: &Transaction<'_>,

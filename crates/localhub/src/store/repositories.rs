@@ -24,6 +24,8 @@ pub(crate) struct Repository {
     pub(crate) pushed_at: Timestamp,
     /// Open issues and pull requests together, as GitHub counts.
     pub(crate) open_issues: u64,
+    /// How often a push or a merge changed branches; see [`count_branch_change`].
+    pub(crate) branch_changes: u64,
 }
 
 impl Repository {
@@ -46,6 +48,7 @@ impl Repository {
             updated_at: record.instant("updated_at")?,
             pushed_at: record.instant("pushed_at")?,
             open_issues: record.get("open_issues")?,
+            branch_changes: record.get("branch_changes")?,
         })
     }
 }
@@ -85,7 +88,7 @@ pub(crate) fn insert(
 fn select(condition: &str) -> String {
     format!(
         "SELECT {}, repositories.id AS id, name, description, default_branch, private,
-                repositories.created_at AS created_at, updated_at, pushed_at,
+                repositories.created_at AS created_at, updated_at, pushed_at, branch_changes,
                 (SELECT count(*) FROM issues
                  WHERE repository_id = repositories.id AND state = 'open') AS open_issues
          FROM repositories JOIN users ON users.id = owner_id WHERE {condition}",
@@ -100,6 +103,12 @@ pub(crate) fn by_name(
 ) -> Result<Option<Repository>, StoreError> {
     let sql = select("login = ?1 AND name = ?2");
     first(&mut *tx.prepare_cached(&sql)?, (name.owner(), name.name()), Repository::read)
+}
+
+/// The repository with this id.
+pub(crate) fn by_id(tx: &Transaction<'_>, id: i64) -> Result<Option<Repository>, StoreError> {
+    let sql = select("repositories.id = ?1");
+    first(&mut *tx.prepare_cached(&sql)?, [id], Repository::read)
 }
 
 /// Writes what a caller may change of a repository.
@@ -125,13 +134,20 @@ pub(crate) fn update(
 }
 
 /// Records that branches of the repository have changed.
-pub(crate) fn touch_pushed(
+///
+/// Whoever reads branches from git and later writes compares `branch_changes` before and after: if
+/// it is the same, no push or merge was recorded in between.
+pub(crate) fn count_branch_change(
     tx: &Transaction<'_>,
     id: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE repositories SET pushed_at = ?2, updated_at = ?2 WHERE id = ?1")?
-        .execute((id, now.as_second()))?;
+    tx.prepare_cached(
+        "UPDATE repositories
+         SET pushed_at = ?2, updated_at = ?2, branch_changes = branch_changes + 1
+         WHERE id = ?1",
+    )?
+    .execute((id, now.as_second()))?;
     Ok(())
 }
 
