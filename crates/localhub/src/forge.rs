@@ -1,7 +1,7 @@
 //! What GitHub does with a request once it knows who asks: permission, validation, effect, event.
 //!
 //! This module owns the rules. SQL is `store`'s, processes are `git`'s, JSON and status codes are
-//! `rest`'s.
+//! `rest`'s and `graphql`'s.
 //!
 //! # Invariants
 //!

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::faults::{Answer, Fault};
 use crate::hub::Hub;
-use crate::{git_http, rest};
+use crate::{git_http, graphql, rest};
 
 /// Answers requests to the forge on a listener until `shutdown` is done.
 ///
@@ -45,6 +45,7 @@ pub async fn serve(
 
 fn router(hub: Hub) -> Router {
     rest::routes(&hub)
+        .merge(graphql::routes(&hub))
         .merge(git_http::routes())
         .layer(axum::middleware::from_fn_with_state(hub.clone(), answer))
         .with_state(hub)

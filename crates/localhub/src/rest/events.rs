@@ -6,11 +6,10 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::comments::comment_shape;
-use super::errors::ApiError;
 use super::paging::Paging;
-use super::urls::{Urls, node_id};
 use super::users::simple_user;
-use super::{Caller, Number, Target, extend};
+use super::{Number, Target};
+use crate::api::{ApiError, Caller, NodeKind, Urls, extend, node_id};
 use crate::forge::issues::Entry;
 use crate::hub::Hub;
 use crate::store::comments::Comment;
@@ -71,7 +70,7 @@ fn event_shape(urls: &Urls, repository: &Repository, event: &Event) -> Value {
     let commit_url = commit_sha.map(|sha| urls.api(&full_name, &format!("/commits/{sha}")));
     let mut shape = json!({
         "id": event.id,
-        "node_id": node_id("IssueEvent", event.id),
+        "node_id": node_id(NodeKind::IssueEvent, event.id),
         "url": urls.api(&full_name, &format!("/issues/events/{}", event.id)),
         "actor": simple_user(urls, &event.actor),
         "event": event.change.name(),

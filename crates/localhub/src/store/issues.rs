@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use rusqlite::{Row, Transaction, named_params};
+use serde::Deserialize;
 use strum::{EnumString, IntoStaticStr};
 
 use super::labels::{self, Label};
@@ -12,8 +13,9 @@ use super::users::{self, User};
 use super::{Page, Paged, StoreError};
 
 /// Whether an issue is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, Deserialize)]
 #[strum(serialize_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     Open,
     Closed,
@@ -36,6 +38,7 @@ impl FromSql for State {
 #[derive(Debug, Clone)]
 pub(crate) struct Issue {
     pub(crate) id: i64,
+    pub(crate) repository_id: i64,
     pub(crate) number: u64,
     pub(crate) author: User,
     pub(crate) author_is_collaborator: bool,
@@ -128,7 +131,8 @@ const TABLES: &str = "issues JOIN users ON users.id = issues.author_id
 
 fn select(condition: &str) -> String {
     format!(
-        "SELECT {}, issues.id AS id, number, title, body, state, state_reason,
+        "SELECT {}, issues.id AS id, issues.repository_id AS repository_id,
+                number, title, body, state, state_reason,
                 issues.created_at AS created_at, updated_at, closed_at, closed_by,
                 (SELECT count(*) FROM comments WHERE comments.issue_id = issues.id)
                     AS comment_count,
@@ -155,6 +159,7 @@ fn read(row: &Row<'_>) -> Result<Bare, StoreError> {
     let record = Record::new(row, "issues", "id")?;
     let issue = Issue {
         id: record.id(),
+        repository_id: record.get("repository_id")?,
         number: record.get("number")?,
         author,
         author_is_collaborator: record.get("author_is_collaborator")?,

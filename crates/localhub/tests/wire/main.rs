@@ -1,5 +1,5 @@
-//! The forge at the wire: other people's clients, faults, durability, and GitHub's own description
-//! of every answer.
+//! The forge, tested over HTTP: by clients of other projects, by faults on command, and by GitHub's
+//! own description of its answers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod api;
@@ -9,6 +9,7 @@ mod durability;
 mod faults;
 mod gates;
 mod git;
+mod graphql;
 mod inspector;
 mod issues;
 mod octocrab;

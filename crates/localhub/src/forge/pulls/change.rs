@@ -1,17 +1,17 @@
-//! Editing a pull request.
+//! Editing a pull request, and marking a draft as ready for review.
 
 use jiff::Timestamp;
 
 use super::super::issues::{IssueChange, apply, found};
-use super::super::{FieldError, Forge, Refusal, admit};
+use super::super::{FieldError, Forge, Refusal, admit, permission};
 use super::create::already_exists;
 use super::{PullRequest, follow};
 use crate::names::RepositoryName;
 use crate::permission::Permission;
 use crate::store::events::{self, Change};
-use crate::store::issues::State;
-use crate::store::pulls;
+use crate::store::issues::{self, State};
 use crate::store::users::User;
+use crate::store::{pulls, repositories};
 
 /// What a caller wants to change of a pull request.
 #[derive(Debug, Default)]
@@ -20,11 +20,13 @@ pub(crate) struct PullChange {
     pub(crate) issue: IssueChange,
     /// The new base branch.
     pub(crate) base: Option<String>,
-    pub(crate) draft: Option<bool>,
 }
 
 impl Forge {
     /// Edits, closes or reopens a pull request, or gives it another base branch.
+    ///
+    /// A draft stays one: in GitHub's API, too, only GraphQL changes that; see
+    /// [`Forge::mark_ready`].
     pub(crate) fn change_pull(
         &self,
         actor: &User,
@@ -62,11 +64,6 @@ impl Forge {
                         branches.get(base).cloned().ok_or_else(|| Refusal::invalid(invalid()))?;
                     pull.base_ref.clone_from(base);
                 }
-                if let Some(draft) = change.draft.filter(|draft| *draft != pull.draft) {
-                    let event = if draft { Change::ConvertToDraft } else { Change::ReadyForReview };
-                    events::insert(tx, issue.id, actor.id, &event, now)?;
-                    pull.draft = draft;
-                }
                 let twin = pulls::open_between(tx, repository.id, &pull.head_ref, &pull.base_ref)?;
                 let will_be_open = opens || (is_open && change.issue.state != Some(State::Closed));
                 if will_be_open && twin.is_some_and(|other| other != number) {
@@ -79,6 +76,40 @@ impl Forge {
                 Ok(Some(PullRequest { repository, issue, pull }))
             },
         )
+    }
+
+    /// Marks a draft as ready for review. A pull request that is ready already stays as it is.
+    ///
+    /// `id` is the id of the pull request's row. The author and whoever may write to the
+    /// repository may do this (GitHub's page "Changing the stage of a pull request").
+    ///
+    /// Whether the pull request is a draft is read and written in one transaction: of two
+    /// requests at once one records the event.
+    pub(crate) fn mark_ready(
+        &self,
+        actor: &User,
+        id: i64,
+        now: Timestamp,
+    ) -> Result<PullRequest, Refusal> {
+        let (repository, issue) = self.store.write(|tx| {
+            let issue = issues::by_id(tx, id)?.ok_or(Refusal::NOT_FOUND)?;
+            let mut pull = issue.pull.clone().ok_or(Refusal::NOT_FOUND)?;
+            let repository =
+                repositories::by_id(tx, issue.repository_id)?.ok_or(Refusal::NOT_FOUND)?;
+            let held = permission(tx, actor, &repository)?.ok_or(Refusal::NOT_FOUND)?;
+            if held < Permission::Write && issue.author.id != actor.id {
+                return Err(Refusal::NOT_ALLOWED);
+            }
+            if pull.draft {
+                pull.draft = false;
+                pulls::update(tx, issue.id, &pull)?;
+                events::insert(tx, issue.id, actor.id, &Change::ReadyForReview, now)?;
+                issues::touch(tx, issue.id, now)?;
+            }
+            let issue = issues::by_id(tx, id)?.ok_or(Refusal::NOT_FOUND)?;
+            Ok((repository, issue))
+        })?;
+        self.with_commits(repository, issue)
     }
 }
 

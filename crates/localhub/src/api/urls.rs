@@ -1,48 +1,45 @@
-//! The addresses in answers: made from the `Host` that the caller used, so that they lead back the
-//! way it came.
+//! The addresses in answers. They begin with the `Host` that the caller used, so that the caller
+//! can follow them whatever is in between.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+/// The addresses that a caller can reach.
 #[derive(Debug, Clone)]
 pub(crate) struct Urls {
     base: String,
 }
 
 impl Urls {
+    /// Takes the value of the `Host` header.
     pub(crate) fn new(host: &str) -> Self {
         Self { base: format!("http://{host}") }
     }
 
-    /// `path` begins with a slash.
+    /// The address of a path, which begins with a slash.
     pub(crate) fn absolute(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
+    /// The API's address of a user.
     pub(crate) fn user(&self, login: &str) -> String {
         format!("{}/users/{}", self.base, escape(login))
     }
 
-    /// The API's address of a repository; with more it is that of something in it.
+    /// The API's address of a repository, with `more` after it.
     pub(crate) fn api(&self, full_name: &str, more: &str) -> String {
         format!("{}/repos/{full_name}{more}", self.base)
     }
 
-    /// The page that GitHub would show; this forge has none behind it.
+    /// The address of the page that GitHub would show. This forge has no pages.
     pub(crate) fn html(&self, full_name: &str, more: &str) -> String {
         format!("{}/{full_name}{more}", self.base)
     }
 
-    /// The `git://` and `ssh` addresses that the description demands and that nothing answers here.
+    /// The host, for the `git://` and `ssh` addresses that GitHub's answers have. Nothing answers
+    /// at those here.
     pub(crate) fn host(&self) -> &str {
         self.base.trim_start_matches("http://")
     }
-}
-
-/// GitHub's global node id in its older form: the type and the database's id, in base64.
-pub(crate) fn node_id(kind: &str, id: i64) -> String {
-    STANDARD.encode(format!("0{}:{kind}{id}", kind.len()))
 }
 
 /// All characters but the unreserved ones of RFC 3986, section 2.3.
