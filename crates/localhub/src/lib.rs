@@ -14,6 +14,7 @@
 //! 4. `hub`: the way from async code to code that blocks;
 //! 5. `forge`: the rules;
 //! 6. `store` (SQL) and `git` (processes).
+#![warn(missing_docs)]
 
 mod api;
 mod faults;

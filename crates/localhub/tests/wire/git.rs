@@ -1,4 +1,4 @@
-//! The git client against the forge.
+//! The git client with the forge.
 
 use crate::server::{
     OWNER_TOKEN, READER_TOKEN, STRANGER_TOKEN, Server, commit, git, git_ok, start,
@@ -126,7 +126,8 @@ async fn a_branch_may_have_the_names_that_git_allows() {
 async fn a_large_push_is_streamed() {
     let server = start().await;
     let tree = server.pushed(&[]).await;
-    // Incompressible, so that the pack is larger than every buffer and git sends it chunked.
+    // Data that can't be compressed, so that the pack is larger than every buffer, and git sends
+    // it in chunks.
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -148,7 +149,7 @@ async fn who_has_no_right_token_gets_nothing() {
     let server = start().await;
     let tree = server.pushed(&[]).await;
     let url = server.clone_url();
-    // Told that a token is not good, git asks the user for another.
+    // After a 401, git asks the user for a password.
     for token in [Some("wrong"), None] {
         server.hub.requests().clear();
         let asked = refusal(&server, token, &["ls-remote", &url]).await;
@@ -211,7 +212,8 @@ async fn a_client_that_leaves_in_the_midst_of_a_push_leaves_no_process_behind() 
     );
     let request = format!(
         "POST {}/git-receive-pack HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Basic {basic}\r\n\
-         content-type: application/x-git-receive-pack-request\r\ncontent-length: 100000\r\n\r\n00a0",
+         content-type: application/x-git-receive-pack-request\r\n\
+         content-length: 100000\r\n\r\n00a0",
         url.path()
     );
     client.write_all(request.as_bytes()).await.unwrap();
