@@ -203,7 +203,7 @@ impl Agent {
     ) -> Result<Finished, ProcessError> {
         let invocation = self.invocation(call_dir, call.tree, arguments)?;
         let writable = vec![call.tree.to_owned(), call_dir.directory().to_owned()];
-        let policy = FsPolicy { writable, reach: NetworkPolicy::Model, ..FsPolicy::default() };
+        let policy = FsPolicy { writable, network: NetworkPolicy::Model, ..FsPolicy::default() };
         let log = Log { file: call.log.to_owned(), redaction: self.redaction.clone() };
         let invocation = Invocation { log: Some(log), ..invocation };
         process::run(self.sandbox.confine(invocation, &policy), stop).await

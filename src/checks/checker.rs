@@ -133,7 +133,7 @@ impl Checker {
         let view = FsPolicy {
             readable: self.toolchains.directories().map(Path::to_path_buf).collect(),
             writable: [tree, site.scratch, site.cache].map(Path::to_path_buf).to_vec(),
-            reach: if check.network { NetworkPolicy::Internet } else { NetworkPolicy::Nothing },
+            network: if check.network { NetworkPolicy::Internet } else { NetworkPolicy::Nothing },
         };
         let invocation = self.sandbox.confine(invocation, &view);
         let command = check.command.clone();

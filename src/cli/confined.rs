@@ -7,13 +7,14 @@ use crate::sandbox::init;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// What is to be done, as the worker wrote it
-    orders: String,
+    /// The configuration in JSON, which the worker wrote
+    // The global option `--config` has the id `config`.
+    init_config: String,
     /// The program to run, with its arguments
     #[arg(last = true)]
     command: Vec<OsString>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    init::run(&arguments.orders, &arguments.command)
+    init::run(&arguments.init_config, &arguments.command)
 }

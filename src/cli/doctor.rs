@@ -12,7 +12,7 @@ use crate::agent::settings::AgentKind;
 use crate::config::Config;
 use crate::errors;
 use crate::process;
-use crate::sandbox::{Limits, Sandbox};
+use crate::sandbox::{ResourceLimits, Sandbox};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -119,8 +119,8 @@ fn data_directory(config: &Config) -> Finding {
 }
 
 /// Without walls there is nobody to hold a program to them.
-fn limits(limits: &Limits, held: bool) -> [Finding; 4] {
-    let Limits { processes, memory, file_size, temporary, .. } = limits;
+fn limits(limits: &ResourceLimits, held: bool) -> [Finding; 4] {
+    let ResourceLimits { processes, memory, file_size, temporary, .. } = limits;
     let finding = |limit: &str, value: &dyn Display| Finding {
         what: "  limit".to_owned(),
         good: held,

@@ -1,4 +1,4 @@
-//! How much a sandbox holds, found by trying to get out of it.
+//! How much a sandbox holds, which probes find by trying to get out of it.
 
 use std::fmt;
 use std::io;
@@ -12,29 +12,32 @@ use super::init::probe::{Boundary, Canaries};
 use super::{Backend, FsPolicy, NetworkPolicy};
 use crate::process::{self, Ending, Invocation, Streams};
 
-/// How long the attempts may take.
+/// How long the probes may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// What the canary file holds before and after the probes.
 const CONTENT: &str = "this file shows that a sandbox holds\n";
 
 /// What a sandbox holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Nothing: programs run as the user.
+    /// There is no sandbox: programs run with all rights of the user.
     None,
-    /// There are backend, and not all of them held.
+    /// There is a sandbox, and at least one boundary did not hold.
     Degraded,
     /// Every attempt to get out failed.
     Full,
 }
 
-/// What was found.
+/// What the probes found.
 #[derive(Debug, Clone)]
 pub struct SandboxReport {
+    /// The level that follows from the boundaries.
     pub level: Level,
-    /// What is lacking, in words; empty when nothing is.
+    /// What is missing for [`Level::Full`], in words. It is empty when nothing is missing.
     pub why: String,
+    /// Every boundary that was probed, and whether it held.
     pub boundaries: Vec<(Boundary, bool)>,
 }
 
@@ -65,12 +68,12 @@ impl fmt::Display for Boundary {
             Self::Namespaces => "no namespace can be made",
             Self::Tracing => "no process can be traced",
             Self::Kernel => "rare kernel interfaces are closed",
-            Self::Limits => "whoever keeps the limits can't be stopped",
+            Self::Limits => "the process that enforces the limits can't be stopped",
         })
     }
 }
 
-/// Puts out canaries below `directory`, and sends the probes in.
+/// Makes the canaries, the file in `directory`, and runs the probes inside.
 pub(super) async fn probe(backend: &Backend, directory: &Path) -> io::Result<SandboxReport> {
     let file = directory.join("canary");
     std::fs::write(&file, CONTENT)?;
@@ -79,7 +82,7 @@ pub(super) async fn probe(backend: &Backend, directory: &Path) -> io::Result<San
     let _listening = listen_abstract(&abstract_socket)?;
     let canaries =
         Canaries { file: file.clone(), address: listener.local_addr()?, abstract_socket };
-    let (program, arguments) = backend.prober(canaries);
+    let (program, arguments) = backend.probe_command(canaries);
     let probe = Invocation {
         program,
         arguments,
@@ -91,29 +94,30 @@ pub(super) async fn probe(backend: &Backend, directory: &Path) -> io::Result<San
         streams: Streams::Apart,
         log: None,
     };
-    let view = FsPolicy { reach: NetworkPolicy::Nothing, ..FsPolicy::default() };
-    let probe = backend.around(probe, &view);
+    let policy = FsPolicy { network: NetworkPolicy::Nothing, ..FsPolicy::default() };
+    let probe = backend.wrap(probe, &policy);
     let finished =
         process::run(probe, &CancellationToken::new()).await.map_err(io::Error::other)?;
     if std::fs::read_to_string(&file)? != CONTENT {
         return Ok(SandboxReport::none("the sandbox let a file outside be written"));
     }
     if finished.ending != Ending::Exited(0) {
-        let said = String::from_utf8_lossy(&finished.errors);
-        let said = said.lines().last().unwrap_or("it said nothing");
-        return Ok(SandboxReport::none(&format!("it can't be built here: {said}")));
+        let errors = String::from_utf8_lossy(&finished.errors);
+        let reason = errors.lines().last().unwrap_or("it wrote no error");
+        return Ok(SandboxReport::none(&format!("it can't be built here: {reason}")));
     }
     Ok(judge(serde_json::from_slice(&finished.output).map_err(io::Error::other)?))
 }
 
+/// The report for the results of the probes.
 fn judge(boundaries: Vec<(Boundary, bool)>) -> SandboxReport {
     let broken: Vec<String> = boundaries
         .iter()
         .filter(|(_, held)| !held)
-        .map(|(wall, _)| format!("it does not hold that {wall}"))
+        .map(|(boundary, _)| format!("it does not hold that {boundary}"))
         .collect();
     let why = match broken.as_slice() {
-        // Nothing was found to be broken, and less was tried than there is to hold.
+        // Only Linux has probes for every boundary, so no failure is not enough elsewhere.
         [] if !cfg!(target_os = "linux") => {
             "nothing limits processes and memory here, and other programs are seen".to_owned()
         }
@@ -145,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_wall_that_does_not_hold_is_no_full_sandbox() {
+    fn one_boundary_that_does_not_hold_makes_the_sandbox_degraded() {
         assert_eq!(
             judge(vec![(Boundary::Reading, true), (Boundary::Network, true)]).level,
             Level::Full

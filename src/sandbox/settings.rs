@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::init::Limits;
+use super::init::ResourceLimits;
 use super::level::Level;
 use crate::settings::{InvalidSetting, Kind, Setting, Text, Unit, bytes, mebibytes, number};
 
@@ -28,7 +28,7 @@ pub struct SandboxSettings {
     /// What every confined program may write, beside its own tree.
     pub writable: Vec<PathBuf>,
     /// What one program may use, together with all that it starts.
-    pub limits: Limits,
+    pub limits: ResourceLimits,
 }
 
 impl Default for SandboxSettings {
@@ -93,7 +93,7 @@ impl SandboxSection {
             accept_none: false,
             readable: self.readable,
             writable: self.writable,
-            limits: Limits {
+            limits: ResourceLimits {
                 processes: self.processes,
                 memory: bytes(self.memory_mib),
                 file_size: bytes(self.file_size_mib),

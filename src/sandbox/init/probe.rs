@@ -1,10 +1,9 @@
-//! Attempts to get out, made inside a sandbox that is about to be relied on.
+//! Probes: attempts to get out, made inside a sandbox before the worker relies on it.
 //!
-//! A version or a flag says what a sandbox should do; an attempt that fails says what it does. Each
-//! attempt is harmless where it succeeds.
+//! A version number or a flag says what a sandbox should do. An attempt that fails shows what it
+//! does. Each attempt is harmless if it succeeds.
 
 use std::fs;
-use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,57 +11,61 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What the probes try to reach: it is there, outside, and the worker sees that it was not touched.
+use super::InitError;
+
+/// How long the probe waits for a connection. The listener is on this machine.
+const CONNECT: Duration = Duration::from_millis(500);
+
+/// Things outside that the probes try to reach. The worker makes them, and checks afterwards that
+/// they were not changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::sandbox) struct Canaries {
+    /// A file that a sandboxed program must neither read nor write.
     pub(in crate::sandbox) file: PathBuf,
-    /// Where somebody listens on this machine's loopback address.
+    /// An address on the loopback interface of this machine at which the worker listens.
     pub(in crate::sandbox) address: SocketAddr,
-    /// A socket in the abstract namespace, by its name.
+    /// The name of a socket in the abstract namespace (unix(7)) at which the worker listens.
     pub(in crate::sandbox) abstract_socket: String,
 }
 
-/// What a sandbox is to hold.
+/// A boundary that a sandbox keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Boundary {
-    /// Files of the user's can't be read.
+    /// The program can't read the user's files.
     Reading,
-    /// Nor written.
+    /// The program can't write the user's files.
     Writing,
-    /// Processes outside are not seen.
+    /// The program sees no process outside.
     Processes,
-    /// Nor is the network, not even this machine's own.
+    /// The program reaches no network, not even the loopback interface of this machine.
     Network,
-    /// No socket of the desktop or of a daemon is reached.
+    /// The program reaches no abstract socket, such as those of a desktop session.
     Sockets,
-    /// No namespace can be made, in which there would be rights again.
+    /// The program can't make a namespace, in which it would have capabilities again.
     Namespaces,
-    /// No other process can be taken hold of.
+    /// The program can't trace other processes.
     Tracing,
-    /// The kernel's rarer interfaces are closed.
+    /// The program can't use rare interfaces of the kernel.
     Kernel,
-    /// Whoever keeps the limits can't be stopped.
+    /// The program can't stop the supervisor, which enforces the limits.
     Limits,
 }
 
-/// Tells, as JSON on standard output, which backend held.
-#[expect(clippy::print_stdout, reason = "this is how the program inside answers the one outside")]
-pub(super) fn tell(canaries: &Canaries) -> io::Result<ExitCode> {
-    println!("{}", serde_json::to_string(&attempts(canaries))?);
+/// Makes all attempts and writes to standard output, as JSON, which boundaries held.
+#[expect(clippy::print_stdout, reason = "the worker reads the results from standard output")]
+pub(super) fn run(canaries: &Canaries) -> Result<ExitCode, InitError> {
+    println!("{}", serde_json::to_string(&attempts(canaries)).map_err(InitError::Probe)?);
     Ok(ExitCode::SUCCESS)
 }
 
 fn attempts(canaries: &Canaries) -> Vec<(Boundary, bool)> {
-    let everywhere = vec![
+    let on_every_platform = vec![
         (Boundary::Reading, fs::read(&canaries.file).is_err()),
         (Boundary::Writing, fs::write(&canaries.file, "broken").is_err()),
-        (
-            Boundary::Network,
-            TcpStream::connect_timeout(&canaries.address, Duration::from_millis(500)).is_err(),
-        ),
+        (Boundary::Network, TcpStream::connect_timeout(&canaries.address, CONNECT).is_err()),
     ];
-    [everywhere, platform::attempts(canaries)].concat()
+    [on_every_platform, platform::attempts(canaries)].concat()
 }
 
 /// Other platforms have no attempts of their own yet.
@@ -79,43 +82,44 @@ mod platform {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixStream};
 
-    use nix::sched::CloneFlags;
-    use nix::sys::signal::{Signal, kill};
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType};
-    use nix::unistd::{Pid, getppid};
+    use nix::sched::{CloneFlags, unshare};
+    use nix::sys::ptrace;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    use rustix::process::{Pid, Signal, getppid, kill_process};
 
     use super::{Boundary, Canaries};
 
-    /// bubblewrap, the supervisor and this; and one to spare.
-    const FEW: usize = 4;
+    /// A sandbox has three processes while the probe runs: bubblewrap, the supervisor and the
+    /// probe. One more is allowed.
+    const MOST_PROCESSES: usize = 4;
 
-    /// The supervisor, who goes on when it was stopped.
-    fn is_refused_to_stop(supervisor: Pid) -> bool {
-        let refused = kill(supervisor, Signal::SIGSTOP).is_err();
-        kill(supervisor, Signal::SIGCONT).ok();
+    /// Whether `SIGSTOP` to the supervisor was refused. If it was not, the supervisor continues.
+    fn is_stop_refused(supervisor: Option<Pid>) -> bool {
+        // Without a parent in this PID namespace there is nothing to stop (getppid(2)).
+        let Some(supervisor) = supervisor else { return true };
+        let refused = kill_process(supervisor, Signal::STOP).is_err();
+        kill_process(supervisor, Signal::CONT).ok();
         refused
     }
 
     pub(super) fn attempts(canaries: &Canaries) -> Vec<(Boundary, bool)> {
-        let seen = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let seen = seen.filter(|entry| {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let processes = entries.filter(|entry| {
             entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok())
         });
-        let socket = SocketAddr::from_abstract_name(&canaries.abstract_socket);
-        let vsock = nix::sys::socket::socket(
-            AddressFamily::Vsock,
-            SockType::Stream,
-            SockFlag::empty(),
-            None,
-        );
+        let abstract_socket = SocketAddr::from_abstract_name(&canaries.abstract_socket);
+        let vsock = socket(AddressFamily::Vsock, SockType::Stream, SockFlag::empty(), None);
         vec![
-            (Boundary::Processes, seen.count() <= FEW),
-            (Boundary::Sockets, socket.and_then(|name| UnixStream::connect_addr(&name)).is_err()),
-            (Boundary::Tracing, nix::sys::ptrace::traceme().is_err()),
+            (Boundary::Processes, processes.count() <= MOST_PROCESSES),
+            (
+                Boundary::Sockets,
+                abstract_socket.and_then(|name| UnixStream::connect_addr(&name)).is_err(),
+            ),
+            (Boundary::Tracing, ptrace::traceme().is_err()),
             (Boundary::Kernel, vsock.is_err()),
-            (Boundary::Limits, is_refused_to_stop(getppid())),
-            // The last, since it changes what this process is where it succeeds.
-            (Boundary::Namespaces, nix::sched::unshare(CloneFlags::CLONE_NEWUSER).is_err()),
+            (Boundary::Limits, is_stop_refused(getppid())),
+            // This attempt is the last one, because a success changes the rights of this process.
+            (Boundary::Namespaces, unshare(CloneFlags::CLONE_NEWUSER).is_err()),
         ]
     }
 }

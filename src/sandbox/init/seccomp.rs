@@ -1,23 +1,24 @@
-//! The system calls that no agent, build or test needs, and that lead to the kernel's less tested
-//! parts or to other processes.
+//! System calls that no agent, build or test needs, and that lead to rarely tested parts of the
+//! kernel or to other processes.
 //!
-//! A list of what is refused, as container runtimes keep it, since the programs are anybody's: what
-//! is refused fails with `EPERM`, as if the user had no right to it. What programs do in another
-//! way when a kernel does not know a call yet fails with `ENOSYS`.
+//! The filter is a list of refused calls, as container runtimes have it, because the programs are
+//! not known in advance. A refused call fails with `EPERM`, as if the user had no right to make it.
+//! A call for which programs have a fallback on older kernels fails with `ENOSYS`.
 
 use std::collections::BTreeMap;
 use std::io;
 
-use libc::c_long;
+use nix::libc::{self, c_long};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Op,
     SeccompCondition as Condition, SeccompFilter, SeccompRule as Rule, TargetArch, apply_filter,
 };
 
-/// On x86-64 each call has a second number, of the x32 interface, which means the same and is not
-/// the same to a filter.
-const X32: c_long = 0x4000_0000;
+/// The bit that marks a call of the x32 interface. On x86-64 every call also has a number with this
+/// bit, which a filter has to refuse separately (seccomp(2), "Caveats").
+const X32_SYSCALL_BIT: c_long = 0x4000_0000;
 
+/// Calls that fail with `EPERM`, whatever their arguments are.
 const REFUSED: &[c_long] = &[
     // Other processes' memory and files.
     libc::SYS_ptrace,
@@ -25,7 +26,7 @@ const REFUSED: &[c_long] = &[
     libc::SYS_process_vm_writev,
     libc::SYS_pidfd_getfd,
     libc::SYS_kcmp,
-    // Large kernel interfaces with a history of holes.
+    // Large interfaces of the kernel with a history of vulnerabilities.
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
@@ -67,16 +68,19 @@ const REFUSED: &[c_long] = &[
     libc::SYS_vhangup,
 ];
 
-/// What fails as if the kernel were older. `clone3` passes its flags in memory, where a filter
-/// can't look; the C libraries use `clone` then. Memory behind a descriptor is nobody's, so that no
-/// limit on memory finds it; a file in a sized `/dev/shm` does the same.
+/// Calls that fail with `ENOSYS`, as on an older kernel.
+///
+/// `clone3(2)` takes its flags from memory, which a filter can't read (seccomp(2)). The C libraries
+/// fall back to `clone(2)`. Memory behind the file descriptor of `memfd_create(2)` belongs to no
+/// process, so the limit on memory would not count it. A file in `/dev/shm`, which has a limited
+/// size, serves the same purpose.
 const UNKNOWN: [c_long; 3] = [libc::SYS_clone3, libc::SYS_memfd_create, libc::SYS_memfd_secret];
 
-/// Signals that stop a process without ending it. A stopped supervisor keeps no limit, and one that
-/// is killed takes the sandbox with it.
+/// Signals that stop a process without ending it. A stopped supervisor would enforce no limit. A
+/// killed one is harmless, because the sandbox ends with it.
 const STOPPING: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
-/// The calls that send a signal, and which argument it is.
+/// Calls that send a signal, each with the index of the argument that is the signal.
 const SENDING: [(c_long, u8); 6] = [
     (libc::SYS_kill, 1),
     (libc::SYS_tkill, 1),
@@ -86,8 +90,8 @@ const SENDING: [(c_long, u8); 6] = [
     (libc::SYS_pidfd_send_signal, 1),
 ];
 
-/// `fcntl(2)`'s request for another signal than `SIGIO` at the end of input and output, which then
-/// goes to any process.
+/// The command of `fcntl(2)` that replaces `SIGIO` with another signal. `F_SETOWN` sends that
+/// signal to any process.
 const F_SETSIG: u64 = 10;
 
 /// The flags of `clone(2)` that make a namespace.
@@ -101,31 +105,35 @@ const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWNET,
 ];
 
-/// `ioctl(2)` requests that type into the terminal which the worker was started from.
+/// The requests `TIOCSTI` and `TIOCLINUX` of `ioctl(2)`. Both can type into the terminal from which
+/// the worker was started (`TIOCSTI(2const)`, `TIOCLINUX(2const)`).
 const TERMINAL_INJECTION: [u64; 2] = [0x5412, 0x541c];
 
-/// What programs of any kind talk by. Not among them: `AF_VSOCK`, which leads to the hypervisor,
-/// `AF_PACKET`, `AF_ALG` and the rest.
+/// The socket families that a program may use. All others are refused, such as `AF_VSOCK`, which
+/// reaches the hypervisor, `AF_PACKET` and `AF_ALG`.
 const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
-/// Takes the calls away from this process and all that it starts. Where Landlock does not keep
-/// signals in, those that stop others go too.
+/// Refuses the calls to this process and to all processes that it starts.
+///
+/// Where Landlock does not keep signals inside its domain (`signals_are_scoped` is false), a
+/// further filter refuses the signals that stop a process.
 pub(super) fn apply(signals_are_scoped: bool) -> io::Result<()> {
     let refused =
-        refused().and_then(|rules| filter(rules, libc::EPERM)).map_err(io::Error::other)?;
+        refused_rules().and_then(|rules| filter(rules, libc::EPERM)).map_err(io::Error::other)?;
     let unknown = filter(calls(UNKNOWN.map(|call| (call, vec![]))), libc::ENOSYS)
         .map_err(io::Error::other)?;
     apply_filter(&unknown).and_then(|()| apply_filter(&refused)).map_err(io::Error::other)?;
-    if signals_are_scoped { Ok(()) } else { keep_signals_in() }
+    if signals_are_scoped { Ok(()) } else { refuse_stop_signals() }
 }
 
-fn keep_signals_in() -> io::Result<()> {
-    let stopping =
-        stopping().and_then(|rules| filter(rules, libc::EPERM)).map_err(io::Error::other)?;
+fn refuse_stop_signals() -> io::Result<()> {
+    let stopping = stop_signal_rules()
+        .and_then(|rules| filter(rules, libc::EPERM))
+        .map_err(io::Error::other)?;
     apply_filter(&stopping).map_err(io::Error::other)
 }
 
-fn stopping() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
+fn stop_signal_rules() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
     let any_of = |argument: u8, values: &[u64]| {
         let rule =
             |value: &u64| Rule::new(vec![Condition::new(argument, Length::Dword, Op::Eq, *value)?]);
@@ -133,8 +141,8 @@ fn stopping() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
     };
     let signals = STOPPING.map(|signal| u64::from(signal.unsigned_abs()));
     let sending = SENDING.iter().map(|(call, argument)| Ok((*call, any_of(*argument, &signals)?)));
-    let asking = std::iter::once(any_of(1, &[F_SETSIG]).map(|rules| (libc::SYS_fcntl, rules)));
-    Ok(calls(sending.chain(asking).collect::<Result<Vec<_>, _>>()?))
+    let set_signal = std::iter::once(any_of(1, &[F_SETSIG]).map(|rules| (libc::SYS_fcntl, rules)));
+    Ok(calls(sending.chain(set_signal).collect::<Result<Vec<_>, _>>()?))
 }
 
 fn filter(rules: BTreeMap<c_long, Vec<Rule>>, error: i32) -> Result<BpfProgram, BackendError> {
@@ -148,7 +156,7 @@ fn filter(rules: BTreeMap<c_long, Vec<Rule>>, error: i32) -> Result<BpfProgram, 
     .try_into()
 }
 
-fn refused() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
+fn refused_rules() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
     let mut rules: Vec<(c_long, Vec<Rule>)> =
         REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     let flag = |flag: i32| {
@@ -169,7 +177,8 @@ fn refused() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
         .into_iter()
         .collect::<Result<_, _>>()
         .and_then(Rule::new)?;
-    // Of the kernel's own families of messages, the one by which programs ask for addresses.
+    // Programs look up addresses and interfaces by NETLINK_ROUTE (netlink(7)). The other netlink
+    // protocols configure the kernel.
     let no_route =
         Condition::new(2, Length::Dword, Op::Ne, u64::from(libc::NETLINK_ROUTE.unsigned_abs()))?;
     let netlink = Rule::new(vec![family(Op::Eq, libc::AF_NETLINK)?, no_route])?;
@@ -178,9 +187,10 @@ fn refused() -> Result<BTreeMap<c_long, Vec<Rule>>, BackendError> {
     Ok(calls(rules))
 }
 
+/// The rules for each call, and on x86-64 also for its x32 number.
 fn calls(rules: impl IntoIterator<Item = (c_long, Vec<Rule>)>) -> BTreeMap<c_long, Vec<Rule>> {
     let both = |(call, rules): (c_long, Vec<Rule>)| {
-        let x32 = cfg!(target_arch = "x86_64").then(|| (call | X32, rules.clone()));
+        let x32 = cfg!(target_arch = "x86_64").then(|| (call | X32_SYSCALL_BIT, rules.clone()));
         std::iter::once((call, rules)).chain(x32)
     };
     rules.into_iter().flat_map(both).collect()
@@ -192,30 +202,26 @@ mod tests {
 
     #[test]
     fn the_filters_compile_for_this_machine() {
-        assert!(filter(refused().unwrap(), libc::EPERM).unwrap().len() > 100);
+        assert!(filter(refused_rules().unwrap(), libc::EPERM).unwrap().len() > 100);
     }
 
-    /// In a thread of its own, which is all that the filter is for.
+    /// A filter applies to one thread, so the test starts one.
     #[test]
-    fn where_signals_are_not_kept_in_nothing_is_stopped_and_everything_may_be_ended() {
-        use nix::sys::signal::{Signal, kill};
-        use nix::unistd::{Pid, getpid};
+    fn the_fallback_refuses_signals_that_stop_and_allows_those_that_end() {
+        use rustix::io::Errno;
+        use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
         #[expect(clippy::disallowed_methods, reason = "a process to send signals to")]
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let pid = Pid::from_raw(i32::try_from(other.id()).unwrap());
+        let pid = Pid::from_raw(i32::try_from(other.id()).unwrap()).unwrap();
         let filtered = std::thread::spawn(move || {
-            kill(pid, Signal::SIGCONT).unwrap();
-            keep_signals_in().unwrap();
-            for signal in [Signal::SIGSTOP, Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU] {
-                assert_eq!(kill(pid, signal), Err(nix::Error::EPERM), "{signal}");
-                assert_eq!(
-                    kill(Pid::from_raw(-getpid().as_raw()), signal),
-                    Err(nix::Error::EPERM),
-                    "{signal}"
-                );
+            kill_process(pid, Signal::CONT).unwrap();
+            refuse_stop_signals().unwrap();
+            for signal in [Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU] {
+                assert_eq!(kill_process(pid, signal), Err(Errno::PERM), "{signal:?}");
+                assert_eq!(kill_process_group(getpid(), signal), Err(Errno::PERM), "{signal:?}");
             }
-            kill(pid, Signal::SIGKILL).unwrap();
+            kill_process(pid, Signal::KILL).unwrap();
         });
         filtered.join().unwrap();
         assert!(!other.wait().unwrap().success());
