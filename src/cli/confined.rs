@@ -8,12 +8,13 @@ use crate::sandbox::init;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The configuration in JSON, which the worker wrote
-    config: String,
+    // The global option `--config` has the id `config`.
+    init_config: String,
     /// The program to run, with its arguments
     #[arg(last = true)]
     command: Vec<OsString>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    init::run(&arguments.config, &arguments.command)
+    init::run(&arguments.init_config, &arguments.command)
 }

@@ -15,7 +15,6 @@ mod seccomp;
 mod supervisor;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -101,16 +100,16 @@ enum InitError {
     NoProgram,
     #[cfg(target_os = "linux")]
     #[error("can't forward port {port}")]
-    Forward { port: u16, source: io::Error },
+    Forward { port: u16, source: std::io::Error },
     #[cfg(target_os = "linux")]
     #[error("can't supervise the program")]
-    Supervise(#[source] io::Error),
+    Supervise(#[source] std::io::Error),
     #[cfg(target_os = "linux")]
     #[error("can't take rights from the program")]
-    Restrict(#[source] io::Error),
+    Restrict(#[source] std::io::Error),
     #[cfg(target_os = "linux")]
     #[error("can't start {}", program.display())]
-    Start { program: PathBuf, source: io::Error },
+    Start { program: PathBuf, source: std::io::Error },
     #[cfg(not(target_os = "linux"))]
     #[error("there is no supervisor on this platform")]
     NoSupervisor,
