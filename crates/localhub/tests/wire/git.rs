@@ -65,6 +65,64 @@ async fn an_empty_repository_can_be_cloned_and_has_its_default_branch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_branch_may_have_the_names_that_git_allows() {
+    let server = start().await;
+    let long = "x".repeat(255);
+    let names = [
+        "main",
+        "feature/x",
+        "日本語",
+        "a.b",
+        "a@b",
+        "a@",
+        "-a",
+        "a-",
+        "a..b",
+        "a b",
+        "a\tb",
+        "a~1",
+        "a^",
+        "a:b",
+        "a?",
+        "a*",
+        "a[",
+        "a\\b",
+        "/a",
+        "a/",
+        "a//b",
+        ".a",
+        "a/.b",
+        "a.lock",
+        "a.lock/b",
+        "a.lockb",
+        "a.",
+        "a./b",
+        "@/a",
+        "HEAD",
+        "head",
+        "a/HEAD",
+        "a@{0}",
+        "a{b}",
+        "",
+        "refs/heads/a",
+        "a\u{7f}",
+        "a\u{85}b",
+        "--upload-pack=x",
+        &long,
+    ];
+    for (number, name) in names.into_iter().enumerate() {
+        let arguments = ["check-ref-format", "--branch", name];
+        let checked = git(server.directory.path(), None, &arguments).await;
+        let repository = format!("octo/r{number}");
+        let created = server.hub.create_repository(&repository, name, true);
+        assert_eq!(created.is_ok(), checked.status.success(), "{name:?}: {created:?}");
+    }
+    // Git itself has no limit. GitHub does.
+    let longer = "x".repeat(256);
+    assert!(server.hub.create_repository("octo/longer", &longer, true).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_push_is_streamed() {
     let server = start().await;
     let tree = server.pushed(&[]).await;

@@ -1,5 +1,7 @@
-//! GitHub's error answers: the status, `message`, `errors` and `documentation_url` that clients
-//! read.
+//! GitHub's error answers: the status code, and the `message`, `errors` and `documentation_url`
+//! that clients read.
+
+use std::error::Error;
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -11,13 +13,13 @@ use crate::forge::{FieldError, Refusal};
 
 const DOCUMENTATION: &str = "https://docs.github.com/rest";
 
-/// Why a request gets no answer of its own.
+/// Why a request gets an error for an answer.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     BadCredentials,
-    /// The body is no JSON.
+    /// The body is not JSON.
     Unparsable,
-    /// The body or the query is JSON or text of the wrong shape.
+    /// The body or the query has another form than the route expects.
     Malformed(String),
     Refused(Refusal),
 }
@@ -63,10 +65,10 @@ fn refused(refusal: Refusal) -> Response {
     }
 }
 
-/// The forge's own failure: told to the operator whole, to the caller in GitHub's words.
-fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
-    let cause = error.source().map(ToString::to_string);
-    tracing::error!(%error, cause, "the forge can't answer");
+/// A failure of the forge itself. The log gets all of it, with its causes, and the caller gets
+/// GitHub's words for it.
+fn failed(error: &(dyn Error + 'static)) -> Response {
+    tracing::error!(error, "the forge can't answer a request");
     body(StatusCode::INTERNAL_SERVER_ERROR, "Server Error", None)
 }
 
@@ -82,14 +84,18 @@ fn field_error(error: &FieldError) -> Value {
 }
 
 fn body(status: StatusCode, message: &str, errors: Option<Value>) -> Response {
-    let mut value = json!({ "message": message, "documentation_url": DOCUMENTATION, "status": status.as_u16().to_string() });
+    let mut value = json!({
+        "message": message,
+        "documentation_url": DOCUMENTATION,
+        "status": status.as_u16().to_string(),
+    });
     if let Some(errors) = errors {
         extend(&mut value, json!({ "errors": errors }));
     }
     (status, Json(value)).into_response()
 }
 
-/// GitHub answers 404 to a path it does not know and to a method that a path does not have.
+/// GitHub answers 404 to a path that it does not know, and to a method that a path does not have.
 pub(crate) async fn no_route() -> Response {
     body(StatusCode::NOT_FOUND, "Not Found", None)
 }

@@ -1,4 +1,4 @@
-//! Bodies as GitHub takes them: JSON whatever the content type says, a missing body read as `{}`.
+//! Bodies as GitHub takes them: JSON whatever the content type says, and `{}` for an empty body.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -6,6 +6,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 use super::errors::ApiError;
 
+/// The body of a request, read as a `T`.
 pub(crate) struct Input<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
@@ -25,8 +26,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
     }
 }
 
-/// For `#[serde(default, deserialize_with = "given")]`: tells an explicit `null` from a field that
-/// is not there.
+/// Tells an explicit `null` from a field that is not there. For
+/// `#[serde(default, deserialize_with = "given")]`.
 pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     value: D,
 ) -> Result<Option<Option<T>>, D::Error> {
