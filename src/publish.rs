@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 
 use self::marker::PrState;
 pub use self::reason::{PolicyViolation, Reason};
+use self::render::Renderer;
 pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
 use self::settings::Language;
 pub use self::text::{plain, plain_line};
@@ -41,7 +42,7 @@ const TRAILER: &str = "CodingWorker-Task: ";
 #[derive(Clone)]
 pub struct Publisher {
     github: GitHub,
-    language: Language,
+    renderer: Renderer,
     /// Removes the secrets from everything that is published.
     redaction: Redaction,
     /// The account that the token speaks for, once it was asked for.
@@ -89,7 +90,8 @@ impl Publisher {
     /// A publisher that writes in `language` and leaves out what `redaction` knows.
     #[must_use]
     pub fn new(github: GitHub, language: Language, redaction: Redaction) -> Self {
-        Self { github, language, redaction, login: Arc::default() }
+        let renderer = Renderer::markdown(language, &redaction);
+        Self { github, renderer, redaction, login: Arc::default() }
     }
 
     /// The same publisher, which writes only while `permit` allows it.
@@ -108,7 +110,7 @@ impl Publisher {
         issue: IssueNumber,
         status: &Status<'_>,
     ) -> Result<(), GitHubError> {
-        let body = self.redaction.redact(&render::comment(self.language, issue, status));
+        let body = self.redaction.redact(&self.renderer.comment(issue, status));
         let mark = marker::status(issue);
         let login = self.login().await?;
         let comments = self.github.comments(repository, issue).await?;
@@ -155,8 +157,8 @@ impl Publisher {
         draft: bool,
     ) -> Result<PullRequest, GitHubError> {
         let state = if draft { PrState::Draft } else { PrState::Done };
-        let title = self.redaction.redact(&text::title(&report.task.title));
-        let body = self.redaction.redact(&render::pull_request(self.language, report, state));
+        let title = text::title(&self.redaction.redact(&report.task.title));
+        let body = self.redaction.redact(&self.renderer.pull_request(report, state));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
             return self.revise(repository, open, &title, &body, draft).await;

@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{GitHub, GitHubError};
 use super::settings::GitHubSettings;
+use super::{GitHub, GitHubError};
 
 /// The version of the API that this is written against ("API Versions").
 const API_VERSION: &str = "2022-11-28";

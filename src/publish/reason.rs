@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::render::{self, Form};
+use super::render::{Renderer, Told};
 use super::settings::Language;
 use crate::errors::chain;
 use crate::github::GitHubError;
@@ -256,7 +256,7 @@ impl Reason {
     /// The reason as plain text: what happened, what to do next, and the detail below it.
     #[must_use]
     pub fn in_words(&self, language: Language) -> String {
-        let render::Told { what, next, detail } = render::reason(language, Form::Plain, self);
+        let Told { what, next, detail } = Renderer::plain(language).reason(self);
         // Japanese has no space between sentences.
         let gap = if language == Language::Ja || next.is_empty() { "" } else { " " };
         let parts = [format!("{what}{gap}{next}"), detail.unwrap_or_default()];

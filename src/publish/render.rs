@@ -6,6 +6,7 @@
 //!
 //! Invariant: only the templates' own words are Markdown. A string that a template prints is made
 //! harmless, by one of the filters `code`, `code_block` and `summary`, or else as one line of text.
+//! In Markdown, each removes the secrets first.
 
 mod engine;
 mod pages;
@@ -16,10 +17,8 @@ use minijinja::value::{Serde, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-pub(super) use self::engine::Form;
-pub(super) use self::pages::{comment, pull_request};
+pub(super) use self::engine::Renderer;
 use super::reason::Reason;
-use super::settings::Language;
 
 /// How many broken rules of the policy are listed.
 const LISTED_VIOLATIONS: usize = 20;
@@ -33,40 +32,44 @@ pub(super) struct Told {
     pub(super) detail: Option<String>,
 }
 
-/// Tells a reason.
-pub(super) fn reason(language: Language, form: Form, reason: &Reason) -> Told {
-    if let Reason::Text(text) = reason {
-        return Told { what: String::new(), next: String::new(), detail: Some(text.clone()) };
+impl Renderer {
+    /// Tells a reason.
+    pub(super) fn reason(&self, reason: &Reason) -> Told {
+        if let Reason::Text(text) = reason {
+            return Told { what: String::new(), next: String::new(), detail: Some(text.clone()) };
+        }
+        let mut fields = fields(reason);
+        let detail = fields.iter().position(|(field, _)| field == "detail");
+        let detail = detail.map(|position| fields.remove(position).1.to_string());
+        if let Reason::ChangeRefused { violations } = reason {
+            let more = violations.len().saturating_sub(LISTED_VIOLATIONS);
+            let shown = violations.iter().take(LISTED_VIOLATIONS);
+            let told = shown.map(|violation| engine::safe(self.tell("violations.md", violation)));
+            fields = vec![
+                ("violations".to_owned(), told.collect()),
+                ("more".to_owned(), Value::from(more)),
+            ];
+        }
+        let said = self.phrase("reasons.md", reason.into(), fields);
+        // A blank line parts what happened from what to do next.
+        let (what, next) = said.split_once("\n\n").unwrap_or((&said, ""));
+        Told { what: what.trim().to_owned(), next: next.trim().to_owned(), detail }
     }
-    let mut fields = fields(reason);
-    let detail = fields.iter().position(|(field, _)| field == "detail");
-    let detail = detail.map(|position| fields.remove(position).1.to_string());
-    if let Reason::ChangeRefused { violations } = reason {
-        let more = violations.len().saturating_sub(LISTED_VIOLATIONS);
-        let shown = violations.iter().take(LISTED_VIOLATIONS);
-        let told = shown.map(|one| engine::safe(tell(language, form, "violations.md", one)));
-        fields =
-            vec![("violations".to_owned(), told.collect()), ("more".to_owned(), Value::from(more))];
+
+    /// Tells a value of an enum by the phrase of its variant.
+    fn tell<'a, T>(&self, file: &str, value: &'a T) -> String
+    where
+        T: Serialize,
+        &'static str: From<&'a T>,
+    {
+        self.phrase(file, value.into(), fields(value))
     }
-    let said = engine::phrase(language, form, "reasons.md", reason.into(), fields);
-    // A blank line parts what happened from what to do next.
-    let (what, next) = said.split_once("\n\n").unwrap_or((&said, ""));
-    Told { what: what.trim().to_owned(), next: next.trim().to_owned(), detail }
-}
 
-/// Tells a value of an enum by the phrase of its variant.
-fn tell<'a, T>(language: Language, form: Form, file: &str, value: &'a T) -> String
-where
-    T: Serialize,
-    &'static str: From<&'a T>,
-{
-    engine::phrase(language, form, file, value.into(), fields(value))
-}
-
-/// How long something took.
-fn duration(language: Language, duration: Duration) -> Value {
-    let fields = vec![("seconds".to_owned(), Value::from(duration.as_secs_f64()))];
-    engine::safe(engine::phrase(language, Form::Markdown, "duration.md", "duration", fields))
+    /// How long something took.
+    fn duration(&self, duration: Duration) -> Value {
+        let fields = vec![("seconds".to_owned(), Value::from(duration.as_secs_f64()))];
+        engine::safe(self.phrase("duration.md", "duration", fields))
+    }
 }
 
 /// The fields of an enum's variant by name, as they are serialized.

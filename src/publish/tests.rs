@@ -289,3 +289,44 @@ async fn secrets_are_removed_from_what_is_published() {
     assert!(pull.title.contains("Add FizzBuzz") && pull.body.contains("Add FizzBuzz"));
     assert!(!pull.title.contains("hunter2") && !pull.body.contains("hunter2"), "{}", pull.body);
 }
+
+/// A mention in it is made harmless, and a `|` in it is escaped, so it reads otherwise afterwards.
+#[tokio::test]
+async fn a_secret_is_removed_before_its_characters_are_escaped() {
+    let secret = "correct|horse@battery";
+    let (forge, mut publisher) = forge_with(None).await;
+    let redaction = Redaction::new([SecretString::from(secret)]);
+    publisher = Publisher::new(publisher.github, Language::En, redaction);
+    let task = Task { title: format!("Add {secret} again"), ..task() };
+    let check = |result| CheckLine {
+        kind: "test",
+        command: format!("make {secret}"),
+        result,
+        duration: Duration::from_secs(1),
+        output: secret.to_owned(),
+    };
+    let report = Report { checks: vec![check(CheckOutcome::TimedOut)], ..report(&task) };
+    publisher.open_pull_request(&report, true).await.unwrap();
+    let pull = lock(&forge).pull.clone().unwrap();
+    for text in [&pull.title, &pull.body] {
+        assert!(text.contains("Add ") && text.contains(" again"), "{text}");
+        assert!(!text.contains("horse") && !text.contains("battery"), "{text}");
+    }
+}
+
+#[test]
+fn a_secret_in_a_detail_is_removed_before_the_detail_is_cut() {
+    let secret = "correct|horse@battery";
+    let redaction = Redaction::new([SecretString::from(secret)]);
+    let detail = |length| format!("{}{secret} end", "x".repeat(length));
+    let reason = Reason::AgentFailed { detail: detail(1) };
+    // The cut is after 300 characters.
+    let tried = [Reason::AgentFailed { detail: detail(290) }, Reason::Text(detail(1))];
+    for language in [Language::En, Language::Ja] {
+        let status = Status::Failed { reason: &reason, tried: &tried, draft: None };
+        let said =
+            Renderer::markdown(language, &redaction).comment(IssueNumber::new(7).unwrap(), &status);
+        assert!(said.contains("xxx") && said.contains(" end"), "{said}");
+        assert!(!said.contains("correct") && !said.contains("horse"), "{said}");
+    }
+}

@@ -84,10 +84,14 @@ fn every_violation(text: &str) -> Vec<PolicyViolation> {
     ]
 }
 
+fn markdown(language: Language) -> Renderer {
+    Renderer::markdown(language, &crate::redaction::Redaction::default())
+}
+
 /// A reason as a status comment shows it.
 fn shown(language: Language, reason: &Reason) -> String {
     let status = crate::publish::Status::Cancelled { reason };
-    render::comment(language, crate::task::IssueNumber::new(7).unwrap(), &status)
+    markdown(language).comment(crate::task::IssueNumber::new(7).unwrap(), &status)
 }
 
 /// What is left of a Japanese text without its code, its numbers and the names that are written in
@@ -147,7 +151,7 @@ fn japanese_has_no_english_but_code_and_names() {
 fn every_reason_says_what_happened_and_what_to_do() {
     for reason in every_reason("x") {
         for language in [Language::En, Language::Ja] {
-            let told = render::reason(language, Form::Markdown, &reason);
+            let told = markdown(language).reason(&reason);
             let is_text = matches!(reason, Reason::Text(_));
             assert_eq!(told.what.is_empty(), is_text, "{reason:?}");
             assert_eq!(told.next.is_empty(), is_text, "{reason:?}");

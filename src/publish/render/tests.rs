@@ -1,7 +1,9 @@
 use super::*;
+use crate::config::Language;
 use crate::publish::marker::PrState;
 use crate::publish::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
 use crate::publish::text::LONGEST_BODY;
+use crate::redaction::Redaction;
 use crate::task::{IssueNumber, Task};
 
 fn task(title: &str) -> Task {
@@ -17,6 +19,10 @@ fn task(title: &str) -> Task {
 
 fn issue() -> IssueNumber {
     IssueNumber::new(7).unwrap()
+}
+
+fn markdown(language: Language) -> Renderer {
+    Renderer::markdown(language, &Redaction::default())
 }
 
 fn check_line(result: CheckOutcome) -> CheckLine {
@@ -103,7 +109,7 @@ fn a_pull_request() {
     let japanese = task("FizzBuzzを追加");
     snapshot_both("a_pull_request", |language| {
         let task = if language == Language::En { &english } else { &japanese };
-        pull_request(language, &report(task), PrState::Done)
+        markdown(language).pull_request(&report(task), PrState::Done)
     });
 }
 
@@ -111,7 +117,7 @@ fn a_pull_request() {
 fn a_pull_request_with_everything() {
     let task = task("Add FizzBuzz");
     snapshot_both("a_pull_request_with_everything", |language| {
-        pull_request(language, &full_report(&task), PrState::Draft)
+        markdown(language).pull_request(&full_report(&task), PrState::Draft)
     });
 }
 
@@ -119,7 +125,9 @@ fn a_pull_request_with_everything() {
 fn a_pull_request_without_checks_tokens_and_notes() {
     let task = task("Add FizzBuzz");
     let bare = || Report { checks: vec![], tokens: None, notes: vec![], ..report(&task) };
-    snapshot_both("a_bare_pull_request", |language| pull_request(language, &bare(), PrState::Done));
+    snapshot_both("a_bare_pull_request", |language| {
+        markdown(language).pull_request(&bare(), PrState::Done)
+    });
 }
 
 #[test]
@@ -131,8 +139,8 @@ fn a_draft_shows_what_failed_and_closes_nothing() {
         notes: vec![],
         ..super::tests::report(&task)
     };
-    snapshot_both("a_draft", |language| pull_request(language, &report(), PrState::Draft));
-    assert!(!pull_request(Language::En, &report(), PrState::Draft).contains("Closes"));
+    snapshot_both("a_draft", |language| markdown(language).pull_request(&report(), PrState::Draft));
+    assert!(!markdown(Language::En).pull_request(&report(), PrState::Draft).contains("Closes"));
 }
 
 #[test]
@@ -158,7 +166,7 @@ fn every_status() {
     ];
     snapshot_both("every_status", |language| {
         let said: Vec<_> =
-            statuses.iter().map(|status| comment(language, issue(), status)).collect();
+            statuses.iter().map(|status| markdown(language).comment(issue(), status)).collect();
         said.join("\n=====\n")
     });
 }
@@ -170,7 +178,7 @@ fn a_body_fits_githubs_limit_with_its_mark() {
     let failed = CheckOutcome::Failed { failures: vec![] };
     report.checks = vec![CheckLine { output: "失敗".repeat(60_000), ..check_line(failed) }];
     for language in [Language::En, Language::Ja] {
-        let body = pull_request(language, &report, PrState::Draft);
+        let body = markdown(language).pull_request(&report, PrState::Draft);
         assert_eq!(body.chars().count(), LONGEST_BODY);
         assert!(body.ends_with("<!-- codingworker:draft task=o/r#7@2025-01-26T00:00:00Z -->"));
     }
@@ -197,7 +205,7 @@ fn no_text_of_a_report_is_markdown() {
     };
     let code = regex::Regex::new(r"(?s)```text.*?```|`[^`]*`").unwrap();
     for language in [Language::En, Language::Ja] {
-        let body = pull_request(language, &report, PrState::Done);
+        let body = markdown(language).pull_request(&report, PrState::Done);
         let body = body.split_once('\n').unwrap().1;
         let body = body.split_once("\n\n<!-- codingworker:done task=").unwrap().0;
         let outside = code.replace_all(body, "");
