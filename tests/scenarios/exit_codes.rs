@@ -76,8 +76,8 @@ async fn a_run_that_goes_on_later_ends_as_suspended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_doctor_that_finds_something_missing_says_so_by_its_code() {
     let mut world = World::new().await;
-    let agent = json!({ "kind": "command", "command": ["no-such-agent", "{prompt_file}"], "models": ["scripted"] });
-    world.set("agent", agent);
+    let command = json!(["no-such-agent", "{prompt_file}"]);
+    world.set("agent", json!({ "kind": "command", "command": command, "models": ["scripted"] }));
     let ran = world.run(&["doctor"]).await;
     assert_eq!(ran.code, Some(NOT_READY), "{ran:?}");
     assert!(ran.stdout.contains("no-such-agent was not found"), "{ran:?}");
