@@ -258,7 +258,8 @@ fn add_event(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO events (run_id, at, stage, text) SELECT id, :now, stage, :text FROM runs WHERE id = :run",
+            "INSERT INTO events (run_id, at, stage, text)
+             SELECT id, :now, stage, :text FROM runs WHERE id = :run",
         )?
         .execute(named_params! { ":now": now.to_string(), ":text": text, ":run": run.0 })?;
     Ok(())

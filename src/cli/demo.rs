@@ -1,7 +1,6 @@
 //! `codingworker demo`: the whole way on this machine, from an issue to a pull request.
 //!
-//! Everything but the forge, the queue and, without a model at hand, the agent is what production
-//! runs.
+//! Only the forge and the queue differ from production, and the agent when no model is at hand.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,8 +30,9 @@ use crate::worker::{Stop, Turn};
 
 const OWNER: &str = "demo";
 const TITLE: &str = "Add a FizzBuzz function";
-const BODY: &str = "Create `fizzbuzz.py` with a function `fizzbuzz(number)` that returns \"Fizz\" for multiples of three, \"Buzz\" for \
-multiples of five, \"FizzBuzz\" for multiples of both, and the number as a string otherwise. Run as a program it prints FizzBuzz from 1 to 100.";
+const BODY: &str = "Create `fizzbuzz.py` with a function `fizzbuzz(number)` that returns \"Fizz\" \
+for multiples of three, \"Buzz\" for multiples of five, \"FizzBuzz\" for multiples of both, and \
+the number as a string otherwise. Run as a program it prints FizzBuzz from 1 to 100.";
 
 /// The repository the demo begins with.
 const FILES: &[(&str, &str)] = &[
@@ -40,7 +40,13 @@ const FILES: &[(&str, &str)] = &[
     (".gitignore", "__pycache__/\n"),
     (
         ".codingworker.toml",
-        "[checks]\nbuild = \"python3 -m compileall -q .\"\ntest = \"python3 -m unittest\"\nformat = \"\"\nlint = \"\"\nsetup = \"\"\n",
+        r#"[checks]
+build = "python3 -m compileall -q ."
+test = "python3 -m unittest"
+format = ""
+lint = ""
+setup = ""
+"#,
     ),
 ];
 
@@ -160,7 +166,7 @@ async fn is_published(github: &GitHub, task: &Task, record: &RunRecord) -> anyho
     Ok(open && passed)
 }
 
-/// A directory may have seen a demo before.
+/// Returns a name that no earlier demo in the same directory used.
 fn free_name(embedded: &Embedded) -> anyhow::Result<RepoName> {
     let mut names = (1..).map(|number| match number {
         1 => format!("{OWNER}/fizzbuzz"),
@@ -191,7 +197,8 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
         Some(_) => {
             anyhow::ensure!(
                 aider,
-                "aider was not found on the PATH: install it with `python3 -m pip install aider-chat`"
+                "aider was not found on the PATH: \
+                 install it with `python3 -m pip install aider-chat`"
             );
             true
         }
@@ -209,13 +216,15 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
             AgentKind::Command(CommandSettings { argv: scripted_agent::argv(&program) });
         config.agent.models = vec!["none (scripted)".to_owned()];
         output::progress(
-            "agent: a script that knows this one issue, since no agent was named and no model is at hand",
+            "agent: a script that knows this one issue, \
+             since no agent was named and no model is at hand",
         );
     }
     Ok(())
 }
 
-/// The demo's issue is this program's own, so that it may run with less than a worker needs.
+/// Lowers the required sandbox level to what this machine has: the demo's issue is this program's
+/// own, so it may run with less than a worker needs.
 async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
     let place = tempfile::tempdir().context("can't make a temporary directory")?;
     let endpoint = &config.agent.model_endpoint;

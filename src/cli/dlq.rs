@@ -1,5 +1,5 @@
-//! `codingworker dlq`: what an operator does with tasks that failed for good, under credentials of
-//! their own.
+//! `codingworker dlq`: an operator lists, redrives or purges the tasks that failed for good. The
+//! operator's credentials may do more than the worker's.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use crate::journal::JournalReader;
 use crate::publish;
 use crate::queue::dead_letters::{DeadLetter, DeadLetters, Move};
 
-/// How often SQS is asked how far a move is.
+/// How often SQS is asked how far it is with a move.
 const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show which tasks lie in the dead-letter queue; nothing is taken away
+    /// Show which tasks are in the dead-letter queue; none is removed
     List(List),
     /// Show one message whole
     Show(Show),
-    /// Put tasks back into the queue, when what they failed of is mended
+    /// Put tasks back into the queue, once the cause of their failure is fixed
     Redrive(Redrive),
-    /// Throw everything in the dead-letter queue away
+    /// Delete everything in the dead-letter queue
     Purge(Purge),
 }
 
@@ -60,7 +60,12 @@ pub(super) struct Redrive {
     #[arg(long)]
     all: bool,
     /// How many messages a second SQS moves at most
-    #[arg(long, value_name = "N", requires = "all", value_parser = clap::value_parser!(i32).range(1..=500))]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "all",
+        value_parser = clap::value_parser!(i32).range(1..=500)
+    )]
     rate: Option<i32>,
 }
 

@@ -31,7 +31,7 @@ struct Finding {
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    // Not the data directory: a worker may be at work there.
+    // The data directory is not used for this, because a worker may be at work there.
     let place = tempfile::tempdir()?;
     let endpoint = &config.agent.model_endpoint;
     let sandbox = Sandbox::find(
@@ -109,7 +109,7 @@ async fn model(config: &Config) -> Finding {
     Finding { what: "model".to_owned(), good: answer.is_ok(), detail }
 }
 
-/// One that is not there yet is made so.
+/// Whether other users may enter the data directory. A worker makes a missing one private.
 fn data_directory(config: &Config) -> Finding {
     let path = &config.data_dir;
     let open = std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
@@ -121,13 +121,16 @@ fn data_directory(config: &Config) -> Finding {
     Finding { what: "data".to_owned(), good: !open, detail: format!("{}{advice}", path.display()) }
 }
 
-/// Without walls there is nobody to hold a program to them.
+/// The limits of a program in the sandbox. Without a sandbox nothing enforces them.
 fn limits(limits: &ResourceLimits, held: bool) -> [Finding; 4] {
     let ResourceLimits { processes, memory, file_size, temporary, .. } = limits;
     let finding = |limit: &str, value: &dyn Display| Finding {
         what: "  limit".to_owned(),
         good: held,
-        detail: format!("{limit}: {value}{}", if held { "" } else { ", which nothing holds here" }),
+        detail: format!(
+            "{limit}: {value}{}",
+            if held { "" } else { ", which nothing enforces here" }
+        ),
     };
     [
         finding("processes", processes),

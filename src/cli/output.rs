@@ -15,7 +15,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
-/// Tells on standard error what went wrong with all its causes, and no secret.
+/// Prints an error with all its causes on standard error, secrets redacted.
 pub(super) fn error(error: &anyhow::Error, redaction: &Redaction) {
     let text = format!("error: {}\n", errors::chain(error.as_ref()));
     if std::io::stderr().write_all(redaction.redact(&text).as_bytes()).is_err() {
@@ -36,7 +36,7 @@ pub(super) fn is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// The span of time as people say it: `0.4 s`, `12 s`, `3 min 20 s`.
+/// A duration as people say it: `0.4 s`, `12 s`, `3 min 20 s`.
 pub(super) fn duration(span: std::time::Duration) -> String {
     match span.as_secs() {
         0..10 => format!("{:.1} s", span.as_secs_f64()),

@@ -1,5 +1,5 @@
-//! What a run does, shown as it happens: a spinner where a person looks on, a line an event
-//! otherwise.
+//! What a run does, shown as it happens: a spinner for each run on a terminal, else a line for each
+//! event.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

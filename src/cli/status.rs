@@ -1,4 +1,4 @@
-//! `codingworker status`
+//! `codingworker status`: the worker's health, the queue's depth and the latest runs.
 
 use std::process::ExitCode;
 
@@ -26,10 +26,10 @@ pub(super) struct Arguments {
 
 #[derive(Serialize)]
 struct Status {
-    /// Missing when none runs on this data directory, or the last one ended in good order.
+    /// Missing when no worker runs on this data directory, or the last one shut down properly.
     worker: Option<WorkerStatus>,
     queue: QueueStatus,
-    /// What is being worked on, or waits for a worker to go on with it.
+    /// The runs that are being worked on, or wait for a worker to resume them.
     current: Vec<RunRecord>,
     /// The newest runs.
     runs: Vec<RunRecord>,
@@ -39,7 +39,7 @@ struct Status {
 struct WorkerStatus {
     /// It renewed its file within the last minute.
     alive: bool,
-    /// It lives, and nothing that a person has to mend is in its way.
+    /// It is alive, and no person has to fix anything for it to work.
     well: bool,
     #[serde(flatten)]
     health: Health,

@@ -14,7 +14,7 @@ use super::{output, signals, worker};
 use crate::config::Config;
 use crate::task::RepoName;
 
-/// Who owns what is made here, and whom the token speaks for.
+/// The user of the forge that owns the repositories made here, and that the token is of.
 const OWNER: &str = "me";
 
 #[derive(Debug, clap::Args)]
@@ -68,13 +68,15 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     Ok(Exit::Ok.into())
 }
 
-/// What a person does next, in commands that can be copied.
+/// The commands that a person needs next, ready to be copied.
 fn guide(embedded: &Embedded, token_file: &Path, file: &Path, repositories: &[RepoName]) -> String {
     let repository = repositories.first().map(ToString::to_string).unwrap_or_default();
     let (forge, token_file) = (embedded.forge, token_file.display());
     format!(
-        "queue   {}\nforge   {}, token in {token_file}\nclone   git clone \"http://{OWNER}:$(cat {token_file})@{forge}/{repository}.git\"\n\
-         submit  codingworker --config {} submit --repository {repository} --title \"...\" --body \"...\"",
+        "queue   {}\nforge   {}, token in {token_file}\n\
+         clone   git clone \"http://{OWNER}:$(cat {token_file})@{forge}/{repository}.git\"\n\
+         submit  codingworker --config {} submit --repository {repository} \
+         --title \"...\" --body \"...\"",
         embedded.queue_url(),
         embedded.forge_url(),
         file.display()

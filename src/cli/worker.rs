@@ -1,4 +1,4 @@
-//! `codingworker worker`
+//! `codingworker worker`: takes tasks from the queue and works on them.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -58,11 +58,12 @@ pub(super) async fn run(arguments: Arguments, mut config: Config) -> anyhow::Res
     Ok(exit?.into())
 }
 
-/// A worker on what the configuration names.
+/// Connects to what the configuration names, and returns a worker on it.
 pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
     anyhow::ensure!(
         !config.repositories.is_empty(),
-        "no repository may be worked on: list them as `repositories` in the configuration, or in CODINGWORKER_REPOSITORIES"
+        "no repository may be worked on: list them as `repositories` in the configuration, \
+         or in CODINGWORKER_REPOSITORIES"
     );
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -71,8 +72,9 @@ pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
     Ok(Worker::new(queue, policy, Services::open(config).await?))
 }
 
-/// A machine that has just started may have no network yet; a queue that is missing or refuses us
-/// is for a person to mend.
+/// Connects to the queue, for as long as [`NETWORK_PATIENCE`] says: a machine that has just started
+/// may have no network yet. A missing queue or refused credentials end the start at once, because a
+/// person has to fix them.
 async fn find_queue(config: &Config) -> Result<(Queue, Policy), QueueError> {
     let find = async || {
         let queue = Queue::connect(&config.queue, &config.redaction).await?;
@@ -95,8 +97,8 @@ pub(super) async fn follow(
     Ok(tokio::spawn(async move { progress.follow(&worker.services().journal, &stop).await }))
 }
 
-/// A worker that was asked to tell how it is and can't would pass for a dead one, so it does not
-/// start.
+/// Works until a signal stops it. If the health probe can't be served, the worker ends: whoever
+/// asks the probe would take it for dead.
 async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<Exit> {
     let Some(address) = worker.services().config.worker.health_listen else {
         worker.run(stop).await;

@@ -15,10 +15,15 @@ use crate::task::{Delivery, Task, TaskKey};
 /// A run whose delivery was not given back to the queue: of this worker, or of the one before it.
 #[derive(Debug, Clone)]
 pub struct Unreleased {
+    /// The run.
     pub run: RunId,
+    /// The delivery that it works on.
     pub delivery: Delivery,
+    /// Until when the delivery is hidden from others, as far as the journal knows.
     pub lease_end: Timestamp,
+    /// When work on the task began.
     pub began: Timestamp,
+    /// How the run ends, when that is decided.
     pub decided: Option<Decision>,
 }
 

@@ -10,6 +10,7 @@ use strum::{EnumString, IntoStaticStr};
 pub struct RunId(pub(super) i64);
 
 impl RunId {
+    /// The run of this number, which may not be in any journal.
     #[must_use]
     pub fn new(number: i64) -> Self {
         Self(number)
@@ -87,24 +88,39 @@ impl Outcome {
 /// One run as it stands in the journal.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunRecord {
+    /// The run's number.
     pub run: RunId,
+    /// The key of its task: `owner/repo#issue@created_at`.
     pub task_key: String,
+    /// The repository, as `owner/repo`.
     pub repository: String,
+    /// The number of the issue.
     pub issue_number: u64,
+    /// The title of the issue.
     pub title: String,
+    /// How often the message had been received, this time included.
     pub attempt: u32,
+    /// The stage that it is in, or ended in.
     pub stage: Stage,
+    /// When work on the task began.
     pub started_at: Timestamp,
+    /// When the issue was told how the run ended.
     pub ended_at: Option<Timestamp>,
+    /// How it ended, once that is decided.
     pub outcome: Option<Outcome>,
     /// The failure in words, when there is one.
     pub detail: Option<String>,
     /// The same failure as data, as the run wrote it.
     pub reason: Option<serde_json::Value>,
+    /// The branch that it pushed, or was about to push.
     pub branch: Option<String>,
+    /// The commit that it pushed, or was about to push.
     pub commit: Option<String>,
+    /// The results of the checks that it ended with.
     pub checks: Vec<CheckRecord>,
+    /// The number of its pull request.
     pub pull_request_number: Option<u64>,
+    /// The address of its pull request.
     pub pull_request_url: Option<String>,
     /// Until when the message is this worker's, while the queue was not told what becomes of it.
     pub lease_end: Option<Timestamp>,
@@ -113,19 +129,27 @@ pub struct RunRecord {
 /// The measured result of one check of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckRecord {
+    /// `setup`, `build`, `format`, `lint` or `test`.
     pub kind: String,
+    /// The command line that was run.
     pub command: String,
     /// `passed`, `failed`, `failed_before`, `timed_out`, `not_run` or `offline`.
     pub result: String,
+    /// How long it took.
     pub seconds: f64,
 }
 
 /// Something that happened in a run, for people and for progress displays.
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
+    /// The event's number in the journal, from 1; later events have larger ones.
     pub sequence: i64,
+    /// The run that it happened in.
     pub run: RunId,
+    /// When it happened.
     pub at: Timestamp,
+    /// The stage that the run was in.
     pub stage: Stage,
+    /// What happened, in words.
     pub text: String,
 }
