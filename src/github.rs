@@ -2,8 +2,8 @@
 //! value for an answer.
 //!
 //! All but one are of the REST API (docs.github.com/rest). GraphQL does what REST has no call for:
-//! see [`graphql`]. This module owns the token's way into a header, time limits, paging, retries and
-//! the meaning of GitHub's errors. A page of GitHub's documentation is named by its title in quotes.
+//! see [`graphql`]. This module owns the token's way into a header, time limits, paging, retries
+//! and the meaning of GitHub's errors. A title in quotes names a page of GitHub's documentation.
 //!
 //! A read is sent again when it fails for a moment, because it changes nothing. A write is sent
 //! once, and whoever makes it looks first whether it still has to be made. (octocrab sends a POST
