@@ -10,7 +10,6 @@ use super::engine::{Renderer, safe};
 use crate::publish::marker::{self, PrState};
 use crate::publish::reason::Reason;
 use crate::publish::report::{CheckLine, CheckOutcome, Report, Status};
-use crate::publish::settings::Language;
 use crate::publish::text::{self, LONGEST_BODY};
 use crate::task::IssueNumber;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Language;
+use crate::publish::settings::Language;
 use crate::publish::marker::PrState;
 use crate::publish::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
 use crate::publish::text::LONGEST_BODY;
