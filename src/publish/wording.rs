@@ -175,7 +175,8 @@ fn english(status: &Status<'_>) -> String {
         Status::Retrying { reason, attempt, delay } => {
             let delay = seconds(*delay);
             format!(
-                "🔁 **CodingWorker**\n\nAttempt {attempt} failed and will be repeated in {delay}.\n\n{}",
+                "🔁 **CodingWorker**\n\nAttempt {attempt} failed and will be repeated in \
+                 {delay}.\n\n{}",
                 text::code(reason)
             )
         }
@@ -192,7 +193,8 @@ fn english(status: &Status<'_>) -> String {
             }
             tried_list(&mut said, "What was tried:", tried);
             said.push_str(
-                "\nTo try again, say more in the issue if that helps, and put the label `ai-task` on it again.",
+                "\nTo try again, say more in the issue if that helps, and put the label `ai-task` \
+                 on it again.",
             );
             said
         }

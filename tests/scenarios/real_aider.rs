@@ -152,8 +152,8 @@ fn task(body: &str) -> Task {
 }
 
 /// How long Aider may try an endpoint that fails, which it would do for more than a minute. It must
-/// have time to start and to make a request, which takes seconds or half a minute, depending on what
-/// else the machine does: so a call that succeeds is timed first.
+/// have time to start and to make a request, which takes seconds or half a minute, depending on
+/// what else the machine does: so a call that succeeds is timed first.
 async fn timeout_for_failures(aider: &Path) -> Duration {
     let (site, ollama) = (Site::new(), Ollama::start([MODEL]).await);
     let agent = agent(&settings(aider, ollama.endpoint()));

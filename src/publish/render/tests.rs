@@ -1,7 +1,7 @@
 use super::*;
-use crate::publish::settings::Language;
 use crate::publish::marker::PrState;
 use crate::publish::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
+use crate::publish::settings::Language;
 use crate::publish::text::LONGEST_BODY;
 use crate::redaction::Redaction;
 use crate::task::{IssueNumber, Task};

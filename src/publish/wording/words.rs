@@ -26,8 +26,10 @@ impl Words {
         match language {
             Language::En => Self {
                 language,
-                intent: "This does what the issue “{title}” asks for. A coding agent wrote it; the checks below were run on the result.",
-                draft: "Checks that passed before fail with this change. It is kept as a draft so that the work is not lost.",
+                intent: "This does what the issue “{title}” asks for. A coding agent wrote it; the \
+                         checks below were run on the result.",
+                draft: "Checks that passed before fail with this change. It is kept as a draft so \
+                        that the work is not lost.",
                 checks: "Checks",
                 check_columns: ["check", "command", "result", "time"],
                 changes: "Changes",
@@ -97,7 +99,8 @@ impl Words {
                 "➖ 実行できません: ネットワークがありません（`.codingworker.toml` の `setup_network`）".to_owned()
             }
             CheckOutcome::Offline => {
-                "➖ could not be run: there is no network (`setup_network` in `.codingworker.toml`)".to_owned()
+                "➖ could not be run: there is no network (`setup_network` in \
+                 `.codingworker.toml`)".to_owned()
             }
             CheckOutcome::NotRun { tool } if japanese => {
                 format!("➖ 実行できません: {} がありません", text::inline_code(tool))
@@ -119,7 +122,8 @@ impl Words {
                 "フォーマッターは実行していません。この変更と無関係なファイルまで書き換えるためです。"
             }
             (Note::HiddenText, Language::En) => {
-                "The issue has text that GitHub does not show (comments or hidden characters). The agent did not get it."
+                "The issue has text that GitHub does not show (comments or hidden characters). The \
+                 agent did not get it."
             }
             (Note::HiddenText, Language::Ja) => {
                 "Issueには、GitHubが表示しない文字（コメントや隠し文字）があります。エージェントには渡していません。"
@@ -139,13 +143,15 @@ impl Words {
                 "**要確認:** GitHubに表示されないバイナリがあります。"
             }
             (Note::NothingToCheck, Language::En) => {
-                "No checks were found in this repository. Name them in `.codingworker.toml` to have them run."
+                "No checks were found in this repository. Name them in `.codingworker.toml` to \
+                 have them run."
             }
             (Note::NothingToCheck, Language::Ja) => {
                 "このリポジトリにはチェックが見つかりませんでした。`.codingworker.toml` に書くと実行されます。"
             }
             (Note::BaseMoved, Language::En) => {
-                "The base branch has moved on since the work began: the checks ran on what it was then."
+                "The base branch has moved on since the work began: the checks ran on what it was \
+                 then."
             }
             (Note::BaseMoved, Language::Ja) => {
                 "作業の開始後にベースブランチが進みました。チェックは開始時点の内容に対して実行しています。"
