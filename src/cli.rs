@@ -53,29 +53,29 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the whole way on this machine: an issue, the agent, the checks, a pull request
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Run queue, forge and worker together on this machine, without AWS or GitHub
-    Up(up::Arguments),
+    Up(up::UpArguments),
     /// Set up a repository, or the Terraform folder of the AWS side
-    Init(init::Arguments),
+    Init(init::InitArguments),
     /// Take tasks from the queue and work on them
     #[command(after_help = exit_code::help(Some("worker")))]
-    Worker(worker::Arguments),
+    Worker(worker::WorkerArguments),
     /// Show whether a worker could start here, and what its sandbox holds
     #[command(after_help = exit_code::help(Some("doctor")))]
-    Doctor(doctor::Arguments),
+    Doctor(doctor::DoctorArguments),
     /// Put a task into the queue
-    Submit(submit::Arguments),
+    Submit(submit::SubmitArguments),
     /// Show the queue and the latest runs
-    Status(status::Arguments),
+    Status(status::StatusArguments),
     /// Show what a run printed
-    Logs(logs::Arguments),
+    Logs(logs::LogsArguments),
     /// Look into the dead-letter queue, and put its tasks back
     #[command(subcommand)]
-    Dlq(dlq::Command),
+    Dlq(dlq::DlqCommand),
     /// The embedded queue
     #[command(subcommand)]
-    Queue(queue::Command),
+    Queue(queue::QueueCommand),
     /// What the configuration file may have
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -83,10 +83,10 @@ enum Command {
     Schema,
     /// The demo's stand-in for an agent
     #[command(hide = true)]
-    ScriptedAgent(scripted_agent::Arguments),
+    ScriptedAgent(scripted_agent::ScriptedAgentArguments),
     /// This program's part inside a sandbox
     #[command(hide = true, name = crate::sandbox::init::SUBCOMMAND)]
-    Confined(confined::Arguments),
+    Confined(confined::ConfinedArguments),
 }
 
 impl Cli {

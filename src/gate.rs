@@ -130,6 +130,7 @@ pub struct Approved {
 }
 
 impl Approved {
+    /// How many files the change touches.
     #[must_use]
     pub fn files(&self) -> usize {
         self.files

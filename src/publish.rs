@@ -21,7 +21,9 @@ use tokio::sync::OnceCell;
 use self::marker::PrState;
 pub use self::reason::{PolicyViolation, Reason};
 use self::render::Renderer;
-pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
+pub use self::report::{
+    CheckLine, CheckOutcome, FileLine, IssueStatus, Note, PullRequestReport, ToldStage,
+};
 use self::settings::Language;
 pub use self::text::{plain, plain_line};
 pub use crate::github::PullRequest;
@@ -108,7 +110,7 @@ impl Publisher {
         &self,
         repository: &RepoName,
         issue: IssueNumber,
-        status: &Status<'_>,
+        status: &IssueStatus<'_>,
     ) -> Result<(), GitHubError> {
         let body = self.redaction.redact(&self.renderer.comment(issue, status));
         let mark = marker::status(issue);
@@ -153,7 +155,7 @@ impl Publisher {
     /// with the same result: each looks first at what GitHub has.
     pub async fn open_pull_request(
         &self,
-        report: &Report<'_>,
+        report: &PullRequestReport<'_>,
         draft: bool,
     ) -> Result<PullRequest, GitHubError> {
         let state = if draft { PrState::Draft } else { PrState::Done };
@@ -203,7 +205,10 @@ impl Publisher {
         Ok(())
     }
 
-    async fn find_open(&self, report: &Report<'_>) -> Result<Option<PullRequest>, GitHubError> {
+    async fn find_open(
+        &self,
+        report: &PullRequestReport<'_>,
+    ) -> Result<Option<PullRequest>, GitHubError> {
         let all = self.github.pull_requests(&report.task.repository, report.branch).await?;
         Ok(all.into_iter().find(PullRequest::is_open))
     }

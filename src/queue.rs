@@ -35,6 +35,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The visibility timeout and receive count that AWS gives a queue nobody configured.
 const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
 
+/// One queue of SQS, or of a server that speaks its protocol.
 pub struct Queue {
     client: Client,
     url: String,
@@ -155,6 +156,7 @@ impl Queue {
         Ok(Self { client, url })
     }
 
+    /// The queue's URL, as requests name it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -258,6 +260,10 @@ impl Queue {
         })
     }
 
+    /// About how many messages the queue holds, by their state.
+    ///
+    /// # Errors
+    /// The queue can't be asked.
     pub async fn depth(&self) -> Result<Depth, QueueError> {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,

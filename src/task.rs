@@ -152,11 +152,13 @@ pub fn schema() -> Value {
 pub struct IssueNumber(NonZeroU64);
 
 impl IssueNumber {
+    /// The number of an issue; `None` for 0, which GitHub gives to none.
     #[must_use]
     pub fn new(number: u64) -> Option<Self> {
         NonZeroU64::new(number).map(Self)
     }
 
+    /// The number itself, from 1.
     #[must_use]
     pub fn value(self) -> u64 {
         self.0.get()
@@ -181,11 +183,13 @@ pub struct RepoName {
 }
 
 impl RepoName {
+    /// The account that owns the repository.
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
+    /// The repository's name without its owner.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -246,6 +250,7 @@ fn is_repository(name: &str) -> bool {
 pub struct TaskKey(String);
 
 impl TaskKey {
+    /// The key as text: `owner/repo#issue@created_at`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

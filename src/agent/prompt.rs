@@ -64,6 +64,7 @@ impl Prompt {
         Self(format!("{HEADER}\n\n{text}"))
     }
 
+    /// The text that the agent reads.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

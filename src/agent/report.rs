@@ -26,6 +26,7 @@ impl Usage {
         }
     }
 
+    /// All tokens, in both directions.
     #[must_use]
     pub fn total(self) -> u64 {
         self.sent.saturating_add(self.received)

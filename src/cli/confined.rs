@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::sandbox::init;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct ConfinedArguments {
     /// The configuration in JSON, which the worker wrote
     // The global option `--config` has the id `config`.
     init_config: String,
@@ -15,6 +15,6 @@ pub(super) struct Arguments {
     command: Vec<OsString>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(arguments: &ConfinedArguments) -> ExitCode {
     init::run(&arguments.init_config, &arguments.command)
 }

@@ -51,7 +51,7 @@ setup = ""
 ];
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct DemoArguments {
     /// Where to keep the demo's files; else a temporary directory that is removed in the end
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -68,7 +68,7 @@ pub(super) struct Arguments {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Shown {
+struct DemoResult {
     task_key: String,
     branch: String,
     commit: String,
@@ -85,7 +85,7 @@ struct ShownPullRequest {
     draft: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let temporary = tempfile::tempdir().context("can't make a temporary directory")?;
     let directory = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
@@ -181,7 +181,7 @@ fn free_name(embedded: &Embedded) -> anyhow::Result<RepoName> {
 }
 
 /// The agent that was asked for; else Aider if it and its model are here, else the scripted one.
-async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Result<()> {
+async fn choose_agent(config: &mut Config, arguments: &DemoArguments) -> anyhow::Result<()> {
     if let Some(model) = &arguments.model {
         config.agent.models = vec![model.clone()];
     }
@@ -339,7 +339,7 @@ async fn show(
     output::line(format!("done in {}", output::duration(took)))
 }
 
-fn result(task: &Task, record: &RunRecord, took: Duration) -> anyhow::Result<Shown> {
+fn result(task: &Task, record: &RunRecord, took: Duration) -> anyhow::Result<DemoResult> {
     let missing = || {
         format!(
             "the task was not done: {}",
@@ -350,7 +350,7 @@ fn result(task: &Task, record: &RunRecord, took: Duration) -> anyhow::Result<Sho
     else {
         anyhow::bail!(missing());
     };
-    Ok(Shown {
+    Ok(DemoResult {
         task_key: task.key().to_string(),
         branch: record.branch.clone().with_context(missing)?,
         commit: record.commit.clone().with_context(missing)?,

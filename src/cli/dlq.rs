@@ -19,7 +19,7 @@ use crate::queue::dead_letters::{DeadLetter, DeadLetters, Move};
 const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum DlqCommand {
     /// Show which tasks are in the dead-letter queue; none is removed
     List(List),
     /// Show one message whole
@@ -78,7 +78,7 @@ pub(super) struct Purge {
 
 /// A message as it is listed.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ShownDeadLetter<'a> {
     task_key: Option<String>,
     title: Option<String>,
     /// What each run of the task ended with, as far as this machine's journal knows it.
@@ -87,16 +87,16 @@ struct Shown<'a> {
     message: &'a DeadLetter,
 }
 
-pub(super) async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(command: DlqCommand, config: Config) -> anyhow::Result<ExitCode> {
     let letters = DeadLetters::connect(&config.queue, &config.redaction)
         .await
         .context("can't use the dead-letter queue")?;
     match command {
-        Command::List(arguments) => list(&letters, &config, arguments).await,
-        Command::Show(arguments) => show(&letters, &config, arguments).await,
-        Command::Redrive(Redrive { task: Some(task), .. }) => redrive_one(&letters, &task).await,
-        Command::Redrive(Redrive { task: None, rate, .. }) => redrive_all(&letters, rate).await,
-        Command::Purge(Purge { yes }) => purge(&letters, yes).await,
+        DlqCommand::List(arguments) => list(&letters, &config, arguments).await,
+        DlqCommand::Show(arguments) => show(&letters, &config, arguments).await,
+        DlqCommand::Redrive(Redrive { task: Some(task), .. }) => redrive_one(&letters, &task).await,
+        DlqCommand::Redrive(Redrive { task: None, rate, .. }) => redrive_all(&letters, rate).await,
+        DlqCommand::Purge(Purge { yes }) => purge(&letters, yes).await,
     }
 }
 
@@ -115,7 +115,7 @@ async fn list(
         output::json(&all_shown)?;
         return Ok(Exit::Ok.into());
     }
-    for Shown { task_key, title, tried, message } in &all_shown {
+    for ShownDeadLetter { task_key, title, tried, message } in &all_shown {
         let called = task_key.as_deref().unwrap_or("not a task");
         let said = title
             .clone()
@@ -220,7 +220,7 @@ fn not_there(id: &str) -> String {
 async fn shown<'a>(
     message: &'a DeadLetter,
     journal: Option<&JournalReader>,
-) -> anyhow::Result<Shown<'a>> {
+) -> anyhow::Result<ShownDeadLetter<'a>> {
     let task = message.task();
     let tried = match (journal, &task) {
         (Some(journal), Some(task)) => {
@@ -228,7 +228,7 @@ async fn shown<'a>(
         }
         _ => Vec::new(),
     };
-    Ok(Shown {
+    Ok(ShownDeadLetter {
         task_key: task.as_ref().map(|task| task.key().as_str().to_owned()),
         title: task.map(|task| publish::plain_line(&task.title)),
         tried,

@@ -16,7 +16,7 @@ use crate::process;
 use crate::sandbox::{ResourceLimits, Sandbox};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -24,13 +24,13 @@ pub(super) struct Arguments {
 
 /// One thing that a worker needs.
 #[derive(Serialize)]
-struct Finding {
+struct DoctorFinding {
     what: String,
     good: bool,
     detail: String,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: DoctorArguments, config: Config) -> anyhow::Result<ExitCode> {
     // The data directory is not used for this, because a worker may be at work there.
     let place = tempfile::tempdir()?;
     let endpoint = &config.agent.model_endpoint;
@@ -47,7 +47,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         executable("git", "git", &config),
         executable("agent", agent_program(&config), &config),
         model(&config).await,
-        Finding {
+        DoctorFinding {
             what: "sandbox".to_owned(),
             good: report.level >= config.sandbox.require,
             detail: format!(
@@ -59,12 +59,12 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         },
     ];
     findings.push(data_directory(&config));
-    findings.extend(config.warnings.iter().map(|warning| Finding {
+    findings.extend(config.warnings.iter().map(|warning| DoctorFinding {
         what: "settings".to_owned(),
         good: true,
         detail: warning.clone(),
     }));
-    let boundaries = report.boundaries.iter().map(|(boundary, held)| Finding {
+    let boundaries = report.boundaries.iter().map(|(boundary, held)| DoctorFinding {
         what: "  boundary".to_owned(),
         good: *held,
         detail: boundary.to_string(),
@@ -74,7 +74,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     if arguments.json {
         output::json(&findings)?;
     } else {
-        for Finding { what, good, detail } in &findings {
+        for DoctorFinding { what, good, detail } in &findings {
             output::line(format!("{} {what:<9} {detail}", if *good { "ok " } else { "NOT" }))?;
         }
     }
@@ -82,13 +82,13 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     Ok(if is_ready { Exit::Ok } else { Exit::NotReady }.into())
 }
 
-fn executable(what: &str, name: &str, config: &Config) -> Finding {
+fn executable(what: &str, name: &str, config: &Config) -> DoctorFinding {
     let found = process::find_executable(name, config.environment.search_path());
     let detail = match &found {
         Some(path) => path.display().to_string(),
         None => format!("{name} was not found on the PATH: install it"),
     };
-    Finding { what: what.to_owned(), good: found.is_some(), detail }
+    DoctorFinding { what: what.to_owned(), good: found.is_some(), detail }
 }
 
 fn agent_program(config: &Config) -> &str {
@@ -98,7 +98,7 @@ fn agent_program(config: &Config) -> &str {
     }
 }
 
-async fn model(config: &Config) -> Finding {
+async fn model(config: &Config) -> DoctorFinding {
     let search_path = config.environment.search_path();
     let agent = Agent::new(&config.agent, search_path, &Sandbox::none(), &config.redaction);
     let answer = agent.check_model().await;
@@ -106,11 +106,11 @@ async fn model(config: &Config) -> Finding {
         Ok(()) => config.agent.models.join(", "),
         Err(problem) => errors::chain(problem),
     };
-    Finding { what: "model".to_owned(), good: answer.is_ok(), detail }
+    DoctorFinding { what: "model".to_owned(), good: answer.is_ok(), detail }
 }
 
 /// Whether other users may enter the data directory. A worker makes a missing one private.
-fn data_directory(config: &Config) -> Finding {
+fn data_directory(config: &Config) -> DoctorFinding {
     let path = &config.data_dir;
     let open = std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
     let advice = if open {
@@ -118,13 +118,17 @@ fn data_directory(config: &Config) -> Finding {
     } else {
         String::new()
     };
-    Finding { what: "data".to_owned(), good: !open, detail: format!("{}{advice}", path.display()) }
+    DoctorFinding {
+        what: "data".to_owned(),
+        good: !open,
+        detail: format!("{}{advice}", path.display()),
+    }
 }
 
 /// The limits of a program in the sandbox. Without a sandbox nothing enforces them.
-fn limits(limits: &ResourceLimits, held: bool) -> [Finding; 4] {
+fn limits(limits: &ResourceLimits, held: bool) -> [DoctorFinding; 4] {
     let ResourceLimits { processes, memory, file_size, temporary, .. } = limits;
-    let finding = |limit: &str, value: &dyn Display| Finding {
+    let finding = |limit: &str, value: &dyn Display| DoctorFinding {
         what: "  limit".to_owned(),
         good: held,
         detail: format!(

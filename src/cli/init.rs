@@ -21,7 +21,7 @@ use crate::task::RepoName;
 /// What is set up: a repository whose issues become tasks, or the folder of Terraform that holds
 /// the AWS side.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct InitArguments {
     /// The repository, which gets the workflow and a .codingworker.toml, or the Terraform folder,
     /// which gets a terraform.tfvars
     #[arg(value_name = "DIRECTORY")]
@@ -70,10 +70,10 @@ impl TerraformArguments {
 /// Sets a directory up. Settings are only wanted for the token, so what needs none works where they
 /// are broken.
 pub(super) async fn run(
-    arguments: Arguments,
+    arguments: InitArguments,
     config: Result<Config, ConfigError>,
 ) -> anyhow::Result<ExitCode> {
-    let Arguments { directory, force, dry_run, terraform } = arguments;
+    let InitArguments { directory, force, dry_run, terraform } = arguments;
     let here = directory.as_deref().unwrap_or(Path::new("."));
     let (files, next) = if terraform::is_folder(here) {
         let values = values(terraform, config).await?;

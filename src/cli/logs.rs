@@ -15,7 +15,7 @@ use crate::run;
 const POLL: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct LogsArguments {
     /// The number of the run, as `codingworker status` shows it
     run: i64,
     /// Go on until the run ends
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     follow: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: LogsArguments, config: Config) -> anyhow::Result<ExitCode> {
     let id = RunId::new(arguments.run);
     let missing = || {
         format!(

@@ -14,7 +14,7 @@ const POLL: Duration = Duration::from_millis(100);
 const SPIN: Duration = Duration::from_millis(120);
 
 /// Follows the journal's events from now on.
-pub(super) struct Progress {
+pub(super) struct ProgressDisplay {
     seen: i64,
     display: Display,
 }
@@ -24,7 +24,7 @@ enum Display {
     Lines,
 }
 
-impl Progress {
+impl ProgressDisplay {
     pub(super) async fn from_now(journal: &Journal) -> Result<Self, JournalError> {
         let display = if output::is_terminal() {
             Display::Spinners { screen: MultiProgress::new(), runs: BTreeMap::new() }
@@ -74,7 +74,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         if let Display::Spinners { runs, .. } = &self.display {
             runs.values().for_each(ProgressBar::finish_and_clear);

@@ -12,7 +12,7 @@ use anyhow::Context;
 use super::output;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct ScriptedAgentArguments {
     prompt_file: PathBuf,
     workspace: PathBuf,
 }
@@ -24,7 +24,7 @@ pub(super) fn argv(program: &Path) -> Vec<String> {
 }
 
 /// The first answer has a flaw that a check finds, so that the demo shows a fix-up too.
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &ScriptedAgentArguments) -> anyhow::Result<ExitCode> {
     let prompt = std::fs::read_to_string(&arguments.prompt_file)
         .with_context(|| format!("can't read {}", arguments.prompt_file.display()))?;
     anyhow::ensure!(

@@ -15,7 +15,7 @@ use crate::queue::{Depth, Queue};
 use crate::worker::health::Health;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct StatusArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Status {
+struct StatusReport {
     /// Missing when no worker runs on this data directory, or the last one shut down properly.
     worker: Option<WorkerStatus>,
     queue: QueueStatus,
@@ -52,7 +52,7 @@ enum QueueStatus {
     Unreached { error: String },
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: StatusArguments, config: Config) -> anyhow::Result<ExitCode> {
     let journal = JournalReader::open(&config.data_dir).await?;
     let (current, runs) = match &journal {
         Some(journal) => (journal.current().await?, journal.newest(arguments.runs).await?),
@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     };
     let now = Timestamp::now();
     let health = Health::read(&config.data_dir).context("can't read how the worker is")?;
-    let status = Status {
+    let status = StatusReport {
         worker: health.map(|health| WorkerStatus {
             alive: health.is_alive(now),
             well: health.is_well(now),

@@ -16,7 +16,7 @@ use crate::task::{IssueNumber, RepoName, Task};
 
 /// Where a task comes from: an issue that is there, a message file, or a new issue.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct SubmitArguments {
     /// An issue that is there, as owner/repo#N; it is given the label if it has none
     #[arg(long, value_name = "OWNER/REPO#N", conflicts_with_all = ["repository", "message"])]
     issue: Option<String>,
@@ -37,8 +37,8 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    let Arguments { issue, repository, title, body, message, json } = arguments;
+pub(super) async fn run(arguments: SubmitArguments, config: Config) -> anyhow::Result<ExitCode> {
+    let SubmitArguments { issue, repository, title, body, message, json } = arguments;
     let task = match (issue, repository, title, message) {
         (Some(issue), ..) => of_issue(&config, &issue).await?,
         (None, Some(repository), Some(title), _) => {

@@ -18,7 +18,7 @@ use crate::task::RepoName;
 const OWNER: &str = "me";
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct UpArguments {
     /// Where everything is kept; else `local` in the data directory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     without_sandbox: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: UpArguments, config: Config) -> anyhow::Result<ExitCode> {
     let directory = arguments.data.unwrap_or_else(|| config.data_dir.join("local"));
     crate::disk::make_private_directory(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;

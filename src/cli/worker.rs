@@ -9,7 +9,7 @@ use backon::{ExponentialBuilder, Retryable};
 use tokio_util::sync::CancellationToken;
 
 use super::exit_code::Exit;
-use super::progress::Progress;
+use super::progress::ProgressDisplay;
 use super::{output, signals};
 use crate::config::Config;
 use crate::errors;
@@ -25,7 +25,7 @@ const NETWORK_PATIENCE: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter();
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct WorkerArguments {
     /// Take one message, work on it to its end, and exit
     #[arg(long)]
     once: bool,
@@ -39,7 +39,10 @@ pub(super) struct Arguments {
     without_sandbox: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, mut config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    arguments: WorkerArguments,
+    mut config: Config,
+) -> anyhow::Result<ExitCode> {
     if let Some(seconds) = arguments.drain_seconds {
         config.worker.drain = Duration::from_secs(seconds);
     }
@@ -93,7 +96,7 @@ pub(super) async fn follow(
     worker: Arc<Worker>,
     stop: CancellationToken,
 ) -> anyhow::Result<tokio::task::JoinHandle<Result<(), crate::journal::JournalError>>> {
-    let progress = Progress::from_now(&worker.services().journal).await?;
+    let progress = ProgressDisplay::from_now(&worker.services().journal).await?;
     Ok(tokio::spawn(async move { progress.follow(&worker.services().journal, &stop).await }))
 }
 

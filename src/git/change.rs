@@ -20,6 +20,7 @@ pub struct Change {
     pub link_target: Option<Vec<u8>>,
 }
 
+/// What a tree has at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
     pub mode: Mode,
@@ -36,6 +37,7 @@ pub enum Mode {
     Submodule,
 }
 
+/// How a path differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeStatus {
     Added,
@@ -45,6 +47,7 @@ pub enum ChangeStatus {
     TypeChanged,
 }
 
+/// How many lines a change adds to a file and deletes from it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LineCount {
     pub added: u64,

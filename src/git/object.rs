@@ -15,6 +15,7 @@ pub struct InvalidName {
 }
 
 impl InvalidName {
+    /// `text` is not a name of the kind that `what` says, such as "the name of a branch".
     pub fn new(text: &str, what: &'static str) -> Self {
         Self { text: text.to_owned(), what }
     }
@@ -36,6 +37,7 @@ macro_rules! object_id {
         }
 
         impl $name {
+            /// The name in hexadecimal digits.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -99,6 +101,7 @@ impl TryFrom<String> for BranchName {
 }
 
 impl BranchName {
+    /// The name without `refs/heads/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

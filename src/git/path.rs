@@ -11,11 +11,13 @@ use std::path::Path;
 pub struct RepoPath(Vec<u8>);
 
 impl RepoPath {
+    /// The path with these bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
+    /// The bytes of the path, as git has them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -33,6 +35,7 @@ impl RepoPath {
         std::str::from_utf8(&self.0).ok()
     }
 
+    /// The names between the slashes.
     pub fn parts(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.0.split(|&byte| byte == b'/')
     }

@@ -19,7 +19,7 @@ const MARK_READY: &str = "mutation($id: ID!) {
 
 /// An answer ("Forming calls with GraphQL"). One that holds errors has the status 200, too.
 #[derive(Deserialize)]
-struct Answer {
+struct GraphQlAnswer {
     data: Option<Data>,
     #[serde(default)]
     errors: Vec<QueryError>,
@@ -54,7 +54,7 @@ impl GitHub {
         let url = graphql_url(&self.api_url);
         let call = json!({ "query": MARK_READY, "variables": { "id": node_id } });
         let answer = self.send_permitted(Method::POST, &url, &call).await?;
-        let Answer { data, errors } = transport::parse(&url, &answer.body)?;
+        let GraphQlAnswer { data, errors } = transport::parse(&url, &answer.body)?;
         if !errors.is_empty() {
             return Err(GitHubError::of_query(&url, &answer.headers, &errors, Timestamp::now()));
         }

@@ -56,7 +56,7 @@ pub(super) fn client(
 }
 
 /// An answer with a status of 200 to 299.
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
@@ -110,7 +110,7 @@ impl GitHub {
         method: Method,
         url: &str,
         body: &impl Serialize,
-    ) -> Result<Answer, GitHubError> {
+    ) -> Result<HttpAnswer, GitHubError> {
         if self.permit.as_ref().is_some_and(|permit| !permit.is_given()) {
             return Err(GitHubError::NotPermitted);
         }
@@ -122,7 +122,7 @@ impl GitHub {
         method: Method,
         url: &str,
         body: Option<&impl Serialize>,
-    ) -> Result<Answer, GitHubError> {
+    ) -> Result<HttpAnswer, GitHubError> {
         let unreachable = |source| GitHubError::unreachable(url, source);
         let mut request = self.client.request(method, url);
         if let Some(body) = body {
@@ -143,7 +143,7 @@ impl GitHub {
         if !status.is_success() {
             return Err(GitHubError::of_answer(url, status, headers, &body, Timestamp::now()));
         }
-        Ok(Answer { headers: headers.clone(), body })
+        Ok(HttpAnswer { headers: headers.clone(), body })
     }
 }
 

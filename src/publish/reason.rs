@@ -7,8 +7,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::render::{Renderer, Told};
-use super::settings::Language;
 use crate::errors::chain;
 use crate::github::GitHubError;
 
@@ -250,18 +248,6 @@ pub enum PolicyViolation {
         size: u64,
         limit: u64,
     },
-}
-
-impl Reason {
-    /// The reason as plain text: what happened, what to do next, and the detail below it.
-    #[must_use]
-    pub fn in_words(&self, language: Language) -> String {
-        let Told { what, next, detail } = Renderer::plain(language).reason(self);
-        // Japanese has no space between sentences.
-        let gap = if language == Language::Ja || next.is_empty() { "" } else { " " };
-        let parts = [format!("{what}{gap}{next}"), detail.unwrap_or_default()];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
-    }
 }
 
 impl From<&GitHubError> for Reason {

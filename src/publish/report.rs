@@ -7,7 +7,7 @@ use crate::task::Task;
 
 /// Everything that a pull request says of the run that made it.
 #[derive(Debug, Clone)]
-pub struct Report<'a> {
+pub struct PullRequestReport<'a> {
     pub task: &'a Task,
     /// The branch that the pull request is to be merged into.
     pub base: &'a str,
@@ -111,7 +111,7 @@ pub enum Note {
     BinaryFile,
 }
 
-impl Report<'_> {
+impl PullRequestReport<'_> {
     /// The lines added and deleted in all.
     pub(super) fn lines(&self) -> (u64, u64) {
         self.files
@@ -125,9 +125,9 @@ impl Report<'_> {
 /// the message.
 #[derive(Debug, Clone, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Status<'a> {
+pub enum IssueStatus<'a> {
     /// A run is at work.
-    Working { stage: Stage, attempt: u32 },
+    Working { stage: ToldStage, attempt: u32 },
     /// The pull request of this number may be merged.
     Done { number: u64 },
     /// The run failed, and another one follows after `delay`.
@@ -139,7 +139,7 @@ pub enum Status<'a> {
     Failed { reason: &'a Reason, tried: &'a [Reason], draft: Option<u64> },
 }
 
-impl Status<'_> {
+impl IssueStatus<'_> {
     /// The status in one word, for the journal.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -152,7 +152,7 @@ impl Status<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "snake_case")]
-pub enum Stage {
+pub enum ToldStage {
     Accepted,
     Preparing,
     Implementing,

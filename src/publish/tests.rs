@@ -149,8 +149,8 @@ fn task() -> Task {
     }
 }
 
-fn report(task: &Task) -> Report<'_> {
-    Report {
+fn report(task: &Task) -> PullRequestReport<'_> {
+    PullRequestReport {
         task,
         base: "main",
         branch: "codingworker/issue-7",
@@ -305,7 +305,7 @@ async fn a_secret_is_removed_before_its_characters_are_escaped() {
         duration: Duration::from_secs(1),
         output: secret.to_owned(),
     };
-    let report = Report { checks: vec![check(CheckOutcome::TimedOut)], ..report(&task) };
+    let report = PullRequestReport { checks: vec![check(CheckOutcome::TimedOut)], ..report(&task) };
     publisher.open_pull_request(&report, true).await.unwrap();
     let pull = lock(&forge).pull.clone().unwrap();
     for text in [&pull.title, &pull.body] {
@@ -323,7 +323,7 @@ fn a_secret_in_a_detail_is_removed_before_the_detail_is_cut() {
     // The cut is after 300 characters.
     let tried = [Reason::AgentFailed { detail: detail(290) }, Reason::Text(detail(1))];
     for language in [Language::En, Language::Ja] {
-        let status = Status::Failed { reason: &reason, tried: &tried, draft: None };
+        let status = IssueStatus::Failed { reason: &reason, tried: &tried, draft: None };
         let said =
             Renderer::markdown(language, &redaction).comment(IssueNumber::new(7).unwrap(), &status);
         assert!(said.contains("xxx") && said.contains(" end"), "{said}");

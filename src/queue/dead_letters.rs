@@ -25,6 +25,7 @@ const BATCH: i32 = 10;
 /// few of its servers.
 const WAIT: Duration = Duration::from_secs(2);
 
+/// The dead-letter queue, under the operator's own credentials.
 pub struct DeadLetters {
     main: Queue,
     queue: Queue,
@@ -58,11 +59,13 @@ pub struct Move {
 }
 
 impl Move {
+    /// Whether messages are still being moved.
     #[must_use]
     pub fn is_running(&self) -> bool {
         matches!(self.status.as_str(), "RUNNING" | "CANCELLING")
     }
 
+    /// Whether every message was moved.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.status == "COMPLETED"
@@ -110,11 +113,16 @@ impl DeadLetters {
         Ok(Self { main, queue, arn })
     }
 
+    /// The URL of the dead-letter queue.
     #[must_use]
     pub fn url(&self) -> &str {
         self.queue.url()
     }
 
+    /// About how many messages the dead-letter queue holds, by their state.
+    ///
+    /// # Errors
+    /// The queue can't be asked.
     pub async fn depth(&self) -> Result<Depth, QueueError> {
         self.queue.depth().await
     }

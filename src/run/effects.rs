@@ -9,7 +9,7 @@ use super::context::RunContext;
 use super::{Failure, Services};
 use crate::errors;
 use crate::journal::{Effect, Stage};
-use crate::publish::{self, Status};
+use crate::publish::{self, IssueStatus};
 use crate::task::Task;
 
 /// Records that the run reached a stage, and says so on the issue. A forge that can't be told stops
@@ -22,14 +22,14 @@ pub(super) async fn enter_stage(
 ) -> Result<(), Failure> {
     services.journal.enter(run.id, stage, text, Timestamp::now()).await?;
     let told = match stage {
-        Stage::Admit => publish::Stage::Accepted,
-        Stage::Prepare => publish::Stage::Preparing,
-        Stage::Implement => publish::Stage::Implementing,
-        Stage::Check => publish::Stage::Checking,
-        Stage::Publish => publish::Stage::Publishing,
+        Stage::Admit => publish::ToldStage::Accepted,
+        Stage::Prepare => publish::ToldStage::Preparing,
+        Stage::Implement => publish::ToldStage::Implementing,
+        Stage::Check => publish::ToldStage::Checking,
+        Stage::Publish => publish::ToldStage::Publishing,
         Stage::Gate | Stage::Settle => return Ok(()),
     };
-    let status = Status::Working { stage: told, attempt: run.attempt.receive_count };
+    let status = IssueStatus::Working { stage: told, attempt: run.attempt.receive_count };
     match announce(services, run, &status).await {
         Err(Failure::GitHub(error)) => {
             let error = errors::chain(&error);
@@ -44,7 +44,7 @@ pub(super) async fn enter_stage(
 pub(super) async fn announce(
     services: &Services,
     run: &RunContext,
-    status: &Status<'_>,
+    status: &IssueStatus<'_>,
 ) -> Result<(), Failure> {
     let Task { repository, issue_number, .. } = &run.task;
     let announcing = run.publisher.announce(repository, *issue_number, status);

@@ -8,13 +8,16 @@ use super::services::Services;
 use crate::checks::{CheckResult, CheckVerdict};
 use crate::gate::attention::Attention;
 use crate::git::Change;
-use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, Report};
+use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, PullRequestReport};
 
 /// How much of a failed check's output a pull request shows, in bytes.
 const SHOWN_OUTPUT: usize = 8_000;
 
 /// Everything that the pull request says of the run.
-pub(super) fn report<'a>(services: &Services, approved: &'a ApprovedChange) -> Report<'a> {
+pub(super) fn report<'a>(
+    services: &Services,
+    approved: &'a ApprovedChange,
+) -> PullRequestReport<'a> {
     let ApprovedChange { checked, changes, attention } = approved;
     let Checked { prepared, progress, results, .. } = checked;
     let Prepared { run, task, branch, base, .. } = prepared;
@@ -24,7 +27,7 @@ pub(super) fn report<'a>(services: &Services, approved: &'a ApprovedChange) -> R
     let nothing_to_check = results.is_empty().then_some(Note::NothingToCheck);
     let hidden = (hidden_characters(task) > 0).then_some(Note::HiddenText);
     let usage = progress.reports.iter().filter_map(|report| report.usage);
-    Report {
+    PullRequestReport {
         task,
         base: base.base.onto.as_str(),
         branch: branch.as_str(),

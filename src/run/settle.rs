@@ -16,7 +16,7 @@ use super::reason::reason;
 use super::services::Services;
 use crate::errors;
 use crate::journal::{Decision, Effect, JournalError, Outcome, Stage};
-use crate::publish::{Labels, PullRequest, Reason, Status};
+use crate::publish::{IssueStatus, Labels, PullRequest, Reason};
 
 /// Tells the issue about the pull request, and ends the task.
 pub(super) async fn settle(
@@ -46,7 +46,7 @@ async fn tell_success(
     let PullRequest { number, url, .. } = pull_request;
     services.journal.record_pull_request(run.id, *number, url).await?;
     enter_stage(services, run, Stage::Settle, "telling the issue").await?;
-    tell(services, run, &Status::Done { number: *number }, Some(Labels::Done)).await
+    tell(services, run, &IssueStatus::Done { number: *number }, Some(Labels::Done)).await
 }
 
 async fn record_success(services: &Services, run: &RunContext) -> Result<(), JournalError> {
@@ -92,12 +92,12 @@ pub(super) async fn tell_decision(
     let told = match disposition {
         Disposition::Complete | Disposition::Abandon => Ok(()),
         Disposition::RetryAfter(delay) => {
-            tell(services, run, &Status::Retrying { reason, attempt, delay }, None).await
+            tell(services, run, &IssueStatus::Retrying { reason, attempt, delay }, None).await
         }
-        Disposition::Cancel => tell(services, run, &Status::Cancelled { reason }, None).await,
+        Disposition::Cancel => tell(services, run, &IssueStatus::Cancelled { reason }, None).await,
         Disposition::DeadLetter => {
             let tried = earlier_reasons(services, run).await;
-            let status = Status::Failed { reason, tried: &tried, draft };
+            let status = IssueStatus::Failed { reason, tried: &tried, draft };
             tell(services, run, &status, Some(Labels::Failed)).await
         }
     };
@@ -146,7 +146,7 @@ fn reason_or_text(reason: Option<Reason>, detail: Option<String>) -> Reason {
 async fn tell(
     services: &Services,
     run: &RunContext,
-    status: &Status<'_>,
+    status: &IssueStatus<'_>,
     labels: Option<Labels>,
 ) -> Result<(), Failure> {
     announce(services, run, status).await?;

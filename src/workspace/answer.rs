@@ -3,7 +3,7 @@
 use super::error::WorkspaceError;
 
 /// The answer of a git command that ran to its end.
-pub(super) struct Answer {
+pub(super) struct GitAnswer {
     pub(super) name: &'static str,
     pub(super) code: i32,
     pub(super) output: Vec<u8>,
@@ -12,7 +12,7 @@ pub(super) struct Answer {
     pub(super) truncated: bool,
 }
 
-impl Answer {
+impl GitAnswer {
     /// The error of a command whose exit code nobody could make more of.
     pub(super) fn into_error(self) -> WorkspaceError {
         WorkspaceError::Git { command: self.name, code: self.code, stderr: self.complaint() }

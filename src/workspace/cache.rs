@@ -56,6 +56,7 @@ pub struct Base {
 }
 
 impl Caches {
+    /// The repositories below `data_dir`.
     #[must_use]
     pub fn new(git: Git, data_dir: &Path) -> Self {
         Self {

@@ -9,6 +9,7 @@ use crate::git::InvalidName;
 use crate::git::RepoPath;
 use crate::process::ProcessError;
 
+/// Why a repository or a tree could not be worked with.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
     /// The address is not repeated: it may hold a password.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::answer::Answer;
+use super::answer::GitAnswer;
 use super::error::WorkspaceError;
 use super::remote::Remote;
 use crate::process::{self, Ending, Invocation, Streams};
@@ -200,7 +200,10 @@ impl GitCommand<'_> {
     /// host only.
     ///
     /// A remote that does not answer in time is one that can't be reached.
-    pub(super) async fn run_against(mut self, remote: &Remote) -> Result<Answer, WorkspaceError> {
+    pub(super) async fn run_against(
+        mut self,
+        remote: &Remote,
+    ) -> Result<GitAnswer, WorkspaceError> {
         let address = remote.address()?;
         self.protocol = address.protocol;
         self.deadline = self.installation.deadlines.remote;
@@ -222,7 +225,7 @@ impl GitCommand<'_> {
     }
 
     /// Runs the command to its end, whatever its exit code is.
-    pub(super) async fn run(self) -> Result<Answer, WorkspaceError> {
+    pub(super) async fn run(self) -> Result<GitAnswer, WorkspaceError> {
         let Self {
             installation,
             directory,
@@ -261,7 +264,7 @@ impl GitCommand<'_> {
             }
             Ending::Stopped => return Err(WorkspaceError::Killed { command: name, signal: 0 }),
         };
-        Ok(Answer {
+        Ok(GitAnswer {
             name,
             code,
             output: finished.output,

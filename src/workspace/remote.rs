@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::answer::Answer;
+use super::answer::GitAnswer;
 use super::error::WorkspaceError;
 use crate::git::BranchName;
 
@@ -67,7 +67,7 @@ fn parse_address(url: &str) -> Option<Address<'_>> {
 }
 
 /// What the failure of a command that talked to `remote` means.
-pub(super) fn explain(remote: &Remote, answer: Answer) -> WorkspaceError {
+pub(super) fn explain(remote: &Remote, answer: GitAnswer) -> WorkspaceError {
     let url = remote.url.clone();
     let detail = answer.complaint();
     match meaning(&detail) {
@@ -81,7 +81,11 @@ pub(super) fn explain(remote: &Remote, answer: Answer) -> WorkspaceError {
 
 /// What the failure of a push means: its porcelain output tells of the branch, standard error of
 /// the rest.
-pub(super) fn explain_push(remote: &Remote, branch: &BranchName, answer: Answer) -> WorkspaceError {
+pub(super) fn explain_push(
+    remote: &Remote,
+    branch: &BranchName,
+    answer: GitAnswer,
+) -> WorkspaceError {
     let Some(reason) = rejection(&String::from_utf8_lossy(&answer.output)).map(str::to_owned)
     else {
         return explain(remote, answer);

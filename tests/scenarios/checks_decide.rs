@@ -94,7 +94,7 @@ async fn the_agent_can_not_turn_the_checks_of_the_base_branch_off() {
     assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     assert!(world.pull_requests().await.is_empty());
     let comment = world.status_comment(issue).await;
-    assert!(comment.contains(".codingworker.toml is protected by the rule"), "{comment}");
+    assert!(comment.contains("`.codingworker.toml` is protected by the rule"), "{comment}");
     world.leaves_messages(1, "it is on its way to the dead-letter queue");
 }
 

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::publish::render::{Renderer, Told};
+use crate::publish::settings::Language;
 
 /// A text that would notify somebody, close an issue and forge a mark if it was Markdown.
 const HOSTILE: &str = "@octocat closes #12 <!-- codingworker:done --> <b>|";
@@ -106,6 +108,15 @@ fn without_code_and_names(text: &str) -> String {
     left
 }
 
+/// The reason as plain text: what happened, what to do next, and the detail below it.
+fn in_words(reason: &Reason, language: Language) -> String {
+    let Told { what, next, detail } = Renderer::plain(language).reason(reason);
+    // Japanese has no space between sentences.
+    let gap = if language == Language::Ja || next.is_empty() { "" } else { " " };
+    let parts = [format!("{what}{gap}{next}"), detail.unwrap_or_default()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn every_variant_has_words() {
     let names = |all: &[&'static str]| all.iter().copied().collect::<BTreeSet<_>>();
@@ -118,14 +129,14 @@ fn every_variant_has_words() {
 #[test]
 fn every_reason_in_english() {
     let said: Vec<_> =
-        every_reason("x.y").iter().map(|reason| reason.in_words(Language::En)).collect();
+        every_reason("x.y").iter().map(|reason| in_words(reason, Language::En)).collect();
     insta::assert_snapshot!(said.join("\n\n"));
 }
 
 #[test]
 fn every_reason_in_japanese() {
     let said: Vec<_> =
-        every_reason("x.y").iter().map(|reason| reason.in_words(Language::Ja)).collect();
+        every_reason("x.y").iter().map(|reason| in_words(reason, Language::Ja)).collect();
     insta::assert_snapshot!(said.join("\n\n"));
 }
 
@@ -136,14 +147,14 @@ fn japanese_has_no_english_but_code_and_names() {
         if let Reason::Text(_) = &reason {
             continue;
         }
-        let said = reason.in_words(Language::Ja);
+        let said = in_words(&reason, Language::Ja);
         let left = without_code_and_names(&said);
         assert!(!latin.is_match(&left), "{left}");
         assert!(!left.contains(['(', ')']), "parentheses are full-width: {left}");
         assert!(said.contains("ください。") || said.contains("対応は不要です。"), "{said}");
     }
     // The control: an English sentence would be seen.
-    let english = Reason::NoChange.in_words(Language::En);
+    let english = in_words(&Reason::NoChange, Language::En);
     assert!(latin.is_match(&without_code_and_names(&english)));
 }
 
@@ -194,7 +205,7 @@ fn a_reason_is_read_back_as_it_was_written() {
 fn a_reason_of_an_old_journal_is_shown_as_it_is() {
     let reason = Reason::Text("the agent changed nothing".to_owned());
     for language in [Language::En, Language::Ja] {
-        assert_eq!(reason.in_words(language), "the agent changed nothing");
+        assert_eq!(in_words(&reason, language), "the agent changed nothing");
     }
 }
 

@@ -9,7 +9,7 @@ use super::Told;
 use super::engine::{Renderer, safe};
 use crate::publish::marker::{self, PrState};
 use crate::publish::reason::Reason;
-use crate::publish::report::{CheckLine, CheckOutcome, Report, Status};
+use crate::publish::report::{CheckLine, CheckOutcome, IssueStatus, PullRequestReport};
 use crate::publish::text::{self, LONGEST_BODY};
 use crate::task::IssueNumber;
 
@@ -22,21 +22,25 @@ const SHOWN_DETAIL: usize = 300;
 
 impl Renderer {
     /// The body of an issue's status comment.
-    pub(in crate::publish) fn comment(&self, issue: IssueNumber, status: &Status<'_>) -> String {
+    pub(in crate::publish) fn comment(
+        &self,
+        issue: IssueNumber,
+        status: &IssueStatus<'_>,
+    ) -> String {
         let said = match status {
-            Status::Working { stage, attempt } => {
+            IssueStatus::Working { stage, attempt } => {
                 let doing = safe(self.tell("stages.md", stage));
                 self.page("working.md", context! { attempt, doing })
             }
-            Status::Done { number } => self.page("done.md", context! { number }),
-            Status::Retrying { reason, attempt, delay } => {
+            IssueStatus::Done { number } => self.page("done.md", context! { number }),
+            IssueStatus::Retrying { reason, attempt, delay } => {
                 let (reason, delay) = (self.paragraphs(reason), self.duration(*delay));
                 self.page("retrying.md", context! { attempt, delay, reason })
             }
-            Status::Cancelled { reason } => {
+            IssueStatus::Cancelled { reason } => {
                 self.page("cancelled.md", context! { reason => self.paragraphs(reason) })
             }
-            Status::Failed { reason, tried, draft } => {
+            IssueStatus::Failed { reason, tried, draft } => {
                 let reason = self.paragraphs(reason);
                 let tried: Vec<_> = tried.iter().map(|reason| self.attempt(reason)).collect();
                 self.page("failed.md", context! { reason, tried, draft })
@@ -46,7 +50,11 @@ impl Renderer {
     }
 
     /// The body of a pull request.
-    pub(in crate::publish) fn pull_request(&self, report: &Report<'_>, state: PrState) -> String {
+    pub(in crate::publish) fn pull_request(
+        &self,
+        report: &PullRequestReport<'_>,
+        state: PrState,
+    ) -> String {
         let notes = report.notes.iter().map(|note| safe(self.tell("notes.md", note)));
         let (added, deleted) = report.lines();
         let listed = report.files.iter().take(LISTED_FILES).map(|file| {

@@ -1,6 +1,8 @@
 use super::*;
 use crate::publish::marker::PrState;
-use crate::publish::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
+use crate::publish::report::{
+    CheckLine, CheckOutcome, FileLine, IssueStatus, Note, PullRequestReport, ToldStage,
+};
 use crate::publish::settings::Language;
 use crate::publish::text::LONGEST_BODY;
 use crate::redaction::Redaction;
@@ -36,8 +38,8 @@ fn check_line(result: CheckOutcome) -> CheckLine {
     }
 }
 
-fn report(task: &Task) -> Report<'_> {
-    Report {
+fn report(task: &Task) -> PullRequestReport<'_> {
+    PullRequestReport {
         task,
         base: "main",
         branch: "codingworker/issue-7",
@@ -63,7 +65,7 @@ fn report(task: &Task) -> Report<'_> {
 }
 
 /// A report with everything that a pull request can say.
-fn full_report(task: &Task) -> Report<'_> {
+fn full_report(task: &Task) -> PullRequestReport<'_> {
     let failures = vec!["tests::adds".to_owned(), "tests::subtracts".to_owned()];
     let results = [
         CheckOutcome::Passed,
@@ -76,7 +78,7 @@ fn full_report(task: &Task) -> Report<'_> {
     ];
     let kinds = ["setup", "format", "build", "lint", "test", "test", "test"];
     let checks = results.into_iter().zip(kinds);
-    Report {
+    PullRequestReport {
         checks: checks.map(|(result, kind)| CheckLine { kind, ..check_line(result) }).collect(),
         models: vec!["a".to_owned(), "b".to_owned()],
         files: (0..52)
@@ -124,7 +126,8 @@ fn a_pull_request_with_everything() {
 #[test]
 fn a_pull_request_without_checks_tokens_and_notes() {
     let task = task("Add FizzBuzz");
-    let bare = || Report { checks: vec![], tokens: None, notes: vec![], ..report(&task) };
+    let bare =
+        || PullRequestReport { checks: vec![], tokens: None, notes: vec![], ..report(&task) };
     snapshot_both("a_bare_pull_request", |language| {
         markdown(language).pull_request(&bare(), PrState::Done)
     });
@@ -134,7 +137,7 @@ fn a_pull_request_without_checks_tokens_and_notes() {
 fn a_draft_shows_what_failed_and_closes_nothing() {
     let task = task("Add FizzBuzz");
     let failed = CheckOutcome::Failed { failures: vec!["tests::adds".to_owned()] };
-    let report = || Report {
+    let report = || PullRequestReport {
         checks: vec![check_line(failed.clone())],
         notes: vec![],
         ..super::tests::report(&task)
@@ -151,18 +154,18 @@ fn every_status() {
     let tried = [Reason::NoChange, failed.clone(), Reason::Text("it broke: @you".to_owned())];
     let delay = Duration::from_secs(30);
     let statuses = [
-        Status::Working { stage: Stage::Accepted, attempt: 1 },
-        Status::Working { stage: Stage::Preparing, attempt: 1 },
-        Status::Working { stage: Stage::Implementing, attempt: 2 },
-        Status::Working { stage: Stage::Checking, attempt: 1 },
-        Status::Working { stage: Stage::Publishing, attempt: 1 },
-        Status::Done { number: 8 },
-        Status::Retrying { reason: &Reason::NoChange, attempt: 1, delay },
-        Status::Retrying { reason: &failed, attempt: 2, delay: Duration::from_secs(150) },
-        Status::Cancelled { reason: &closed },
-        Status::Failed { reason: &red, tried: &tried, draft: Some(9) },
-        Status::Failed { reason: &failed, tried: &[], draft: None },
-        Status::Failed { reason: &tried[2], tried: &tried[..1], draft: None },
+        IssueStatus::Working { stage: ToldStage::Accepted, attempt: 1 },
+        IssueStatus::Working { stage: ToldStage::Preparing, attempt: 1 },
+        IssueStatus::Working { stage: ToldStage::Implementing, attempt: 2 },
+        IssueStatus::Working { stage: ToldStage::Checking, attempt: 1 },
+        IssueStatus::Working { stage: ToldStage::Publishing, attempt: 1 },
+        IssueStatus::Done { number: 8 },
+        IssueStatus::Retrying { reason: &Reason::NoChange, attempt: 1, delay },
+        IssueStatus::Retrying { reason: &failed, attempt: 2, delay: Duration::from_secs(150) },
+        IssueStatus::Cancelled { reason: &closed },
+        IssueStatus::Failed { reason: &red, tried: &tried, draft: Some(9) },
+        IssueStatus::Failed { reason: &failed, tried: &[], draft: None },
+        IssueStatus::Failed { reason: &tried[2], tried: &tried[..1], draft: None },
     ];
     snapshot_both("every_status", |language| {
         let said: Vec<_> =
@@ -191,7 +194,7 @@ fn no_text_of_a_report_is_markdown() {
     let task = task(hostile);
     let result = CheckOutcome::Failed { failures: vec![h()] };
     let missing = CheckLine { command: h(), ..check_line(CheckOutcome::NotRun { tool: h() }) };
-    let report = Report {
+    let report = PullRequestReport {
         base: hostile,
         agent: h(),
         sandbox: h(),
@@ -257,7 +260,7 @@ fn every_variant_has_a_phrase_and_every_phrase_a_variant() {
     use strum::VariantNames as _;
     check("check_results.md", CheckOutcome::VARIANTS);
     check("notes.md", Note::VARIANTS);
-    check("stages.md", Stage::VARIANTS);
+    check("stages.md", ToldStage::VARIANTS);
     check("violations.md", crate::publish::PolicyViolation::VARIANTS);
     let told_as_it_is = |name: &&&str| **name != "text";
     let reasons: Vec<_> = Reason::VARIANTS.iter().filter(told_as_it_is).copied().collect();
