@@ -48,7 +48,7 @@ const UNATTENDED: [&str; 17] = [
     "--no-restore-chat-history",
 ];
 
-/// Where Aider writes the tokens of each exchange, in its call_dir.
+/// Where Aider writes the tokens of each exchange, in the directory of the call.
 const USAGE_LOG: &str = "usage.jsonl";
 
 /// Ollama stops a few tokens short of a full context window.

@@ -184,7 +184,7 @@ fn show(places: &[Place], force: bool) -> anyhow::Result<()> {
         let path = place.path();
         match place.present {
             Present::Nothing => {
-                output::line(format!("would write {path}:\n\n{}", place.file.text))?
+                output::line(format!("would write {path}:\n\n{}", place.file.text))?;
             }
             Present::TheSame => output::line(format!("unchanged {path}\n"))?,
             Present::Another { .. } if force => {

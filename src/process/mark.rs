@@ -1,7 +1,7 @@
 //! The mark by which a process shows to which invocation it belongs.
 //!
 //! Every program that the worker starts gets an environment variable with a value of its own. Its
-//! descendants inherit the variable. On Linux `/proc/PID/environ` shows it (proc_pid_environ(5)),
+//! descendants inherit the variable. On Linux `/proc/PID/environ` shows it (`proc_pid_environ(5)`),
 //! so that a descendant is recognized after it left the process group. A process that wipes its
 //! environment loses the mark; the PID namespace of the sandbox ends that one.
 

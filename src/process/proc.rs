@@ -13,7 +13,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 use super::mark::{MARK_VARIABLE, Mark};
 
 /// One process. Its parent, group or session is `None` when it is outside of this PID namespace,
-/// where the kernel shows it as 0 (pid_namespaces(7)). `docker exec` starts such processes.
+/// where the kernel shows it as 0 (`pid_namespaces(7)`). `docker exec` starts such processes.
 struct Process {
     pid: Pid,
     parent: Option<Pid>,
@@ -100,8 +100,9 @@ fn table() -> Vec<Process> {
         .collect()
 }
 
-/// Reads the line of `/proc/PID/stat` (proc_pid_stat(5)). The program's name is in parentheses and
-/// may have any byte, parentheses too, so the fields begin after the last closing one.
+/// Reads the line of `/proc/PID/stat` (`proc_pid_stat(5)`). The name of the program is in
+/// parentheses, and may have any byte, parentheses too, so the fields begin after the last closing
+/// one.
 fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
@@ -119,7 +120,7 @@ fn has_mark(pid: Pid, mark: &Mark) -> bool {
 }
 
 /// Whether a variable in the environment of a process matches. Another user's process is not
-/// readable (proc_pid_environ(5)), and matches nothing.
+/// readable (`proc_pid_environ(5)`), and matches nothing.
 fn any_variable(pid: Pid, matches: impl Fn(&[u8]) -> bool) -> bool {
     fs::read(format!("/proc/{}/environ", pid.as_raw_pid()))
         .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(matches))

@@ -2,7 +2,7 @@
 //!
 //! A process group has most of them. A process that left the group (by `setsid(1)` or the job
 //! control of a shell) is found only on Linux. There this process is a subreaper: the kernel makes
-//! it the parent of its orphaned descendants (PR_SET_CHILD_SUBREAPER(2const)), so that `/proc`
+//! it the parent of its orphaned descendants (`PR_SET_CHILD_SUBREAPER(2const)`), so that `/proc`
 //! shows all of them below it. A process belongs to the program whose mark is in its environment,
 //! or to the same program as one of its ancestors.
 

@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn git_s_complaints_have_a_meaning() {
         let check = |stderr: &str, expected: Option<Meaning>| {
-            assert_eq!(meaning(stderr), expected, "{stderr}")
+            assert_eq!(meaning(stderr), expected, "{stderr}");
         };
         let url = "unable to access 'https://github.com/o/r.git/': ";
         for (status, expected) in [

@@ -4,23 +4,28 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::world::World;
+use crate::exit_codes::{DEAD_LETTERED, RETRIED};
+use crate::world::{TASK_SCRIPT, World};
 
 const BREAK: &str = "echo x >> broken";
-const WORK: &str = "test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt";
 
 /// A task that failed in all of its deliveries, and left a draft.
 async fn draft(world: &mut World) -> u64 {
     world.agent(BREAK);
     let issue = world.task("Add a greeting", "").await;
-    for _ in 0..3 {
-        assert_eq!(world.work().await.code, Some(1));
-    }
+    fail_to_the_last(world).await;
     world.queue.poke().await;
     let pulls = world.pull_requests().await;
     assert_eq!((pulls.len(), &pulls[0]["draft"]), (1, &json!(true)));
     assert!(world.comments(issue).await[0].contains("#2"), "the issue is told of the draft");
     issue
+}
+
+async fn fail_to_the_last(world: &World) {
+    for expected in [RETRIED, RETRIED, DEAD_LETTERED] {
+        let ran = world.work().await;
+        assert_eq!(ran.code, Some(expected), "{ran:?}");
+    }
 }
 
 async fn label_again(world: &World, issue: u64) {
@@ -45,25 +50,24 @@ async fn check_ready(world: &World, issue: u64) {
 async fn an_issue_that_is_labelled_again_makes_its_draft_ready() {
     let mut world = World::new().await;
     let issue = draft(&mut world).await;
-    world.agent(WORK);
+    world.agent(TASK_SCRIPT);
     label_again(&world, issue).await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     check_ready(&world, issue).await;
-    world.finish();
+    world.leaves_in_dead_letters(1, "the message that the draft was made for");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_is_redriven_makes_its_draft_ready() {
     let mut world = World::new().await;
     let issue = draft(&mut world).await;
-    world.agent(WORK);
+    world.agent(TASK_SCRIPT);
     assert_eq!(world.queue.redrive().await, 1);
     world.queue.wait_until_visible(1).await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     check_ready(&world, issue).await;
-    world.finish();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,13 +75,12 @@ async fn a_draft_whose_checks_fail_again_stays_a_draft() {
     let mut world = World::new().await;
     let issue = draft(&mut world).await;
     label_again(&world, issue).await;
-    for _ in 0..3 {
-        assert_eq!(world.work().await.code, Some(1));
-    }
+    fail_to_the_last(&world).await;
     let pulls = world.pull_requests().await;
     assert_eq!((pulls.len(), &pulls[0]["draft"]), (1, &json!(true)));
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
     world.queue.poke().await;
     assert_eq!(world.queue.counts().await, (0, 0, 2));
-    world.finish();
+    assert!(world.status_comment(issue).await.contains("#2"));
+    world.leaves_in_dead_letters(2, "each label made a task that failed for good");
 }

@@ -212,7 +212,7 @@ fn quoted(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '$' | '%' if rest.peek() == Some(&'{') => quoted.extend([character, character]),
             control if control.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(control)))
+                quoted.push_str(&format!("\\u{:04x}", u32::from(control)));
             }
             plain => quoted.push(plain),
         }

@@ -92,7 +92,7 @@ fn markdown(language: Language) -> Renderer {
 
 /// A reason as a status comment shows it.
 fn shown(language: Language, reason: &Reason) -> String {
-    let status = crate::publish::Status::Cancelled { reason };
+    let status = crate::publish::IssueStatus::Cancelled { reason };
     markdown(language).comment(crate::task::IssueNumber::new(7).unwrap(), &status)
 }
 
@@ -213,7 +213,7 @@ fn a_reason_of_an_old_journal_is_shown_as_it_is() {
 fn a_long_refusal_names_the_first_violations() {
     let violation = |number| PolicyViolation::Submodule { path: format!("lib{number}.") };
     let reason = Reason::ChangeRefused { violations: (0..25).map(violation).collect() };
-    let said = reason.in_words(Language::En);
+    let said = in_words(&reason, Language::En);
     assert!(said.contains("`lib19.`") && !said.contains("`lib20.`"), "{said}");
     assert!(said.contains("; and 5 more."), "{said}");
 }

@@ -2,10 +2,10 @@
 //! it when all its processes together use too much.
 //!
 //! The supervisor is the sandbox's first program. When it ends, bubblewrap ends, and the kernel
-//! kills every process in the PID namespace, whatever session or parent it has (pid_namespaces(7)).
-//! The confined program can't stop the supervisor, which is outside of the Landlock domain that
-//! [`exec`](super::exec) makes. Where Landlock does not scope signals, the seccomp filter refuses
-//! the signals that stop a process.
+//! kills every process in the PID namespace, whatever session or parent it has
+//! (`pid_namespaces(7)`). The confined program can't stop the supervisor, which is outside of the
+//! Landlock domain that [`exec`](super::exec) makes. Where Landlock does not scope signals, the
+//! seccomp filter refuses the signals that stop a process.
 
 use std::ffi::OsString;
 use std::fs;
@@ -210,20 +210,20 @@ fn running() -> Vec<u32> {
     names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// The number of threads of a process (proc_pid_status(5)).
+/// The number of threads of a process (`proc_pid_status(5)`).
 fn threads_of(pid: &u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status.lines().find_map(|line| line.strip_prefix("Threads:")?.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The resident size of a process in pages: the second field of proc_pid_statm(5).
+/// The resident size of a process in pages: the second field of `proc_pid_statm(5)`.
 fn resident_pages(pid: &u32) -> Option<u64> {
     let sizes = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     sizes.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// The proportional size of a process in bytes: shared memory is divided by the number of processes
-/// that share it (proc_pid_smaps(5)).
+/// that share it (`proc_pid_smaps(5)`).
 fn proportional_size(pid: &u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
@@ -233,7 +233,7 @@ fn proportional_size(pid: &u32) -> u64 {
 /// The resident size of all System V shared memory segments in bytes.
 ///
 /// A segment stays when no process is attached to it any more. The size is the column before the
-/// last of `/proc/sysvipc/shm` (proc_sysvipc(5)).
+/// last of `/proc/sysvipc/shm` (`proc_sysvipc(5)`).
 fn shared_segments() -> u64 {
     let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
     let resident = |line: &str| line.split_whitespace().rev().nth(1)?.parse::<u64>().ok();

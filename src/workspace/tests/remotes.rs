@@ -175,7 +175,7 @@ async fn the_forge_s_refusals_are_told_apart() {
         for token in [None, Some(TOKEN)] {
             let remote = forge.remote(token);
             let check = |error: WorkspaceError| {
-                assert!(format!("{error:?}").starts_with(expected), "{status}: {error:?}")
+                assert!(format!("{error:?}").starts_with(expected), "{status}: {error:?}");
             };
             check(cache.fetch(&remote).await.unwrap_err());
             check(cache.remote_branch(&remote, &branch("b")).await.unwrap_err());

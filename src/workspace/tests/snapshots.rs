@@ -236,9 +236,9 @@ async fn every_spelling_of_a_nested_repository_is_refused() {
             let error = workspace.snapshot(Side::Agent).await.unwrap_err();
             assert!(is_nested(&error, name.as_bytes()), "{name} {kind}: {error}");
             if kind == "directory" {
-                fs::remove_dir(&path).unwrap()
+                fs::remove_dir(&path).unwrap();
             } else {
-                fs::remove_file(&path).unwrap()
+                fs::remove_file(&path).unwrap();
             }
         }
     }

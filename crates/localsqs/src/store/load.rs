@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 use std::error::Error as StdError;
 
-use rusqlite::types::{FromSql, Type};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
+use rusqlite::types::FromSql;
 use serde::de::DeserializeOwned;
 
-use super::rows::{MoveRow, MoveStatus, QueueRow, Row};
+use super::rows::{MoveRow, MoveStatus, QueueRow};
 use crate::attributes::{QueueSettings, Texts};
 use crate::clock::Time;
 use crate::index::{Entry, Id};
-use crate::message::{Attributes, Content};
+use crate::message::Attributes;
 
 /// What a broker keeps in memory.
 #[derive(Debug, Default)]
