@@ -88,7 +88,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Whether the same call may well succeed in a while, without anybody mending anything.
+    /// Whether the same call may succeed after a while without a person fixing anything.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {

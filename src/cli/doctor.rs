@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use super::exit_code::Exit;
 use super::output;
 use crate::agent::Agent;
 use crate::agent::settings::AgentKind;
+use crate::checks::{self, RepositoryFile};
 use crate::config::Config;
 use crate::errors;
 use crate::process;
@@ -59,6 +61,7 @@ pub(super) async fn run(arguments: DoctorArguments, config: Config) -> anyhow::R
         },
     ];
     findings.push(data_directory(&config));
+    findings.extend(repository_file(Path::new(checks::REPOSITORY_FILE)));
     findings.extend(config.warnings.iter().map(|warning| DoctorFinding {
         what: "settings".to_owned(),
         good: true,
@@ -107,6 +110,23 @@ async fn model(config: &Config) -> DoctorFinding {
         Err(problem) => errors::chain(problem),
     };
     DoctorFinding { what: "model".to_owned(), good: answer.is_ok(), detail }
+}
+
+/// What is wrong with the `.codingworker.toml` of the repository that the program runs in, if it
+/// runs in one. A key that this version does not know has no effect, which is told and no fault.
+fn repository_file(path: &Path) -> Vec<DoctorFinding> {
+    let finding = |good, detail| DoctorFinding { what: "checks".to_owned(), good, detail };
+    match std::fs::read(path) {
+        Ok(text) => match RepositoryFile::parse(&text) {
+            Ok(file) => {
+                let unknown = file.unknown_keys().iter();
+                unknown.map(|unknown| finding(true, unknown.to_string())).collect()
+            }
+            Err(error) => vec![finding(false, errors::chain(&error))],
+        },
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => vec![finding(false, format!("can't read {}: {error}", path.display()))],
+    }
 }
 
 /// Whether other users may enter the data directory. A worker makes a missing one private.

@@ -88,7 +88,7 @@ pub struct FileLine {
 /// Something about a run that the reader of its pull request should know. The words are in
 /// `templates/LANGUAGE/notes.md`.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::IntoStaticStr,
+    Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::IntoStaticStr,
 )]
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "snake_case")]
@@ -109,6 +109,11 @@ pub enum Note {
     TestSkipped,
     /// The change holds content that GitHub does not show.
     BinaryFile,
+    /// The base branch's `.codingworker.toml` has a key that this version does not know. The
+    /// suggestion is the known key that is most like it.
+    UnknownKey { key: String, line: usize, suggestion: Option<String> },
+    /// A manifest could not be read, so checks that it asks for may be missing.
+    UnreadableManifest { detail: String },
 }
 
 impl PullRequestReport<'_> {

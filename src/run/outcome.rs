@@ -1,8 +1,9 @@
-//! From a run's failure to what becomes of its delivery: one exhaustive match, no I/O.
+//! How a run ends: its failures, and what becomes of its delivery. The mapping is one exhaustive
+//! match and does no I/O.
 //!
-//! Every kind of failure is one that somebody acts on. A failure that another try may mend is
-//! retried until the last delivery; one that it can't is reported at once. Whatever is not settled
-//! stays in the queue.
+//! Somebody acts on every kind of failure. The worker retries a failure that another try may fix
+//! until the last delivery, and reports any other at once. A task that is not settled stays in the
+//! queue.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -256,7 +257,7 @@ enum Remedy {
     Later(Duration),
     /// Nothing that a worker does.
     None,
-    /// Nothing need be mended: the user took the task back.
+    /// Nothing has to be fixed: the user took the task back.
     Unwanted,
     /// The task is not ours any more.
     Elsewhere,
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_try_may_mend_is_retried_until_the_last_delivery() {
+    fn what_another_try_may_fix_is_retried_until_the_last_delivery() {
         for failure in [
             Failure::Agent(Verdict::NoChange),
             Failure::Agent(Verdict::MalformedEdits),
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_try_mends_is_reported_at_once() {
+    fn what_no_try_fixes_is_reported_at_once() {
         for failure in [
             Failure::InvalidMessage(crate::task::Task::decode(b"{}").unwrap_err()),
             Failure::RepositoryNotAllowed("o/r".parse().unwrap()),
@@ -339,5 +340,17 @@ mod tests {
             retry_delay: Duration::from_secs(120),
         };
         assert_eq!(disposition(&Failure::Agent(Verdict::NoChange), attempt), retry(120));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_that_is_tried_again() {
+        assert_eq!(catch_panic(async { 7 }).await.unwrap(), 7);
+        let texts: [fn(); 2] = [|| panic!("constant"), || panic!("formatted {}", 1)];
+        for (panics, expected) in texts.into_iter().zip(["constant", "formatted 1"]) {
+            let failure = catch_panic(async { panics() }).await.unwrap_err();
+            let is_told = matches!(&failure, Failure::Panicked { message } if message == expected);
+            assert!(is_told, "{failure:?}");
+            check(&failure, 1, retry(30));
+        }
     }
 }

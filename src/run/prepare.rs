@@ -10,7 +10,7 @@ use super::checkpoint::{Checkpoint, PreparedBase};
 use super::context::RunContext;
 use super::effects::{enter_stage, note};
 use super::services::Services;
-use crate::checks::{Baseline, Kind, Plan, RepositoryFile};
+use crate::checks::{Baseline, Kind, Plan, RepositoryFile, UnknownKey};
 use crate::git::BranchName;
 use crate::journal::Stage;
 use crate::publish::Note;
@@ -39,13 +39,26 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
     }
     let base = cache.fetch(&services.remote(&task.repository)).await?;
     let plan = plan(services, &cache, &base.commit, &base.commit).await?;
-    tell_oddities(services, &run, &repository_file(&cache, &base.commit).await?, &plan).await?;
+    let file = repository_file(&cache, &base.commit).await?;
+    tell_oddities(services, &run, &file, &plan).await?;
     let workspace = cache.prepare(&run.trees(), &base).await?;
     note(services, &run, &format!("{} at {}", base.onto, base.commit)).await?;
-    let mut base = PreparedBase { base, plan, baseline: Baseline::default(), notes: Vec::new() };
+    let mut base =
+        PreparedBase { base, plan, baseline: Baseline::default(), notes: unknown_keys(&file) };
     run_baseline(services, &run, &workspace, &mut base).await?;
     services.journal.keep_prepared(run.id, &base).await?;
     Ok(Prepared { run, checkpoint, task, branch, workspace, base })
+}
+
+/// A key that this version does not know has no effect. An older worker must not fail a task whose
+/// repository is ahead of it, but the reader of the pull request has to know.
+fn unknown_keys(file: &RepositoryFile) -> Vec<Note> {
+    let note = |unknown: &UnknownKey| Note::UnknownKey {
+        key: unknown.key.clone(),
+        line: unknown.line,
+        suggestion: unknown.suggestion.clone(),
+    };
+    file.unknown_keys().iter().map(note).collect()
 }
 
 /// Tells what of the repository's own files has no effect on the plan.

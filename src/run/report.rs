@@ -5,7 +5,7 @@ use super::check::Checked;
 use super::gate::ApprovedChange;
 use super::prepare::Prepared;
 use super::services::Services;
-use crate::checks::{CheckResult, CheckVerdict};
+use crate::checks::{CheckResult, CheckVerdict, UnreadableManifest};
 use crate::gate::attention::Attention;
 use crate::git::Change;
 use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, PullRequestReport};
@@ -49,12 +49,17 @@ pub(super) fn report<'a>(
         notes: progress
             .notes
             .iter()
-            .copied()
+            .cloned()
+            .chain(base.plan.unreadable.iter().map(unreadable))
             .chain(nothing_to_check)
             .chain(hidden)
             .chain(attention.iter().map(note))
             .collect(),
     }
+}
+
+fn unreadable(manifest: &UnreadableManifest) -> Note {
+    Note::UnreadableManifest { detail: manifest.to_string() }
 }
 
 fn note(attention: &Attention) -> Note {

@@ -89,3 +89,61 @@ impl Worker {
         delay.mul_f64(1.0 + fastrand::f64() / 4.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use localsqs::Queues;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::environment::Environment;
+    use crate::queue::Queue;
+    use crate::run::Services;
+
+    /// A worker on a queue of this test's own.
+    async fn worker(directory: &Path) -> Worker {
+        let queues = Queues::open(&directory.join("queue"), localsqs::Options::default()).unwrap();
+        let settings = [("VisibilityTimeout".to_owned(), "600".to_owned())].into();
+        queues.create("codingworker-tasks", &settings).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(localsqs::serve(listener, queues, std::future::pending()));
+        let text = format!(
+            "data_dir = {:?}\nrepositories = [\"o/r\"]\n\
+             [queue]\nendpoint_url = \"http://{address}\"\nretry_delays_seconds = [0]\n\
+             [sandbox]\nrequire = \"none\"\n\
+             [agent]\nkind = \"command\"\ncommand = [\"true\"]\nmodels = [\"scripted\"]\n",
+            directory.join("worker")
+        );
+        let path = std::env::split_paths("/usr/local/bin:/usr/bin:/bin");
+        let path = std::env::join_paths(path).unwrap().into_string().unwrap();
+        let variables = [("PATH", path.as_str()), ("GITHUB_TOKEN", "token"), ("HOME", "/")];
+        let environment = Environment::from_variables(
+            variables.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let mut config =
+            Config::parse(&text, Path::new("codingworker.toml"), &environment).unwrap();
+        config.sandbox.accept_none = true;
+        let queue = Queue::connect(&config.queue, &config.redaction).await.unwrap();
+        let policy = queue.policy().await.unwrap();
+        Worker::new(queue, policy, Services::open(config).await.unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_message_of_a_run_that_panics_comes_again_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let worker = worker(directory.path()).await;
+        worker.queue.send("a task", &[]).await.unwrap();
+        let stop = Stop::default();
+        let delivery = worker.take(Duration::from_secs(5), &stop).await.unwrap().unwrap();
+        let lease_end = lease::end_of(&delivery, worker.policy.visibility_timeout);
+        let run = async |_, _| -> Ended { panic!("a fault of the run") };
+        let disposition = worker.with_lease(&delivery, lease_end, run).await;
+        assert_eq!(disposition, Disposition::RetryAfter(Duration::ZERO));
+        let again = worker.take(Duration::from_secs(5), &stop).await.unwrap().unwrap();
+        assert_eq!((again.message_id, again.receive_count), (delivery.message_id, 2));
+    }
+}

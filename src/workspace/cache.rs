@@ -95,7 +95,8 @@ impl Caches {
 }
 
 impl Cache {
-    /// Also mends a directory that was left half made: `git init` on a repository changes nothing.
+    /// Makes the repository, and completes one that a crash left half made: `git init` changes
+    /// nothing in a whole one.
     async fn create(&self, excludes: &[&str]) -> Result<(), WorkspaceError> {
         let mut known = self.turn.lock().await;
         if *known == LockState::No {

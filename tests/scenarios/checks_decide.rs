@@ -1,6 +1,8 @@
 //! The results of the repository's own checks decide what becomes of a change, and only what the
 //! change broke counts.
 
+use serde_json::Value;
+
 use crate::exit_codes::{DEAD_LETTERED, RETRIED};
 use crate::world::{FILES, World, run_git};
 
@@ -120,8 +122,13 @@ async fn a_key_of_a_later_version_in_the_repository_file_does_not_end_the_task()
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pulls = world.pull_requests().await;
     assert_eq!(pulls[0]["draft"], false);
-    assert!(pulls[0]["body"].as_str().unwrap().contains("sh check.sh"), "{pulls:?}");
-    assert!(world.status_comment(issue).await.contains("ready"));
+    let body = pulls[0]["body"].as_str().unwrap();
+    assert!(body.contains("sh check.sh"), "{body}");
+    for (line, key) in [(3, "`checks.image`"), (4, "`later`")] {
+        let told = format!("line {line}: this version of CodingWorker does not know the key {key}");
+        assert!(body.contains(&told), "{body}");
+    }
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,4 +179,22 @@ async fn the_agent_is_not_asked_for_tests_of_a_change_that_does_not_build() {
     let comment = world.status_comment(issue).await;
     assert!(comment.contains("test ! -e broken"), "{comment}");
     world.leaves_messages(1, "the task is to be repeated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_the_keys_that_it_does_not_know_in_the_repository_at_hand() {
+    let world = World::new().await;
+    let repository = world.shared_dir();
+    for (text, is_good, expected) in [
+        ("[checks]\ntset = \"make\"\n", true, "did you mean `checks.test`?"),
+        ("[checks]\ntest = 7\n", false, "line 2"),
+    ] {
+        std::fs::write(repository.join(".codingworker.toml"), text).unwrap();
+        let mut doctor = world.command(&["doctor", "--json"]);
+        let ran = doctor.current_dir(&repository).output().await.unwrap();
+        let findings: Vec<Value> = serde_json::from_slice(&ran.stdout).unwrap();
+        let found = findings.iter().find(|finding| finding["what"] == "checks").unwrap();
+        assert_eq!(found["good"], is_good, "{found}");
+        assert!(found["detail"].as_str().unwrap().contains(expected), "{found}");
+    }
 }

@@ -34,6 +34,7 @@ mod journal_is_only_read;
 mod lease_is_lost;
 mod linters_find_nothing;
 mod locks_are_left;
+mod log_lines_name_their_run;
 mod machine_stays_awake;
 mod message_is_refused;
 mod older_data_is_opened;
