@@ -117,6 +117,8 @@ impl GitHub {
         self.send(method, url, Some(body)).await
     }
 
+    /// Sends one request, within a span that names it.
+    #[tracing::instrument(name = "github", skip(self, body), fields(%method, url))]
     async fn send(
         &self,
         method: Method,
