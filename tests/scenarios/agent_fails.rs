@@ -22,7 +22,7 @@ async fn check_retried(mut world: World, issue: u64, reason: &str) {
     assert!(world.pull_requests().await.is_empty());
     let comment = world.status_comment(issue).await;
     assert!(comment.contains(reason), "{comment}");
-    let (_, delay) = comment.split_once("will be repeated in ").expect("it is not told when");
+    let (_, delay) = comment.split_once("tries again in ").expect("it is not told when");
     let seconds: f64 = delay.split_once(" s.").unwrap().0.parse().unwrap();
     assert!((30.0..=37.5).contains(&seconds), "{seconds} s are not 30 and up to a quarter more");
     assert_eq!(world.labels(issue).await, ["ai-task", "keep me"]);
@@ -35,7 +35,7 @@ async fn an_agent_that_changes_nothing_is_tried_again() {
     let mut world = World::new().await;
     world.agent("echo I looked at it and all is well");
     let issue = world.task("Add a greeting", "").await;
-    check_retried(world, issue, "the agent changed nothing").await;
+    check_retried(world, issue, "The agent changed nothing").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

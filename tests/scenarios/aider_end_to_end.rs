@@ -50,7 +50,7 @@ async fn aider_edits_the_checks_pass_and_the_pull_request_opens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_issue_is_told_what_aider_could_not_do() {
     for (answer, reason) in
-        [(Answer::talk(), "the agent changed nothing"), (Answer::malformed(), "malformed")]
+        [(Answer::talk(), "The agent changed nothing"), (Answer::malformed(), "malformed")]
     {
         let ollama = Ollama::start([MODEL]).await;
         let Some(world) = world(&ollama).await else { return };

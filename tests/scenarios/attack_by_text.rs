@@ -42,7 +42,7 @@ async fn text_that_github_does_not_show_reaches_no_agent_and_is_told() {
                 && !prompts.chars().any(|c| hidden.contains(c) && !c.is_ascii()),
             "{prompts:?}"
         );
-        assert!(ran.stderr.contains("not shown by GitHub"), "{ran:?}");
+        assert!(ran.stderr.contains("GitHub does not show "), "{ran:?}");
         assert!(pull_request_body(&world).await.contains("text that GitHub does not show"));
         world.check_done(issue).await;
     }
@@ -139,7 +139,7 @@ async fn an_issue_that_was_labelled_by_somebody_without_the_right_is_not_worked_
     for permission in [Permission::Read, Permission::Triage] {
         let (code, comment) = labelled_by("stranger", permission, "write").await;
         assert_eq!(code, Some(DEAD_LETTERED), "{permission:?}");
-        assert!(comment.contains("set by stranger, who may not decide that"), "{comment}");
+        assert!(comment.contains("set by `stranger`, who may not start tasks"), "{comment}");
     }
     assert_eq!(labelled_by("friend", Permission::Write, "admin").await.0, Some(DEAD_LETTERED));
     let enough = [
@@ -173,7 +173,7 @@ async fn a_secret_in_the_change_is_neither_published_nor_told() {
         assert_eq!(ran.code, Some(if published { OK } else { DEAD_LETTERED }), "{ran:?}");
         assert_eq!(world.branches().len(), if published { 2 } else { 1 });
         let comment = world.status_comment(issue).await;
-        let refused = comment.contains("config.txt adds what looks like a secret");
+        let refused = comment.contains("`config.txt` adds what looks like a secret");
         assert_eq!(refused, !published, "{comment}");
         if !published {
             assert!(!comment.contains(secret) && !ran.stderr.contains(secret), "{comment}");
@@ -206,7 +206,7 @@ async fn the_settings_of_workflows_agents_and_editors_are_protected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pull_request_tells_of_removed_tests_and_of_content_that_is_not_shown() {
-    let warnings = ["a file of tests is deleted", "marked to be skipped", "binary content"];
+    let warnings = ["a file of tests is deleted", "a test is marked so", "binary content"];
     for (change, expected) in [
         ("rm -f tests/old.py", Some(warnings[0])),
         ("echo '@pytest.mark.skip' > tests/old.py", Some(warnings[1])),

@@ -121,7 +121,7 @@ async fn a_task_whose_pull_request_a_person_closed_is_not_done_again_and_that_is
     let (world, issue) = delivered_again(true).await;
     assert_eq!(world.pull_requests().await[0]["state"], "closed");
     let comment = world.status_comment(issue).await;
-    assert!(comment.contains("was closed by somebody"), "{comment}");
+    assert!(comment.contains("of this task was closed"), "{comment}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

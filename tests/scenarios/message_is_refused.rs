@@ -54,7 +54,7 @@ async fn a_repository_without_commits_is_reported() {
     assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
     let comment = world.status_comment(issue).await;
     assert!(
-        comment.contains("has no commits") && comment.contains("push a first commit"),
+        comment.contains("has no commits") && comment.contains("Push a first commit"),
         "{comment}"
     );
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
@@ -74,7 +74,7 @@ async fn an_issue_that_was_closed_or_unlabelled_is_not_worked_on() {
         )
         .await;
     assert_eq!(world.work().await.code, Some(CANCELLED));
-    assert!(world.status_comment(closed).await.contains("the issue was closed"));
+    assert!(world.status_comment(closed).await.contains("The issue was closed"));
 
     let unlabelled = world.task("Add a greeting", "").await;
     let label = format!("/repos/owner/repo/issues/{unlabelled}/labels/ai-task");
@@ -93,7 +93,7 @@ async fn a_change_to_a_workflow_is_refused_and_reported() {
     let issue = world.task("Add a workflow", "").await;
     assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
     let comment = world.status_comment(issue).await;
-    assert!(comment.contains(".github/workflows/x.yml is protected"), "{comment}");
+    assert!(comment.contains("`.github/workflows/x.yml` is protected"), "{comment}");
     assert_eq!(world.branches(), ["main"]);
     world.leaves_messages(1, "it is on its way to the dead-letter queue");
 }

@@ -28,14 +28,14 @@ async fn call_off(method: reqwest::Method, path: &str, body: Value) -> (World, u
 async fn closing_the_issue_ends_the_run() {
     let (world, issue) = call_off(reqwest::Method::PATCH, "", json!({ "state": "closed" })).await;
     let comment = world.status_comment(issue).await;
-    assert!(comment.contains("the issue was closed"), "{comment}");
+    assert!(comment.contains("The issue was closed"), "{comment}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn taking_the_label_off_ends_the_run() {
     let (world, issue) = call_off(reqwest::Method::DELETE, "/labels/ai-task", Value::Null).await;
     let comment = world.status_comment(issue).await;
-    assert!(comment.contains("the label `ai-task` was taken off"), "{comment}");
+    assert!(comment.contains("The label `ai-task` was taken off"), "{comment}");
     assert_eq!(world.labels(issue).await, ["keep me"]);
 }
 
