@@ -172,8 +172,8 @@ impl Queue {
     ///
     /// SQS hides a received message for the visibility timeout and then delivers it again, unless
     /// the receiver deletes it ("Amazon SQS visibility timeout" in the SQS Developer Guide). The
-    /// worker asks for one message at a time: a second one would use up its visibility timeout
-    /// while the first is worked on, and each receive counts towards the redrive policy's
+    /// function asks for one message at a time, because a second one would use up its visibility
+    /// timeout while it waits, and because every receive counts towards the redrive policy's
     /// `maxReceiveCount`.
     pub async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
         let request = self
