@@ -223,7 +223,7 @@ fn judge_one(change: &Change, limits: &ChangeLimits) -> impl Iterator<Item = Fin
 /// Returns whether a symbolic link may lead out of the repository or into its `.git`.
 ///
 /// All `..` parts of the target must come before the first name. The kernel resolves a path part by
-/// part and replaces a link by its target at once (path_resolution(7)). When a directory in the
+/// part and replaces a link by its target at once (`path_resolution(7)`). When a directory in the
 /// target is a link too, a `..` after its name starts from the place to which that link leads, and
 /// this function can't know that place.
 fn escapes(change: &Change) -> bool {

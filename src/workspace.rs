@@ -235,7 +235,7 @@ impl Workspace {
             .await?;
         let git_dir = self.agent.files.join(".git");
         // A fetch refuses to update the branch that HEAD names unless `--update-head-ok` is given
-        // (git-fetch(1)). HEAD names this branch since `init`, and the branch has no commit yet.
+        // (git-fetch(1)). `init` has made HEAD name this branch, which has no commit yet.
         git.in_repository(&git_dir, "fetch")
             .arguments([
                 "--quiet",

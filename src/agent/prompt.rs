@@ -89,9 +89,9 @@ fn issue(task: &Task) -> String {
     )
 }
 
-/// Returns a fence that is longer than every run of backticks in the text. In CommonMark a code
-/// block ends only at a fence that is at least as long as the one that opened it ("Fenced code
-/// blocks").
+/// Returns a fence that is longer than every run of backticks in the text. In Markdown a code block
+/// ends only at a fence that is at least as long as the one that opened it (GitHub Flavored
+/// Markdown Spec, "Fenced code blocks").
 fn fence(text: &str) -> String {
     let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or_default();
     "`".repeat(longest.max(2) + 1)

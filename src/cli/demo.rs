@@ -156,8 +156,8 @@ pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Res
     Ok(if done { Exit::Ok } else { Exit::Error }.into())
 }
 
-/// Returns whether the forge itself shows an open pull request that is not a draft and whose checks
-/// all passed.
+/// Returns whether the forge itself shows an open pull request that is not a draft, and whether
+/// every check of the run passed.
 async fn is_published(github: &GitHub, task: &Task, record: &RunRecord) -> anyhow::Result<bool> {
     let Some(branch) = &record.branch else { return Ok(false) };
     let pull_requests = github.pull_requests(&task.repository, branch).await?;

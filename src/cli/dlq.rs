@@ -1,4 +1,4 @@
-//! `codingworker dlq`: an operator lists, redrives or purges the tasks that failed for good. The
+//! `codingworker dlq` lets an operator list, redrive or purge the tasks that failed for good. The
 //! operator's credentials may do more than the worker's.
 
 use std::process::ExitCode;

@@ -23,7 +23,7 @@ pub async fn remove_tree(directory: &Path) -> Result<(), DiskError> {
 
 /// Does the same as [`remove_tree`], for a caller that is already on a thread that may block.
 ///
-/// The kernel refuses a path of more than PATH_MAX bytes (path_resolution(7)), and a walk that
+/// The kernel refuses a path of more than `PATH_MAX` bytes (`path_resolution(7)`), and a walk that
 /// keeps every level open runs out of file descriptors. So the function first moves each deeper
 /// directory directly below `top`, and then empties it there. No path becomes long, and only the
 /// directory that is being read is open.

@@ -15,8 +15,8 @@ static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Matches comments. An HTML comment that is not closed hides all the text that follows. A link
-/// reference definition that nothing uses is a common way to hide a line in Markdown (CommonMark,
-/// "Link reference definitions").
+/// reference definition that nothing uses is a common way to hide a line in Markdown (GitHub
+/// Flavored Markdown Spec, "Link reference definitions").
 static COMMENT: LazyLock<Regex> = LazyLock::new(|| {
     let comment = r"(?s)<!--.*?(?:-->|\z)";
     let title = r#"(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^)\n]*\)))?"#;

@@ -12,7 +12,7 @@ use super::error::WorkspaceError;
 use crate::git::{Change, ChangeStatus, CommitId, LineCount, Mode, ObjectId, RepoPath, TreeEntry};
 
 /// Linux and macOS allow no symbolic link with a target of this many bytes or more: the limit of
-/// both, PATH_MAX, is at most 4096 and counts the NUL at the end (path_resolution(7)).
+/// both, `PATH_MAX`, is at most 4096 and counts the NUL at the end (`path_resolution(7)`).
 const LONGEST_LINK: u64 = 4096;
 
 /// Returns every path that differs between two commits.

@@ -117,7 +117,8 @@ impl Git {
         }))
     }
 
-    /// Starts a git command (`fetch`, `add`, …) that runs in `directory` and has no repository yet.
+    /// Begins a git command (`fetch`, `add`, …) that runs in `directory` and has no repository yet.
+    /// The caller adds the arguments and then runs it.
     pub(super) fn command(&self, directory: &Path, name: &'static str) -> GitCommand<'_> {
         GitCommand {
             installation: &self.0,
@@ -137,7 +138,7 @@ impl Git {
         }
     }
 
-    /// Starts a git command on the repository at `git_dir`, without a work tree. The command also
+    /// Begins a git command on the repository at `git_dir`, without a work tree. The command also
     /// runs in `git_dir`: a working directory that somebody else can write could contain a
     /// repository for git to discover.
     pub(super) fn in_repository(&self, git_dir: &Path, name: &'static str) -> GitCommand<'_> {

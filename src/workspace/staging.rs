@@ -61,7 +61,7 @@ impl Staging {
         self.directory.join("objects")
     }
 
-    /// Starts a git command on the tree that runs in the sandbox.
+    /// Begins a git command on the tree. The command runs in the sandbox.
     ///
     /// git writes new objects to `GIT_OBJECT_DIRECTORY` and reads the objects of the cache through
     /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`, to which it never writes (git(1)).

@@ -2,8 +2,8 @@
 //! that describes how the worker checks it now.
 //!
 //! This module owns both texts. Invariant: the generated `.codingworker.toml` means the same as no
-//! such file, and a detected check means the same with its comment mark removed as without the
-//! line.
+//! such file, and a person who removes the comment mark of a detected check does not change what
+//! the worker does.
 
 use std::path::Path;
 use std::time::Duration;

@@ -201,8 +201,8 @@ fn accept(text: &str, valid: bool, expected: &str) -> Result<String, String> {
     if valid { Ok(text.to_owned()) } else { Err(format!("{text:?} is not {expected}")) }
 }
 
-/// Formats a text as a quoted template of HCL. The function escapes the sequences that would start
-/// an interpolation or a directive (Terraform's "Strings and Templates").
+/// Formats a text as a quoted template of HCL that stands for exactly this text (Terraform's
+/// "Strings and Templates").
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     let mut rest = text.chars().peekable();

@@ -17,7 +17,7 @@ use super::{git_executable, search_path};
 use crate::process::{self, Invocation, Streams};
 use crate::workspace::Remote;
 
-/// How the forge answers.
+/// The way in which the forge answers a request.
 #[derive(Clone, Default)]
 pub(super) enum Manner {
     #[default]
