@@ -1,10 +1,10 @@
-//! The coding agent: one call of it changes a tree, and a verdict says what came of it.
+//! The coding agent. One call of it changes a tree, and a verdict says what the result is.
 //!
-//! Owns the calls (prompt, command line, private home, list of models) and the verdicts on them.
-//! `workspace` makes the tree and takes snapshots of it, and `sandbox` says what a program may see.
-//! Invariants: a verdict comes from the diff and the transcript, never from an exit code of 0,
-//! which Aider gives on every failure; after a call the tree holds what the agent made and nothing
-//! else that is new.
+//! This module owns the calls (prompt, command line, private home, list of models) and the verdicts
+//! on them. `workspace` makes the tree and takes snapshots of it, and `sandbox` decides what a
+//! program may see. Invariants: a verdict comes from the diff and the transcript, and never from an
+//! exit code of 0, because Aider also exits with 0 when it fails; after a call the tree contains no
+//! new files except those that the agent made as its work.
 
 pub mod aider;
 mod call_dir;
@@ -36,10 +36,10 @@ use crate::process::{self, Finished, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
 use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};
 
-/// How long an agent has to tell its version.
+/// How long an agent may take to print its version.
 const VERSION_DEADLINE: Duration = Duration::from_secs(60);
 
-/// An agent as the settings describe it.
+/// The agent that the settings describe.
 #[derive(Debug, Clone)]
 pub struct Agent {
     profile: Profile,
@@ -50,20 +50,20 @@ pub struct Agent {
     redaction: Redaction,
 }
 
-/// One call: what is asked, where, and with which files in view.
+/// One call of the agent: the prompt, the tree, and the files that the agent starts with.
 #[derive(Debug, Clone)]
 pub struct Call<'a> {
     pub prompt: &'a Prompt,
     /// The disposable clone that the agent changes.
     pub tree: &'a Path,
-    /// A directory outside the tree, for the agent's home, its histories and what the call is told
-    /// by file.
+    /// A directory outside the tree. It holds the agent's home, its histories, and the files that
+    /// tell the agent about the call.
     pub scratch: &'a Path,
-    /// Files to edit, relative to the tree; those that the issue names.
+    /// The files to edit, relative to the tree. They are the files that the issue names.
     pub edit: Vec<PathBuf>,
-    /// Files to read only, relative to the tree, such as conventions.
+    /// The files that the agent may only read, relative to the tree, such as conventions.
     pub read: Vec<PathBuf>,
-    /// The run's log, which the output is appended to as it comes.
+    /// The log of the run. The agent's output is appended to it while the agent runs.
     pub log: &'a Path,
 }
 
@@ -83,7 +83,7 @@ pub enum AgentError {
 }
 
 impl Agent {
-    /// An agent whose executable is looked up on the search path when it is called.
+    /// Makes the agent. Each call looks up the executable on the search path.
     #[must_use]
     pub fn new(
         settings: &AgentSettings,
@@ -110,17 +110,17 @@ impl Agent {
         }
     }
 
-    /// `aider` or `command`, as the settings call it.
+    /// Returns `aider` or `command`, which is the name that the settings use.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.profile.name
     }
 
-    /// What the agent calls its version, such as `aider 0.86.2`; a command of the user's is not
-    /// asked.
+    /// Returns the version that the agent prints, such as `aider 0.86.2`. Returns `None` for a
+    /// command that the user configured, because the worker does not know how to ask it.
     ///
     /// # Errors
-    /// When the agent can't be started.
+    /// The agent can't be started.
     pub async fn version(
         &self,
         scratch: &Path,
@@ -137,21 +137,23 @@ impl Agent {
         Ok(output.lines().map(str::trim).find(|line| line.starts_with(prefix)).map(str::to_owned))
     }
 
-    /// Asks Ollama whether it is there and has the models; models of others are not checked.
+    /// Checks that Ollama answers and has the models. The function does not check models of other
+    /// providers.
     ///
     /// # Errors
-    /// What is wrong, and what to do about it.
+    /// The error says what is wrong and what to do about it.
     pub async fn check_model(&self) -> Result<(), ModelProblem> {
         model::check(&self.settings.model_endpoint, &self.models).await
     }
 
-    /// Lets the agent change the tree; the models are tried in their order while they time out.
+    /// Lets the agent change the tree. The function tries the next model only when a model times
+    /// out.
     ///
-    /// What an earlier model applied before its time was up is still in the tree when the next one
-    /// is asked.
+    /// The edits that an earlier model applied before it timed out are still in the tree when the
+    /// next model starts.
     ///
     /// # Errors
-    /// When the agent can't be started; its own failures are an [`CallOutcome`].
+    /// The agent can't be started. A failure of the agent itself is a [`CallOutcome`].
     pub async fn call(
         &self,
         call: &Call<'_>,

@@ -1,4 +1,5 @@
-//! Git's values: names of objects, branches and paths, and what a commit changes. No I/O.
+//! The values of git: names of objects and branches, paths, and what a commit changes. This module
+//! does no I/O.
 
 mod change;
 mod object;

@@ -1,8 +1,9 @@
-//! Aider, run unattended: its command line, its settings by file, its environment and its judgment.
+//! Runs Aider unattended. This module owns its command line, its settings files, its environment
+//! and the judgment of its calls.
 //!
-//! Pinned to Aider 0.86.2, whose options and phrases these are. No file of the machine or of the
-//! repository changes how it runs: the home is private, the environment is made anew, and the
-//! repository's own settings are hidden during a call.
+//! The options and phrases are those of Aider 0.86.2. No file of the machine or of the repository
+//! changes how Aider runs: the home is private, the environment is built from nothing, and the
+//! worker hides the repository's own settings during a call.
 
 pub mod transcript;
 
@@ -22,12 +23,12 @@ use super::settings::AiderSettings;
 use super::{AgentError, Call};
 use crate::process::{Ending, Finished};
 
-/// Aider takes every option from the environment too, by this prefix; none of the user's gets
-/// through.
+/// Aider also reads every option from an environment variable with this prefix. The worker passes
+/// none of the user's variables with this prefix to Aider.
 const SETTINGS_PREFIX: &str = "AIDER_";
 
-/// Nobody answers questions, nothing is committed, fetched, opened, linted, tested or told to
-/// anybody, and the output is plain text.
+/// The options for unattended use. With them Aider asks no questions; it commits, fetches, opens,
+/// lints and tests nothing; it reports nothing to anybody; and its output is plain text.
 const UNATTENDED: [&str; 17] = [
     "--yes-always",
     "--no-auto-commits",
@@ -48,13 +49,14 @@ const UNATTENDED: [&str; 17] = [
     "--no-restore-chat-history",
 ];
 
-/// Where Aider writes the tokens of each exchange, in the directory of the call.
+/// The file in the directory of the call to which Aider writes the tokens of each exchange.
 const USAGE_LOG: &str = "usage.jsonl";
 
-/// Ollama stops a few tokens short of a full context window.
+/// How many tokens short of a full context window Ollama may stop.
 const CONTEXT_SLACK: u64 = 16;
 
-/// The profile of Aider, whose model answers at `model_endpoint` within `model_timeout`.
+/// Returns the profile of Aider with a model at `model_endpoint` that must answer within
+/// `model_timeout`.
 pub(super) fn profile(
     settings: &AiderSettings,
     model_endpoint: &str,
@@ -75,13 +77,15 @@ pub(super) fn profile(
     }
 }
 
-/// Aider reads `.env` and `.aider*` from the root of the repository whatever its command line says.
+/// Returns whether Aider would read this entry in the root of the repository as settings. Aider
+/// reads `.env` and `.aider*` there, whatever its command line says.
 fn is_hidden(name: &OsStr) -> bool {
-    // A file system that does not tell the case of letters apart finds `.ENV` as `.env`.
+    // A file system that ignores the case of letters finds the file `.ENV` under the name `.env`.
     name.eq_ignore_ascii_case(".env") || is_litter(name)
 }
 
-/// Aider writes its histories and caches there. A new `.env` is the agent's work and stays.
+/// Returns whether Aider writes its histories and caches under this name. A new `.env` is the
+/// agent's work, so it stays.
 fn is_litter(name: &OsStr) -> bool {
     name.as_encoded_bytes()
         .get(..".aider".len())
@@ -115,8 +119,8 @@ impl Aider {
             ("--input-history-file", call_dir.file("input.history")),
             ("--chat-history-file", call_dir.file("chat.history.md")),
             ("--llm-history-file", call_dir.file("llm.history")),
-            // A local file, and the only place with the exact tokens of each exchange; nothing is
-            // sent, analytics are off.
+            // Aider writes this file locally. It is the only place with the exact number of tokens
+            // of each exchange. Aider sends nothing, because analytics are off.
             ("--analytics-log", call_dir.file(USAGE_LOG)),
         ] {
             arguments.extend([option.into(), path.into()]);
@@ -133,15 +137,17 @@ impl Aider {
         arguments
     }
 
-    /// What Aider and litellm are told by the environment.
+    /// Returns the variables that configure Aider and litellm.
     fn environment(&self) -> Vec<(OsString, OsString)> {
         let fixed = [
             ("OLLAMA_API_BASE", self.model_endpoint.trim_end_matches('/')),
-            // Else litellm fetches a list of prices when it is imported.
+            // Without this, litellm downloads a list of prices when Python imports it.
             ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
-            // Aider answers its own question whether to open a page with yes.
+            // With `--yes-always` Aider also answers yes to its own question whether to open a web
+            // page. The program `true` then opens nothing.
             ("BROWSER", "true"),
-            // Else the log comes in blocks, and phrases are broken at 80 columns.
+            // Without these, Python writes its output in blocks, and Aider wraps its phrases at 80
+            // columns, where the judgment would not recognize them.
             ("PYTHONUNBUFFERED", "1"),
             ("COLUMNS", "1000"),
             ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -150,11 +156,13 @@ impl Aider {
         fixed.map(|(name, value)| (name.into(), value.into())).into()
     }
 
-    /// Tells Aider by file about a model of Ollama's, which it knows nothing of.
+    /// Writes the files that tell Aider about a model of Ollama, which Aider does not know by
+    /// itself.
     ///
-    /// The context window is pinned: Aider computes another for each request, and Ollama reloads
-    /// the model for it. A model that is named in the metadata is not looked for in a price list on
-    /// the internet. YAML reads JSON.
+    /// The size of the context window is fixed, because Aider would compute another size for each
+    /// request and Ollama would reload the model each time. Aider does not search for a model in
+    /// the price list on the internet when the metadata names it. The settings file is JSON, which
+    /// YAML includes.
     fn write_settings(&self, model: &Model, call_dir: &CallDir) -> Result<(), AgentError> {
         if model.ollama_name().is_none() {
             return Ok(());
@@ -184,14 +192,14 @@ impl Aider {
         let said = transcript::outcome(&String::from_utf8_lossy(&finished.output));
         let outcome = match (finished.ending, said) {
             (Ending::Stopped, _) => CallOutcome::Stopped,
-            // It was still trying again when its time was up.
+            // Aider was still retrying after this error when its time was over.
             (
                 Ending::TimedOut,
                 Some(said @ (CallOutcome::ModelMissing | CallOutcome::ModelUnreachable { .. })),
             ) => said,
             (Ending::TimedOut, _) => CallOutcome::TimedOut,
-            // Without streaming, litellm does not tell that Ollama cut an answer off, but a full
-            // context window does.
+            // Without streaming, litellm does not report that Ollama cut an answer off. A full
+            // context window shows it.
             (
                 _,
                 Some(
@@ -229,8 +237,11 @@ fn model_metadata(call_dir: &CallDir) -> PathBuf {
     call_dir.file("model.metadata.json")
 }
 
-/// A file as Aider may be given it: a regular file of the tree that is not reached by a link and
-/// not out of sight, by a name that is neither an option nor expanded.
+/// Returns the argument that names a file to Aider, or `None` when Aider must not get the file. It
+/// must be a regular file of the tree, it must not be hidden, and no symbolic link may lead to it.
+///
+/// The test compares the path with its canonical form, in which every symbolic link is resolved
+/// (realpath(3)). The argument starts with `./`, so Aider can't read the name as an option.
 fn in_view(tree: &Path, path: &Path) -> Option<OsString> {
     path.to_str()?;
     let mut components = path.components();

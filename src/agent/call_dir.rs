@@ -1,8 +1,8 @@
-//! The directory of one call outside the tree: the agent's private home, its temporary files,
-//! histories, and what it is told by file.
+//! The directory of one call, outside the tree. It holds the agent's private home, its temporary
+//! files, its histories, and the files that tell the agent about the call.
 //!
-//! Made anew for each call, so that nothing an agent left there (a configuration in its home)
-//! governs the next.
+//! The worker makes it anew for each call, so that no file that an agent left there, such as a
+//! configuration in its home, influences the next call.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -13,7 +13,8 @@ use rustix::fs::{Mode, OFlags};
 use super::AgentError;
 use crate::disk::remove_tree;
 
-/// More than this of what an agent left is not read, in bytes.
+/// The number of bytes that the worker reads from a file that an agent left. It does not read the
+/// rest.
 const LARGEST_FILE: u64 = 16 << 20;
 
 pub(super) struct CallDir {
@@ -21,8 +22,8 @@ pub(super) struct CallDir {
 }
 
 impl CallDir {
-    /// Makes the directory anew. What an agent left in an earlier call may be nested deeper than
-    /// the standard library can remove.
+    /// Makes the directory anew. The function uses `remove_tree` because an agent may have left
+    /// directories that are nested too deep for the standard library to remove.
     pub(super) async fn prepare(scratch: &Path) -> Result<Self, AgentError> {
         let call_dir = Self { directory: scratch.join("agent") };
         remove_tree(&call_dir.directory).await?;
@@ -54,9 +55,13 @@ impl CallDir {
         self.directory.join("prompt.md")
     }
 
-    /// What the agent left in a file beside the prompt; nothing when it is no plain file of a
-    /// sensible size. The agent could have put a link, a pipe that nobody writes to, or gigabytes
-    /// there.
+    /// Reads a file that the agent left beside the prompt. Returns an empty text when it is not a
+    /// regular file.
+    ///
+    /// The agent could have put something else there. `O_NOFOLLOW` refuses a symbolic link as the
+    /// last part of the path (open(2)). `O_NONBLOCK` keeps the open of a named pipe from waiting
+    /// for a writer (fifo(7)). The type is checked on the open file, so the agent can't exchange it
+    /// between the check and the read. The limit of the read stops at a sensible size.
     pub(super) fn left(&self, name: &str) -> String {
         let read = || {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -70,7 +75,7 @@ impl CallDir {
         read().unwrap_or_default()
     }
 
-    /// A file beside the prompt.
+    /// Returns the path of a file beside the prompt.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
@@ -100,7 +105,8 @@ mod tests {
         );
     }
 
-    /// The standard library holds every level open that it removes, and a process has 1,024 files.
+    /// The standard library keeps every directory level open while it removes a tree, and a process
+    /// may usually have 1,024 open files.
     #[tokio::test]
     async fn a_home_that_is_nested_too_deep_for_a_path_is_made_anew() {
         let scratch = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Any other CLI as an agent: an argument template, judged by its exit code and the diff.
+//! Runs any other CLI as an agent, from a template of its arguments. The exit code and the diff
+//! decide how a call went.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -12,7 +13,7 @@ use super::report::{CallOutcome, failed};
 use super::settings::CommandSettings;
 use crate::process::{Ending, Finished};
 
-/// The profile of a command of the user's.
+/// Returns the profile of a command that the user configured.
 pub(super) fn profile(settings: &CommandSettings) -> Profile {
     let mut argv = settings.argv.iter().cloned();
     let executable = argv.next().unwrap_or_default();
@@ -32,8 +33,8 @@ pub(super) fn profile(settings: &CommandSettings) -> Profile {
     }
 }
 
-/// The template with `{prompt_file}`, `{workspace}` and `{model}` filled in, each once: a value is
-/// never a template.
+/// Fills `{prompt_file}`, `{workspace}` and `{model}` into the template. A value that itself
+/// contains such a name is not filled in again.
 fn arguments(
     template: &[String],
     model: &Model,
@@ -50,6 +51,8 @@ fn arguments(
 }
 
 fn fill(template: &str, values: &[(&str, &OsStr)]) -> OsString {
+    // The loop copies one whole character at a time, because a cut inside the bytes of a UTF-8
+    // character would not be a valid `str`. The values are bytes, because a path need not be UTF-8.
     let mut filled = Vec::new();
     let mut rest = template;
     while let Some(next) = rest.chars().next() {
@@ -66,7 +69,7 @@ fn fill(template: &str, values: &[(&str, &OsStr)]) -> OsString {
     OsString::from_vec(filled)
 }
 
-/// A command that fails says so by its exit code.
+/// Judges a call by the exit code, because a command that fails reports it there.
 pub(super) fn judge(finished: &Finished) -> CallOutcome {
     match finished.ending {
         Ending::Exited(0) => CallOutcome::Answered,

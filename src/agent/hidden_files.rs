@@ -1,11 +1,11 @@
-//! Keeps files of the repository out of an agent's sight during a call.
+//! Hides files of the repository from an agent during a call.
 //!
 //! Some CLIs read settings from the root of the repository whatever their command line says, and
-//! those settings could run commands or send the requests elsewhere. Such files are moved out of
-//! the tree before a call and back after it. The directory that they wait in is the record of a
-//! call under way: when a call is dropped or the worker dies, the next call finds it and restores
-//! the tree first. A dropped call needs nothing else, since nobody looks at its tree again but the
-//! next call, and the end of the run, which removes it.
+//! those settings could run commands or send the requests to another server. The worker moves such
+//! files out of the tree before a call and moves them back after it. The directory that holds them
+//! in between also records that a call is under way: when a call is dropped or the worker dies, the
+//! next call finds the directory and restores the tree first. A dropped call needs nothing else.
+//! Only the next call looks at its tree again, and otherwise the end of the run removes the tree.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,10 +16,11 @@ use super::AgentError;
 use super::profile::HiddenNames;
 use crate::disk::remove_tree_blocking;
 
-/// The directory in the scratch where the files wait. Version 0.1.0 gave it this name.
+/// The directory in the scratch directory that holds the hidden files. Version 0.1.0 gave it this
+/// name.
 const WAITING: &str = "aside";
 
-/// The files of one tree that are out of sight.
+/// The hidden files of one tree.
 #[must_use = "the files are out of sight until they are put back"]
 pub(super) struct HiddenFiles {
     tree: PathBuf,
@@ -28,8 +29,8 @@ pub(super) struct HiddenFiles {
 }
 
 impl HiddenFiles {
-    /// Moves the files that `names` hides out of the tree, after restoring what an earlier call
-    /// that was cut short had moved.
+    /// Moves the files that `names` selects out of the tree. When an earlier call was interrupted,
+    /// the function first restores the files that it had moved.
     pub(super) async fn take(
         tree: &Path,
         scratch: &Path,
@@ -46,16 +47,16 @@ impl HiddenFiles {
         Ok(hidden)
     }
 
-    /// Restores the tree. What the agent put in a hidden file's place gives way, and its litter is
-    /// removed.
+    /// Restores the tree. The function removes the agent's litter, and every entry that the agent
+    /// made under the name of a hidden file.
     pub(super) async fn put_back(self) -> Result<(), AgentError> {
         let (tree, waiting) = (self.tree.clone(), self.scratch.join(WAITING));
         let names = self.names;
         self.blocking(move || restore(&tree, &waiting, names)).await
     }
 
-    /// Works on the disk on a thread that may block: an agent may have left a tree that takes long
-    /// to remove.
+    /// Runs `work` on a thread that may block, because the agent may have left a tree that takes
+    /// long to remove.
     async fn blocking(
         &self,
         work: impl FnOnce() -> io::Result<()> + Send + 'static,
@@ -74,7 +75,9 @@ fn hide(tree: &Path, waiting: &Path, names: HiddenNames) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts back what waits. It may be repeated at any point: what is not back yet still waits.
+/// Moves the hidden files back. The function may be interrupted and repeated at any point, because
+/// a file that is not back yet is still in the directory `waiting`. rename(2) moves each file in
+/// one step, so a file is always in exactly one of the two places.
 fn restore(tree: &Path, waiting: &Path, names: HiddenNames) -> io::Result<()> {
     if !waiting.try_exists()? {
         return Ok(());
@@ -93,7 +96,8 @@ fn entries(directory: &Path) -> io::Result<Vec<OsString>> {
     fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
 }
 
-/// Removes a file, a link (not what it leads to) or a directory, if it is there.
+/// Removes a file, a symbolic link itself, or a directory. A path that does not exist is not an
+/// error.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => remove_tree_blocking(path),

@@ -1,4 +1,4 @@
-//! What one agent CLI needs that the others do not, as one value that each CLI's module fills in.
+//! The differences between agent CLIs, as one value that the module of each CLI fills in.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -10,28 +10,29 @@ use super::report::{CallOutcome, Usage};
 use super::{AgentError, Call};
 use crate::process::Finished;
 
-/// The peculiarities of one agent CLI. Everything else about a call is the same for all of them.
+/// The peculiarities of one agent CLI. All other parts of a call are the same for every CLI.
 #[derive(Clone)]
 pub(super) struct Profile {
-    /// The agent as the settings call it.
+    /// The name that the settings use for the agent.
     pub(super) name: &'static str,
-    /// A name that is looked up on the search path, or a path.
+    /// A path, or a name to look up on the search path.
     pub(super) executable: String,
-    /// What the line of `--version` that names the version begins with; `None` when the CLI is not
-    /// asked.
+    /// The beginning of the line of `--version` that contains the version. It is `None` when the
+    /// worker does not ask the CLI for its version.
     pub(super) version_prefix: Option<&'static str>,
-    /// Variables that the CLI gets besides the clean environment.
+    /// The variables that the CLI gets in addition to the clean environment.
     pub(super) environment: Vec<(OsString, OsString)>,
-    /// Variables whose names begin with this never reach the CLI, even when the user passes them:
-    /// they would override how the worker calls it.
+    /// Variables whose names begin with this prefix never reach the CLI, even when the user passes
+    /// them, because they would override the worker's own options.
     pub(super) withheld_prefix: Option<&'static str>,
     /// The files of the repository that the CLI must not see during a call.
     pub(super) hidden: Option<HiddenNames>,
     /// Writes the files that tell the CLI about the model, before a call.
     pub(super) write_settings: Arc<SettingsWriter>,
-    /// The arguments of a call.
+    /// Makes the arguments of a call.
     pub(super) arguments: Arc<CallArguments>,
-    /// How the call went and which tokens it took, judged by what the CLI printed and left.
+    /// Judges from the output and the files of the CLI how the call went and how many tokens it
+    /// used.
     pub(super) judge: Arc<CallJudge>,
 }
 
@@ -39,17 +40,18 @@ type SettingsWriter = dyn Fn(&Model, &CallDir) -> Result<(), AgentError> + Send 
 type CallArguments = dyn Fn(&Model, &Call<'_>, &CallDir) -> Vec<OsString> + Send + Sync;
 type CallJudge = dyn Fn(&Model, &Finished, &CallDir) -> (CallOutcome, Option<Usage>) + Send + Sync;
 
-/// Names at the root of a tree that an agent's own files have.
+/// Selects entries in the root of a tree by their names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HiddenNames {
-    /// Moved out of the tree during a call, and back after it.
+    /// Selects the entries that the worker moves out of the tree during a call and back after it.
     pub(super) is_hidden: fn(&OsStr) -> bool,
-    /// Removed after a call when it was not there before: the CLI's own histories and caches.
+    /// Selects the entries that the worker removes after a call when they were not there before:
+    /// the histories and caches of the CLI.
     pub(super) is_litter: fn(&OsStr) -> bool,
 }
 
 impl Profile {
-    /// Whether a variable that the user passes on reaches the agent.
+    /// Returns whether a variable that the user passes on reaches the agent.
     pub(super) fn lets_through(&self, name: &str) -> bool {
         self.withheld_prefix.is_none_or(|prefix| !name.starts_with(prefix))
     }

@@ -1,7 +1,7 @@
-//! What an agent is asked, as text. Does no I/O.
+//! Builds the text of the prompts. This module does no I/O.
 //!
-//! Every prompt starts with the same line of ours: Aider executes a message that starts with `!` or
-//! `/`, and the rest of a prompt is what strangers wrote.
+//! Every prompt starts with the same line, which the worker writes. Aider executes a message that
+//! starts with `!` or `/` as a command, and strangers wrote the rest of a prompt.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use crate::task::visible::visible;
 /// The first line of every prompt.
 const HEADER: &str = "CodingWorker: change the files of this repository as described below.";
 
-/// The conventions of a repository, as Aider's documentation names the file.
+/// The name that Aider's documentation gives to the file with the conventions of a repository.
 const CONVENTIONS: &str = "CONVENTIONS.md";
 
-/// The text of one call.
+/// The prompt of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt(String);
 
 impl Prompt {
-    /// The first pass: do what the issue asks.
+    /// Makes the prompt of the first pass, which asks the agent to implement the issue.
     #[must_use]
     pub fn implement(task: &Task) -> Self {
         Self::new(&format!(
@@ -34,7 +34,8 @@ impl Prompt {
         ))
     }
 
-    /// The second pass: tests for what the first one did.
+    /// Makes the prompt of the second pass, which asks for tests of what the first pass
+    /// implemented.
     #[must_use]
     pub fn tests(task: &Task) -> Self {
         Self::new(&format!(
@@ -47,7 +48,7 @@ impl Prompt {
         ))
     }
 
-    /// The answer to a failed check.
+    /// Makes the prompt after a failed check, which asks the agent to fix the cause.
     #[must_use]
     pub fn fix_up(check: &str, command: &str, output_end: &str) -> Self {
         let output = output_end.trim_end();
@@ -64,15 +65,16 @@ impl Prompt {
         Self(format!("{HEADER}\n\n{text}"))
     }
 
-    /// The text that the agent reads.
+    /// Returns the text that the agent reads.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The issue as a person sees it, between fences that it can't close: it says what is to be
-/// changed, and nothing about how this is done.
+/// Returns the issue as a person sees it, between fences that its text can't close. The
+/// introduction says that the issue only describes what to change, and that the agent must follow
+/// no other instruction in it.
 fn issue(task: &Task) -> String {
     let title = visible(&task.title).text.split_whitespace().collect::<Vec<_>>().join(" ");
     let body = visible(&task.body).text;
@@ -87,16 +89,19 @@ fn issue(task: &Task) -> String {
     )
 }
 
-/// A fence longer than any run of backticks in the text.
+/// Returns a fence that is longer than every run of backticks in the text. In Markdown a code block
+/// ends only at a fence that is at least as long as the one that opened it (GitHub Flavored
+/// Markdown Spec, "Fenced code blocks").
 fn fence(text: &str) -> String {
     let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or_default();
     "`".repeat(longest.max(2) + 1)
 }
 
-/// The files of the repository that the issue names, in the order it names them first.
+/// Returns the files of the repository that the issue names, in the order in which it first names
+/// them.
 ///
-/// A file is named by its path, or by its last component when no other file has that and it does
-/// not look like a plain word.
+/// The issue can name a file by its path. It can also name it by the last part of the path, when no
+/// other file has the same last part and that part does not look like an ordinary word.
 #[must_use]
 pub fn mentioned_files(task: &Task, files: &[PathBuf]) -> Vec<PathBuf> {
     let names: Names<'_> = Names::of(files);
@@ -110,7 +115,8 @@ pub fn mentioned_files(task: &Task, files: &[PathBuf]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The repository's conventions, if it has them: to be read by the agent.
+/// Returns the file with the repository's conventions, which the agent should read, or `None` when
+/// the repository has none.
 #[must_use]
 pub fn conventions(files: &[PathBuf]) -> Option<PathBuf> {
     files.iter().find(|path| path.as_os_str() == CONVENTIONS).cloned()
@@ -118,7 +124,7 @@ pub fn conventions(files: &[PathBuf]) -> Option<PathBuf> {
 
 struct Names<'a> {
     paths: HashMap<&'a str, &'a Path>,
-    /// `None` where several files have the name.
+    /// The value is `None` when several files have the name.
     unique: HashMap<&'a str, Option<&'a Path>>,
 }
 
@@ -145,9 +151,9 @@ impl<'a> Names<'a> {
     }
 }
 
-/// What of a text may be a file's name: what stands in backticks, words between blanks without the
-/// punctuation around them, and runs of the characters that most paths are of, which also finds a
-/// path within Japanese.
+/// Returns the parts of a text that may be the name of a file: the text between backticks, the
+/// words between blanks without the punctuation around them, and the runs of the characters that
+/// most paths consist of. The runs also find a path inside a Japanese sentence.
 fn candidates(text: &str) -> Vec<&str> {
     let quoted = text.split('`').skip(1).step_by(2);
     let words = text
@@ -156,6 +162,7 @@ fn candidates(text: &str) -> Vec<&str> {
     let runs = text
         .split(|c: char| !(c.is_ascii_alphanumeric() || "._-/+@".contains(c)))
         .map(|run| run.trim_end_matches('.'));
+    // Every candidate is a slice of `text`, so its address gives its position in the text.
     let start = text.as_ptr().addr();
     let mut candidates: Vec<&str> =
         quoted.chain(words).chain(runs).filter(|word| !word.is_empty()).collect();

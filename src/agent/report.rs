@@ -1,14 +1,14 @@
-//! What a call of the agent was, and the verdict on it.
+//! The report on a call of the agent, and the verdict on it.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How much of the end of an output a report repeats, in bytes.
+/// The number of bytes at the end of an output that a report repeats.
 const TAIL: usize = 2_000;
 
-/// Tokens that went to a model and came from it.
+/// The tokens that the agent sent to a model and received from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     pub sent: u64,
@@ -16,8 +16,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Both together. The numbers come from a log that the agent may have written: whatever they
-    /// are, they add up.
+    /// Adds two counts. The numbers come from a log that the agent may have written, so the
+    /// addition saturates instead of overflowing.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -26,20 +26,21 @@ impl Usage {
         }
     }
 
-    /// All tokens, in both directions.
+    /// Returns the number of tokens in both directions together.
     #[must_use]
     pub fn total(self) -> u64 {
         self.sent.saturating_add(self.received)
     }
 }
 
-/// What a call was, before the diff is known.
+/// The facts about a call, before the diff is known.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
-    /// The model that was asked last.
+    /// The last model that the agent asked.
     pub model: String,
     pub outcome: CallOutcome,
-    /// Tokens of all models asked, when the agent tells.
+    /// The tokens of all models that the agent asked, or `None` when the agent does not report
+    /// them.
     pub usage: Option<Usage>,
     pub duration: Duration,
     /// How many models were asked: one, and one more for each that timed out.
@@ -48,33 +49,33 @@ pub struct Report {
     pub tail: String,
 }
 
-/// How a call went, by its transcript.
+/// How a call went, judged by its transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallOutcome {
-    /// The model answered, and what it answered could be read.
+    /// The model answered, and the agent could read the answer.
     Answered,
-    /// The model answered, though the prompt was estimated to be over its context window.
+    /// The model answered, although the agent estimated that the prompt exceeds the context window.
     #[serde(alias = "Crowded")]
     ContextExceeded,
-    /// The last answer could not be applied as edits.
+    /// The agent could not apply the last answer as edits.
     MalformedEdits,
-    /// The context window or the output limit was hit, so that the last answer may be cut off.
+    /// The model reached its context window or output limit, so its last answer may be cut off.
     TokenLimit,
     ModelMissing,
-    /// The endpoint did not serve the last request; what it said.
+    /// The endpoint did not serve the last request. `detail` is what it answered.
     ModelUnreachable {
         detail: String,
     },
     /// The model or the whole call took too long.
     TimedOut,
     Stopped,
-    /// The agent itself failed; why.
+    /// The agent itself failed. `detail` says why.
     Failed {
         detail: String,
     },
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Edited,
@@ -89,7 +90,7 @@ pub enum Verdict {
 }
 
 impl Report {
-    /// This attempt together with the ones before it.
+    /// Adds the durations, calls and tokens of the earlier attempts to this one.
     pub(super) fn after(mut self, earlier: Option<Self>) -> Self {
         if let Some(earlier) = earlier {
             self.duration += earlier.duration;
@@ -100,10 +101,11 @@ impl Report {
     }
 }
 
-/// Judges a call by its report and by whether the snapshotted tree differs from the one before.
+/// Judges a call by its report and by whether the new snapshot differs from the one before the
+/// call.
 ///
-/// A change counts for more than the agent's complaints, except where it may be half of one: the
-/// time was up, or the answer was cut off.
+/// A change counts for more than the complaints of the agent. The exceptions are the cases in which
+/// the change may be incomplete: the call was stopped or timed out, or the answer was cut off.
 #[must_use]
 pub fn verdict(report: &Report, changed: bool) -> Verdict {
     match &report.outcome {
@@ -140,11 +142,13 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The last lines of an output, at most `TAIL` bytes, as text.
+/// Returns the last lines of an output as text, at most `TAIL` bytes of it.
 #[must_use]
 pub fn tail(output: &[u8]) -> String {
     let start = output.len().saturating_sub(TAIL);
     let end = String::from_utf8_lossy(output.get(start..).unwrap_or_default());
+    // The cut may have split a line, and even a UTF-8 character, so the text starts after the first
+    // line end. The replacement character of a split UTF-8 sequence is removed with that line.
     let whole_lines = match end.split_once('\n') {
         Some((_, rest)) if start > 0 => rest,
         _ => &end,
@@ -152,7 +156,7 @@ pub fn tail(output: &[u8]) -> String {
     whole_lines.trim().to_owned()
 }
 
-/// The failure of an agent, with the end of what it printed.
+/// Makes the failure of an agent, with the end of its output.
 pub(super) fn failed(how: &str, output: &[u8]) -> CallOutcome {
     let tail = tail(output);
     CallOutcome::Failed {

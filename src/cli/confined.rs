@@ -1,4 +1,5 @@
-//! `codingworker confined`: this program's part inside a sandbox. Nobody calls it by hand.
+//! `codingworker confined`: the part of this program that runs inside a sandbox. The worker starts
+//! it; no person calls it by hand.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use crate::sandbox::init;
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfinedArguments {
     /// The configuration in JSON, which the worker wrote
-    // The global option `--config` has the id `config`.
+    // This field can't be named `config`, because the global option `--config` already has that id.
     init_config: String,
     /// The program to run, with its arguments
     #[arg(last = true)]

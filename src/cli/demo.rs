@@ -1,6 +1,7 @@
-//! `codingworker demo`: the whole way on this machine, from an issue to a pull request.
+//! `codingworker demo` shows every step from an issue to a pull request on this machine.
 //!
-//! Only the forge and the queue differ from production, and the agent when no model is at hand.
+//! Only the forge and the queue differ from production. The agent also differs when this machine
+//! has no model.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ const BODY: &str = "Create `fizzbuzz.py` with a function `fizzbuzz(number)` that
 for multiples of three, \"Buzz\" for multiples of five, \"FizzBuzz\" for multiples of both, and \
 the number as a string otherwise. Run as a program it prints FizzBuzz from 1 to 100.";
 
-/// The repository the demo begins with.
+/// The files of the repository with which the demo starts.
 const FILES: &[(&str, &str)] = &[
     ("README.md", "# fizzbuzz\n\nA small repository for a first task.\n"),
     (".gitignore", "__pycache__/\n"),
@@ -66,7 +67,7 @@ pub(super) struct DemoArguments {
     json: bool,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct DemoResult {
     task_key: String,
@@ -155,7 +156,8 @@ pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Res
     Ok(if done { Exit::Ok } else { Exit::Error }.into())
 }
 
-/// Whether the forge itself shows an open pull request that is no draft, and every check passed.
+/// Returns whether the forge itself shows an open pull request that is not a draft, and whether
+/// every check of the run passed.
 async fn is_published(github: &GitHub, task: &Task, record: &RunRecord) -> anyhow::Result<bool> {
     let Some(branch) = &record.branch else { return Ok(false) };
     let pull_requests = github.pull_requests(&task.repository, branch).await?;
@@ -180,7 +182,8 @@ fn free_name(embedded: &Embedded) -> anyhow::Result<RepoName> {
     }
 }
 
-/// The agent that was asked for; else Aider if it and its model are here, else the scripted one.
+/// Chooses the agent. It is the one that the user asked for; without a request it is Aider if this
+/// machine has Aider and its model, and otherwise the scripted agent.
 async fn choose_agent(config: &mut Config, arguments: &DemoArguments) -> anyhow::Result<()> {
     if let Some(model) = &arguments.model {
         config.agent.models = vec![model.clone()];
@@ -223,8 +226,8 @@ async fn choose_agent(config: &mut Config, arguments: &DemoArguments) -> anyhow:
     Ok(())
 }
 
-/// Lowers the required sandbox level to what this machine has: the demo's issue is this program's
-/// own, so it may run with less than a worker needs.
+/// Lowers the required sandbox level to what this machine has. The demo may run with less than a
+/// worker needs, because this program wrote the issue itself.
 async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
     let place = tempfile::tempdir().context("can't make a temporary directory")?;
     let endpoint = &config.agent.model_endpoint;
@@ -249,7 +252,7 @@ async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Pushes the first commit.
+/// Pushes the first commit to the demo's repository.
 async fn seed(repository: &Path, scratch: &Path, environment: &Environment) -> anyhow::Result<()> {
     let tree = tempfile::tempdir_in(scratch)?;
     for (name, text) in FILES {

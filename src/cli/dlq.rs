@@ -1,4 +1,4 @@
-//! `codingworker dlq`: an operator lists, redrives or purges the tasks that failed for good. The
+//! `codingworker dlq` lets an operator list, redrive or purge the tasks that failed for good. The
 //! operator's credentials may do more than the worker's.
 
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::journal::JournalReader;
 use crate::publish;
 use crate::queue::dead_letters::{DeadLetter, DeadLetters, Move};
 
-/// How often SQS is asked how far it is with a move.
+/// The interval at which the program asks SQS for the progress of a move.
 const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
@@ -76,12 +76,12 @@ pub(super) struct Purge {
     yes: bool,
 }
 
-/// A message as it is listed.
+/// A message in the listing.
 #[derive(Serialize)]
 struct ShownDeadLetter<'a> {
     task_key: Option<String>,
     title: Option<String>,
-    /// What each run of the task ended with, as far as this machine's journal knows it.
+    /// The outcome of each run of the task, as far as the journal on this machine records it.
     tried: Vec<String>,
     #[serde(flatten)]
     message: &'a DeadLetter,
@@ -176,7 +176,7 @@ async fn redrive_one(letters: &DeadLetters, task: &str) -> anyhow::Result<ExitCo
     Ok(Exit::Ok.into())
 }
 
-/// Follows SQS's own move to its end; a signal cancels it.
+/// Starts a move of all messages and follows it to its end. A signal cancels the move.
 async fn redrive_all(letters: &DeadLetters, rate: Option<i32>) -> anyhow::Result<ExitCode> {
     let stop = signals::stop()?;
     letters.redrive_all(rate).await.context("SQS does not move them")?;

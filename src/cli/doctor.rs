@@ -1,4 +1,5 @@
-//! `codingworker doctor`: whether a worker could start here, and what its sandbox holds.
+//! `codingworker doctor` reports whether a worker could start here and which limits its sandbox
+//! enforces.
 
 use std::fmt::Display;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,7 +25,7 @@ pub(super) struct DoctorArguments {
     json: bool,
 }
 
-/// One thing that a worker needs.
+/// The result of one test of something that a worker needs.
 #[derive(Serialize)]
 struct DoctorFinding {
     what: String,
@@ -33,7 +34,7 @@ struct DoctorFinding {
 }
 
 pub(super) async fn run(arguments: DoctorArguments, config: Config) -> anyhow::Result<ExitCode> {
-    // The data directory is not used for this, because a worker may be at work there.
+    // The test does not use the data directory, because a worker may be running there.
     let place = tempfile::tempdir()?;
     let endpoint = &config.agent.model_endpoint;
     let sandbox = Sandbox::find(
@@ -112,8 +113,9 @@ async fn model(config: &Config) -> DoctorFinding {
     DoctorFinding { what: "model".to_owned(), good: answer.is_ok(), detail }
 }
 
-/// What is wrong with the `.codingworker.toml` of the repository that the program runs in, if it
-/// runs in one. A key that this version does not know has no effect, which is told and no fault.
+/// Checks the `.codingworker.toml` of the repository in which the program runs, if it runs in one.
+/// A key that this version does not know has no effect. The report mentions it, and it is not a
+/// fault.
 fn repository_file(path: &Path) -> Vec<DoctorFinding> {
     let finding = |good, detail| DoctorFinding { what: "checks".to_owned(), good, detail };
     match std::fs::read(path) {
@@ -129,7 +131,8 @@ fn repository_file(path: &Path) -> Vec<DoctorFinding> {
     }
 }
 
-/// Whether other users may enter the data directory. A worker makes a missing one private.
+/// Checks whether other users may enter the data directory. A worker that finds no data directory
+/// makes a private one.
 fn data_directory(config: &Config) -> DoctorFinding {
     let path = &config.data_dir;
     let open = std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
@@ -145,7 +148,7 @@ fn data_directory(config: &Config) -> DoctorFinding {
     }
 }
 
-/// The limits of a program in the sandbox. Without a sandbox nothing enforces them.
+/// Returns the limits of a program in the sandbox. Nothing enforces them without a sandbox.
 fn limits(limits: &ResourceLimits, held: bool) -> [DoctorFinding; 4] {
     let ResourceLimits { processes, memory, file_size, temporary, .. } = limits;
     let finding = |limit: &str, value: &dyn Display| DoctorFinding {

@@ -1,4 +1,4 @@
-//! `codingworker init`
+//! `codingworker init` sets up a repository or a Terraform folder.
 
 mod answers;
 mod files;
@@ -67,8 +67,8 @@ impl TerraformArguments {
     }
 }
 
-/// Sets a directory up. Settings are only wanted for the token, so what needs none works where they
-/// are broken.
+/// Sets up a directory. Only the token comes from the settings, so a set-up that needs no token
+/// works even when the settings are invalid.
 pub(super) async fn run(
     arguments: InitArguments,
     config: Result<Config, ConfigError>,
@@ -125,8 +125,8 @@ async fn values(
     Ok(values)
 }
 
-/// The values with GitHub's numbers, and with names as GitHub spells them: IAM compares letter by
-/// letter.
+/// Adds GitHub's numbers to the values and spells the names as GitHub does. The condition operators
+/// of IAM policies compare the names letter by letter, so the case of the letters matters.
 async fn identified(values: Values, github: &GitHub) -> anyhow::Result<Values> {
     let mut owner = None;
     let mut repositories = Vec::new();

@@ -1,4 +1,4 @@
-//! `codingworker logs`: what the programs of a run printed.
+//! `codingworker logs` shows what the programs of a run printed.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! What a run does, shown as it happens: a spinner for each run on a terminal, else a line for each
-//! event.
+//! Shows what the runs do while they do it: on a terminal with a spinner for each run, and
+//! otherwise with a line for each event.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::journal::{Event, Journal, JournalError, RunId};
 const POLL: Duration = Duration::from_millis(100);
 const SPIN: Duration = Duration::from_millis(120);
 
-/// Follows the journal's events from now on.
+/// Follows the events of the journal, starting now.
 pub(super) struct ProgressDisplay {
     seen: i64,
     display: Display,
@@ -34,7 +34,7 @@ impl ProgressDisplay {
         Ok(Self { seen: journal.last_sequence().await?, display })
     }
 
-    /// Shows events until it is told to stop, and then those that are still to show.
+    /// Shows events until `stop` is cancelled, and then the events that remain.
     pub(super) async fn follow(
         mut self,
         journal: &Journal,

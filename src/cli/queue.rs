@@ -1,4 +1,4 @@
-//! `codingworker queue`
+//! `codingworker queue` serves the embedded queue.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

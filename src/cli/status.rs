@@ -1,4 +1,5 @@
-//! `codingworker status`: the worker's health, the queue's depth and the latest runs.
+//! `codingworker status` shows the health of the worker, the number of messages in the queue and
+//! the latest runs.
 
 use std::process::ExitCode;
 
@@ -26,10 +27,10 @@ pub(super) struct StatusArguments {
 
 #[derive(Serialize)]
 struct StatusReport {
-    /// Missing when no worker runs on this data directory, or the last one shut down properly.
+    /// `None` when no worker uses this data directory, or when the last one shut down properly.
     worker: Option<WorkerStatus>,
     queue: QueueStatus,
-    /// The runs that are being worked on, or wait for a worker to resume them.
+    /// The runs on which a worker is working, and those that wait for a worker to resume them.
     current: Vec<RunRecord>,
     /// The newest runs.
     runs: Vec<RunRecord>,
@@ -37,9 +38,9 @@ struct StatusReport {
 
 #[derive(Serialize)]
 struct WorkerStatus {
-    /// It renewed its file within the last minute.
+    /// Whether the worker renewed its file within the last minute.
     alive: bool,
-    /// It is alive, and no person has to fix anything for it to work.
+    /// Whether the worker is alive and no person has to fix anything before it can work.
     well: bool,
     #[serde(flatten)]
     health: Health,

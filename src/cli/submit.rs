@@ -1,4 +1,4 @@
-//! `codingworker submit`
+//! `codingworker submit` puts a task into the queue.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -108,7 +108,7 @@ fn github(config: &Config) -> anyhow::Result<GitHub> {
     Ok(GitHub::new(&config.github, token)?)
 }
 
-/// The message that the workflow sends for an issue.
+/// Makes the same message that the workflow sends for an issue.
 fn task(repository: &RepoName, issue: Issue) -> anyhow::Result<Task> {
     let mut labels: Vec<_> = issue.labels.into_iter().map(|label| label.name).collect();
     if !labels.iter().any(|label| label.eq_ignore_ascii_case(TASK_LABEL)) {

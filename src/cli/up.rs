@@ -1,4 +1,5 @@
-//! `codingworker up`: queue, forge and worker together, durable in one directory.
+//! `codingworker up` runs a queue, a forge and a worker together and stores their data in one
+//! directory.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use super::{output, signals, worker};
 use crate::config::Config;
 use crate::task::RepoName;
 
-/// The user of the forge that owns the repositories made here, and that the token is of.
+/// The user of the forge who owns the repositories that this command makes and to whom the token
+/// belongs.
 const OWNER: &str = "me";
 
 #[derive(Debug, clap::Args)]
@@ -68,7 +70,7 @@ pub(super) async fn run(arguments: UpArguments, config: Config) -> anyhow::Resul
     Ok(Exit::Ok.into())
 }
 
-/// The commands that a person needs next, ready to be copied.
+/// Returns the commands that a person needs next, ready to be copied.
 fn guide(embedded: &Embedded, token_file: &Path, file: &Path, repositories: &[RepoName]) -> String {
     let repository = repositories.first().map(ToString::to_string).unwrap_or_default();
     let (forge, token_file) = (embedded.forge, token_file.display());
@@ -83,7 +85,7 @@ fn guide(embedded: &Embedded, token_file: &Path, file: &Path, repositories: &[Re
     )
 }
 
-/// Writes the settings by which other commands find these servers.
+/// Writes the settings with which other commands connect to these servers.
 fn describe(
     directory: &Path,
     embedded: &Embedded,

@@ -1,4 +1,4 @@
-//! `codingworker worker`: takes tasks from the queue and works on them.
+//! `codingworker worker` receives tasks from the queue and works on them.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
 use crate::run::{Disposition, Services};
 use crate::worker::{Stop, Turn, Worker, health};
 
-/// How long a start waits for the queue to answer: about ten minutes.
+/// How long the start of a worker waits for the queue to answer: about ten minutes.
 const NETWORK_PATIENCE: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_secs(1))
     .with_max_delay(Duration::from_secs(60))
@@ -61,7 +61,7 @@ pub(super) async fn run(
     Ok(exit?.into())
 }
 
-/// Connects to what the configuration names, and returns a worker on it.
+/// Connects to the services that the configuration names, and returns a worker that uses them.
 pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
     anyhow::ensure!(
         !config.repositories.is_empty(),
@@ -75,9 +75,9 @@ pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
     Ok(Worker::new(queue, policy, Services::open(config).await?))
 }
 
-/// Connects to the queue, for as long as [`NETWORK_PATIENCE`] says: a machine that has just started
-/// may have no network yet. A missing queue or refused credentials end the start at once, because a
-/// person has to fix them.
+/// Connects to the queue, and retries for as long as [`NETWORK_PATIENCE`] says, because a machine
+/// that has just started may have no network yet. A missing queue or refused credentials end the
+/// start at once, because a person has to fix them.
 async fn find_queue(config: &Config) -> Result<(Queue, Policy), QueueError> {
     let find = async || {
         let queue = Queue::connect(&config.queue, &config.redaction).await?;
@@ -91,7 +91,7 @@ async fn find_queue(config: &Config) -> Result<(Queue, Policy), QueueError> {
     find.retry(NETWORK_PATIENCE).when(QueueError::is_passing).notify(waiting).await
 }
 
-/// Shows what the worker's runs do, until `stop`.
+/// Shows what the worker's runs do, until `stop` is cancelled.
 pub(super) async fn follow(
     worker: Arc<Worker>,
     stop: CancellationToken,
@@ -100,8 +100,8 @@ pub(super) async fn follow(
     Ok(tokio::spawn(async move { progress.follow(&worker.services().journal, &stop).await }))
 }
 
-/// Works until a signal stops it. If the health probe can't be served, the worker ends: whoever
-/// asks the probe would take it for dead.
+/// Runs the worker until a signal stops it. The worker also ends when it can't serve the health
+/// probe, because whoever uses the probe would believe that it is dead.
 async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<Exit> {
     let Some(address) = worker.services().config.worker.health_listen else {
         worker.run(stop).await;
@@ -116,7 +116,7 @@ async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<Exit
     }
 }
 
-/// Takes one message, works on it, and returns what became of it.
+/// Receives one message, works on it, and returns the outcome.
 async fn once(worker: &Worker, stop: &Stop) -> anyhow::Result<Exit> {
     Ok(match worker.turn(LONGEST_WAIT, stop).await? {
         Turn::Idle => {

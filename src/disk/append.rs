@@ -1,12 +1,12 @@
-//! Lines that are added to a file.
+//! Appends lines to a file.
 
 use std::io::Write as _;
 use std::path::Path;
 
 use super::DiskError;
 
-/// Appends a line to a file, which is made when it does not exist, on a thread that may block: a
-/// slow disk must not hold up the renewal of a lease.
+/// Appends a line to a file, and makes the file when it does not exist. The write happens on a
+/// thread that may block, because a slow disk must not delay the renewal of a lease.
 ///
 /// # Errors
 /// The file can't be opened or written.

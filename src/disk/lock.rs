@@ -1,5 +1,5 @@
-//! One worker a data directory. Two workers would work in each other's clones, and each would take
-//! the other's runs for those of a worker that died.
+//! Allows only one worker for each data directory. Two workers would work in each other's clones,
+//! and each would treat the runs of the other as those of a worker that died.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -8,14 +8,16 @@ use super::{DiskError, make_private_directory};
 
 const FILE_NAME: &str = "worker.lock";
 
-/// The right to work in a data directory. It ends when this value is dropped or the process ends,
-/// however it ends.
+/// The right to work in a data directory. It ends when this value is dropped or when the process
+/// ends for any reason.
 #[derive(Debug)]
 pub struct InstanceLock(#[expect(dead_code, reason = "the open file is the lock")] File);
 
 impl InstanceLock {
-    /// Takes the lock of a data directory, and makes the directory when it does not exist. The
-    /// kernel releases the lock of a process that was killed.
+    /// Takes the lock of a data directory, and makes the directory when it does not exist.
+    ///
+    /// The lock is a flock(2) on an open file. The kernel releases it when the process ends, even
+    /// after SIGKILL, so no stale lock remains. The file itself stays.
     ///
     /// # Errors
     /// Another worker holds the lock, or the directory can't be written.

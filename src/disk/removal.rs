@@ -1,5 +1,5 @@
-//! Removing a directory that an agent or a build could fill as it liked: without rights to enter,
-//! and nested deeper than any path is long.
+//! Removes a directory that an agent or a build could fill in any way: with directories that nobody
+//! may enter, and with paths longer than the system allows.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::DiskError;
 
-/// Removes a directory and everything in it, on a thread that may block. Links are not followed. A
-/// directory that does not exist is no error.
+/// Removes a directory and everything in it, on a thread that may block. The function removes
+/// symbolic links and does not follow them. A directory that does not exist is not an error.
 ///
 /// # Errors
-/// Something in it can't be removed.
+/// Something in the directory can't be removed.
 pub async fn remove_tree(directory: &Path) -> Result<(), DiskError> {
     let top = directory.to_owned();
     let removed = tokio::task::spawn_blocking(move || remove_tree_blocking(&top))
@@ -21,25 +21,30 @@ pub async fn remove_tree(directory: &Path) -> Result<(), DiskError> {
     removed.map_err(DiskError::io("remove", directory))
 }
 
-/// As [`remove_tree`], for a caller that is on a thread that may block.
+/// Does the same as [`remove_tree`], for a caller that is already on a thread that may block.
 ///
-/// The tree is taken apart at its top: a deeper directory is moved there before it is emptied, so
-/// that no path grows long, and no directory is open but the one that is read.
+/// The kernel refuses a path of more than `PATH_MAX` bytes (`path_resolution(7)`), and a walk that
+/// keeps every level open runs out of file descriptors. So the function first moves each deeper
+/// directory directly below `top`, and then empties it there. No path becomes long, and only the
+/// directory that is being read is open.
 ///
 /// # Errors
-/// Something in it can't be removed.
+/// Something in the directory can't be removed.
 pub fn remove_tree_blocking(top: &Path) -> io::Result<()> {
     let mut moved = Moved { top, count: 0 };
     let mut waiting = vec![top.to_path_buf()];
     while let Some(directory) = waiting.pop() {
         match enter(&directory) {
-            // Another that was moved took its place.
+            // Another directory was moved to this name while this one waited, so this one was an
+            // empty directory that rename(2) replaced.
             Err(gone) if gone.kind() == ErrorKind::NotFound => continue,
             entered => entered?,
         }
         let is_top = directory == top;
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
+            // `file_type` does not follow a symbolic link, so a link to a directory is removed as a
+            // file.
             if !entry.file_type()?.is_dir() {
                 fs::remove_file(entry.path())?;
             } else if is_top {
@@ -58,21 +63,23 @@ pub fn remove_tree_blocking(top: &Path) -> io::Result<()> {
     }
 }
 
-/// Builds leave directories that can't be written (Go's module cache is one), and what is in those
-/// can't be removed until they can.
+/// Gives the owner all rights on a directory. Builds leave directories that are not writable, as Go
+/// does in its module cache, and removing an entry requires the right to write the directory that
+/// contains it (unlink(2)).
 fn enter(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o700))
 }
 
-/// Directories on their way up.
+/// Moves directories to the top of the tree.
 struct Moved<'a> {
     top: &'a Path,
     count: u64,
 }
 
 impl Moved<'_> {
-    /// Where a directory is now. One that is empty gives way to it; others keep their names,
-    /// whoever chose them.
+    /// Moves a directory below `top` and returns its new path. An agent may have used the same
+    /// numbers as names, so the function tries numbers until one works: rename(2) replaces an empty
+    /// directory and refuses any other entry.
     fn take(&mut self, directory: &Path) -> io::Result<PathBuf> {
         enter(directory)?;
         loop {
@@ -138,7 +145,7 @@ mod tests {
     #[test]
     fn nothing_is_too_deep() {
         check(|doomed| {
-            // Made from below, since no path leads so far down.
+            // The tree is built from its deepest directory up, because no path can reach so deep.
             let (inner, outer) = (doomed.join("inner"), doomed.join("outer"));
             fs::create_dir(&inner).unwrap();
             for _ in 0..10_000 {

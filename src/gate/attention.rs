@@ -1,11 +1,11 @@
-//! What is allowed in a change, and what its reader should look at: deleted tests, tests that no
+//! Finds changes that are allowed but that a reviewer should look at: deleted tests, tests that no
 //! longer run, and content that GitHub does not show.
 
 use regex::{RegexSet, RegexSetBuilder};
 
 use crate::git::{Change, ChangeStatus, RepoPath};
 
-/// A reason to look at a change.
+/// A reason why a reviewer should look at a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Attention {
     /// The change deletes a file of tests.
@@ -16,8 +16,8 @@ pub enum Attention {
     Binary,
 }
 
-/// How tests look in each language. The caller provides the patterns, since the gate knows no
-/// language.
+/// The patterns by which test files and skipped tests are recognized in each language. The caller
+/// provides them, because the gate knows no language.
 #[derive(Debug, Clone)]
 pub struct TestPatterns {
     files: RegexSet,
@@ -25,11 +25,12 @@ pub struct TestPatterns {
 }
 
 impl TestPatterns {
-    /// `files` are regular expressions of the paths of tests, without regard to case; `skips` are
-    /// those of the marks by which test frameworks leave out a test, or all tests but one.
+    /// Builds the patterns. `files` are regular expressions that match the paths of test files
+    /// without regard to case. `skips` match the marks by which a test framework leaves out a test,
+    /// or all tests except one.
     ///
     /// # Errors
-    /// One of them is not a regular expression; the error names it.
+    /// A text is not a regular expression; the error names it.
     pub fn new(
         files: impl IntoIterator<Item = &'static str>,
         skips: impl IntoIterator<Item = &'static str>,
@@ -45,8 +46,8 @@ impl TestPatterns {
     }
 }
 
-/// The reasons to look at a change, each once and in order. Each element of `changes` is a changed
-/// file and the text that is added to it.
+/// Returns the reasons to look at a change, each of them once and in order. Each element of
+/// `changes` is a changed file and the text that the change adds to it.
 #[must_use]
 pub fn attention<'a>(
     changes: impl IntoIterator<Item = (&'a Change, &'a str)>,

@@ -1,49 +1,49 @@
-//! What a commit changes, path by path, as `git diff-tree --raw` tells it.
+//! What a commit changes at each path, in the terms of `git diff-tree --raw`.
 
 use super::{ObjectId, RepoPath};
 
-/// One path that differs.
+/// One path that differs between two commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub path: RepoPath,
     pub status: ChangeStatus,
-    /// What was there.
+    /// The entry before the change, or `None` when the path is new.
     pub before: Option<TreeEntry>,
-    /// What is there now.
+    /// The entry after the change, or `None` when the path was deleted.
     pub after: Option<TreeEntry>,
-    /// Nothing for binary content.
+    /// The changed lines, or `None` for binary content.
     pub lines: Option<LineCount>,
-    /// The size in bytes of what is there now.
+    /// The size of the entry after the change, in bytes.
     pub size: u64,
-    /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is
-    /// longer than any system allows.
+    /// The target of the symbolic link after the change. It is `None` when the entry is not a
+    /// symbolic link, or when its target is longer than any system allows.
     pub link_target: Option<Vec<u8>>,
 }
 
-/// What a tree has at a path.
+/// The entry that a tree has at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
     pub mode: Mode,
     pub id: ObjectId,
 }
 
-/// The kinds of entries that git's trees have.
+/// The kinds of entries in the trees of git.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     File,
     Executable,
     Link,
-    /// A gitlink: a commit of another repository.
+    /// A gitlink, which names a commit of another repository.
     Submodule,
 }
 
-/// How a path differs.
+/// How a path differs between two commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeStatus {
     Added,
     Modified,
     Deleted,
-    /// A file became a link, a link a submodule, and so on.
+    /// The kind of the entry changed, for example from a file to a symbolic link.
     TypeChanged,
 }
 

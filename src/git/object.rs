@@ -1,5 +1,5 @@
-//! Names of git's objects and branches, valid by construction, so that none can be taken for an
-//! option or a pattern.
+//! The names of git's objects and branches. A value of these types is always valid, so git can't
+//! read it as an option or a pattern.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ pub struct InvalidName {
 }
 
 impl InvalidName {
-    /// `text` is not a name of the kind that `what` says, such as "the name of a branch".
+    /// Makes the error for a text that is not `what`, such as "the name of a branch".
     pub fn new(text: &str, what: &'static str) -> Self {
         Self { text: text.to_owned(), what }
     }
@@ -37,7 +37,7 @@ macro_rules! object_id {
         }
 
         impl $name {
-            /// The name in hexadecimal digits.
+            /// Returns the name in hexadecimal digits.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -70,24 +70,25 @@ object_id!(
     "the name of a commit"
 );
 object_id!(
-    /// The full name of a tree: the same for the same files, whoever made it.
+    /// The full name of a tree. Trees with the same files have the same name, whoever made them.
     TreeId,
     "the name of a tree"
 );
 object_id!(
-    /// The full name of what a tree has under a path: a file's content, a symbolic link's target, a
-    /// submodule's commit.
+    /// The full name of the object that a tree has at a path: the content of a file, the target of
+    /// a symbolic link, or the commit of a submodule.
     ObjectId,
     "the name of an object"
 );
 
-/// SHA-1 or SHA-256, in full and in lower case, as plumbing commands print them.
+/// Returns whether a text is a complete SHA-1 or SHA-256 in lower case, as git's plumbing commands
+/// print it. An abbreviated name is refused, because it may become ambiguous.
 fn is_object_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64)
         && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The name of a branch, without `refs/heads/`, by the rules of git-check-ref-format.
+/// The name of a branch without `refs/heads/`, valid by the rules of git-check-ref-format(1).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct BranchName(String);
@@ -101,13 +102,13 @@ impl TryFrom<String> for BranchName {
 }
 
 impl BranchName {
-    /// The name without `refs/heads/`.
+    /// Returns the name without `refs/heads/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The full name, `refs/heads/…`.
+    /// Returns the full name, `refs/heads/…`.
     #[must_use]
     pub fn reference(&self) -> String {
         format!("refs/heads/{}", self.0)
@@ -124,6 +125,8 @@ impl FromStr for BranchName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // git also refuses a branch whose name starts with a dash, because it would read the name
+        // as an option, and a branch with the name `HEAD`.
         if is_reference_name(text) && !text.starts_with('-') && text != "HEAD" {
             Ok(Self(text.to_owned()))
         } else {
@@ -132,7 +135,9 @@ impl FromStr for BranchName {
     }
 }
 
-/// The rules of git-check-ref-format for what follows `refs/heads/`.
+/// Returns whether a text may follow `refs/heads/` in the name of a reference, by the rules of
+/// git-check-ref-format(1). Among others, a part must not end with `.lock`, because git locks a
+/// reference with a file of that name.
 pub fn is_reference_name(text: &str) -> bool {
     let forbidden =
         |character: char| character.is_ascii_control() || " ~^:?*[\\".contains(character);

@@ -1,41 +1,41 @@
-//! The name of a file in a repository, as git has it: bytes, not text.
+//! The path of a file in a repository. git stores paths as bytes, not as text.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A path in a repository, from its root, with `/` between its parts. Any bytes but NUL may be in
-/// it.
+/// A path from the root of a repository, with `/` between its parts. It may contain any bytes
+/// except NUL.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoPath(Vec<u8>);
 
 impl RepoPath {
-    /// The path with these bytes.
+    /// Makes a path from its bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// The bytes of the path, as git has them.
+    /// Returns the bytes of the path, as git stores them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The path relative to a work tree's root.
+    /// Returns the path relative to the root of a work tree.
     #[must_use]
     pub fn as_path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.0))
     }
 
-    /// The path as text, if it is UTF-8.
+    /// Returns the path as text, or `None` when it is not UTF-8.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// The names between the slashes.
+    /// Returns the names between the slashes.
     pub fn parts(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.0.split(|&byte| byte == b'/')
     }
@@ -47,8 +47,8 @@ impl From<&str> for RepoPath {
     }
 }
 
-/// For people: control characters are escaped and what is not UTF-8 is replaced, so that a name
-/// can't break the line it is shown in.
+/// Shows the path to a person. Control characters are escaped and bytes that are not UTF-8 are
+/// replaced, so a name can't break the line in which it appears or send commands to a terminal.
 impl fmt::Display for RepoPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in String::from_utf8_lossy(&self.0).chars() {

@@ -1,11 +1,11 @@
-//! What makes a task. Admission decides by it which text is the task's, who may ask for it, and
-//! where its change goes; the stages after it don't know it.
+//! The event that makes a task. Admission uses it to decide which text belongs to the task, who may
+//! ask for it, and where its change goes. The later stages do not know it.
 
 use super::IssueNumber;
 
-/// The event at GitHub that a task stands for.
+/// The event at GitHub for which a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
-    /// Somebody put the task's label on an issue.
+    /// Somebody put the task label on an issue.
     IssueLabeled { issue: IssueNumber },
 }

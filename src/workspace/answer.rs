@@ -1,4 +1,4 @@
-//! What git answered, before anybody has understood it.
+//! The raw answer of a git command, before a caller interprets it.
 
 use super::error::WorkspaceError;
 
@@ -8,17 +8,17 @@ pub(super) struct GitAnswer {
     pub(super) code: i32,
     pub(super) output: Vec<u8>,
     pub(super) errors: Vec<u8>,
-    /// Whether the middle of the output was left out.
+    /// Whether the output was longer than the limit, so that its middle is missing.
     pub(super) truncated: bool,
 }
 
 impl GitAnswer {
-    /// The error of a command whose exit code nobody could make more of.
+    /// Makes the general error for a command that failed in a way no caller recognized.
     pub(super) fn into_error(self) -> WorkspaceError {
         WorkspaceError::Git { command: self.name, code: self.code, stderr: self.complaint() }
     }
 
-    /// What git wrote to standard error, as text.
+    /// Returns what git wrote to standard error, as text without blanks around it.
     pub(super) fn complaint(&self) -> String {
         String::from_utf8_lossy(&self.errors).trim().to_owned()
     }

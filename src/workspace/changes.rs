@@ -1,7 +1,9 @@
-//! What a commit changes, read from `git diff-tree`.
+//! Reads what a commit changes from `git diff-tree`.
 //!
-//! Pure but for the two questions to git; names are bytes and NUL-separated throughout. Renames are
-//! told as a deletion and an addition, so that every path that is touched is named.
+//! Apart from its calls of git this module is pure. Paths are bytes, and NUL separates them
+//! everywhere: without `-z` git quotes a path that contains unusual bytes (git-diff-tree(1)). A
+//! rename appears as a deletion and an addition, so that the result names every path that the
+//! commit touches.
 
 use std::collections::HashMap;
 
@@ -9,10 +11,11 @@ use super::cache::Cache;
 use super::error::WorkspaceError;
 use crate::git::{Change, ChangeStatus, CommitId, LineCount, Mode, ObjectId, RepoPath, TreeEntry};
 
-/// The longest target of a symbolic link that Linux and macOS can make is below this.
+/// Linux and macOS allow no symbolic link with a target of this many bytes or more: the limit of
+/// both, `PATH_MAX`, is at most 4096 and counts the NUL at the end (`path_resolution(7)`).
 const LONGEST_LINK: u64 = 4096;
 
-/// Everything that differs between two commits.
+/// Returns every path that differs between two commits.
 pub(super) async fn changes(
     cache: &Cache,
     base: &CommitId,
@@ -25,6 +28,8 @@ pub(super) async fn changes(
             "-z",
             "--raw",
             "--numstat",
+            // Attributes of a repository can name a program that converts or compares files. These
+            // options keep git from running one and from detecting renames.
             "--no-renames",
             "--no-ext-diff",
             "--no-textconv",
@@ -39,7 +44,8 @@ pub(super) async fn changes(
     Ok(changes)
 }
 
-/// Asks for all sizes at once.
+/// Sets the sizes of all changes with one call of `git cat-file --batch-check`, which reads one
+/// object name from each line and prints one line for each.
 async fn measure(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceError> {
     let blobs: Vec<&ObjectId> = changes.iter().filter_map(blob_after).collect();
     if blobs.is_empty() {
@@ -68,6 +74,8 @@ async fn measure(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceE
     Ok(())
 }
 
+/// Reads the targets of symbolic links. git stores the target as the content of a blob, so the size
+/// of the blob is the length of the target.
 async fn read_links(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceError> {
     for change in changes {
         if let Some(TreeEntry { mode: Mode::Link, id }) = &change.after
@@ -80,7 +88,8 @@ async fn read_links(cache: &Cache, changes: &mut [Change]) -> Result<(), Workspa
     Ok(())
 }
 
-/// What has a size: a submodule's commit is not in this repository.
+/// Returns the object whose size git can tell. The object of a submodule is a commit of another
+/// repository, which the cache does not have.
 fn blob_after(change: &Change) -> Option<&ObjectId> {
     change.after.as_ref().filter(|entry| entry.mode != Mode::Submodule).map(|entry| &entry.id)
 }
@@ -92,8 +101,11 @@ fn unexpected(command: &'static str, answer: &[u8]) -> WorkspaceError {
     }
 }
 
-/// Reads `--raw --numstat -z`: first `:MODE MODE ID ID STATUS NUL PATH NUL` for each path, then
-/// `ADDED TAB DELETED TAB PATH NUL` for each.
+/// Parses the output of `--raw --numstat -z`. git first prints `:MODE MODE ID ID STATUS NUL PATH
+/// NUL` for every path, and then `ADDED TAB DELETED TAB PATH NUL` for every path.
+///
+/// A path may start with a colon. The loop reads a header and its path together, so it never takes
+/// a path for a header. Returns `None` when any part is not understood.
 fn parse(answer: &[u8]) -> Option<Vec<Change>> {
     let mut fields = answer.split(|&byte| byte == 0).filter(|field| !field.is_empty()).peekable();
     let mut changes = Vec::new();
@@ -106,6 +118,8 @@ fn parse(answer: &[u8]) -> Option<Vec<Change>> {
         lines.insert(path, counts);
     }
     for change in &mut changes {
+        // git prints no counts for a path whose content is the same, such as a change of the mode
+        // only.
         change.lines = lines
             .get(change.path.as_bytes())
             .copied()
@@ -136,7 +150,10 @@ fn parse_raw(header: &[u8], path: &[u8]) -> Option<Change> {
     })
 }
 
-/// The outer option says whether it is understood, the inner whether there is an entry.
+/// Parses one mode and object of a raw line. The outer `Option` is `None` when the mode or the id
+/// is unknown. The inner one is `None` when that side of the diff has no entry.
+///
+/// Old histories contain the mode 100664, which stands for an ordinary file.
 fn parse_entry(mode: &str, id: &str) -> Option<Option<TreeEntry>> {
     let mode = match mode {
         "000000" => return Some(None),
@@ -149,6 +166,8 @@ fn parse_entry(mode: &str, id: &str) -> Option<Option<TreeEntry>> {
     Some(Some(TreeEntry { mode, id: id.parse().ok()? }))
 }
 
+/// Parses one line of `--numstat`. git prints `-` in place of both counts for a binary file
+/// (git-diff-tree(1), `--numstat`). A path may contain tabs, so only the first two separate fields.
 fn parse_numstat(field: &[u8]) -> Option<(&[u8], Option<LineCount>)> {
     let mut parts = field.splitn(3, |&byte| byte == b'\t');
     let (added, deleted, path) = (parts.next()?, parts.next()?, parts.next()?);

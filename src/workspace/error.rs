@@ -1,4 +1,5 @@
-//! What goes wrong with repositories and work trees, told apart as far as a caller acts on it.
+//! The errors of repositories and work trees. There is one variant for each case that a caller
+//! handles in its own way.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,10 +10,10 @@ use crate::git::InvalidName;
 use crate::git::RepoPath;
 use crate::process::ProcessError;
 
-/// Why a repository or a tree could not be worked with.
+/// Why an operation on a repository or a work tree failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    /// The address is not repeated: it may hold a password.
+    /// The message does not repeat the address, because it may contain a password.
     #[error(
         "the address of the repository is not usable: write it as https://HOST/OWNER/NAME.git, \
          without a user or a password in it"
@@ -32,7 +33,7 @@ pub enum WorkspaceError {
     Moved { url: String, detail: String },
     #[error("{url} has no commits on a default branch: push a first commit")]
     NoCommits { url: String },
-    /// Worth another try later.
+    /// The same command may succeed later.
     #[error("{url} can't be reached: {detail}")]
     Unreachable { url: String, detail: String },
     #[error(

@@ -1,19 +1,20 @@
-//! Objects that the worker reads from its own repository: trees, lists of files, contents.
+//! Reads trees, lists of files and contents from the cache.
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
 use crate::git::{CommitId, ObjectId, RepoPath, TreeId};
 
 impl Cache {
-    /// Whether an object is here.
+    /// Returns whether the cache has an object.
     pub(super) async fn has(&self, tree: &TreeId) -> Result<bool, WorkspaceError> {
         Ok(self.command("cat-file").arguments(["-e", tree.as_str()]).run().await?.code == 0)
     }
 
-    /// The tree of a commit. A commit is empty when its tree is its parent's.
+    /// Returns the tree of a commit. A commit whose tree equals the tree of its parent changes
+    /// nothing.
     ///
     /// # Errors
-    /// When there is no such commit in the cache.
+    /// The commit is not in the cache.
     pub async fn tree_at(&self, commit: &CommitId) -> Result<TreeId, WorkspaceError> {
         let tree = self
             .command("rev-parse")
@@ -25,10 +26,10 @@ impl Cache {
             .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "rev-parse", answer: tree })
     }
 
-    /// The names of all files of a commit.
+    /// Returns the names of all files of a commit.
     ///
     /// # Errors
-    /// When there is no such commit in the cache.
+    /// The commit is not in the cache.
     pub async fn files_at(&self, commit: &CommitId) -> Result<Vec<RepoPath>, WorkspaceError> {
         let listing = self
             .command("ls-tree")
@@ -39,10 +40,11 @@ impl Cache {
         Ok(names.map(|name| RepoPath::new(name.to_vec())).collect())
     }
 
-    /// The content of a file of a commit; nothing when there is no file under that path.
+    /// Returns the content of a file of a commit, or `None` when the commit has no file at that
+    /// path.
     ///
     /// # Errors
-    /// [`WorkspaceError::TooLarge`] when it has more than `limit` bytes.
+    /// [`WorkspaceError::TooLarge`] when the file has more than `limit` bytes.
     pub async fn file_at(
         &self,
         commit: &CommitId,
@@ -53,10 +55,10 @@ impl Cache {
         self.read_blob(name, path.to_string(), limit).await
     }
 
-    /// The content of an object; nothing when there is no such file content.
+    /// Returns the content of a blob, or `None` when the cache has no such blob.
     ///
     /// # Errors
-    /// [`WorkspaceError::TooLarge`] when it has more than `limit` bytes.
+    /// [`WorkspaceError::TooLarge`] when the blob has more than `limit` bytes.
     pub async fn blob(
         &self,
         object: &ObjectId,
@@ -65,12 +67,20 @@ impl Cache {
         self.read_blob(object.as_str().as_bytes().to_vec(), object.to_string(), limit).await
     }
 
+    /// Reads one blob through `git cat-file --batch`.
+    ///
+    /// The name goes in through standard input and ends with NUL because of `-z`: a path may
+    /// contain a newline, which would otherwise end the name, or start with a dash. For a name that
+    /// does not exist git prints `NAME missing` and still exits with 0 (git-cat-file(1), BATCH
+    /// OUTPUT).
     async fn read_blob(
         &self,
         name: Vec<u8>,
         what: String,
         limit: usize,
     ) -> Result<Option<Vec<u8>>, WorkspaceError> {
+        // The limit also covers the header line, which may repeat the name, and the newline that
+        // git adds after the content.
         let (before, after) =
             ("an object's header and its name".len() + 64 + name.len(), "\n".len());
         let answer = self
@@ -98,15 +108,16 @@ impl Cache {
     }
 }
 
-/// One object as `git cat-file --batch` prints it: a line with name, type and size, then the
-/// content.
+/// One object as `git cat-file --batch` prints it: a line with its name, type and size, and then
+/// its content (git-cat-file(1), BATCH OUTPUT).
 struct BatchObject<'a> {
     size: usize,
-    /// Nothing when the answer was cut.
+    /// `None` when the output ended before the content did.
     content: Option<&'a [u8]>,
 }
 
-/// Nothing for what is missing and for what is not a blob, such as a directory.
+/// Parses the answer of `git cat-file --batch`. Returns `None` for a missing object and for an
+/// object that is not a blob, such as a directory.
 fn parse_object(answer: &[u8]) -> Option<BatchObject<'_>> {
     let end = answer.iter().position(|&byte| byte == b'\n')?;
     let (header, rest) = answer.split_at_checked(end)?;

@@ -1,9 +1,10 @@
-//! What a work tree holds, as a tree of git.
+//! Stores the files of a work tree as a tree object.
 //!
-//! The directory is not trusted, and git looks at it in the sandbox. Its own `.git` is never
-//! opened; any other is refused before git looks at the files, since git would run the filters that
-//! a nested repository configures (`git add` asks a submodule for its status). What git would pass
-//! over in silence, or read without end, is refused too.
+//! The worker does not trust the directory, and git reads it only in the sandbox. git never opens
+//! the tree's own `.git`, because `GIT_DIR` names the cache. The worker refuses every other `.git`
+//! before git reads the files: `git add` asks a nested repository for its status, and that runs the
+//! filters which the nested repository configures. The worker also refuses what git would silently
+//! leave out, such as a named pipe, and what git would read without end.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,30 +19,32 @@ use super::staging::{Files, Staging};
 use crate::git::RepoPath;
 use crate::git::TreeId;
 
-/// No file that is taken in is larger, in bytes. The gate allows far less; this keeps git from
-/// reading it at all.
+/// The largest file that a snapshot accepts, in bytes. The gate allows far less. This limit keeps
+/// git from reading a larger file at all.
 const LARGEST_FILE: u64 = 64 << 20;
 
-/// More than package managers leave, where each has a `.git`. Whoever makes more wants them to be
-/// looked at for ever.
+/// The largest number of nested repositories and other unusual files in a tree. It is more than
+/// package managers leave, where each package may have a `.git`. A tree with more of them would
+/// only keep the worker busy.
 const MOST_FOREIGN: usize = 10_000;
 
-/// Which files are taken in.
+/// Selects the files that a snapshot takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Tracked files and new ones that are not ignored.
+    /// Tracked files, and new files that are not ignored.
     All,
     /// Tracked files only.
     Tracked,
 }
 
-/// Writes what the tree holds into its staging area, through the index that is the memory of what
-/// was seen.
+/// Adds the files of the tree to the side's index and writes a tree object into its staging
+/// directory. The index remembers the state of the files at the last snapshot, so git reads only
+/// those that changed since.
 ///
 /// # Errors
 /// [`WorkspaceError::NestedRepository`] when there is a `.git`, in any spelling, where git might
-/// look into it; [`WorkspaceError::Foreign`] when there is what is no file, link or directory;
-/// [`WorkspaceError::Unacceptable`] when there is very much of it.
+/// open it; [`WorkspaceError::Foreign`] when there is something that is not a file, link or
+/// directory; [`WorkspaceError::Unacceptable`] when there are too many of these.
 pub(super) async fn snapshot(
     cache: &Cache,
     staging: &Staging,
@@ -58,8 +61,9 @@ pub(super) async fn snapshot(
         .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "write-tree", answer: name })
 }
 
-/// Ignored directories may hold repositories, as those of package managers do: git passes over them
-/// without a look. One that has a tracked file in it does not count as ignored.
+/// Refuses nested repositories and unusual files. An ignored directory may contain repositories, as
+/// those of package managers do, because git does not enter an ignored directory. A directory that
+/// contains a tracked file does not count as ignored.
 async fn refuse_what_is_foreign(
     cache: &Cache,
     staging: &Staging,
@@ -76,7 +80,8 @@ async fn refuse_what_is_foreign(
     if found.is_empty() {
         return Ok(());
     }
-    // Without the `./` a name could begin with pathspec magic.
+    // Without the `./` a name that starts with a colon would be read as pathspec magic
+    // (gitglossary(7), "pathspec").
     let asked: Vec<Vec<u8>> =
         found.iter().map(|entry| [b"./", entry.asked.as_bytes()].concat()).collect();
     let answer = staging
@@ -85,7 +90,9 @@ async fn refuse_what_is_foreign(
         .input(asked.join(&b'\0'))
         .run()
         .await?;
-    // 1 says that none is ignored, 128 that one is below a submodule.
+    // The exit code 1 means that git ignores none of the paths, and 128 means a fatal error
+    // (git-check-ignore(1), EXIT STATUS), for example because a path is inside a submodule. Both
+    // count as "not ignored", so the worker refuses the tree.
     let ignored: BTreeSet<&[u8]> = if answer.code == 0 {
         answer.output.split(|&byte| byte == 0).collect()
     } else {
@@ -102,19 +109,22 @@ async fn refuse_what_is_foreign(
     }
 }
 
-/// What does not belong into a tree that is taken in.
+/// A file that a snapshot must not take.
 #[derive(Debug)]
 struct Foreign {
     path: RepoPath,
-    /// What git is asked about: whether it is ignored.
+    /// The path that the worker asks git about, to learn whether it is ignored.
     asked: RepoPath,
-    /// What it is; a `.git` when nothing is said.
+    /// A description of the file. `None` means that it is a `.git`.
     what: Option<&'static str>,
 }
 
-/// Everything under `root` that git or a file system might take for a `.git`, but for the `.git` of
-/// the root itself; and, where new files are taken in, whatever is no ordinary file. Links are not
-/// followed.
+/// Returns everything under `root` that git or a file system might treat as a `.git`, except for
+/// the `.git` of the root itself. When the snapshot takes new files, it also returns everything
+/// that is not an ordinary file.
+///
+/// The function does not follow symbolic links: `DirEntry::metadata` describes the link itself, and
+/// so the walk never leaves `root`.
 fn look_through(root: &Path, scope: Scope) -> Result<Vec<Foreign>, WorkspaceError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -139,8 +149,8 @@ fn look_through(root: &Path, scope: Scope) -> Result<Vec<Foreign>, WorkspaceErro
                 if directory.as_os_str().is_empty() && name == ".git" {
                     continue;
                 }
-                // At the root there is no directory to be ignored: the entry itself is what git is
-                // asked about.
+                // The worker usually asks whether the directory around the `.git` is ignored. At
+                // the root there is no such directory, so it asks about the entry itself.
                 let asked = if directory.as_os_str().is_empty() { &path } else { &directory };
                 found.push(Foreign { asked: repo_path(asked), path: repo_path(&path), what: None });
                 continue;
@@ -163,6 +173,8 @@ fn look_through(root: &Path, scope: Scope) -> Result<Vec<Foreign>, WorkspaceErro
     Ok(found)
 }
 
+/// Returns what a file is when a snapshot must not take it. A file with a second hard link is
+/// refused because its content may belong to a file outside of the tree.
 fn no_ordinary_file(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     if kind.is_symlink() {
@@ -186,13 +198,13 @@ fn repo_path(path: &Path) -> RepoPath {
     RepoPath::new(path.as_os_str().to_owned().into_vec())
 }
 
-/// Whether git, HFS+ or NTFS takes a name for `.git`; as `is_hfs_dotgit` and `is_ntfs_dotgit` of
-/// git's own sources have it.
+/// Returns whether git, HFS+ or NTFS treats a name as `.git`. The rules are those of
+/// `is_hfs_dotgit` and `is_ntfs_dotgit` in git's source code.
 fn is_dot_git(name: &OsStr) -> bool {
     is_hfs_dot_git(name) || is_ntfs_dot_git(name.as_bytes())
 }
 
-/// HFS+ folds case and does not see some characters.
+/// HFS+ compares names without regard to case and ignores some characters that have no width.
 fn is_hfs_dot_git(name: &OsStr) -> bool {
     let is_ignored = |character: &char| {
         matches!(
@@ -206,8 +218,9 @@ fn is_hfs_dot_git(name: &OsStr) -> bool {
     })
 }
 
-/// NTFS folds case, has the short name `git~1`, does not see blanks and dots at the end, and reads
-/// what follows a colon as a stream.
+/// NTFS compares names without regard to case, gives `.git` the short name `git~1`, ignores spaces
+/// and dots at the end, and reads the text after a colon as the name of a stream. A backslash
+/// separates directories on Windows.
 fn is_ntfs_dot_git(name: &[u8]) -> bool {
     let name = name.split(|&byte| matches!(byte, b'\\' | b':')).next().unwrap_or_default();
     let end =

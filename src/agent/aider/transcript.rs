@@ -1,17 +1,17 @@
-//! What Aider's transcript says about a call. Does no I/O.
+//! Finds the outcome of a call in Aider's transcript. This module does no I/O.
 //!
 //! The phrases are those of Aider 0.86.2 (`coders/base_coder.py`, `exceptions.py`) and of litellm,
-//! which names each error of a model's endpoint by its class. The last thing said counts: Aider
-//! tries again after an error, and a later answer takes it back.
+//! which names the class of each error of a model's endpoint. The last phrase counts, because Aider
+//! retries after an error and a later answer makes the error obsolete.
 
 use serde::Deserialize;
 
 use crate::agent::{CallOutcome, Usage};
 
-/// How much of an error's message is repeated, in characters.
+/// The number of characters of an error's message that a report repeats.
 const DETAIL: usize = 300;
 
-/// How the conversation ended; `None` when the model was never asked.
+/// Returns how the conversation ended, or `None` when Aider never asked the model.
 #[must_use]
 pub fn outcome(transcript: &str) -> Option<CallOutcome> {
     let mut crowded = false;
@@ -28,10 +28,11 @@ pub fn outcome(transcript: &str) -> Option<CallOutcome> {
     }
 }
 
-/// What one line says about the request it follows.
+/// Returns what one line says about the request before it.
 fn said(line: &str) -> Option<CallOutcome> {
     if line.starts_with("Tokens: ") {
-        // The usage of a request that was answered; what is wrong with the answer comes after it.
+        // Aider prints this line for every request that the model answered, and prints complaints
+        // about the answer after it.
         Some(CallOutcome::Answered)
     } else if line.starts_with("The LLM did not conform to the edit format.")
         || line.starts_with("Exception while updating files:")
@@ -49,8 +50,8 @@ fn said(line: &str) -> Option<CallOutcome> {
     }
 }
 
-/// The meaning of an error of litellm's. Every error of Ollama's is an `APIConnectionError` there,
-/// with Ollama's answer as its message.
+/// Translates an error of litellm. litellm reports every error of Ollama as an `APIConnectionError`
+/// with Ollama's answer as the message.
 fn endpoint_error(class: &str, message: &str) -> CallOutcome {
     let message = message.split_once("Exception - ").map_or(message, |(_, answer)| answer).trim();
     let detail = message.chars().take(DETAIL).collect();
@@ -72,8 +73,8 @@ fn endpoint_error(class: &str, message: &str) -> CallOutcome {
     }
 }
 
-/// The exact tokens of each exchange, from the log that Aider writes on request; its transcript
-/// rounds them.
+/// Returns the exact tokens of each exchange from the log that Aider writes on request. The
+/// transcript contains only rounded numbers.
 #[must_use]
 pub fn exchanges(usage_log: &str) -> Vec<Usage> {
     #[derive(Deserialize)]

@@ -1,8 +1,9 @@
-//! A target repository: the workflow that queues its issues, and a `.codingworker.toml` that says
-//! how it is checked as things are.
+//! Sets up a target repository with the workflow that queues its issues and a `.codingworker.toml`
+//! that describes how the worker checks it now.
 //!
-//! Owns both texts. Invariant: the `.codingworker.toml` means the same as none, and a detected
-//! check that is taken out of its comment means what is done without it.
+//! This module owns both texts. Invariant: the generated `.codingworker.toml` means the same as no
+//! such file, and a person who removes the comment mark of a detected check does not change what
+//! the worker does.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,17 +14,18 @@ use crate::publish::TASK_LABEL;
 
 const WORKFLOW: &str = include_str!("../../../.github/workflows/send-to-sqs.yml");
 
-/// The worker's own `checks.timeout_seconds`, unless it is told another.
+/// The default of the worker's `checks.timeout_seconds`.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// A manifest larger than this is not one that somebody wrote, as for the worker.
+/// The largest manifest that the program reads, in bytes. The worker has the same limit. Nobody
+/// writes a larger one by hand.
 const LARGEST_MANIFEST: u64 = 1 << 20;
 
-/// Past this many files no more are looked at: detection goes by the root, which is listed
-/// first.
+/// The number of files after which the search stops. Detection depends on the root of the
+/// repository, and the search lists the root first.
 const MOST_FILES: usize = 20_000;
 
-/// What a repository is set up with.
+/// Returns the files for the set-up of a repository.
 pub(super) fn files(directory: &Path) -> Vec<File> {
     vec![
         File { path: ".github/workflows/send-to-sqs.yml", text: WORKFLOW.to_owned() },
@@ -31,7 +33,7 @@ pub(super) fn files(directory: &Path) -> Vec<File> {
     ]
 }
 
-/// What is left to do once the files are there.
+/// Returns the text about the steps that remain after the files are written.
 pub(super) fn next() -> String {
     format!(
         "Next: commit both and push them to main, the only branch whose workflow AWS lets in. \
@@ -42,8 +44,8 @@ pub(super) fn next() -> String {
     )
 }
 
-/// The checks that the worker would find; what can't be read is passed over, since all this ends in
-/// comments.
+/// Detects the checks that the worker would find. The function skips what it can't read, because
+/// the result only appears in comments.
 fn detected(directory: &Path) -> Plan {
     let files = files_below(directory);
     let paths: Vec<&str> = files.iter().map(String::as_str).collect();
@@ -59,8 +61,8 @@ fn detected(directory: &Path) -> Plan {
     Plan::detect(&paths, &contents, &RepositoryFile::default(), CHECK_TIMEOUT)
 }
 
-/// The files' paths, each level before those below it, without git's own and what builds leave
-/// behind.
+/// Lists the paths of the files, each level before the level below it. The list leaves out git's
+/// own directory and the directories that builds leave behind.
 fn files_below(directory: &Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut level = vec![String::new()];
@@ -135,9 +137,9 @@ fn purpose(kind: Kind) -> &'static str {
     }
 }
 
-/// What was detected of a kind, in words and in TOML. An empty command for a kind of which nothing
-/// was would turn it off for good, also for the change that brings the first of it: there an
-/// example stands.
+/// Returns the detected checks of a kind, in words and in TOML. When nothing was detected, the TOML
+/// is an example. An empty command would turn this kind off for good, even for the change that adds
+/// the first such check.
 fn shown(plan: &Plan, kind: Kind) -> (String, String) {
     let (mut projects, mut commands) = (Vec::new(), Vec::new());
     for check in plan.of(kind) {
@@ -154,7 +156,7 @@ fn shown(plan: &Plan, kind: Kind) -> (String, String) {
     }
 }
 
-/// A command, or a list of them, in TOML.
+/// Formats a command or a list of commands in TOML.
 fn value(commands: &[&str]) -> String {
     match commands {
         [command] => quoted(command),
@@ -165,8 +167,8 @@ fn value(commands: &[&str]) -> String {
     }
 }
 
-/// A basic string of TOML, on one line whatever it holds: TOML knows all of JSON's escapes, and
-/// wants DEL escaped too.
+/// Formats a text as a basic string of TOML on one line. TOML knows all of JSON's escapes, and also
+/// requires DEL to be escaped (TOML v1.0.0, "String").
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\x7f', "\\u007f")
 }
@@ -197,7 +199,7 @@ mod tests {
             .collect();
         let said = RepositoryFile::parse(uncommented.as_bytes()).unwrap();
         let said = Plan::detect(&[], &Manifests::default(), &said, Duration::from_secs(1));
-        // An example stands only where nothing was detected.
+        // The file contains an example only for a kind of which nothing was detected.
         let told = |told: &Plan| -> Vec<_> {
             let detected = told.checks.iter().filter(|check| plan.of(check.kind).next().is_some());
             detected.map(|check| (check.kind, check.command.clone(), check.timeout)).collect()

@@ -1,8 +1,8 @@
-//! A Terraform folder: how it is known, and the `terraform.tfvars` that says whom it lets in.
+//! Recognizes a Terraform folder and writes its `terraform.tfvars`, which says who gets access.
 //!
-//! Owns the text of that file and the rules for its values, which are those of
-//! `infra/terraform/variables.tf`: what is refused there with a plan under way is refused here
-//! before anything is written.
+//! This module owns the text of that file and the rules for its values. They are the rules of
+//! `infra/terraform/variables.tf`: this program refuses before it writes anything what Terraform
+//! would refuse during a plan.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -12,16 +12,17 @@ use regex::Regex;
 use super::files::File;
 use crate::task::RepoName;
 
-/// The file that declares the variables, by which a folder is known.
+/// The file that declares the variables. The program recognizes a folder by it.
 const VARIABLES: &str = "variables.tf";
 
 pub(super) const DEFAULT_REGION: &str = "ap-northeast-1";
 pub(super) const DEFAULT_ENVIRONMENT: &str = "dev";
 
-/// Where a repository's number and its owner's come from when they are not looked up.
+/// The part of a `gh` command that prints the number of a repository and of its owner, for a user
+/// who has to look them up.
 const LOOKUP: &str = "--jq '.id, .owner.id'";
 
-/// Whether the directory is one of Terraform's that asks for our `github_org`.
+/// Returns whether the directory is a Terraform folder that declares the variable `github_org`.
 pub(super) fn is_folder(directory: &Path) -> bool {
     std::fs::read_to_string(directory.join(VARIABLES))
         .is_ok_and(|text| declares_organization(&text))
@@ -35,11 +36,11 @@ fn declares_organization(text: &str) -> bool {
     DECLARATION.is_match(text)
 }
 
-/// What `terraform.tfvars` says.
+/// The values in `terraform.tfvars`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Values {
     pub(super) owner: String,
-    /// In the order in which they were named.
+    /// The repositories in the order in which the user named them.
     pub(super) repositories: Vec<String>,
     pub(super) region: String,
     pub(super) environment: String,
@@ -47,7 +48,8 @@ pub(super) struct Values {
     pub(super) numbers: Option<Numbers>,
 }
 
-/// GitHub's numbers, which stay when a name is given up and taken by somebody else.
+/// GitHub's numbers for the owner and the repositories. They stay the same when somebody else takes
+/// over a name that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Numbers {
     pub(super) owner: u64,
@@ -55,7 +57,7 @@ pub(super) struct Numbers {
 }
 
 impl Values {
-    /// The file, laid out as `terraform fmt` does it.
+    /// Makes the file in the layout that `terraform fmt` produces.
     pub(super) fn file(&self) -> File {
         let repositories: Vec<String> = self.repositories.iter().map(|name| quoted(name)).collect();
         let mut text = format!(
@@ -119,7 +121,7 @@ impl Values {
     }
 }
 
-/// What is left to do once the file is there.
+/// Returns the text about the steps that remain after the file is written.
 pub(super) fn next(values: &Values) -> String {
     let mut text = String::from(
         "Next, in the same folder:\n\
@@ -139,8 +141,8 @@ pub(super) fn next(values: &Values) -> String {
     text
 }
 
-/// An organization or user in GitHub's character set, as Terraform takes it: an exact name, no
-/// wildcard.
+/// Parses an organization or user in GitHub's character set, by Terraform's rule: an exact name
+/// without wildcards.
 pub(super) fn owner(text: &str) -> Result<String, String> {
     static OWNER: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$").expect("the pattern is fixed")
@@ -154,7 +156,7 @@ pub(super) fn owner(text: &str) -> Result<String, String> {
     )
 }
 
-/// A repository's name without its owner.
+/// Parses the name of a repository without its owner.
 pub(super) fn repository(text: &str) -> Result<String, String> {
     let named =
         format!("owner/{text}").parse::<RepoName>().is_ok_and(|parsed| parsed.name() == text);
@@ -167,7 +169,7 @@ pub(super) fn repository(text: &str) -> Result<String, String> {
     )
 }
 
-/// A region of AWS.
+/// Parses a region of AWS.
 pub(super) fn region(text: &str) -> Result<String, String> {
     static REGION: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$").expect("the pattern is fixed")
@@ -175,7 +177,7 @@ pub(super) fn region(text: &str) -> Result<String, String> {
     accept(text, REGION.is_match(text), "a region's code, such as ap-northeast-1")
 }
 
-/// The value of the tag `Environment`.
+/// Parses the value of the tag `Environment`.
 pub(super) fn environment(text: &str) -> Result<String, String> {
     static ENVIRONMENT: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$").expect("the pattern is fixed")
@@ -187,7 +189,7 @@ pub(super) fn environment(text: &str) -> Result<String, String> {
     )
 }
 
-/// An e-mail address.
+/// Parses an e-mail address.
 pub(super) fn alarm_email(text: &str) -> Result<String, String> {
     static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^[^@\s\p{Cc}]+@[^@\s\p{Cc}]+[.][^@\s\p{Cc}.]+$").expect("the pattern is fixed")
@@ -199,7 +201,8 @@ fn accept(text: &str, valid: bool, expected: &str) -> Result<String, String> {
     if valid { Ok(text.to_owned()) } else { Err(format!("{text:?} is not {expected}")) }
 }
 
-/// A quoted template of HCL that is just this text (Terraform's "Strings and Templates").
+/// Formats a text as a quoted template of HCL that stands for exactly this text (Terraform's
+/// "Strings and Templates").
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     let mut rest = text.chars().peekable();

@@ -1,4 +1,4 @@
-//! Fetching and pushing.
+//! Tests of fetching and pushing.
 
 use axum::http::StatusCode;
 use tokio::net::TcpListener;
@@ -8,7 +8,7 @@ use super::*;
 use crate::git::BranchName;
 
 const TOKEN: &str = "ghp_0123456789abcdefTOKEN";
-/// `x-access-token:` and the token, in base64.
+/// The text `x-access-token:` and the token, in base64.
 const BASIC: &str = "eC1hY2Nlc3MtdG9rZW46Z2hwXzAxMjM0NTY3ODlhYmNkZWZUT0tFTg==";
 
 impl World {
@@ -20,7 +20,7 @@ impl World {
         run_git(&self.upstream(), ["rev-parse", branch]).await.trim().to_owned()
     }
 
-    /// A commit in the cache that the remote does not have.
+    /// Makes a commit in the cache that the remote does not have.
     async fn new_commit(&self, message: &str) -> CommitId {
         let (workspace, base) = self.workspace().await;
         write(workspace.agent_tree(), b"new", message);
@@ -92,7 +92,7 @@ async fn the_default_branch_may_have_any_name_and_change_it() {
     let cache = world.cache().await;
     assert_eq!(cache.fetch(&world.remote()).await.unwrap().onto, branch("trunk"));
     for name in ["trunk/日本語", "main"] {
-        // A branch `trunk` and one below `trunk/` can't be in one repository.
+        // One repository can't have a branch `trunk` and a branch below `trunk/`.
         run_git(&world.upstream(), ["branch", "-m", "tmp"]).await;
         run_git(&world.upstream(), ["branch", "-m", name]).await;
         let base = cache.fetch(&world.remote()).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_repository_without_commits_is_told_apart() {
         let error = world.cache().await.fetch(&remote).await.unwrap_err();
         assert!(matches!(error, WorkspaceError::NoCommits { .. }), "{error}");
     }
-    // A commit on a branch that is not the default one does not help.
+    // A commit on another branch than the default one makes no difference.
     let upstream = world.upstream();
     run_git(&world.author(), ["commit", "--quiet", "--allow-empty", "-m", "x"]).await;
     run_git(&world.author(), ["push", "--quiet", upstream.to_str().unwrap(), "HEAD:elsewhere"])
@@ -221,7 +221,7 @@ async fn a_redirect_does_not_carry_the_token_away() {
     assert!(matches!(pushed, WorkspaceError::Moved { .. }), "{pushed:?}");
     assert_eq!(forge.seen().len(), 2);
     assert!(thief.seen().is_empty());
-    // The same redirect, to a git that follows it, does lead there.
+    // The positive control: a git that follows redirects does reach the other server.
     run_git(world.path(), ["-c", "http.followRedirects=true", "ls-remote", &remote.url]).await;
     assert!(!thief.seen().is_empty());
 }
@@ -282,7 +282,7 @@ async fn the_token_is_in_the_environment_of_one_command_and_nowhere_else() {
     assert!(matches!(refused, WorkspaceError::Unauthorized { .. }), "{refused:?}");
 }
 
-/// All files below a directory whose bytes contain a text.
+/// Returns all files below a directory whose bytes contain a text.
 fn files_with(directory: &Path, text: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {

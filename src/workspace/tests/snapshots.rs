@@ -1,16 +1,17 @@
-//! What is taken in from a tree that an agent had.
+//! Tests of the snapshot of a tree that an agent could change.
 
 use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::git::{ChangeStatus, LineCount, Mode, RepoPath};
 
-/// Whether an error refuses the repository at this path of a tree.
+/// Returns whether an error refuses the repository at this path of a tree.
 fn is_nested(error: &WorkspaceError, at: &[u8]) -> bool {
     matches!(error, WorkspaceError::NestedRepository { path } if path.as_bytes() == at)
 }
 
-/// Names that break what reads lines, words or text. macOS does not take the last.
+/// Names that break a program which reads lines, words or text. macOS does not accept the last
+/// name.
 fn odd_names() -> Vec<&'static [u8]> {
     let mut names: Vec<&[u8]> = vec![
         b"with blanks/a b.txt",
@@ -136,7 +137,7 @@ async fn what_an_agent_does_to_its_own_repository_does_not_matter() {
     let git_dir = tree.join(".git");
     let fired = world.path().join("fired");
     let check = async |deed: &str| {
-        // The worker's index must look again, as it would after a change.
+        // The changed content makes git read the file again for the worker's index.
         write(&tree, b"a", "2");
         assert_eq!(workspace.snapshot(Side::Agent).await.unwrap(), expected, "{deed}");
         assert!(!fired.exists(), "{deed}");
@@ -198,7 +199,8 @@ async fn a_nested_repository_is_refused_before_its_filters_run() {
     }
     assert!(!fired.exists());
 
-    // The same without the refusal: the first `add` takes a gitlink in, the second runs the filter.
+    // The positive control without the refusal: the first `add` stores a gitlink, and the second
+    // one runs the filter.
     let index = world.path().join("control.index");
     for content in ["3", "44"] {
         write(&nested, b"f", content);
@@ -338,7 +340,7 @@ async fn links_are_taken_in_as_links_and_never_followed() {
     assert_eq!(target("out"), outside.as_os_str().as_bytes());
     assert_eq!(target("dir"), outside.as_os_str().as_bytes());
 
-    // The way back goes over the link, not through it.
+    // The checkout replaces the link and does not write through it.
     workspace
         .checkout(Side::Agent, &workspace.cache().tree_at(&base.commit).await.unwrap())
         .await

@@ -1,4 +1,4 @@
-//! The two trees, the commits and what the cache holds of them.
+//! Tests of the two trees, the commits, and what the cache stores of them.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -91,7 +91,7 @@ async fn showing_a_tree_touches_only_what_differs() {
     assert_ne!(identity_of("changed"), before.2);
     assert_eq!(workspace.snapshot(Side::Checks).await.unwrap(), snapshotted);
 
-    // What a check did to tracked files is undone.
+    // A checkout undoes what a check did to tracked files.
     write(&tree, b"same", "vandalized");
     fs::remove_file(tree.join("new")).unwrap();
     workspace.checkout(Side::Checks, &snapshotted).await.unwrap();

@@ -1,8 +1,8 @@
-//! The transcripts are of real runs of Aider 0.86.2 against a server that answered so.
+//! The transcripts come from real runs of Aider 0.86.2 against a server that gave these answers.
 
 use super::*;
 
-/// What Aider says first, whatever comes then.
+/// The text that every run of Aider starts with.
 const OPENING: &str = "\
 Analytics have been permanently disabled.
 Detected dumb terminal, disabling fancy input and pretty output.
