@@ -3,14 +3,15 @@
 //! Some CLIs read settings from the root of the repository whatever their command line says, and
 //! those settings could run commands or send the requests to another server. The worker moves such
 //! files out of the tree before a call and moves them back after it. The directory that holds them
-//! in between also records that a call is under way: when a call is dropped or the worker dies, the
-//! next call finds the directory and restores the tree first. A dropped call needs nothing else.
-//! Only the next call looks at its tree again, and otherwise the end of the run removes the tree.
+//! in between also records that a call is under way: when the worker dies, the next call finds the
+//! directory and restores the tree first. A call that is dropped restores the tree itself.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::AgentError;
 use super::profile::HiddenNames;
@@ -26,6 +27,8 @@ pub(super) struct HiddenFiles {
     tree: PathBuf,
     scratch: PathBuf,
     names: HiddenNames,
+    /// The files are out of the tree, and nobody has begun to put them back.
+    taken: bool,
 }
 
 impl HiddenFiles {
@@ -36,7 +39,8 @@ impl HiddenFiles {
         scratch: &Path,
         names: HiddenNames,
     ) -> Result<Self, AgentError> {
-        let hidden = Self { tree: tree.to_owned(), scratch: scratch.to_owned(), names };
+        let scratch_dir = scratch.to_owned();
+        let mut hidden = Self { tree: tree.to_owned(), scratch: scratch_dir, names, taken: false };
         let (tree, waiting) = (tree.to_owned(), scratch.join(WAITING));
         hidden
             .blocking(move || {
@@ -44,12 +48,14 @@ impl HiddenFiles {
                 hide(&tree, &waiting, names)
             })
             .await?;
+        hidden.taken = true;
         Ok(hidden)
     }
 
     /// Restores the tree. The function removes the agent's litter, and every entry that the agent
     /// made under the name of a hidden file.
-    pub(super) async fn put_back(self) -> Result<(), AgentError> {
+    pub(super) async fn put_back(mut self) -> Result<(), AgentError> {
+        self.taken = false;
         let (tree, waiting) = (self.tree.clone(), self.scratch.join(WAITING));
         let names = self.names;
         self.blocking(move || restore(&tree, &waiting, names)).await
@@ -64,6 +70,26 @@ impl HiddenFiles {
         let done = tokio::task::spawn_blocking(work).await;
         let done = done.unwrap_or_else(|error| Err(error.into()));
         done.map_err(|source| AgentError::HiddenFiles { tree: self.tree.clone(), source })
+    }
+}
+
+/// A call that is dropped restores the tree before anything else happens to it.
+impl Drop for HiddenFiles {
+    fn drop(&mut self) {
+        if !self.taken {
+            return;
+        }
+        let restore = || restore(&self.tree, &self.scratch.join(WAITING), self.names);
+        // A removal may take long. `block_in_place` gives the other tasks of this thread to
+        // another thread; a runtime with one thread has no other.
+        let restored = match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(restore),
+            Ok(_) | Err(_) => restore(),
+        };
+        if let Err(error) = restored {
+            let tree = self.tree.display();
+            tracing::error!(%error, %tree, "the worker could not put hidden files back");
+        }
     }
 }
 
@@ -179,10 +205,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_come_back_with_the_next_call_when_one_was_dropped() {
+    async fn files_come_back_when_the_call_is_dropped() {
         let place = Place::new();
         drop(place.hide().await);
-        place.hide().await.put_back().await.unwrap();
         place.check_whole();
     }
 
@@ -190,7 +215,7 @@ mod tests {
     async fn a_restore_may_be_repeated() {
         let place = Place::new();
         let (tree, waiting) = (place.tree(), place.scratch().join(WAITING));
-        drop(place.hide().await);
+        std::mem::forget(place.hide().await);
         for _ in 0..2 {
             restore(&tree, &waiting, NAMES).unwrap();
             place.check_whole();

@@ -89,7 +89,7 @@ async fn a_worker_that_is_started_again_after_its_lease_takes_the_next_delivery(
     world.queue.wait_until_visible(1).await;
     agent.go_on();
     let ran = world.work().await;
-    assert!(ran.stderr.contains("its lease is over"), "{ran:?}");
+    assert!(ran.stderr.contains("whose lease is over"), "{ran:?}");
     assert_eq!(world.queue.counts().await, (0, 0, 0));
     assert_eq!(world.pull_requests().await.len(), 1);
     world.check_done(issue).await;

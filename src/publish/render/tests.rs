@@ -93,6 +93,13 @@ fn full_report(task: &Task) -> PullRequestReport<'_> {
             Note::TestDeleted,
             Note::TestSkipped,
             Note::BinaryFile,
+            Note::UnknownKey {
+                key: "checks.tset".to_owned(),
+                line: 2,
+                suggestion: Some("checks.test".to_owned()),
+            },
+            Note::UnknownKey { key: "x`|@octocat".to_owned(), line: 3, suggestion: None },
+            Note::UnreadableManifest { detail: "package.json is not valid JSON".to_owned() },
         ],
         ..report(task)
     }
