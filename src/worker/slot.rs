@@ -115,7 +115,8 @@ mod tests {
             "data_dir = {:?}\nrepositories = [\"o/r\"]\n\
              [queue]\nendpoint_url = \"http://{address}\"\nretry_delays_seconds = [0]\n\
              [sandbox]\nrequire = \"none\"\n\
-             [agent]\nkind = \"command\"\ncommand = [\"true\", \"{{prompt_file}}\"]\nmodels = [\"scripted\"]\n",
+             [agent]\nkind = \"command\"\nmodels = [\"scripted\"]\n\
+             command = [\"true\", \"{{prompt_file}}\"]\n",
             directory.join("worker")
         );
         let path = std::env::split_paths("/usr/local/bin:/usr/bin:/bin");
