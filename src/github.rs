@@ -2,7 +2,7 @@
 //! value for an answer.
 //!
 //! All but one are of the REST API (docs.github.com/rest). GraphQL does what REST has no call for:
-//! see [`graphql`]. This module owns the token's way into a header, time limits, paging, retries
+//! see `graphql.rs`. This module owns the token's way into a header, time limits, paging, retries
 //! and the meaning of GitHub's errors. A title in quotes names a page of GitHub's documentation.
 //!
 //! A read is sent again when it fails for a moment, because it changes nothing. A write is sent

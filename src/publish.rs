@@ -5,7 +5,7 @@
 //! labels are set to a state. `workspace` pushes, and `run` decides when to publish.
 //!
 //! Invariant: everything that is published passes through the [`Redaction`], and no text that comes
-//! from elsewhere is Markdown (see [`render`]).
+//! from elsewhere is Markdown (see `render.rs`).
 
 mod marker;
 mod reason;

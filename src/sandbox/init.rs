@@ -1,7 +1,7 @@
 //! The part of this program that runs inside a sandbox, between the backend and the confined
 //! program.
 //!
-//! The worker's executable is started inside in one of three roles ([`Role`]). The supervisor
+//! The worker's executable is started inside in one of three roles (`Role`). The supervisor
 //! enforces the limits that the kernel can't enforce for several processes together, and forwards
 //! connections from the loopback address to the sockets of the relays. The exec role gives up what
 //! the kernel lets a process give up, and becomes the confined program. The probe tries to get out.
