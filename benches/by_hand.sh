@@ -1,5 +1,6 @@
 #!/bin/sh
-# What a worker does for one task, by hand: the same git commands and HTTP calls, and an agent that does one edit.
+# What a worker does for one task, by hand: the same git commands and HTTP calls, and an agent that
+# makes one edit.
 # Usage: by_hand.sh FORGE_URL TOKEN QUEUE_URL DIRECTORY ISSUE
 set -eu
 forge=$1 token=$2 queue=$3 directory=$4 issue=$5
@@ -10,29 +11,40 @@ export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER
 header="http.extraHeader=Authorization: Basic $(printf 'x:%s' "$token" | base64 | tr -d '\n')"
 
 ask() { curl -sf -o /dev/null -H "Authorization: Bearer $token" "$@"; }
-sqs() { curl -sf -H 'content-type: application/x-amz-json-1.0' -H "x-amz-target: AmazonSQS.$1" -d "$2" "$queue"; }
-say() { ask "$api/issues/$issue/comments?per_page=100" && ask -X PATCH -d '{"body":"'"$1"'"}' "$comment"; }
+sqs() {
+  curl -sf -H 'content-type: application/x-amz-json-1.0' -H "x-amz-target: AmazonSQS.$1" \
+    -d "$2" "$queue"
+}
+say() {
+  ask "$api/issues/$issue/comments?per_page=100"
+  ask -X PATCH -d '{"body":"'"$1"'"}' "$comment"
+}
 
 name=$queue/000000000000/codingworker-tasks
-handle=$(sqs ReceiveMessage '{"QueueUrl":"'"$name"'"}' | sed 's/.*"ReceiptHandle":"\([^"]*\)".*/\1/')
+handle=$(sqs ReceiveMessage '{"QueueUrl":"'"$name"'"}' |
+  sed 's/.*"ReceiptHandle":"\([^"]*\)".*/\1/')
 ask "$api/pulls?state=all&head=owner:$branch"
 ask "$api/issues/$issue"
-comment=$(curl -sf -H "Authorization: Bearer $token" -d '{"body":"accepted"}' "$api/issues/$issue/comments" | sed 's/.*"url":"\([^"]*issues\/comments\/[0-9]*\)".*/\1/')
+comment=$(curl -sf -H "Authorization: Bearer $token" -d '{"body":"accepted"}' \
+  "$api/issues/$issue/comments" | sed 's/.*"url":"\([^"]*issues\/comments\/[0-9]*\)".*/\1/')
 
 say preparing
 git init --quiet --bare --template= "$bare"
 git -C "$bare" -c "$header" ls-remote --symref "$remote" HEAD >/dev/null
 git -C "$bare" rev-parse --verify --quiet refs/fetched/default >/dev/null || true
-git -C "$bare" -c "$header" fetch --quiet --no-tags "$remote" +refs/heads/main:refs/fetched/default
+git -C "$bare" -c "$header" fetch --quiet --no-tags "$remote" \
+  +refs/heads/main:refs/fetched/default
 base=$(git -C "$bare" rev-parse refs/fetched/default)
 echo "$base:.codingworker.toml" | git -C "$bare" cat-file --batch >/dev/null
 git -C "$bare" ls-tree -r -z --name-only "$base" >/dev/null
 mkdir -p "$trees/agent" "$trees/checks"
 git init --quiet --template= "$trees/agent"
-git -C "$trees/agent" fetch --quiet --depth=1 --update-head-ok "$bare" "$base:refs/heads/main" 2>/dev/null ||
+git -C "$trees/agent" fetch --quiet --depth=1 --update-head-ok "$bare" \
+  "$base:refs/heads/main" 2>/dev/null ||
   git -C "$trees/agent" fetch --quiet --depth=1 "$bare" refs/fetched/default
 for side in agent checks; do
-  GIT_INDEX_FILE=$trees/$side.index git --git-dir="$bare" --work-tree="$trees/$side" read-tree --reset -u "$base"
+  GIT_INDEX_FILE=$trees/$side.index git --git-dir="$bare" --work-tree="$trees/$side" \
+    read-tree --reset -u "$base"
 done
 git -C "$bare" rev-parse "$base^{tree}" >/dev/null
 git -C "$bare" rev-parse "$base^{tree}" >/dev/null
@@ -50,15 +62,18 @@ for pass in implement check; do
   [ "$pass" = implement ] || say checking
   echo "$base:.codingworker.toml" | git -C "$bare" cat-file --batch >/dev/null
   git -C "$bare" ls-tree -r -z --name-only "$commit" >/dev/null
-  GIT_INDEX_FILE=$trees/checks.index git --git-dir="$bare" --work-tree="$trees/checks" read-tree --reset -u "$tree"
-  GIT_INDEX_FILE=$trees/checks.index git --git-dir="$bare" --work-tree="$trees/checks" clean --quiet -d --force --force
+  GIT_INDEX_FILE=$trees/checks.index git --git-dir="$bare" --work-tree="$trees/checks" \
+    read-tree --reset -u "$tree"
+  GIT_INDEX_FILE=$trees/checks.index git --git-dir="$bare" --work-tree="$trees/checks" \
+    clean --quiet -d --force --force
 done
 git -C "$bare" diff-tree -r -z --raw --numstat "$base" "$commit" >/dev/null
 echo "$commit" | git -C "$bare" cat-file --batch-check >/dev/null
 
 say publishing
 git -C "$bare" -c "$header" ls-remote --symref "$remote" "refs/heads/$branch" >/dev/null
-git -C "$bare" -c "$header" push --quiet "--force-with-lease=refs/heads/$branch:" "$remote" "$commit:refs/heads/$branch"
+git -C "$bare" -c "$header" push --quiet "--force-with-lease=refs/heads/$branch:" "$remote" \
+  "$commit:refs/heads/$branch"
 ask "$api/pulls?state=all&head=owner:$branch"
 ask -d '{"title":"a task","head":"'"$branch"'","base":"main","body":"done"}' "$api/pulls"
 say "done"

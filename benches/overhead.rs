@@ -1,6 +1,6 @@
-//! The worker's own overhead a task: the time of tasks whose agent does one edit, with its sandbox
-//! and without, against a shell script that makes the same git commands and HTTP calls by hand, in
-//! one run on one forge and queue. Also the memory of an idle worker.
+//! The worker's own overhead for each task: the time of tasks whose agent makes one edit, with a
+//! sandbox and without, compared with a shell script that makes the same git commands and HTTP
+//! calls, in one run on one forge and queue. Also the memory of an idle worker.
 //!
 //! `cargo bench --bench overhead -- [--tasks N]`
 
@@ -12,7 +12,7 @@
     dead_code,
     unreachable_pub,
     unused_imports,
-    reason = "a program that is run by hand, on the scenarios' world, of which it uses a part"
+    reason = "a program that a person runs, which uses a part of the scenarios' world"
 )]
 
 #[path = "../tests/scenarios"]
@@ -23,10 +23,12 @@ mod scenarios {
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use scenarios::world::{TOKEN, World};
 use serde_json::json;
 
-const NO_CHECKS: &str = "[checks]\ntests = false\nsetup = \"\"\nbuild = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n";
+const NO_CHECKS: &str = "[checks]\ntests = false\n\
+                         setup = \"\"\nbuild = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n";
 const DEADLINE: Duration = Duration::from_secs(300);
 
 fn main() {
@@ -48,11 +50,14 @@ async fn measure(tasks: u32) {
     );
     world.agent("echo edited > hello.txt");
 
-    let (mut confined, mut open, mut by_hand) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    world.leaves_comments_unread("the time is what is measured");
+
+    let mut sandboxed = Duration::ZERO;
+    let (mut unsandboxed, mut by_hand) = (Duration::ZERO, Duration::ZERO);
     let mut memory = 0;
-    // In turns, so that a machine that slows down slows all.
+    // In turns, so that a machine that slows down slows all of them.
     for round in 0..2 {
-        for (require, total) in [("full", &mut confined), ("none", &mut open)] {
+        for (require, total) in [("full", &mut sandboxed), ("none", &mut unsandboxed)] {
             world.set("sandbox", json!({ "require": require }));
             for _ in 0..tasks {
                 world.task("A task", "One edit.").await;
@@ -64,7 +69,7 @@ async fn measure(tasks: u32) {
             if round == 0 && require == "full" {
                 memory = resident_kib(worker.id().unwrap());
             }
-            worker.kill().await.unwrap();
+            stop(&mut worker).await;
         }
 
         let issues: Vec<u64> = {
@@ -81,7 +86,8 @@ async fn measure(tasks: u32) {
         by_hand += began.elapsed();
     }
     let each = |total: Duration| total.as_secs_f64() * 1000.0 / f64::from(2 * tasks);
-    for (name, total) in [("worker", confined), ("without a sandbox", open), ("by hand", by_hand)] {
+    let totals = [("worker", sandboxed), ("without a sandbox", unsandboxed), ("by hand", by_hand)];
+    for (name, total) in totals {
         println!(
             "{name:<17} {:>7.1} ms a task, {:>5.2} times by hand",
             each(total),
@@ -94,6 +100,15 @@ async fn measure(tasks: u32) {
 fn start_worker(world: &World) -> tokio::process::Child {
     let mut worker = world.command(&["worker"]);
     worker.env("GITHUB_TOKEN", TOKEN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Tells the worker to end, so that it records the end of its last run first, and not to wait for
+/// its open poll.
+async fn stop(worker: &mut tokio::process::Child) {
+    let pid = worker.id().and_then(|id| Pid::from_raw(id.try_into().unwrap())).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    worker.wait().await.unwrap();
 }
 
 async fn wait_until_empty(world: &World) {

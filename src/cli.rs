@@ -1,14 +1,15 @@
 //! The command line: one file a command, each with its arguments and its wiring.
 //!
-//! The only room that prints, and the only one that names the embedded queue and forge. An error is
-//! told on standard error as a chain of causes, and the exit code says whether the command did what
-//! it was asked to.
+//! The only module that prints, and the only one that names the embedded queue and forge. An error
+//! is told on standard error with all its causes, and the exit code says how the command ended.
 
+mod config;
 mod confined;
 mod demo;
 mod dlq;
 mod doctor;
 mod embedded;
+mod exit_code;
 mod init;
 mod logs;
 mod output;
@@ -27,12 +28,19 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, Environment};
+use self::exit_code::Exit;
+use crate::config::Config;
+use crate::environment::Environment;
 use crate::redaction::Redaction;
 
 /// Turns labelled GitHub issues into pull requests, with a coding agent on your own machine.
 #[derive(Debug, Parser)]
-#[command(name = "codingworker", version, max_term_width = 100)]
+#[command(
+    name = "codingworker",
+    version,
+    max_term_width = 100,
+    after_help = exit_code::help(None)
+)]
 pub struct Cli {
     /// The configuration file; else codingworker.toml in the platform's configuration directory
     #[arg(long, global = true, value_name = "FILE")]
@@ -45,35 +53,40 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the whole way on this machine: an issue, the agent, the checks, a pull request
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Run queue, forge and worker together on this machine, without AWS or GitHub
-    Up(up::Arguments),
+    Up(up::UpArguments),
     /// Set up a repository, or the Terraform folder of the AWS side
-    Init(init::Arguments),
+    Init(init::InitArguments),
     /// Take tasks from the queue and work on them
-    Worker(worker::Arguments),
+    #[command(after_help = exit_code::help(Some("worker")))]
+    Worker(worker::WorkerArguments),
     /// Show whether a worker could start here, and what its sandbox holds
-    Doctor(doctor::Arguments),
+    #[command(after_help = exit_code::help(Some("doctor")))]
+    Doctor(doctor::DoctorArguments),
     /// Put a task into the queue
-    Submit(submit::Arguments),
+    Submit(submit::SubmitArguments),
     /// Show the queue and the latest runs
-    Status(status::Arguments),
+    Status(status::StatusArguments),
     /// Show what a run printed
-    Logs(logs::Arguments),
+    Logs(logs::LogsArguments),
     /// Look into the dead-letter queue, and put its tasks back
     #[command(subcommand)]
-    Dlq(dlq::Command),
+    Dlq(dlq::DlqCommand),
     /// The embedded queue
     #[command(subcommand)]
-    Queue(queue::Command),
+    Queue(queue::QueueCommand),
+    /// What the configuration file may have
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print the JSON Schema of the task message
     Schema,
     /// The demo's stand-in for an agent
     #[command(hide = true)]
-    ScriptedAgent(scripted_agent::Arguments),
+    ScriptedAgent(scripted_agent::ScriptedAgentArguments),
     /// This program's part inside a sandbox
-    #[command(hide = true, name = crate::sandbox::inside::SUBCOMMAND)]
-    Confined(confined::Arguments),
+    #[command(hide = true, name = crate::sandbox::init::SUBCOMMAND)]
+    Confined(confined::ConfinedArguments),
 }
 
 impl Cli {
@@ -84,7 +97,7 @@ impl Cli {
             Ok(code) => code,
             Err(error) => {
                 output::error(&error, &Redaction::default());
-                ExitCode::FAILURE
+                Exit::Error.into()
             }
         }
     }
@@ -93,6 +106,9 @@ impl Cli {
         // These need no settings, and work where those are broken.
         if let Command::Schema = self.command {
             return schema::run();
+        }
+        if let Command::Config(command) = &self.command {
+            return config::run(command, self.config.as_deref(), environment);
         }
         if let Command::ScriptedAgent(arguments) = &self.command {
             return scripted_agent::run(arguments);
@@ -121,6 +137,9 @@ impl Cli {
                 Command::Logs(arguments) => logs::run(arguments, config).await,
                 Command::Dlq(command) => dlq::run(command, config).await,
                 Command::Queue(command) => queue::run(command, config).await,
+                Command::Config(command) => {
+                    config::run(&command, self.config.as_deref(), environment)
+                }
                 Command::Schema => schema::run(),
                 Command::ScriptedAgent(arguments) => scripted_agent::run(&arguments),
                 Command::Confined(arguments) => Ok(confined::run(&arguments)),
@@ -128,7 +147,7 @@ impl Cli {
         });
         Ok(done.unwrap_or_else(|error| {
             output::error(&error, &redaction);
-            ExitCode::FAILURE
+            Exit::Error.into()
         }))
     }
 }

@@ -1,194 +1,67 @@
-//! The settings: a TOML file and the environment into one validated [`Config`].
+//! The configuration: a TOML file and the environment into one validated [`Config`].
 //!
-//! Owns every default, the names of all environment variables and the reading of them; no other
-//! room reads the environment. A setting that is wrong is an error with its place and what would be
-//! right, never a guess. Secrets come from the environment alone.
+//! Each owner has its settings in its own `settings.rs`; this module collects the sections and
+//! loads them. A wrong setting is an error with its place and what would be right. Secrets come
+//! from the environment alone, or from a file that a setting names.
 
-mod environment;
 mod file;
-mod sandbox;
+pub(crate) mod reference;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use environment::{Environment, VARIABLES, Variable};
-pub use sandbox::SandboxSettings;
-
+use self::file::ConfigFile;
+use crate::agent::settings::{self as agent, AgentSettings};
+use crate::checks::settings::{self as checks, CheckSettings};
+use crate::environment::Environment;
+use crate::github::settings::{self as github, GitHubSettings};
+use crate::publish::settings::{self as publish, Language, PublishSettings};
+use crate::queue::settings::{self as queue, KeyPair, QueueSettings};
 use crate::redaction::Redaction;
+use crate::sandbox::settings::{self as sandbox, SandboxSettings};
+use crate::settings::{InvalidSetting, Setting, Text, ValueKind};
 use crate::task::RepoName;
+use crate::telemetry::settings::{self as telemetry, LogSettings};
+use crate::worker::settings::{self as worker, WorkerSettings};
 
-/// Where the settings are looked for when `--config` names no file, below the platform's
-/// configuration directory.
+/// The file that is read when `--config` names none, below the platform's configuration directory.
 const FILE_NAME: &str = "codingworker.toml";
 
-/// Everything the program may be told, with defaults filled in.
+/// Everything that the program can be told, with defaults filled in.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The language of comments, pull requests and what the program prints.
     pub language: Language,
     /// Where the journal, the repository caches and the runs are kept.
     pub data_dir: PathBuf,
-    /// The only repositories that are worked on.
+    /// The only repositories that the worker works on.
     pub repositories: Vec<RepoName>,
-    /// How many tasks are worked on at once; at least 1.
-    pub concurrency: usize,
-    /// How long runs may go on after the worker was told to stop.
-    pub drain: Duration,
-    /// How much of the data directory's disk must be free for a task to be taken, in bytes.
-    pub free_space: u64,
-    /// Whether the machine is kept from sleeping while a task is worked on.
-    pub keep_awake: bool,
-    /// Where the worker tells over HTTP how it is.
-    pub health_listen: Option<SocketAddr>,
+    /// How the worker takes tasks.
+    pub worker: WorkerSettings,
+    /// Where tasks come from.
     pub queue: QueueSettings,
-    /// How long a failed task rests before its next delivery, by the number of deliveries so far;
-    /// the last goes on. Never empty.
-    pub retry_delays: Vec<Duration>,
+    /// Where repositories, issues and pull requests are.
     pub github: GitHubSettings,
+    /// What works on a task.
     pub agent: AgentSettings,
+    /// How changes are checked.
     pub checks: CheckSettings,
+    /// What encloses agents and checks.
     pub sandbox: SandboxSettings,
+    /// How branches and commits are named.
     pub publish: PublishSettings,
+    /// What is logged.
     pub log: LogSettings,
     /// What requests to the embedded queue must be signed with; without it the queue is for this
     /// machine alone.
     pub queue_keys: Option<KeyPair>,
-    /// Every secret that this program holds or passes on; more may be learned.
+    /// Every secret that this program holds or passes on; it learns more later.
     pub redaction: Redaction,
-    /// The variables that settings do not name: where executables and toolchains are.
+    /// The variables that no setting stands for: where executables and toolchains are.
     pub environment: Environment,
-}
-
-#[derive(Debug, Clone)]
-pub struct KeyPair {
-    pub access_key_id: String,
-    pub secret_access_key: SecretString,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    #[default]
-    En,
-    Ja,
-}
-
-#[derive(Debug, Clone)]
-pub struct QueueSettings {
-    pub name: String,
-    /// Takes the place of the name when set.
-    pub url: Option<String>,
-    /// An SQS-compatible server; AWS when absent.
-    pub endpoint_url: Option<String>,
-    pub region: Option<String>,
-    /// How long a delivery is leased at a time; the queue's own visibility timeout when absent.
-    pub lease: Option<Duration>,
-    /// Whether requests carry a placeholder for credentials: a loopback server without keys of its
-    /// own accepts any.
-    pub anonymous: bool,
-}
-
-#[derive(Debug, Clone)]
-pub struct GitHubSettings {
-    /// The REST API's base, without a slash at its end.
-    pub api_url: String,
-    /// Where repositories are fetched from and pushed to: `{git_url}/owner/name.git`.
-    pub git_url: String,
-    /// `GITHUB_TOKEN`, else what `token_file` holds; absent for commands that do not need one.
-    pub token: Option<SecretString>,
-    /// How long one answer may take.
-    pub timeout: Duration,
-    /// How often an issue that is being worked on is looked at: whether it was closed, or its label
-    /// taken off.
-    pub watch_interval: Duration,
-    /// Whose label is worked on.
-    pub trust: Trust,
-}
-
-/// What whoever sets the label must be allowed to do in the repository.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Trust {
-    Anybody,
-    #[default]
-    Write,
-    Admin,
-}
-
-#[derive(Debug, Clone)]
-pub struct AgentSettings {
-    pub kind: AgentKind,
-    /// Tried in order when one times out; never empty.
-    pub models: Vec<String>,
-    /// Where Ollama listens.
-    pub model_endpoint: String,
-    /// How long one call of the model may take.
-    pub model_timeout: Duration,
-    /// How long one call of the agent may take, in all.
-    pub call_timeout: Duration,
-    /// How much of an agent's output is kept, in bytes.
-    pub output_limit: usize,
-    /// Names and values that the user lets through to the agent, such as a model's API key.
-    pub pass_environment: Vec<(String, SecretString)>,
-}
-
-#[derive(Debug, Clone)]
-pub enum AgentKind {
-    Aider(AiderSettings),
-    Command(CommandSettings),
-}
-
-#[derive(Debug, Clone)]
-pub struct AiderSettings {
-    /// A name that is looked up on the search path, or a path.
-    pub executable: String,
-    /// `whole` for small models, `diff` for strong ones.
-    pub edit_format: String,
-    pub map_tokens: u32,
-    /// The context window Ollama loads the model with, pinned so that it does not reload.
-    pub num_ctx: u32,
-}
-
-#[derive(Debug, Clone)]
-pub struct CommandSettings {
-    /// The argument vector, with `{prompt_file}`, `{workspace}` and `{model}` in it.
-    pub argv: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-pub struct CheckSettings {
-    /// How often a pass may answer failed checks.
-    pub fix_ups: u32,
-    /// How long a check may take unless the repository says otherwise.
-    pub timeout: Duration,
-    /// How much of a check's output is kept, in bytes.
-    pub output_limit: usize,
-}
-
-#[derive(Debug, Clone)]
-pub struct PublishSettings {
-    /// The branch is this and the issue's number.
-    pub branch_prefix: String,
-    pub author_name: String,
-    pub author_email: String,
-}
-
-#[derive(Debug, Clone)]
-pub struct LogSettings {
-    pub format: LogFormat,
-    /// A `tracing` filter such as `info` or `codingworker=debug`.
-    pub filter: String,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    #[default]
-    Text,
-    Json,
+    /// What whoever keeps the configuration should change, though it still works.
+    pub warnings: Vec<String>,
 }
 
 impl Config {
@@ -216,17 +89,17 @@ impl Config {
         Self::parse(&text, &path, environment)
     }
 
-    /// Makes the settings of a file's text and the environment; `path` is only named in errors.
+    /// Makes the settings of a file's text and the environment; errors and warnings name `path`.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
-        let mut file: file::File = toml::from_str(text)
-            .map_err(|source| ConfigError::Malformed { path: path.to_path_buf(), source })?;
-        environment::apply(&mut file, environment)?;
-        let config = file
-            .validate(environment)
-            .map_err(|invalid| ConfigError::Invalid { path: path.to_path_buf(), invalid })?;
+        let (file, warnings) = ConfigFile::read(text, path, environment, registry())?;
+        let config = file.validate(environment).map_err(|invalid| ConfigError::Invalid {
+            place: place(path, &invalid, environment),
+            source: invalid,
+        })?;
+        let config = Self { warnings, ..config };
         config.secrets().for_each(|secret| config.redaction.learn(&secret));
         Ok(config)
     }
@@ -255,30 +128,152 @@ impl Config {
 /// Why there is no [`Config`].
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("can't read the configuration file {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("{}: {source}", path.display())]
-    Malformed { path: PathBuf, source: toml::de::Error },
-    #[error("{}: {invalid}", path.display())]
-    Invalid { path: PathBuf, invalid: InvalidSetting },
-    #[error("environment variable {name} is {value:?}, expected {expected}")]
-    Variable { name: &'static str, value: String, expected: &'static str },
+    /// The file can't be read.
+    #[error(
+        "can't read the configuration file {}: correct its path or its permissions",
+        path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, has a key that is not known or a value of the wrong type.
+    #[error(
+        "can't understand the configuration file {}: correct it; `codingworker config reference` \
+         describes every key",
+        path.display()
+    )]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, and what is wrong with it.
+        source: Box<toml::de::Error>,
+    },
+    /// A value of the right type is not allowed.
+    #[error(
+        "can't use a setting of {place}: correct it; `codingworker config reference` describes \
+         every key"
+    )]
+    Invalid {
+        /// The file, or the variable that overrides it.
+        place: String,
+        /// The key, and what is wrong with its value.
+        source: InvalidSetting,
+    },
+    /// A key is there under its old name and under its new one.
+    #[error(
+        "the configuration file {} has both `{former}` and `{key}`, which is its new name: remove \
+         `{former}`",
+        path.display()
+    )]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The old name.
+        former: &'static str,
+        /// The new name.
+        key: &'static str,
+    },
+    /// A variable's value can't be that of the key which it overrides.
+    #[error(
+        "environment variable {name} is {value:?}, expected {expected}: correct it, or unset it"
+    )]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
 }
 
-/// A setting whose value has the right type but can't be.
-#[derive(Debug, thiserror::Error)]
-#[error("`{key}` is {found}, expected {expected}")]
-pub struct InvalidSetting {
-    key: &'static str,
-    found: String,
-    expected: String,
+/// Where a value comes from: its variable when that is set, else the file.
+fn place(path: &Path, invalid: &InvalidSetting, environment: &Environment) -> String {
+    let variable = registry()
+        .find(|setting| setting.key == invalid.key())
+        .and_then(|setting| setting.variable)
+        .filter(|name| environment.value(name).is_some());
+    match variable {
+        Some(name) => format!("the environment variable {name}"),
+        None => format!("the configuration file {}", path.display()),
+    }
 }
+
+/// Every key that the configuration file may have, section by section.
+fn registry() -> impl Iterator<Item = &'static Setting> {
+    let sections = [
+        DOCUMENTATION,
+        worker::DOCUMENTATION,
+        queue::DOCUMENTATION,
+        github::DOCUMENTATION,
+        agent::DOCUMENTATION,
+        checks::DOCUMENTATION,
+        sandbox::DOCUMENTATION,
+        publish::DOCUMENTATION,
+        telemetry::DOCUMENTATION,
+    ];
+    sections.into_iter().flatten()
+}
+
+/// The keys that belong to no section.
+const DOCUMENTATION: &[Setting] = &[
+    Setting::new(
+        "language",
+        "0.1.0",
+        ValueKind::OneOf(&["en", "ja"]),
+        Text {
+            en: "The language of comments, pull requests and what the program prints.",
+            ja: "コメント、プルリクエスト、プログラムの表示に使う言語です。",
+        },
+    )
+    .variable("CODINGWORKER_LANGUAGE"),
+    Setting::new(
+        "data_dir",
+        "0.1.0",
+        ValueKind::Path,
+        Text {
+            en: "Where the journal, the repository caches and the runs are kept.",
+            ja: "ジャーナル、リポジトリのキャッシュ、実行の記録を置くディレクトリです。",
+        },
+    )
+    .default_in_words(Text {
+        en: "`codingworker` in `$XDG_DATA_HOME`, else in `~/.local/share` (macOS: \
+             `~/Library/Application Support`)",
+        ja: "`$XDG_DATA_HOME` の `codingworker`。未設定の場合は `~/.local/share`\
+            （macOSでは `~/Library/Application Support`）の `codingworker`",
+    })
+    .variable("CODINGWORKER_DATA_DIR"),
+    Setting::new(
+        "repositories",
+        "0.1.0",
+        ValueKind::Texts,
+        Text {
+            en: "The only repositories that the worker works on.",
+            ja: "ワーカーが処理するリポジトリです。ここにないリポジトリは処理しません。",
+        },
+    )
+    .allowed(Text { en: "names as `owner/name`", ja: "`owner/name` の形式の名前" })
+    .variable("CODINGWORKER_REPOSITORIES"),
+];
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::error::Error;
+    use std::time::Duration;
 
-    fn environment(variables: &[(&str, &str)]) -> Environment {
+    use super::*;
+    use crate::agent::settings::AgentKind;
+
+    pub(super) fn chain(error: &dyn Error) -> String {
+        error
+            .source()
+            .map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
+    }
+
+    pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
         let home = [("HOME", "/home/user"), ("PATH", "/usr/bin")];
         Environment::from_variables(
             home.iter()
@@ -289,7 +284,7 @@ mod tests {
 
     fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
         Config::parse(text, Path::new("codingworker.toml"), &environment(variables))
-            .map_err(|error| error.to_string())
+            .map_err(|error| chain(&error))
     }
 
     fn check_refused(text: &str, expected: &[&str]) {
@@ -308,32 +303,6 @@ mod tests {
         assert_eq!(config.agent.model_timeout, Duration::from_secs(600));
         assert!(matches!(config.agent.kind, AgentKind::Aider(_)));
         assert!(config.repositories.is_empty());
-    }
-
-    #[test]
-    fn the_example_documents_every_key_with_its_default() {
-        let example = include_str!("../codingworker.example.toml");
-        parse(example, &[]).unwrap();
-        let uncommented: String = example
-            .lines()
-            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        let every: toml::Table = toml::from_str(&uncommented).unwrap();
-        for (section, keys) in file::KEYS {
-            let table = if section.is_empty() {
-                Some(&every)
-            } else {
-                every.get(*section).and_then(toml::Value::as_table)
-            };
-            for key in *keys {
-                assert!(
-                    table.is_some_and(|table| table.contains_key(*key)),
-                    "[{section}] {key} is not in the example"
-                );
-            }
-        }
-        parse(&uncommented, &[]).unwrap();
     }
 
     #[test]
@@ -380,12 +349,32 @@ mod tests {
         assert!(config.allows(&"O/A".parse().unwrap()) && !config.allows(&"o/c".parse().unwrap()));
         assert!(config.github.token.is_some());
         assert!(!format!("{config:?}").contains("token-of-the-forge"));
-        assert_eq!(config.redaction.strike_out("token-of-the-forge"), "[redacted]");
+        assert_eq!(config.redaction.redact("token-of-the-forge"), "[redacted]");
         let error = parse("", &[("CODINGWORKER_LANGUAGE", "fr")]).unwrap_err();
         assert_eq!(
             error,
-            "environment variable CODINGWORKER_LANGUAGE is \"fr\", expected `en` or `ja`"
+            "environment variable CODINGWORKER_LANGUAGE is \"fr\", expected `en` or `ja`: \
+             correct it, or unset it"
         );
+    }
+
+    #[test]
+    fn a_wrong_value_of_a_variable_is_told_with_the_variable() {
+        let variables = [("CODINGWORKER_QUEUE_ENDPOINT_URL", "http://example.com")];
+        let error = parse("[queue]\nendpoint_url = \"https://right\"\n", &variables).unwrap_err();
+        for part in ["variable CODINGWORKER_QUEUE_ENDPOINT_URL", "`queue.endpoint_url`", "https"] {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn a_token_file_that_can_not_be_read_is_an_error_with_its_cause() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = format!("[github]\ntoken_file = {:?}\n", directory.path());
+        let error = parse(&file, &[]).unwrap_err();
+        for part in ["`github.token_file`", "holds a token", "Is a directory"] {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
     }
 
     #[test]

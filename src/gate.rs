@@ -1,8 +1,8 @@
 //! The policy on what a commit may change.
 //!
-//! Pure: it judges a list of changes and does no I/O. Every finding is told, not the first alone.
-//! Leaves reading the changes to `workspace` and the words that a reader sees to `publish`, which
-//! may translate a finding; the English text is here. Invariant: only what passed becomes an
+//! The module is pure: it judges a list of changes and does no I/O. A refusal lists every finding,
+//! not only the first. `workspace` reads the changes. `publish` presents the findings and may
+//! translate them; the English text is here. Invariant: only a change that passed becomes an
 //! [`Approved`].
 
 pub mod attention;
@@ -11,9 +11,10 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::workspace::{Change, Mode, RepoPath};
+use crate::git::{Change, Mode, RepoPath};
 
-/// What no agent may ever change: what GitHub acts on, and what steers the worker and git.
+/// The paths that no agent may ever change: files on which GitHub acts, and files that control the
+/// worker and git.
 pub const ALWAYS_PROTECTED: &[&str] = &[
     ".github/**",
     ".codingworker.toml",
@@ -23,8 +24,9 @@ pub const ALWAYS_PROTECTED: &[&str] = &[
     "**/.lfsconfig",
 ];
 
-/// What none may change unless the repository says so: what steers other agents, and what editors
-/// and shells run unasked on the machine of whoever checks the branch out.
+/// The paths that no agent may change unless the repository allows it: files that control other
+/// agents, and files that editors and shells run without asking on the machine of anybody who
+/// checks the branch out.
 pub const PROTECTED: &[&str] = &[
     "**/AGENTS.md",
     "**/CLAUDE.md",
@@ -43,18 +45,18 @@ pub const PROTECTED: &[&str] = &[
     "**/.vscode/**",
 ];
 
-/// How much a commit may change, and what it may not.
+/// The limits of a change, and the paths that it must not touch.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct ChangeLimits {
     pub files: usize,
-    /// Of everything that is new or changed, together, in bytes.
+    /// The largest total size of all new and changed files, in bytes.
     pub size: u64,
-    /// Of one binary file, in bytes.
+    /// The largest size of one binary file, in bytes.
     pub binary_size: u64,
     pub protected: ProtectedPaths,
 }
 
-impl Default for Limits {
+impl Default for ChangeLimits {
     fn default() -> Self {
         Self {
             files: 200,
@@ -65,8 +67,8 @@ impl Default for Limits {
     }
 }
 
-/// Glob patterns of paths, without regard to case: not every file system tells `.GitHub` from
-/// `.github`.
+/// Glob patterns of paths. They match without regard to case, because some file systems treat
+/// `.GitHub` and `.github` as the same name.
 #[derive(Debug, Clone)]
 pub struct ProtectedPaths {
     patterns: Vec<String>,
@@ -74,10 +76,10 @@ pub struct ProtectedPaths {
 }
 
 impl ProtectedPaths {
-    /// `*` stays within a directory, `**` crosses them.
+    /// Builds the patterns. `*` matches within one directory, and `**` matches across directories.
     ///
     /// # Errors
-    /// When one is not a glob pattern; the error names it.
+    /// A text is not a glob pattern; the error names it.
     pub fn new<P: AsRef<str>>(patterns: &[P]) -> Result<Self, globset::Error> {
         let mut set = GlobSetBuilder::new();
         for pattern in patterns {
@@ -94,11 +96,12 @@ impl ProtectedPaths {
         })
     }
 
-    /// As a repository wants it: `unprotected` are patterns of [`PROTECTED`] that it lifts,
-    /// `protected` are its own besides.
+    /// Builds the patterns for a repository. `unprotected` lists the patterns of [`PROTECTED`] that
+    /// the repository allows, and `protected` lists the patterns that it adds. A repository can't
+    /// allow a pattern of [`ALWAYS_PROTECTED`].
     ///
     /// # Errors
-    /// When one of its own is not a glob pattern.
+    /// A pattern of the repository is not a glob pattern.
     pub fn of_repository(
         protected: &[String],
         unprotected: &[String],
@@ -109,7 +112,7 @@ impl ProtectedPaths {
         Self::new(&ALWAYS_PROTECTED.iter().chain(kept).copied().chain(own).collect::<Vec<_>>())
     }
 
-    /// The pattern that protects a path.
+    /// Returns the first pattern that protects a path.
     fn matching(&self, path: &RepoPath) -> Option<&str> {
         let first = *self.set.matches(path.as_path()).first()?;
         self.patterns.get(first).map(String::as_str)
@@ -122,7 +125,7 @@ impl Default for ProtectedPaths {
     }
 }
 
-/// The proof that a change passed the gate.
+/// Proves that a change passed the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approved {
     files: usize,
@@ -130,19 +133,20 @@ pub struct Approved {
 }
 
 impl Approved {
+    /// Returns how many files the change touches.
     #[must_use]
     pub fn files(&self) -> usize {
         self.files
     }
 
-    /// Of everything that is new or changed, in bytes.
+    /// Returns the total size of all new and changed files, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 }
 
-/// Why a change does not pass; there is at least one finding.
+/// Why a change does not pass. It holds at least one finding.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Refusal {
     pub findings: Vec<Finding>,
@@ -157,7 +161,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// One rule that is broken, with where and by how much.
+/// One rule that the change breaks, with the path and the amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Finding {
     #[error("{path} is protected by the rule {rule}")]
@@ -168,7 +172,7 @@ pub enum Finding {
     EscapingLink { path: RepoPath },
     #[error("{path} is a binary file of {size} bytes, and {limit} bytes are allowed")]
     LargeBinary { path: RepoPath, size: u64, limit: u64 },
-    /// Never with what was found.
+    /// The message never contains the secret itself.
     #[error("{path} adds what looks like a secret ({rule})")]
     Secret { path: RepoPath, rule: String },
     #[error("{files} files are changed, and {limit} are allowed")]
@@ -180,8 +184,9 @@ pub enum Finding {
 /// Judges everything that a commit changes.
 ///
 /// # Errors
-/// All that is against the limits, those of single files in the order of the changes.
-pub fn judge(changes: &[Change], limits: &Limits) -> Result<Approved, Refusal> {
+/// Every rule that the change breaks. Findings about single files come first, in the order of the
+/// changes.
+pub fn judge(changes: &[Change], limits: &ChangeLimits) -> Result<Approved, Refusal> {
     let mut findings: Vec<Finding> =
         changes.iter().flat_map(|change| judge_one(change, limits)).collect();
     let files = changes.len();
@@ -195,9 +200,9 @@ pub fn judge(changes: &[Change], limits: &Limits) -> Result<Approved, Refusal> {
     if findings.is_empty() { Ok(Approved { files, size }) } else { Err(Refusal { findings }) }
 }
 
-fn judge_one(change: &Change, limits: &Limits) -> impl Iterator<Item = Finding> {
+fn judge_one(change: &Change, limits: &ChangeLimits) -> impl Iterator<Item = Finding> {
     let path = || change.path.clone();
-    let is = |mode: Mode| move |entry: &&crate::workspace::Entry| entry.mode == mode;
+    let is = |mode: Mode| move |entry: &&crate::git::TreeEntry| entry.mode == mode;
     let protected = limits
         .protected
         .matching(&change.path)
@@ -215,17 +220,22 @@ fn judge_one(change: &Change, limits: &Limits) -> impl Iterator<Item = Finding> 
     [protected, submodule, escaping, binary].into_iter().flatten()
 }
 
-/// Whether a link may lead out of the repository or into its `.git`.
+/// Returns whether a symbolic link may lead out of the repository or into its `.git`.
 ///
-/// Its `..` must come first: after the name of a directory they could start from wherever that
-/// directory, being a link too, leads.
+/// All `..` parts of the target must come before the first name. The kernel resolves a path part by
+/// part and replaces a link by its target at once (`path_resolution(7)`). When a directory in the
+/// target is a link too, a `..` after its name starts from the place to which that link leads, and
+/// this function can't know that place.
 fn escapes(change: &Change) -> bool {
+    // A target that was too long to read counts as a link out of the repository.
     let Some(target) = change.link_target.as_deref() else {
         return true;
     };
     if target.is_empty() || target.starts_with(b"/") {
         return true;
     }
+    // The kernel resolves a relative target from the directory that contains the link (symlink(7)).
+    // `depth` counts how many directories that directory is below the root.
     let mut depth = change.path.parts().count() - 1;
     let mut descended = false;
     for part in target.split(|&byte| byte == b'/') {
@@ -243,21 +253,21 @@ fn escapes(change: &Change) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::{Entry, Lines, Status};
+    use crate::git::{ChangeStatus, LineCount, TreeEntry};
 
     const ID: &str = "1111111111111111111111111111111111111111";
 
-    fn entry(mode: Mode) -> Option<Entry> {
-        Some(Entry { mode, id: ID.parse().unwrap() })
+    fn entry(mode: Mode) -> Option<TreeEntry> {
+        Some(TreeEntry { mode, id: ID.parse().unwrap() })
     }
 
     fn file(path: &str, size: u64) -> Change {
         Change {
             path: path.into(),
-            status: Status::Added,
+            status: ChangeStatus::Added,
             before: None,
             after: entry(Mode::File),
-            lines: Some(Lines { added: 1, deleted: 0 }),
+            lines: Some(LineCount { added: 1, deleted: 0 }),
             size,
             link_target: None,
         }
@@ -272,7 +282,7 @@ mod tests {
     }
 
     fn findings(changes: &[Change]) -> Vec<String> {
-        judge(changes, &Limits::default()).map_or_else(
+        judge(changes, &ChangeLimits::default()).map_or_else(
             |refusal| refusal.findings.iter().map(Finding::to_string).collect(),
             |_| Vec::new(),
         )
@@ -286,7 +296,7 @@ mod tests {
             file("docs/日本語 \"x\".md", 20),
             link("docs/latest", "v1"),
         ];
-        let approved = judge(&changes, &Limits::default()).unwrap();
+        let approved = judge(&changes, &ChangeLimits::default()).unwrap();
         assert_eq!((approved.files(), approved.size()), (4, 131));
     }
 
@@ -312,7 +322,7 @@ mod tests {
     #[test]
     fn a_deleted_workflow_is_a_change_too() {
         let deleted = Change {
-            status: Status::Deleted,
+            status: ChangeStatus::Deleted,
             before: entry(Mode::File),
             after: None,
             ..file(".github/workflows/ci.yml", 0)
@@ -394,10 +404,11 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_told_at_once() {
         let changes = [link(".github/a", "/etc"), file("b", 6 << 20)];
-        let refusal = judge(&changes, &Limits::default()).unwrap_err();
+        let refusal = judge(&changes, &ChangeLimits::default()).unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of the repository; \
+            ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of \
+             the repository; \
              the changed files have 6291457 bytes, and 5242880 bytes are allowed"
         );
     }
@@ -412,7 +423,7 @@ mod tests {
             &own(&["**/AGENTS.md", ".github/**"]),
         )
         .unwrap();
-        let limits = Limits { protected, ..Limits::default() };
+        let limits = ChangeLimits { protected, ..ChangeLimits::default() };
         let passes = |path: &str| judge(&[file(path, 1)], &limits).is_ok();
         assert!(passes("AGENTS.md") && passes("src/infra.rs"));
         assert!(

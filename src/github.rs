@@ -1,23 +1,26 @@
-//! A thin client of GitHub's REST API: the dozen calls a worker makes, each an async function with
-//! a value for an answer.
+//! A thin client of GitHub's API: the dozen calls a worker makes, each an async function with a
+//! value for an answer.
 //!
-//! Owns the token's way into a header, time limits, paging, retries and the meaning of GitHub's
-//! errors. Reads are tried again, because they change nothing; a write is sent once, and whoever
-//! makes it looks first whether it is still to be done. (octocrab sends a POST again when the
-//! answer is lost, which opens a pull request twice.)
+//! All but one are of the REST API (docs.github.com/rest). GraphQL does what REST has no call for:
+//! see `graphql.rs`. This module owns the token's way into a header, time limits, paging, retries
+//! and the meaning of GitHub's errors. A title in quotes names a page of GitHub's documentation.
+//!
+//! A read is sent again when it fails for a moment, because it changes nothing. A write is sent
+//! once, and whoever makes it looks first whether it still has to be made. (octocrab sends a POST
+//! again when the answer is lost, which opens a pull request twice.)
 
 mod error;
+mod graphql;
 mod models;
+pub mod settings;
+mod transport;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
-use reqwest::{Method, redirect};
-use secrecy::{ExposeSecret, SecretString};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use reqwest::Method;
+use secrecy::SecretString;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 pub use self::error::GitHubError;
@@ -25,23 +28,13 @@ use self::models::Collaborator;
 pub use self::models::{
     Comment, Issue, IssueEvent, Owner, Permission, PullRequest, Repository, User,
 };
-use crate::config::GitHubSettings;
+use self::settings::GitHubSettings;
 use crate::task::{IssueNumber, RepoName};
 
-/// The version of the API this is written against (GitHub's "API Versions").
-const API_VERSION: &str = "2022-11-28";
-const PAGE_SIZE: usize = 100;
-/// No list this client reads is longer than this many pages; an issue with 5,000 comments is past
-/// what a person reads.
-const MOST_PAGES: usize = 50;
-/// An answer larger than this is not one of GitHub's.
-const LARGEST_ANSWER: usize = 16 << 20;
+/// Everything but the characters that RFC 3986 (2.3) calls unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-const READ_RETRIES: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(500))
-    .with_max_times(2)
-    .with_jitter();
-
+/// A client that speaks for the owner of a token. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct GitHub {
     client: reqwest::Client,
@@ -54,9 +47,14 @@ pub struct GitHub {
 pub struct Permit(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl Permit {
+    /// A permit that holds as long as `is_given` returns true. It is asked before every write.
     #[must_use]
     pub fn new(is_given: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(is_given))
+    }
+
+    fn is_given(&self) -> bool {
+        (self.0)()
     }
 }
 
@@ -72,23 +70,7 @@ impl GitHub {
     /// # Errors
     /// The token can't be sent in a header, or TLS can't be set up.
     pub fn new(settings: &GitHubSettings, token: &SecretString) -> Result<Self, GitHubError> {
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
-            .map_err(|_| GitHubError::UnusableToken)?;
-        authorization.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, authorization);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("codingworker/", env!("CARGO_PKG_VERSION"))),
-        );
-        headers.insert("x-github-api-version", HeaderValue::from_static(API_VERSION));
-        let client = reqwest::Client::builder()
-            .default_headers(headers)
-            .timeout(settings.timeout)
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(|source| GitHubError::Unreachable { url: settings.api_url.clone(), source })?;
+        let client = transport::client(settings, token)?;
         Ok(Self { client, api_url: settings.api_url.clone(), permit: None })
     }
 
@@ -98,16 +80,20 @@ impl GitHub {
         Self { permit: Some(permit), ..self.clone() }
     }
 
-    /// Whom the token speaks for.
+    /// The account that the token speaks for ("Get the authenticated user").
+    ///
+    /// # Errors
+    /// GitHub can't be asked or refuses; so for every call here.
     pub async fn user(&self) -> Result<User, GitHubError> {
         self.read("/user").await
     }
 
-    /// The repository as GitHub spells it, with its number and its owner's.
+    /// The repository as GitHub spells it, with its number and its owner's ("Get a repository").
     pub async fn repository(&self, repository: &RepoName) -> Result<Repository, GitHubError> {
         self.read(&format!("/repos/{repository}")).await
     }
 
+    /// An issue, or a pull request in its role as an issue ("Get an issue").
     pub async fn issue(
         &self,
         repository: &RepoName,
@@ -116,7 +102,8 @@ impl GitHub {
         self.read(&format!("/repos/{repository}/issues/{number}")).await
     }
 
-    /// Who put a label on an issue the last time.
+    /// The login of the account that put a label on an issue the last time ("List issue events").
+    /// Nobody when the label never was on it, or the account is gone.
     pub async fn labeler(
         &self,
         repository: &RepoName,
@@ -133,17 +120,17 @@ impl GitHub {
         Ok(events.iter().rfind(puts).and_then(|event| Some(event.actor.as_ref()?.login.clone())))
     }
 
-    /// What somebody may do in a repository (GitHub's "Get repository permissions for a user").
+    /// What somebody may do in a repository ("Get repository permissions for a user").
     pub async fn permission(
         &self,
         repository: &RepoName,
         login: &str,
     ) -> Result<Permission, GitHubError> {
-        let path = format!("/repos/{repository}/collaborators/{}/permission", encode(login));
+        let path = format!("/repos/{repository}/collaborators/{}/permission", encoded(login));
         self.read::<Collaborator>(&path).await.map(|collaborator| collaborator.permission)
     }
 
-    /// Opens an issue with labels.
+    /// Opens an issue with labels ("Create an issue").
     pub async fn create_issue(
         &self,
         repository: &RepoName,
@@ -155,7 +142,7 @@ impl GitHub {
         self.write(Method::POST, &format!("/repos/{repository}/issues"), &issue).await
     }
 
-    /// All comments of an issue, oldest first.
+    /// All comments of an issue, oldest first ("List issue comments").
     pub async fn comments(
         &self,
         repository: &RepoName,
@@ -164,6 +151,7 @@ impl GitHub {
         self.list(&format!("/repos/{repository}/issues/{number}/comments"), "").await
     }
 
+    /// Adds a comment to an issue ("Create an issue comment").
     pub async fn create_comment(
         &self,
         repository: &RepoName,
@@ -174,6 +162,7 @@ impl GitHub {
         self.write(Method::POST, &path, &json!({ "body": body })).await
     }
 
+    /// Replaces the text of a comment ("Update an issue comment").
     pub async fn edit_comment(
         &self,
         repository: &RepoName,
@@ -188,7 +177,8 @@ impl GitHub {
         .await
     }
 
-    /// Puts a label on an issue; GitHub makes one that the repository does not have.
+    /// Puts a label on an issue ("Add labels to an issue"). GitHub makes one that the repository
+    /// does not have.
     pub async fn add_label(
         &self,
         repository: &RepoName,
@@ -201,31 +191,43 @@ impl GitHub {
             .map(drop)
     }
 
-    /// Takes a label off an issue; one that is not there is fine.
+    /// Takes a label off an issue ("Remove a label from an issue"). One that is not there is fine.
     pub async fn remove_label(
         &self,
         repository: &RepoName,
         number: IssueNumber,
         label: &str,
     ) -> Result<(), GitHubError> {
-        let path = format!("/repos/{repository}/issues/{number}/labels/{}", encode(label));
+        let path = format!("/repos/{repository}/issues/{number}/labels/{}", encoded(label));
         match self.write::<serde_json::Value>(Method::DELETE, &path, &()).await {
             Ok(_) | Err(GitHubError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// The pull requests from a branch of the repository itself, in every state, newest first.
+    /// The pull requests from a branch of the repository itself, in every state, newest first
+    /// ("List pull requests").
     pub async fn pull_requests(
         &self,
         repository: &RepoName,
         branch: &str,
     ) -> Result<Vec<PullRequest>, GitHubError> {
         let head = format!("{}:{branch}", repository.owner());
-        let query = format!("&state=all&sort=created&direction=desc&head={}", encode(&head));
+        let query = format!("&state=all&sort=created&direction=desc&head={}", encoded(&head));
         self.list(&format!("/repos/{repository}/pulls"), &query).await
     }
 
+    /// A pull request by its number ("Get a pull request").
+    pub async fn pull_request(
+        &self,
+        repository: &RepoName,
+        number: u64,
+    ) -> Result<PullRequest, GitHubError> {
+        self.read(&format!("/repos/{repository}/pulls/{number}")).await
+    }
+
+    /// Opens a pull request ("Create a pull request"). GitHub refuses a second one for the same
+    /// head and base with 422, which is [`GitHubError::Invalid`].
     pub async fn create_pull_request(
         &self,
         repository: &RepoName,
@@ -234,6 +236,9 @@ impl GitHub {
         self.write(Method::POST, &format!("/repos/{repository}/pulls"), new).await
     }
 
+    /// Replaces the title and the body of a pull request ("Update a pull request"). That call has
+    /// no parameter for the draft state, which
+    /// [`mark_ready_for_review`](Self::mark_ready_for_review) changes.
     pub async fn edit_pull_request(
         &self,
         repository: &RepoName,
@@ -244,102 +249,23 @@ impl GitHub {
         let edit = json!({ "title": title, "body": body });
         self.write(Method::PATCH, &format!("/repos/{repository}/pulls/{number}"), &edit).await
     }
-
-    async fn list<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &str,
-    ) -> Result<Vec<T>, GitHubError> {
-        let mut all = Vec::new();
-        for page in 1..=MOST_PAGES {
-            let items: Vec<T> =
-                self.read(&format!("{path}?per_page={PAGE_SIZE}&page={page}{query}")).await?;
-            let last = items.len() < PAGE_SIZE;
-            all.extend(items);
-            if last {
-                break;
-            }
-        }
-        Ok(all)
-    }
-
-    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {
-        (|| self.send(Method::GET, path, None::<&()>))
-            .retry(READ_RETRIES)
-            .when(GitHubError::is_passing)
-            .await
-    }
-
-    async fn write<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, GitHubError> {
-        if self.permit.as_ref().is_some_and(|permit| !(permit.0)()) {
-            return Err(GitHubError::NotPermitted);
-        }
-        self.send(method, path, Some(body)).await
-    }
-
-    async fn send<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&impl Serialize>,
-    ) -> Result<T, GitHubError> {
-        let url = format!("{}{path}", self.api_url);
-        let unreachable = |source: reqwest::Error| GitHubError::unreachable(&url, source);
-        let mut request = self.client.request(method, &url);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let mut answer = request.send().await.map_err(unreachable)?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-            if bytes.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(GitHubError::Unexpected {
-                    url,
-                    detail: format!("an answer of more than {LARGEST_ANSWER} bytes"),
-                });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        if !answer.status().is_success() {
-            let now = jiff::Timestamp::now();
-            return Err(GitHubError::of_answer(
-                &url,
-                answer.status(),
-                answer.headers(),
-                &bytes,
-                now,
-            ));
-        }
-        let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-        serde_json::from_slice(bytes)
-            .map_err(|error| GitHubError::Unexpected { url, detail: error.to_string() })
-    }
 }
 
 /// What a pull request is made from.
 #[derive(Debug, Serialize)]
 pub struct NewPullRequest<'a> {
+    /// One line of text.
     pub title: &'a str,
+    /// Markdown.
     pub body: &'a str,
+    /// The name of the branch that is to be merged.
     pub head: &'a str,
+    /// The name of the branch to merge into.
     pub base: &'a str,
+    /// Whether it is opened as a draft, which can't be merged.
     pub draft: bool,
 }
 
-/// Percent-encodes everything but letters, digits and the marks that RFC 3986 calls unreserved.
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, RESERVED)
 }

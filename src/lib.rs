@@ -1,8 +1,8 @@
 //! The worker: takes a task from a queue, has a coding agent change a repository, checks the change
 //! and opens a pull request.
 //!
-//! ARCHITECTURE.md is the map. Dependencies point down the list: a room may use the ones below it,
-//! and [`run`] composes the adapters, which do not know each other.
+//! ARCHITECTURE.md is the map. Dependencies point down the list: a module may use the modules below
+//! it. [`run`] composes the adapters, which do not know each other.
 
 pub mod cli;
 pub mod telemetry;
@@ -24,5 +24,10 @@ pub mod process;
 pub mod sandbox;
 
 pub mod config;
+pub mod disk;
+pub mod environment;
+pub mod errors;
+pub mod git;
 pub mod redaction;
+pub mod settings;
 pub mod task;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use codingworker::cli::Cli;
-use codingworker::config::Environment;
+use codingworker::environment::Environment;
 
 fn main() -> ExitCode {
     Cli::parse().run(&Environment::capture())

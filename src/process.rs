@@ -1,12 +1,13 @@
-//! Running programs: the only room that starts one.
+//! Running programs: the only module that starts one.
 //!
-//! Owns the process tree of an invocation, its deadline, its output within a limit and its end.
-//! Leaves what a program may see to `sandbox`. Invariant: when [`run`] returns, or its future is
-//! dropped, nothing of what it started is left alive: neither a grandchild that holds a pipe open
-//! nor, on Linux, one that left the process group. (One that also wiped its environment gets away;
-//! a PID namespace holds that.)
+//! This module owns the process tree of an invocation, its deadline, its limited output and its
+//! end. The module `sandbox` decides what a program may see. Invariant: when [`run`] returns or its
+//! future is dropped, no process that the program started is alive, not even a grandchild that
+//! holds a pipe open or, on Linux, one that left the process group. (Without a sandbox, a process
+//! that also wiped its environment survives. The PID namespace of a sandbox ends that one too.)
 
 mod capture;
+mod mark;
 #[cfg(target_os = "linux")]
 mod proc;
 mod register;
@@ -28,38 +29,43 @@ use tokio_util::sync::CancellationToken;
 
 use self::capture::Capture;
 pub use self::capture::Log;
-pub use self::register::take_over;
+use self::mark::{MARK_VARIABLE, Mark};
+pub use self::register::kill_leftovers;
 use self::tree::Tree;
 
-/// How long a program has between the polite signal and the one it can't refuse.
+/// How long a program has between `SIGTERM` and `SIGKILL`.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long the rest of the output is read after everything that could write it was killed.
+/// How long the rest of the output is read after all processes that could write it were killed.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How often a start is tried again because the executable is still open for writing.
+/// How often a start is repeated because the executable is open for writing.
 const BUSY_RETRIES: u32 = 20;
 
 /// One program to run.
 #[derive(Clone)]
 pub struct Invocation {
-    /// An absolute path, as [`find_executable`] gives it.
+    /// The absolute path of the executable, as [`find_executable`] returns it.
     pub program: PathBuf,
+    /// The arguments without the program's name.
     pub arguments: Vec<OsString>,
+    /// The working directory.
     pub directory: PathBuf,
-    /// The whole environment: nothing is inherited.
+    /// The whole environment. The program inherits nothing from this process.
     pub environment: Vec<(OsString, OsString)>,
     /// What the program reads from its standard input.
     pub input: Vec<u8>,
+    /// How long the program may run.
     pub deadline: Duration,
     /// How much of each stream is kept, in bytes.
     pub output_limit: usize,
+    /// Whether standard output and standard error are kept apart.
     pub streams: Streams,
-    /// Where output is told to people, who are told no secret.
+    /// A log for people. When there is one, secrets are redacted in it and in the kept output.
     pub log: Option<Log>,
 }
 
-/// Without the environment and the input: they may hold secrets.
+/// The environment and the input are left out, because they may hold secrets.
 impl fmt::Debug for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { program, arguments, directory, deadline, .. } = self;
@@ -72,57 +78,87 @@ impl fmt::Debug for Invocation {
     }
 }
 
-/// Whether standard output and standard error are told apart.
+/// Whether standard output and standard error are kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Streams {
+    /// Each stream has a pipe of its own.
     Apart,
-    /// One pipe for both, so that what was written stays in its order.
+    /// Both streams share one pipe, so that the output keeps its order.
     Merged,
 }
 
-/// What became of an invocation.
+/// The result of an invocation.
 #[derive(Debug)]
 pub struct Finished {
+    /// How the program ended.
     pub ending: Ending,
-    /// Standard output, or both streams merged: head and tail when it was over the limit, with a
-    /// mark between them.
+    /// Standard output, or both streams when they are merged. When it exceeded the limit, this is
+    /// its head and its tail with a note between them.
     pub output: Vec<u8>,
-    /// Standard error, when it was kept apart.
+    /// Standard error, when the streams are kept apart.
     pub errors: Vec<u8>,
     /// Whether something was left out of `output` or `errors`.
     pub truncated: bool,
+    /// How long the program ran, with its killing.
     pub duration: Duration,
 }
 
+/// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
+    /// The program exited with this code.
     Exited(i32),
+    /// A signal with this number killed the program.
     Signaled(i32),
-    /// The deadline passed, and it was killed.
+    /// The deadline passed, and the program was killed.
     TimedOut,
-    /// It was asked to stop, and was killed if it didn't.
+    /// The caller stopped the program.
     Stopped,
 }
 
-/// Why a program could not be run to an end.
+/// Why a program could not be run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
+    /// The executable does not exist.
     #[error("{} was not found: install it, or name its path in the settings", program.display())]
-    NotFound { program: PathBuf },
+    NotFound {
+        /// The executable.
+        program: PathBuf,
+    },
+    /// The kernel refused to start the program.
     #[error("could not start {} in {}", program.display(), directory.display())]
-    Spawn { program: PathBuf, directory: PathBuf, source: io::Error },
+    Spawn {
+        /// The executable.
+        program: PathBuf,
+        /// The working directory.
+        directory: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The log of the output can't be written.
     #[error("could not write the log {}", path.display())]
-    Log { path: PathBuf, source: io::Error },
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// Waiting for the program failed.
     #[error("lost track of {}", program.display())]
-    Io { program: PathBuf, source: io::Error },
+    Io {
+        /// The executable.
+        program: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
 }
 
-/// Runs a program to its end, its deadline or the call to stop, whichever comes first, and leaves
-/// nothing of it behind.
+/// Runs a program until it ends, its deadline passes or `stop` is cancelled. Then kills every
+/// process that is left of it.
 ///
 /// # Errors
-/// When the program can't be started or its log can't be written; a failure of the program itself
-/// is an [`Ending`].
+/// The program can't be started, or its log can't be written. A failure of the program itself is an
+/// [`Ending`].
 pub async fn run(
     invocation: Invocation,
     stop: &CancellationToken,
@@ -147,11 +183,11 @@ pub async fn run(
     })
 }
 
-/// The absolute path of an executable: a bare name is looked up on the search path, a name with a
-/// slash is taken as it is.
+/// Finds the absolute path of an executable. A name without a slash is looked up on the search
+/// path; a name with a slash is a path.
 ///
-/// Relative entries of the search path are passed over, so that a program in a work tree never
-/// takes the place of a tool.
+/// Relative entries of the search path are skipped, so that a program in a work tree never replaces
+/// a tool.
 #[must_use]
 pub fn find_executable(name: &str, search_path: &OsStr) -> Option<PathBuf> {
     if name.contains('/') {
@@ -167,7 +203,7 @@ fn is_executable(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-/// A program that runs, with our ends of its pipes.
+/// A running program and this process's ends of its pipes.
 struct Started {
     child: Child,
     tree: Tree,
@@ -181,8 +217,9 @@ impl Started {
         let mut retries = 0;
         loop {
             match Self::try_spawn(invocation) {
-                // A fork elsewhere in this process may hold a script that was just written open for
-                // a moment longer.
+                // execve(2) fails with ETXTBSY while any process has the file open for writing.
+                // When this process has just written the file, a child that another thread forked
+                // holds a copy of the descriptor until its own execve(2) closes it.
                 Err(busy)
                     if busy.kind() == io::ErrorKind::ExecutableFileBusy
                         && retries < BUSY_RETRIES =>
@@ -206,10 +243,10 @@ impl Started {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the room that starts programs")]
+    #[expect(clippy::disallowed_methods, reason = "this is the module that starts programs")]
     fn try_spawn(invocation: &Invocation) -> io::Result<Self> {
         tree::adopt_orphans();
-        let mark = tree::Mark::unique();
+        let mark = Mark::unique();
         let (output, output_writer) = io::pipe()?;
         let (errors, errors_writer) = match invocation.streams {
             Streams::Merged => (None, output_writer.try_clone()?),
@@ -220,7 +257,7 @@ impl Started {
             .current_dir(&invocation.directory)
             .env_clear()
             .envs(invocation.environment.iter().map(|(name, value)| (name, value)))
-            .env(tree::MARK_VARIABLE, mark.as_os_str())
+            .env(MARK_VARIABLE, mark.as_os_str())
             .process_group(0)
             .stdin(if invocation.input.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(output_writer)
@@ -237,8 +274,8 @@ impl Started {
         })
     }
 
-    /// Reads, feeds and supervises at once; what is still unread when the tree is dead has
-    /// [`DRAIN`] to come.
+    /// Writes the input, reads the output and supervises the program, all at the same time. When
+    /// the program has ended, the rest of the output is read for at most [`DRAIN`].
     async fn finish(
         mut self,
         invocation: &Invocation,
@@ -275,6 +312,7 @@ impl Started {
     }
 }
 
+/// Waits for the end of the program, and kills the tree.
 async fn supervise(
     child: &mut Child,
     tree: &mut Tree,
@@ -296,7 +334,7 @@ async fn supervise(
     Ok(ending)
 }
 
-/// A program that does not read its input closes the pipe; that is its right.
+/// Writes the input. A program may close the pipe without reading all of it.
 async fn feed(pipe: Option<ChildStdin>, input: &[u8]) {
     if let Some(mut pipe) = pipe
         && let Err(closed) = pipe.write_all(input).await
@@ -313,6 +351,7 @@ impl Ending {
         }
     }
 
+    /// Whether the program exited with code 0.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Exited(0)

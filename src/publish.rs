@@ -1,22 +1,32 @@
-//! What the forge is told of a task: the status comment, the pull request, the labels.
+//! What GitHub shows of a task: the status comment, the pull request, the labels.
 //!
-//! Owns the words and the order of acts. Every step observes before it acts, so that a repeated one
-//! changes nothing: the comment is found by its hidden mark, the pull request by its head, labels
-//! are brought to a state. Leaves the push to `workspace`, and when to publish to `run`.
+//! Owns the words and the order of the steps. Every step looks before it writes, so that a repeated
+//! step changes nothing: the comment is found by its hidden mark, the pull request by its head, and
+//! labels are set to a state. `workspace` pushes, and `run` decides when to publish.
+//!
+//! Invariant: everything that is published passes through the [`Redaction`], and no text that comes
+//! from elsewhere is Markdown (see `render.rs`).
 
 mod marker;
+mod reason;
+mod render;
 mod report;
+pub mod settings;
 mod text;
-mod wording;
 
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use self::marker::Standing;
-pub use self::report::{CheckLine, CheckOutcome, FileLine, Note, Report, Stage, Status};
+use self::marker::PrState;
+pub use self::reason::{PolicyViolation, Reason};
+use self::render::Renderer;
+pub use self::report::{
+    CheckLine, CheckOutcome, FileLine, IssueStatus, Note, PullRequestReport, ToldStage,
+};
+use self::settings::Language;
 pub use self::text::{plain, plain_line};
-use crate::config::Language;
+pub use crate::github::PullRequest;
 use crate::github::{GitHub, GitHubError, NewPullRequest, Permit};
 use crate::redaction::Redaction;
 use crate::task::{IssueNumber, RepoName, Task};
@@ -26,38 +36,32 @@ pub const TASK_LABEL: &str = "ai-task";
 const DONE_LABEL: &str = "ai-task-done";
 /// The label of an issue whose task failed for good.
 pub const FAILED_LABEL: &str = "ai-task-failed";
-/// By this a commit tells every worker which task it was made for (git-interpret-trailers).
+/// The trailer by which a commit tells every worker which task it was made for
+/// (git-interpret-trailers(1)).
 const TRAILER: &str = "CodingWorker-Task: ";
 
+/// Writes to GitHub what a run did, in one language.
 #[derive(Clone)]
 pub struct Publisher {
     github: GitHub,
-    language: Language,
-    /// What is struck out of everything that is said.
+    renderer: Renderer,
+    /// Removes the secrets from everything that is published.
     redaction: Redaction,
+    /// The account that the token speaks for, once it was asked for.
     login: Arc<OnceCell<String>>,
-}
-
-/// A pull request on the forge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PullRequest {
-    pub number: u64,
-    pub url: String,
-    pub draft: bool,
 }
 
 /// What is known of a branch's pull requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Existing {
+    /// There never was one.
     None,
     /// An earlier run of this very task ended in it.
     Published(PullRequest),
     /// An earlier run of this very task ended in it, and a person merged it.
     Merged(PullRequest),
     /// An earlier run of this very task ended in it, and a person closed it.
-    Rejected {
-        number: u64,
-    },
+    Rejected { number: u64 },
     /// It is open, from an earlier task or an earlier try.
     Open(PullRequest),
     /// Those of earlier tasks were closed or merged.
@@ -67,11 +71,14 @@ pub enum Existing {
 /// What an issue's labels say of its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Labels {
+    /// The task ended in a pull request that may be merged.
     Done,
+    /// The task failed for good.
     Failed,
 }
 
 impl Labels {
+    /// The label that stands for the state.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -82,32 +89,34 @@ impl Labels {
 }
 
 impl Publisher {
+    /// A publisher that writes in `language` and leaves out what `redaction` knows.
     #[must_use]
     pub fn new(github: GitHub, language: Language, redaction: Redaction) -> Self {
-        Self { github, language, redaction, login: Arc::default() }
+        let renderer = Renderer::markdown(language, &redaction);
+        Self { github, renderer, redaction, login: Arc::default() }
     }
 
-    /// The same publisher, which says something only while `permit` allows it.
+    /// The same publisher, which writes only while `permit` allows it.
     #[must_use]
     pub fn permitted(&self, permit: Permit) -> Self {
         Self { github: self.github.permitted(permit), ..self.clone() }
     }
 
-    /// Brings the issue's one status comment to this status.
+    /// Makes the issue's one status comment say this status.
     ///
     /// # Errors
-    /// The forge can't be asked or refuses; so for every function here.
+    /// GitHub can't be asked or refuses; so for every function here.
     pub async fn announce(
         &self,
         repository: &RepoName,
         issue: IssueNumber,
-        status: &Status<'_>,
+        status: &IssueStatus<'_>,
     ) -> Result<(), GitHubError> {
-        let body = self.redaction.strike_out(&wording::comment(self.language, issue, status));
+        let body = self.redaction.redact(&self.renderer.comment(issue, status));
         let mark = marker::status(issue);
         let login = self.login().await?;
         let comments = self.github.comments(repository, issue).await?;
-        // Anybody may paste our mark into a comment of theirs.
+        // Anybody may paste the mark into a comment, so the comment has to be this account's.
         let ours = comments.into_iter().find(|comment| {
             comment.user.as_ref().is_some_and(|user| user.login == login)
                 && comment.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&mark))
@@ -124,36 +133,37 @@ impl Publisher {
     pub async fn existing(&self, task: &Task, branch: &str) -> Result<Existing, GitHubError> {
         let newest = self.github.pull_requests(&task.repository, branch).await?;
         let open = newest.iter().find(|pull_request| pull_request.is_open());
-        let done = marker::pull_request(&task.key(), Standing::Done);
-        let of_this_task = |found: &crate::github::PullRequest| {
+        let done = marker::pull_request(&task.key(), PrState::Done);
+        let of_this_task = |found: &PullRequest| {
             !found.draft
                 && found.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&done))
         };
         Ok(match (open, newest.first()) {
-            (Some(open), _) if of_this_task(open) => Existing::Published(PullRequest::of(open)),
-            (Some(open), _) => Existing::Open(PullRequest::of(open)),
+            (Some(open), _) if of_this_task(open) => Existing::Published(open.clone()),
+            (Some(open), _) => Existing::Open(open.clone()),
             (None, Some(ended)) if !of_this_task(ended) => Existing::Ended,
-            (None, Some(ended)) if ended.merged_at.is_some() => {
-                Existing::Merged(PullRequest::of(ended))
-            }
+            (None, Some(ended)) if ended.merged_at.is_some() => Existing::Merged(ended.clone()),
             (None, Some(ended)) => Existing::Rejected { number: ended.number },
             (None, None) => Existing::None,
         })
     }
 
-    /// Opens the pull request for what was pushed, or brings the one that is open to it.
+    /// Opens the pull request for what was pushed, or changes the open one to fit.
+    ///
+    /// An open draft becomes ready for review when `draft` is false. Nothing makes a draft of a
+    /// pull request that is ready. A run that died between any two of these requests is repeated
+    /// with the same result: each looks first at what GitHub has.
     pub async fn open_pull_request(
         &self,
-        report: &Report<'_>,
+        report: &PullRequestReport<'_>,
         draft: bool,
     ) -> Result<PullRequest, GitHubError> {
-        let standing = if draft { Standing::Draft } else { Standing::Done };
-        let title = self.redaction.strike_out(&text::title(&report.task.title));
-        let body =
-            self.redaction.strike_out(&wording::pull_request(self.language, report, standing));
+        let state = if draft { PrState::Draft } else { PrState::Done };
+        let title = text::title(&self.redaction.redact(&report.task.title));
+        let body = self.redaction.redact(&self.renderer.pull_request(report, state));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
-            return self.edit(repository, open, &title, &body).await;
+            return self.revise(repository, open, &title, &body, draft).await;
         }
         let new = NewPullRequest {
             title: &title,
@@ -163,17 +173,16 @@ impl Publisher {
             draft,
         };
         match self.github.create_pull_request(repository, &new).await {
-            Ok(created) => Ok(PullRequest::of(&created)),
-            // The one before this may have been opened after all, with its answer lost, or by
-            // another worker.
+            Ok(created) => Ok(created),
+            // It may be open all the same: the answer was lost, or another worker opened it.
             Err(refused) => match self.find_open(report).await {
-                Ok(Some(open)) => self.edit(repository, open, &title, &body).await,
+                Ok(Some(open)) => self.revise(repository, open, &title, &body, draft).await,
                 Ok(None) | Err(_) => Err(refused),
             },
         }
     }
 
-    /// Brings the issue's labels to a state, leaving all others alone.
+    /// Makes the issue's labels say a state, and leaves all other labels alone.
     pub async fn label(
         &self,
         repository: &RepoName,
@@ -198,26 +207,47 @@ impl Publisher {
 
     async fn find_open(
         &self,
-        report: &Report<'_>,
-    ) -> Result<Option<crate::github::PullRequest>, GitHubError> {
+        report: &PullRequestReport<'_>,
+    ) -> Result<Option<PullRequest>, GitHubError> {
         let all = self.github.pull_requests(&report.task.repository, report.branch).await?;
-        Ok(all.into_iter().find(crate::github::PullRequest::is_open))
+        Ok(all.into_iter().find(PullRequest::is_open))
     }
 
-    async fn edit(
+    async fn revise(
         &self,
         repository: &RepoName,
-        open: crate::github::PullRequest,
+        open: PullRequest,
         title: &str,
         body: &str,
+        draft: bool,
     ) -> Result<PullRequest, GitHubError> {
-        if open.title == title && open.body.as_deref() == Some(body) {
-            return Ok(PullRequest::of(&open));
+        let is_revised = open.title == title && open.body.as_deref() == Some(body);
+        let revised = if is_revised {
+            open
+        } else {
+            self.github.edit_pull_request(repository, open.number, title, body).await?
+        };
+        if revised.draft && !draft {
+            self.make_ready(repository, revised).await
+        } else {
+            Ok(revised)
         }
-        self.github
-            .edit_pull_request(repository, open.number, title, body)
-            .await
-            .map(|edited| PullRequest::of(&edited))
+    }
+
+    /// Makes a draft ready for review. It was seen to be a draft just now.
+    async fn make_ready(
+        &self,
+        repository: &RepoName,
+        draft: PullRequest,
+    ) -> Result<PullRequest, GitHubError> {
+        let Err(refused) = self.github.mark_ready_for_review(&draft.node_id).await else {
+            return Ok(PullRequest { draft: false, ..draft });
+        };
+        // It may be ready all the same: the answer was lost, or somebody else marked it.
+        match self.github.pull_request(repository, draft.number).await {
+            Ok(now) if !now.draft => Ok(now),
+            Ok(_) | Err(_) => Err(refused),
+        }
     }
 
     async fn login(&self) -> Result<&str, GitHubError> {
@@ -228,7 +258,7 @@ impl Publisher {
     }
 }
 
-/// The message of the commit that a task ends in.
+/// The message of the commit that a task ends in. `agent` is the agent's name and version.
 #[must_use]
 pub fn commit_message(task: &Task, agent: &str) -> String {
     format!(
@@ -250,8 +280,5 @@ pub fn is_made_for(task: &Task, message: &str) -> bool {
     message.lines().last().is_some_and(signed)
 }
 
-impl PullRequest {
-    fn of(answer: &crate::github::PullRequest) -> Self {
-        Self { number: answer.number, url: answer.html_url.clone(), draft: answer.draft }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
-//! The worker's side of the queue, over aws-sdk-sqs: receive, extend, release, delete, send, and
-//! what the queue says of itself.
+//! The worker's side of the queue, built on aws-sdk-sqs. It receives messages, extends and releases
+//! the lease on them, deletes and sends messages, and reads the attributes of the queue.
 //!
-//! Knows AWS's wire through the SDK alone, so an SQS-compatible server differs by its endpoint.
-//! Every call has a time limit of its own, because the SDK has none that ends a receive whose
-//! connection died. Leaves what becomes of a delivery to the run.
+//! Only the SDK knows the wire format of AWS, so an SQS-compatible server differs only in its
+//! endpoint. Every call has a time limit of its own, because the SDK has none that ends a receive
+//! whose connection died. The run decides what happens to a delivery.
 
 mod credentials;
 pub mod dead_letters;
+pub mod settings;
 
 use std::time::Duration;
 
@@ -21,34 +22,40 @@ use jiff::Timestamp;
 use md5::{Digest, Md5};
 
 use self::credentials::Learned;
-use crate::config::QueueSettings;
+use self::settings::QueueSettings;
 use crate::redaction::Redaction;
 use crate::task::Delivery;
 use crate::task::cut::{self, CutBody};
 
-/// The longest SQS lets a receive wait for a message (the SQS API Reference, `ReceiveMessage`).
+/// The longest time that SQS lets a receive wait for a message (SQS API Reference,
+/// `ReceiveMessage`, `WaitTimeSeconds`).
 pub const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// The time limit of a receive. It is longer than [`LONGEST_WAIT`], so that a receive that finds no
+/// message ends before it.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time limit of every other call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The visibility timeout and receive count that AWS gives a queue nobody configured.
+/// The visibility timeout that AWS gives a queue by default ("Amazon SQS visibility timeout" in the
+/// SQS Developer Guide).
 const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
 
+/// One queue of SQS, or of a server that speaks its protocol.
 pub struct Queue {
     client: Client,
     url: String,
 }
 
-/// How the queue is set up, as far as the worker must know.
+/// The attributes of the queue that the worker has to know.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     pub visibility_timeout: Duration,
-    /// After this many receives SQS moves the message to the dead-letter queue; `None` when it has
-    /// none.
+    /// The number of receives after which SQS moves the message to the dead-letter queue. It is
+    /// `None` when the queue has no dead-letter queue.
     pub max_receive_count: Option<u32>,
 }
 
-/// How many messages there are, by SQS's own approximate counts.
+/// The numbers of messages in a queue. SQS gives approximate counts only.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Depth {
     pub waiting: u64,
@@ -66,7 +73,8 @@ pub enum QueueError {
     #[error("the queue refused the credentials: {message}")]
     Refused { message: String },
     #[error(
-        "there are no AWS credentials: put the worker's access key into ~/.aws/credentials, or name its profile in AWS_PROFILE"
+        "there are no AWS credentials: put the worker's access key into ~/.aws/credentials, or \
+         name its profile in AWS_PROFILE"
     )]
     NoCredentials,
     #[error("the queue {queue} has no dead-letter queue: its redrive policy names none")]
@@ -76,7 +84,8 @@ pub enum QueueError {
     #[error("the queue did not answer within {} s", .0.as_secs())]
     TimedOut(Duration),
     #[error(
-        "message {message_id} arrived damaged: its body is not the one that was sent; it was given back"
+        "message {message_id} arrived damaged: its body is not the one that was sent; it was given \
+         back"
     )]
     Damaged { message_id: String },
     #[error("the queue could not be asked: {message}")]
@@ -84,7 +93,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Whether the same call may well succeed in a while, without anybody mending anything.
+    /// Returns whether the same call may succeed later without a person fixing anything.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -99,11 +108,11 @@ impl QueueError {
 }
 
 impl Queue {
-    /// Finds the queue that the settings name. The credentials that open it are secrets from then
-    /// on, as often as they change.
+    /// Finds the queue that the settings name. From then on the redaction treats the credentials as
+    /// secrets, including those that replace expired ones.
     ///
     /// # Errors
-    /// The queue is missing, or the credentials are, or the endpoint does not answer.
+    /// The queue or the credentials are missing, or the endpoint does not answer.
     pub async fn connect(
         settings: &QueueSettings,
         redaction: &Redaction,
@@ -152,12 +161,20 @@ impl Queue {
         Ok(Self { client, url })
     }
 
+    /// Returns the URL of the queue, by which requests name it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Waits up to `wait` for a message; one that arrives damaged is given back.
+    /// Waits up to `wait` for a message. The function gives a message that arrives damaged back to
+    /// the queue and returns an error.
+    ///
+    /// SQS hides a received message for the visibility timeout and then delivers it again, unless
+    /// the receiver deletes it ("Amazon SQS visibility timeout" in the SQS Developer Guide). The
+    /// function asks for one message at a time, because a second one would use up its visibility
+    /// timeout while it waits, and because every receive counts towards the redrive policy's
+    /// `maxReceiveCount`.
     pub async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
         let request = self
             .client
@@ -190,7 +207,8 @@ impl Queue {
             body: message.body.unwrap_or_default(),
             received_at: Timestamp::now(),
         };
-        // The SDK leaves this check to its caller (the SQS API Reference, `Message`, `MD5OfBody`).
+        // The SDK does not check the digest of the body (SQS API Reference, `Message`,
+        // `MD5OfBody`).
         if message.md5_of_body.is_some_and(|expected| expected != md5(&delivery.body)) {
             self.change_visibility(&delivery, Duration::ZERO).await?;
             return Err(QueueError::Damaged { message_id: delivery.message_id });
@@ -198,7 +216,10 @@ impl Queue {
         Ok(Some(delivery))
     }
 
-    /// Makes the delivery ours for `visibility` from now; zero gives it back at once.
+    /// Extends the lease on a delivery to `visibility` from now. Zero makes the message visible to
+    /// every receiver at once. The new timeout starts at this call and is not added to the old one.
+    /// SQS allows at most 12 hours from the receive ("Amazon SQS visibility timeout" in the SQS
+    /// Developer Guide).
     pub async fn change_visibility(
         &self,
         delivery: &Delivery,
@@ -213,7 +234,9 @@ impl Queue {
         self.call(CALL_TIMEOUT, request.send()).await.map(drop)
     }
 
-    /// Ends the message.
+    /// Deletes the message from the queue. The call needs the receipt handle of the newest receive:
+    /// after another receive SQS may accept an older handle and still keep the message (SQS API
+    /// Reference, `DeleteMessage`).
     pub async fn delete(&self, delivery: &Delivery) -> Result<(), QueueError> {
         let request = self
             .client
@@ -223,7 +246,7 @@ impl Queue {
         self.call(CALL_TIMEOUT, request.send()).await.map(drop)
     }
 
-    /// Sends a message body with string attributes, and returns the message id.
+    /// Sends a message body with string attributes and returns the message id.
     pub async fn send(
         &self,
         body: &str,
@@ -240,7 +263,7 @@ impl Queue {
         Ok(self.call(CALL_TIMEOUT, request.send()).await?.message_id.unwrap_or_default())
     }
 
-    /// How the queue is set up.
+    /// Reads the visibility timeout and the redrive policy of the queue.
     pub async fn policy(&self) -> Result<Policy, QueueError> {
         let names = [QueueAttributeName::VisibilityTimeout, QueueAttributeName::RedrivePolicy];
         let attributes = self.attributes(&names).await?;
@@ -255,6 +278,10 @@ impl Queue {
         })
     }
 
+    /// Returns how many messages the queue holds in each state, approximately.
+    ///
+    /// # Errors
+    /// The queue can't be asked.
     pub async fn depth(&self) -> Result<Depth, QueueError> {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -309,7 +336,8 @@ where
     }
 }
 
-/// The codes of the SQS API Reference, "Common Errors" and those of each action.
+/// Translates an error by its code. The codes are those of the SQS API Reference, in "Common
+/// Errors" and in the errors of each action.
 fn classify<E, R>(queue: &str, error: &SdkError<E, R>) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -330,8 +358,9 @@ where
         "ReceiptHandleIsInvalid"
         | "MessageNotInflight"
         | "AWS.SimpleQueueService.MessageNotInflight" => QueueError::LeaseOver { message },
-        // What AWS says of a message that is gone or was received again; the handle was never the
-        // caller's to choose.
+        // AWS answers this for a receipt handle that expired, because the message was deleted or
+        // received again. The worker only sends handles that SQS gave it, so the handle can't be
+        // malformed.
         "InvalidParameterValue" if message.contains("parameter ReceiptHandle") => {
             QueueError::LeaseOver { message }
         }
@@ -347,15 +376,15 @@ where
     }
 }
 
-/// Whether the SDK's chain of providers ended without finding any; that one of them failed is
-/// another matter, which may pass.
+/// Returns whether every provider in the SDK's chain found no credentials. A provider that failed
+/// is different, because it may succeed later.
 fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| {
         matches!(error.downcast_ref(), Some(CredentialsError::CredentialsNotLoaded(_)))
     })
 }
 
-/// Reads `maxReceiveCount` of a redrive policy; SQS itself writes it as a number or as a string.
+/// Reads `maxReceiveCount` of a redrive policy. SQS returns it as a number or as a string.
 fn max_receive_count(policy: &str) -> Option<u32> {
     let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
     let count = policy.get("maxReceiveCount")?;

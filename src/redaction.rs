@@ -1,12 +1,12 @@
-//! Secrets: what this worker knows by its value, and what gives itself away by its form.
+//! Secrets: those that this worker knows by value, and those that are recognized by a pattern.
 //!
-//! They are found in what is about to be published, and struck out of what is told: logs,
-//! transcripts, comments. A value is known in every spelling that a program has at hand
-//! (`spellings`); forms are data (`forms`). Does no I/O. Invariant: a text that was struck out
-//! holds no secret that was known by then, and says where one was.
+//! They are found in what the worker is about to publish, and redacted in what people read: logs,
+//! transcripts and comments. A known value is found in every encoding that a program has at hand
+//! (`encodings`). Patterns are data (`patterns`). This module does no I/O. Invariant: a redacted
+//! text has none of the secrets that were known when it was redacted, and has a mark where one was.
 
-mod forms;
-mod spellings;
+mod encodings;
+mod patterns;
 mod stream;
 
 use std::borrow::Cow;
@@ -15,33 +15,38 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aho_corasick::{AhoCorasick, MatchKind};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::stream::Strained;
+pub use self::stream::StreamRedactor;
 
-/// What is shorter could be an ordinary word.
+/// The fewest bytes of a secret. Something shorter could be an ordinary word.
 const SHORTEST: usize = 8;
-const STRUCK_OUT: &str = "[redacted]";
-/// The rule that a known secret is told by.
+
+/// The mark in place of a secret.
+const REDACTED: &str = "[redacted]";
+
+/// The name under which [`Redaction::find`] reports a known secret.
 const KNOWN: &str = "a credential of this worker";
 
-/// Secrets that one program holds. Clones share what they know, since some are learned while it
-/// runs. Shown by `Debug` as none.
+/// The secrets that one program holds. Clones share them, because the program learns some of them
+/// while it runs. `Debug` shows none.
 #[derive(Debug, Clone, Default)]
-pub struct Redaction(Arc<RwLock<Known>>);
+pub struct Redaction(Arc<RwLock<KnownSecrets>>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownSecrets {
     secrets: Vec<SecretString>,
-    spellings: Spellings,
+    encodings: Encodings,
 }
 
-/// All spellings of all secrets, ready to be looked for.
+/// All encodings of all known secrets, prepared for a search.
 #[derive(Clone)]
-struct Spellings {
+struct Encodings {
     any: AhoCorasick,
+    /// The length of the longest one in bytes.
     longest: usize,
 }
 
 impl Redaction {
+    /// Starts with these secrets, as [`Redaction::learn`] takes them.
     #[must_use]
     pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
         let redaction = Self::default();
@@ -51,7 +56,8 @@ impl Redaction {
         redaction
     }
 
-    /// From now on this is a secret. One of several lines is known by each of them.
+    /// Adds a secret. Each line of at least 8 bytes is a secret of its own, because programs often
+    /// print a part of a text.
     pub fn learn(&self, secret: &SecretString) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for line in
@@ -61,38 +67,38 @@ impl Redaction {
                 known.secrets.push(line.into());
             }
         }
-        known.spellings = Spellings::of(&known.secrets);
+        known.encodings = Encodings::of(&known.secrets);
     }
 
-    /// What of a text is a secret: the names of the rules it breaks, each once, and never what was
-    /// found.
+    /// Finds secrets in a text. Returns the names of the patterns that matched, each once, and
+    /// never the secrets.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<String> {
-        let known = self.spellings().any.is_match(text).then(|| KNOWN.to_owned());
-        known.into_iter().chain(forms::find(text)).collect()
+        let known = self.encodings().any.is_match(text).then(|| KNOWN.to_owned());
+        known.into_iter().chain(patterns::find(text)).collect()
     }
 
-    /// The text with a mark in place of each secret.
+    /// The text with the mark `[redacted]` in place of each secret.
     #[must_use]
-    pub fn strike_out(&self, text: &str) -> String {
-        String::from_utf8_lossy(&self.spellings().strike_out(text.as_bytes())).into_owned()
+    pub fn redact(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.encodings().redact(text.as_bytes())).into_owned()
     }
 
-    fn spellings(&self) -> Spellings {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).spellings.clone()
+    fn encodings(&self) -> Encodings {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).encodings.clone()
     }
 }
 
-impl Spellings {
+impl Encodings {
     fn of(secrets: &[SecretString]) -> Self {
         let all: Vec<String> =
-            secrets.iter().flat_map(|secret| spellings::of(secret.expose_secret())).collect();
+            secrets.iter().flat_map(|secret| encodings::of(secret.expose_secret())).collect();
         let longest = all.iter().map(String::len).max().unwrap_or_default();
         let any = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&all);
-        Self { any: any.expect("a few short words make no automaton that is too large"), longest }
+        Self { any: any.expect("an automaton of a few short strings is not too large"), longest }
     }
 
-    /// How much of a text that goes on can be given away without cutting a spelling in two.
+    /// How many bytes of an unfinished text can be redacted now without cutting an encoding in two.
     fn cut(&self, text: &[u8]) -> usize {
         let at = text.len().saturating_sub(self.longest);
         let from = at.saturating_sub(self.longest);
@@ -104,30 +110,30 @@ impl Spellings {
         across.map_or(at, |found| from + found.end())
     }
 
-    /// The text without them, and without what has a secret's form.
-    fn strike_out(&self, text: &[u8]) -> Vec<u8> {
-        let mut unknown = Vec::with_capacity(text.len());
-        self.any.replace_all_with_bytes(text, &mut unknown, |_, _, rest| {
-            rest.extend_from_slice(STRUCK_OUT.as_bytes());
+    /// The text with a mark in place of each encoding, and of each match of a pattern.
+    fn redact(&self, text: &[u8]) -> Vec<u8> {
+        let mut rest = Vec::with_capacity(text.len());
+        self.any.replace_all_with_bytes(text, &mut rest, |_, _, output| {
+            output.extend_from_slice(REDACTED.as_bytes());
             true
         });
-        match forms::strike_out(&unknown) {
-            Cow::Owned(struck_out) => struck_out,
-            Cow::Borrowed(_) => unknown,
+        match patterns::redact(&rest) {
+            Cow::Owned(redacted) => redacted,
+            Cow::Borrowed(_) => rest,
         }
     }
 }
 
-impl Default for Spellings {
+impl Default for Encodings {
     fn default() -> Self {
         Self::of(&[])
     }
 }
 
-/// How many there are is no secret.
-impl std::fmt::Debug for Spellings {
+/// Shows only how many there are.
+impl std::fmt::Debug for Encodings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} spellings", self.any.patterns_len())
+        write!(f, "{} encodings", self.any.patterns_len())
     }
 }
 
@@ -140,30 +146,30 @@ mod tests {
     }
 
     #[test]
-    fn a_known_secret_needs_no_form() {
+    fn a_known_secret_is_found_without_a_pattern() {
         assert_eq!(redaction().find("x forge-token-of-the-owner y"), [KNOWN]);
-        assert_eq!(redaction().strike_out("x forge-token-of-the-owner y"), "x [redacted] y");
+        assert_eq!(redaction().redact("x forge-token-of-the-owner y"), "x [redacted] y");
         assert!(redaction().find("short forge-token").is_empty());
-        assert_eq!(redaction().strike_out("short forge-token"), "short forge-token");
+        assert_eq!(redaction().redact("short forge-token"), "short forge-token");
         assert!(!format!("{:?}", redaction()).contains("forge-token"));
     }
 
     #[test]
-    fn what_is_learned_later_is_known_to_every_clone() {
+    fn every_clone_knows_a_secret_that_is_learned_later() {
         let (redaction, clone) = (redaction(), redaction());
         let shared = redaction.clone();
         redaction.learn(&"a-later-secret".into());
         assert_eq!(
-            shared.strike_out("a-later-secret forge-token-of-the-owner"),
+            shared.redact("a-later-secret forge-token-of-the-owner"),
             "[redacted] [redacted]"
         );
-        assert_eq!(clone.strike_out("a-later-secret"), "a-later-secret");
+        assert_eq!(clone.redact("a-later-secret"), "a-later-secret");
     }
 
     #[test]
-    fn a_secret_of_several_lines_is_known_by_each() {
+    fn each_line_of_a_secret_is_a_secret() {
         let redaction =
             Redaction::new(["-----BEGIN\nfirst-line-of-it\nsecond-line-of-it\nend\n".into()]);
-        assert_eq!(redaction.strike_out("> second-line-of-it <"), "> [redacted] <");
+        assert_eq!(redaction.redact("> second-line-of-it <"), "> [redacted] <");
     }
 }

@@ -1,442 +1,112 @@
-//! One run of a task: admit, prepare, implement, check, gate, publish, settle.
+//! One run of a task: claim, admit, prepare, implement, check, gate, publish, settle.
 //!
-//! Owns the way and what is said of it; each stage consumes the value that the one before returned,
-//! so what was not claimed can't be published. A stage leaves what it made in the journal, so that
-//! a run which a crash cut off goes on where it was. The rooms below do the work and don't know
-//! each other. The delivery itself stays with the worker, which carries out the [`Disposition`]
-//! that a run ends in.
+//! Each stage is a function that consumes the value of the stage before, so a change that was not
+//! checked can't be published. A stage leaves in the journal what it made, so that a run which a
+//! crash cut off goes on where it was. The worker carries out the [`Disposition`] that a run ends
+//! in; a run never touches its delivery.
 
-mod approval;
-mod branch;
-mod ground;
-mod hold;
+mod admit;
+mod check;
+mod checking;
+mod checkpoint;
+mod claim;
+mod context;
+mod effects;
+mod gate;
+mod implement;
+mod issue_locks;
+mod lease;
 mod outcome;
-mod passes;
-mod record;
+mod pass;
+mod prepare;
+mod publish;
+mod reason;
 mod report;
-mod rooms;
+mod services;
 mod settle;
-mod trusted;
-mod turns;
-mod wanted;
+mod under_lease;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use tracing::Instrument as _;
 
-use jiff::{SignedDuration, Timestamp};
+pub use self::context::log_file;
+pub use self::lease::LeaseHandle;
+pub use self::outcome::{Attempt, Disposition, Ended, Failure, catch_panic};
+pub use self::services::{Services, StartError};
 
-pub use self::hold::{Hold, LeaseEnd};
-pub use self::outcome::{Attempt, Disposition, Failure};
-pub use self::rooms::{Rooms, StartError};
+use self::admit::{Admission, ensure_still_wanted, while_wanted};
+use self::claim::Claimed;
+use self::publish::Published;
+use self::under_lease::run_under_lease;
+use crate::errors;
+use crate::journal::{Decision, Unreleased};
+use crate::task::Delivery;
 
-use self::ground::{Ground, Past};
-use self::passes::Progress;
-use crate::checks::{self, Baseline, CheckResult, Plan, RepositoryFile, RepositoryFileError};
-use crate::gate::attention::Attention;
-use crate::github::Permit;
-use crate::journal::{self, Act, Decision, Outcome, RunId, Stage, Unreleased};
-use crate::publish::{Existing, Note, Publisher, PullRequest};
-use crate::task::cut::CutBody;
-use crate::task::{Delivery, Task};
-use crate::workspace::{BranchName, Cache, Change, CommitId, RepoPath, Workspace};
+/// All stages of a task, from the claim to the pull request.
+///
+/// The future of each stage is on the heap: together they are larger than a thread's stack.
+async fn execute(services: &Services, claimed: Claimed) -> Result<Published, Failure> {
+    let admitted = match stage("admit", Box::pin(admit::admit(services, claimed))).await? {
+        Admission::Granted(admitted) => *admitted,
+        Admission::AlreadyPublished(pull_request) => return Ok(Published::before(pull_request)),
+    };
+    let task = admitted.task.clone();
+    let prepared = stage("prepare", Box::pin(prepare::prepare(services, admitted))).await?;
+    let implementing = stage("implement", Box::pin(implement::implement(services, prepared)));
+    let implemented = while_wanted(services, &task, implementing).await?;
+    let checking = stage("check", Box::pin(check::check(services, implemented)));
+    let checked = while_wanted(services, &task, checking).await?;
+    let approved = stage("gate", Box::pin(gate::gate(services, checked))).await?;
+    ensure_still_wanted(services, &task).await?;
+    stage("publish", Box::pin(publish::publish(services, approved))).await
+}
 
-/// Where a run keeps the agent's and the checks' trees, in its own directory.
-const TREES: &str = "trees";
-/// Where it keeps what the agent needs beside its tree.
-const SCRATCH: &str = "scratch";
-const LOG: &str = "log";
-/// A settings or project file that is larger than this, in bytes, is not one.
-const LARGEST_MANIFEST: usize = 1 << 20;
-/// SQS ends every lease twelve hours after the receive. A run ends before that, with time left to
-/// say so.
-const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(11 * 60 + 30);
-/// How often the clock is looked at for the end of that time.
-const LOOK: Duration = Duration::from_secs(30);
+/// A stage, with everything that it logs below a span of its name.
+async fn stage<T>(
+    name: &'static str,
+    stage: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    stage.instrument(tracing::info_span!("stage", name)).await
+}
 
-/// A task that is being worked on.
-#[derive(Clone)]
-struct Claimed {
-    task: Task,
-    /// The task's body is only the beginning of the issue's.
-    cut: Option<CutBody>,
-    id: RunId,
+/// Works on a delivery, and says what is to become of it.
+pub async fn start(
+    services: &Services,
+    delivery: &Delivery,
     attempt: Attempt,
-    directory: PathBuf,
-    hold: Hold,
-    /// Writes to the forge only while the lease is held.
-    publisher: Publisher,
-    received_at: Timestamp,
-    /// When work on the task began, in whichever life of the run. The commit bears this date.
-    began: Timestamp,
-    past: Past,
-}
-
-/// A claimed task that the forge still wants, and where it is to be published.
-struct Admitted {
-    claimed: Claimed,
-    branch: BranchName,
-}
-
-/// A task with the repository at hand, and the state of its checks before anybody touched it.
-struct Prepared {
-    claimed: Claimed,
-    branch: BranchName,
-    workspace: Workspace,
-    ground: Ground,
-}
-
-/// The repository as the agent left it.
-struct Changed {
-    prepared: Prepared,
-    progress: Progress,
-    builds: bool,
-}
-
-/// A change whose checks were run.
-struct Checked {
-    prepared: Prepared,
-    progress: Progress,
-    results: Vec<CheckResult>,
-}
-
-/// A change that may be published.
-struct Approved {
-    checked: Checked,
-    changes: Vec<Change>,
-    /// What its reader should look at.
-    attention: Vec<Attention>,
-}
-
-/// A change that is on the forge.
-struct Published {
-    pull_request: PullRequest,
-    /// The checks that keep it from being merged; it is a draft when there are any.
-    red: Vec<String>,
-}
-
-/// What admission found.
-enum Admission {
-    Granted(Box<Admitted>),
-    /// An earlier run of this very task opened the pull request, and only the settling is left to
-    /// do.
-    AlreadyPublished(Published),
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy)]
-pub struct Ended {
-    /// Nothing when the message was no task of this worker's.
-    pub run: Option<RunId>,
-    pub disposition: Disposition,
-}
-
-impl Rooms {
-    /// Works on one delivery and says what is to become of it.
-    pub async fn run(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Ended {
-        match self.claim(delivery, attempt, hold) {
-            Ok(claimed) => self.once_held(claimed, None).await,
-            Err(failure) => {
-                tracing::warn!(message_id = delivery.message_id, %failure, "the message was not accepted");
-                Ended { run: None, disposition: outcome::disposition(&failure, attempt) }
-            }
+    lease: LeaseHandle,
+) -> Ended {
+    match claim::claim(services, delivery, attempt, lease).await {
+        Ok(claimed) => run_under_lease(services, claimed, None).await,
+        Err(failure) => {
+            let (message_id, reason) = (&delivery.message_id, errors::chain(&failure));
+            tracing::warn!(message_id, reason, "the worker does not accept the message");
+            Ended { run: None, disposition: outcome::disposition(&failure, attempt) }
         }
     }
-
-    /// Goes on with a run that was cut off, under the lease that it had: where it was, or with how
-    /// it ended.
-    pub async fn resume(&self, left: &Unreleased, attempt: Attempt, hold: Hold) -> Ended {
-        let end = |disposition| Ended { run: Some(left.run), disposition };
-        // One that can't be read any more is decided anew.
-        let decided =
-            left.decided.as_ref().and_then(|decision| Some((decision, decision.disposition()?)));
-        if let Some((Decision { told: true, .. }, disposition)) = decided {
-            return end(disposition);
-        }
-        let claimed = match self.reclaim(left, attempt, hold) {
-            Ok(claimed) => claimed,
-            Err(failure) => {
-                tracing::error!(run = %left.run, %failure, "a run that was cut off can't be gone on with: its message comes again");
-                return end(Disposition::Abandon);
-            }
-        };
-        self.once_held(claimed, decided).await
-    }
-
-    /// Begins with a renewal: what a poll brought may have waited in a machine that was suspended,
-    /// until the message was somebody else's. Then the run goes on until it ends or the lease does;
-    /// whatever it is in the midst of is dropped then, and what it started is killed.
-    async fn once_held(
-        &self,
-        claimed: Claimed,
-        decided: Option<(&Decision, Disposition)>,
-    ) -> Ended {
-        let to_its_end = async {
-            match (claimed.hold.renew().await, decided) {
-                (Err(_), _) => self.abandon(&claimed),
-                (Ok(()), Some((decision, disposition))) => {
-                    self.tell_why(&claimed, disposition, decision).await
-                }
-                (Ok(()), None) => self.to_its_end(&claimed).await,
-            }
-        };
-        let disposition = tokio::select! {
-            biased;
-            () = claimed.hold.lost().cancelled() => self.abandon(&claimed),
-            disposition = to_its_end => disposition,
-        };
-        self.clear(&claimed).await;
-        Ended { run: Some(claimed.id), disposition }
-    }
-
-    async fn to_its_end(&self, claimed: &Claimed) -> Disposition {
-        let _turn = self.turns.take(&claimed.task).await;
-        let published = tokio::select! {
-            published = self.pursue(claimed.clone()) => published,
-            () = passed(claimed.received_at, LONGEST_RUN) => Err(Failure::OutOfTime),
-        };
-        let published = match published {
-            Err(failure @ (Failure::IssueClosed | Failure::LabelRemoved(_))) => {
-                self.unless_done(claimed, failure).await
-            }
-            published => published,
-        };
-        match published {
-            Ok(published) => self.settle(claimed, published).await,
-            Err(failure) => self.report(claimed, failure, None).await,
-        }
-    }
-
-    /// Who took the label off may be another worker that had the task too, and who closed the issue
-    /// a person who merged what that one made.
-    async fn unless_done(
-        &self,
-        claimed: &Claimed,
-        called_off: Failure,
-    ) -> Result<Published, Failure> {
-        match self.find_branch(&claimed.task).await? {
-            (_, Existing::Published(pull_request) | Existing::Merged(pull_request)) => {
-                Ok(Published { pull_request, red: Vec::new() })
-            }
-            (
-                _,
-                Existing::None | Existing::Open(_) | Existing::Rejected { .. } | Existing::Ended,
-            ) => Err(called_off),
-        }
-    }
-
-    /// The whole way of a task.
-    async fn pursue(&self, claimed: Claimed) -> Result<Published, Failure> {
-        let admitted = match self.admit(claimed).await? {
-            Admission::Granted(admitted) => *admitted,
-            Admission::AlreadyPublished(published) => return Ok(published),
-        };
-        let prepared = self.prepare(admitted).await?;
-        let watched = prepared.claimed.clone();
-        let changed = self.while_wanted(&watched, self.implement(prepared)).await?;
-        let checked = self.while_wanted(&watched, self.check(changed)).await?;
-        let approved = self.approve(checked).await?;
-        self.wanted(&watched.task).await?;
-        self.publish(approved).await
-    }
-
-    /// Makes a task of the message, if this worker is to work on it at all, and begins its record:
-    /// after a run of it that was broken off, where that one was.
-    fn claim(&self, delivery: &Delivery, attempt: Attempt, hold: Hold) -> Result<Claimed, Failure> {
-        if self.journal.last_outcome(&delivery.message_id)? == Some(Outcome::Failed) {
-            return Err(Failure::AlreadyReported);
-        }
-        let task = Task::decode(delivery.body.as_bytes())?;
-        if !self.config.allows(&task.repository) {
-            return Err(Failure::RepositoryNotAllowed(task.repository));
-        }
-        let earlier = self.journal.broken_off(&task.key())?;
-        let (id, began) =
-            self.journal.begin(&task, delivery, hold.end(), earlier, Timestamp::now())?;
-        self.furnish(id, task, delivery, began, attempt, hold)
-    }
-
-    fn reclaim(&self, left: &Unreleased, attempt: Attempt, hold: Hold) -> Result<Claimed, Failure> {
-        let task = Task::decode(left.delivery.body.as_bytes())?;
-        let claimed = self.furnish(left.run, task, &left.delivery, left.began, attempt, hold)?;
-        self.note(&claimed, "taken up again: the worker was stopped or died")?;
-        for act in self.journal.unobserved(claimed.id)? {
-            self.note(
-                &claimed,
-                &format!("{} ({}) may have been done: looking", act.act, act.detail),
-            )?;
-        }
-        Ok(claimed)
-    }
-
-    fn furnish(
-        &self,
-        id: RunId,
-        task: Task,
-        delivery: &Delivery,
-        began: Timestamp,
-        attempt: Attempt,
-        hold: Hold,
-    ) -> Result<Claimed, Failure> {
-        let directory = journal::run_directory(&self.config.data_dir, id);
-        std::fs::create_dir_all(directory.join(SCRATCH)).map_err(|source| Failure::Local {
-            what: format!("can't make the run's directory {}", directory.display()),
-            source,
-        })?;
-        let lease = hold.clone();
-        let publisher =
-            self.publisher.permitted(Permit::new(move || lease.is_held(Timestamp::now())));
-        let past = self.past(id)?;
-        let (cut, received_at) = (delivery.cut.clone(), delivery.received_at);
-        Ok(Claimed { task, cut, id, attempt, directory, hold, publisher, received_at, began, past })
-    }
-
-    /// Asks the forge whether the task is still wanted, and says on the issue that it is being
-    /// worked on.
-    async fn admit(&self, mut claimed: Claimed) -> Result<Admission, Failure> {
-        let task = &claimed.task;
-        self.note(&claimed, &format!("{}: {}", task.key(), task.title))?;
-        self.note_past(&claimed)?;
-        let (branch, existing) = self.find_branch(task).await?;
-        match existing {
-            Existing::Published(pull_request) | Existing::Merged(pull_request) => {
-                return Ok(Admission::AlreadyPublished(Published {
-                    pull_request,
-                    red: Vec::new(),
-                }));
-            }
-            Existing::Rejected { number } => return Err(Failure::PullRequestClosed { number }),
-            Existing::Open(_) | Existing::None | Existing::Ended => {}
-        }
-        let issue = self.wanted(task).await?;
-        if let Some(cut) = &claimed.cut {
-            let body = issue.body.unwrap_or_default();
-            if !cut.is_of(&body) {
-                return Err(Failure::EditedSinceLabeled);
-            }
-            claimed.task.body = body;
-        }
-        self.trusted(&claimed.task).await?;
-        self.enter(&claimed, Stage::Admit, "the issue is open and labelled").await?;
-        let hidden = report::hidden_characters(&claimed.task);
-        if hidden > 0 {
-            self.note(
-                &claimed,
-                &format!("{hidden} characters of the issue are not shown by GitHub: the agent does not get them"),
-            )?;
-        }
-        self.note(&claimed, &format!("sandbox: {}", self.sandbox.standing().level))?;
-        Ok(Admission::Granted(Box::new(Admitted { claimed, branch })))
-    }
-
-    /// Brings the repository here and sees how its checks stand.
-    async fn prepare(&self, admitted: Admitted) -> Result<Prepared, Failure> {
-        let Admitted { claimed, branch } = admitted;
-        self.enter(&claimed, Stage::Prepare, "fetching the repository").await?;
-        let cache = self.caches.open(&claimed.task.repository).await?;
-        if let Some(ground) = claimed.past.ground.clone() {
-            let workspace = cache.prepare(&claimed.directory.join(TREES), &ground.base).await?;
-            return Ok(Prepared { claimed, branch, workspace, ground });
-        }
-        let base = cache.fetch(&self.remote(&claimed.task)).await?;
-        let plan = self.plan(&cache, &base.commit, &base.commit).await?;
-        let workspace = cache.prepare(&claimed.directory.join(TREES), &base).await?;
-        self.note(&claimed, &format!("{} at {}", base.branch, base.commit))?;
-        let ground = Ground { base, plan, baseline: Baseline::default(), notes: Vec::new() };
-        self.baseline(Prepared { claimed, branch, workspace, ground }).await
-    }
-
-    /// Which checks a repository has: what the base's own file says, else what the files of
-    /// `commit` show it to be.
-    async fn plan(
-        &self,
-        cache: &Cache,
-        base: &CommitId,
-        commit: &CommitId,
-    ) -> Result<Plan, Failure> {
-        let file = repository_file(cache, base).await?;
-        let files = cache.files_at(commit).await?;
-        let paths: Vec<&str> = files.iter().filter_map(RepoPath::as_str).collect();
-        let mut contents = BTreeMap::new();
-        for manifest in Plan::manifests(&paths) {
-            let path = RepoPath::new(manifest.into());
-            if let Ok(Some(text)) = cache.file_at(commit, &path, LARGEST_MANIFEST).await {
-                contents.insert(manifest.to_owned(), String::from_utf8_lossy(&text).into_owned());
-            }
-        }
-        Ok(Plan::detect(&paths, &contents, &file, self.config.checks.timeout))
-    }
-
-    /// Pushes the branch and opens the pull request, each right after the lease was renewed.
-    async fn publish(&self, mut approved: Approved) -> Result<Published, Failure> {
-        let Checked { prepared, progress, .. } = &mut approved.checked;
-        let Prepared { claimed, branch, workspace, ground } = &*prepared;
-        self.enter(claimed, Stage::Publish, &format!("pushing {branch}")).await?;
-        let (cache, remote) = (workspace.cache(), self.remote(&claimed.task));
-        if cache.announced(&remote).await?.commit != ground.base.commit {
-            progress.notes.push(Note::BaseMoved);
-        }
-        let expected = self.expected_at(&claimed.task, cache, &remote, branch).await?;
-        let commit = &progress.commit;
-        claimed.hold.renew().await?;
-        self.journal.publishing(claimed.id, branch.as_str(), commit.as_str())?;
-        let pushing = cache.push(&remote, commit, branch, expected.as_ref());
-        self.act(claimed, Act::Push, &format!("{commit} to {branch}"), pushing).await?;
-
-        let red = approved.checked.red();
-        let report = report::report(self, &approved);
-        let claimed = &approved.checked.prepared.claimed;
-        claimed.hold.renew().await?;
-        let opening = claimed.publisher.open_pull_request(&report, !red.is_empty());
-        let pull_request = self.act(claimed, Act::OpenPullRequest, report.branch, opening).await?;
-        self.journal.observe_pull_request(claimed.id, pull_request.number, &pull_request.url)?;
-        self.note(
-            claimed,
-            &format!("pull request #{}: {}", pull_request.number, pull_request.url),
-        )?;
-        Ok(Published { pull_request, red })
-    }
 }
 
-impl Claimed {
-    /// How long the task has been worked on.
-    fn age(&self) -> Duration {
-        Timestamp::now().duration_since(self.began).try_into().unwrap_or_default()
+/// Goes on with a run that was cut off, under the lease that it had: where it was, or with how it
+/// was decided to end.
+pub async fn resume(
+    services: &Services,
+    left: &Unreleased,
+    attempt: Attempt,
+    lease: LeaseHandle,
+) -> Ended {
+    let end = |disposition| Ended { run: Some(left.run), disposition };
+    // A decision that this version can't read is made anew.
+    let decided =
+        left.decided.as_ref().and_then(|decision| Some((decision, decision.disposition()?)));
+    if let Some((Decision { told: true, .. }, disposition)) = decided {
+        return end(disposition);
     }
-}
-
-impl Checked {
-    /// The commands of the checks that keep the change from being merged.
-    fn red(&self) -> Vec<String> {
-        self.results
-            .iter()
-            .filter(|result| result.blocks())
-            .map(|result| result.ran.command.clone())
-            .collect()
+    match claim::reclaim(services, left, attempt, lease).await {
+        Ok(claimed) => run_under_lease(services, claimed, decided).await,
+        Err(failure) => {
+            let (run, reason) = (left.run, errors::chain(&failure));
+            tracing::error!(%run, reason, "the worker can't resume the run: its message comes \
+                                           again");
+            end(Disposition::Abandon)
+        }
     }
-}
-
-/// What a repository says itself of how it is worked on. Only the base's counts: an agent may write
-/// another.
-async fn repository_file(cache: &Cache, base: &CommitId) -> Result<RepositoryFile, Failure> {
-    let unusable = |error: RepositoryFileError| Failure::RepositoryFile(error.to_string());
-    let path = RepoPath::new(checks::REPOSITORY_FILE.into());
-    match cache.file_at(base, &path, LARGEST_MANIFEST).await? {
-        Some(text) => RepositoryFile::parse(&text).map_err(unusable),
-        None => Ok(RepositoryFile::default()),
-    }
-}
-
-/// Returns when this long has passed since then, by the wall clock: a machine that slept has less
-/// time left.
-async fn passed(since: Timestamp, length: SignedDuration) {
-    while Timestamp::now().duration_since(since) < length {
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-/// The file that all output of a run's programs goes to.
-#[must_use]
-pub fn log_file(data_dir: &Path, run: RunId) -> PathBuf {
-    journal::run_directory(data_dir, run).join(LOG)
 }

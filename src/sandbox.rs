@@ -1,70 +1,77 @@
 //! What a program that the worker starts may see, reach and use.
 //!
-//! Owns the environment of agents, checks and the git that looks at their trees, and the walls
-//! around them. The environment is built anew, so nothing of the worker's own (a token, a cloud
-//! credential, an agent's settings) is inherited. The walls are bubblewrap's on Linux and
-//! Seatbelt's on macOS; how much they hold is found by trying to get out ([`Level`]). Leaves to
-//! `process` the deadline and the end of what is started. Invariant: the only ways out of a sandbox
-//! at [`Level::Full`] are the paths that its [`View`] lets it write, its standard streams, and the
-//! relay that the view grants.
+//! This module owns the environment variables of agents, checks and the git that reads their trees,
+//! and the sandbox backend around these programs: bubblewrap on Linux, Seatbelt on macOS. The
+//! environment is built from nothing, so that a program inherits no token, no cloud credential and
+//! no setting of an agent. Probes that try to get out find how much the backend holds ([`Level`]).
+//! The module `process` owns the deadline and the end of a program. Invariant: at [`Level::Full`] a
+//! program can write only the paths of its [`FsPolicy`] and its standard streams, and can reach
+//! only the relay of its [`NetworkPolicy`].
 
+mod arguments;
 mod bubblewrap;
-pub mod inside;
+pub mod init;
 mod level;
 mod relay;
 mod root;
 mod seatbelt;
+pub mod settings;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::bubblewrap::{Bubblewrap, MODEL_PORT, PROXY_PORT};
-pub use self::inside::Limits;
-use self::inside::probe::Canaries;
-pub use self::inside::probe::Wall;
-pub use self::level::{Level, Standing};
+pub use self::init::ResourceLimits;
+pub use self::init::probe::Boundary;
+use self::init::probe::Canaries;
+pub use self::level::{Level, SandboxReport};
 use self::relay::Relays;
 use self::root::Root;
 use self::seatbelt::{Ports, Seatbelt};
-use crate::config::{Environment, SandboxSettings};
+use self::settings::SandboxSettings;
+use crate::environment::Environment;
 use crate::process::{self, Invocation};
 
-/// The walls around every program of one worker. Clones are the same sandbox.
+/// The sandbox of one worker, which confines every program that the worker starts. Clones are the
+/// same sandbox.
 #[derive(Debug, Clone)]
 pub struct Sandbox(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    walls: Option<Walls>,
+    backend: Option<Backend>,
+    /// The relays stop when this is dropped.
     _relays: Option<Relays>,
-    standing: Standing,
+    report: SandboxReport,
     settings: SandboxSettings,
 }
 
-/// What builds a sandbox around one program.
+/// The mechanism that confines one program.
 #[derive(Debug)]
-enum Walls {
+enum Backend {
     Bubblewrap(Box<Bubblewrap>),
     Seatbelt(Seatbelt),
 }
 
-impl Walls {
-    fn around(&self, invocation: Invocation, view: &View) -> Invocation {
+impl Backend {
+    /// The invocation that runs the given one confined.
+    fn wrap(&self, invocation: Invocation, policy: &FsPolicy) -> Invocation {
         match self {
-            Self::Bubblewrap(bubblewrap) => bubblewrap.around(invocation, view),
-            Self::Seatbelt(seatbelt) => seatbelt.around(invocation, view),
+            Self::Bubblewrap(bubblewrap) => bubblewrap.wrap(invocation, policy),
+            Self::Seatbelt(seatbelt) => seatbelt.wrap(invocation, policy),
         }
     }
 
-    fn prober(&self, canaries: Canaries) -> (PathBuf, Vec<OsString>) {
+    /// The program that runs the probes inside, and its arguments.
+    fn probe_command(&self, canaries: Canaries) -> (PathBuf, Vec<OsString>) {
         match self {
-            Self::Bubblewrap(bubblewrap) => bubblewrap.prober(canaries),
-            Self::Seatbelt(seatbelt) => seatbelt.prober(canaries),
+            Self::Bubblewrap(bubblewrap) => bubblewrap.probe_command(canaries),
+            Self::Seatbelt(seatbelt) => seatbelt.probe_command(canaries),
         }
     }
 
-    /// Where a program inside finds the relays, on what is the loopback address there.
+    /// The ports of the relays on the loopback address that a confined program sees.
     fn ports(&self) -> Ports {
         match self {
             Self::Bubblewrap(_) => Ports { model: MODEL_PORT, proxy: PROXY_PORT },
@@ -73,59 +80,81 @@ impl Walls {
     }
 }
 
-/// What one program finds inside, beside the system's own programs.
+/// What one program may reach, beside the system's own programs.
 #[derive(Debug, Clone, Default)]
-pub struct View {
-    /// What is not there is passed over.
+pub struct FsPolicy {
+    /// Paths that the program may read. The backend skips a path that does not exist.
     pub readable: Vec<PathBuf>,
+    /// Paths that the program may read and write. They exist.
     pub writable: Vec<PathBuf>,
-    pub reach: Reach,
+    /// The network that the program has.
+    pub network: NetworkPolicy,
 }
 
 /// Which network a program has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Reach {
+pub enum NetworkPolicy {
+    /// No network.
     #[default]
     Nothing,
-    /// The model's calls for inference.
+    /// The relay to the model, which lets calls for inference pass.
     Model,
-    /// Public addresses, through a proxy.
+    /// A proxy to public addresses.
     Internet,
 }
 
 /// Why there is no sandbox to work in.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    #[error("can't prepare the sandbox at {}: {source}", path.display())]
-    Prepare { path: PathBuf, source: std::io::Error },
+    /// The sandbox's own files, sockets or ports could not be made.
+    #[error("can't prepare the sandbox at {}", path.display())]
+    Prepare {
+        /// The directory of the sandbox's own files.
+        path: PathBuf,
+        /// What failed.
+        source: std::io::Error,
+    },
+    /// The sandbox holds less than the settings require.
     #[error(
-        "the sandbox is {level}, and `sandbox.require` is {required}: {why}. See docs/security-model.md; `codingworker doctor` shows what holds"
+        "the sandbox is {level}, and `sandbox.require` is {required}: {why}; \
+         `codingworker doctor` shows which boundaries hold, docs/security-model.md explains them"
     )]
-    TooWeak { level: Level, required: Level, why: String },
+    TooWeak {
+        /// The level that the probes found.
+        level: Level,
+        /// The level that the settings require.
+        required: Level,
+        /// What is missing for the next level.
+        why: String,
+    },
+    /// The settings turn the sandbox off, and the user did not confirm it.
     #[error(
-        "`sandbox.require` is \"none\": agents and checks would run as you, with your files and your network. Say that you want this by --unsafe"
+        "`sandbox.require` is \"none\": agents and checks would run as you, with your files and \
+         your network; pass --unsafe if you want this"
     )]
     Unsafe,
 }
 
 impl Sandbox {
-    /// No walls at all: for what is trusted, and for tests of what stands beside the walls.
+    /// A sandbox without a backend, which confines nothing. It is for trusted programs, and for
+    /// tests of the protection that exists beside the backend.
     #[must_use]
     pub fn none() -> Self {
-        let standing = Standing::none("it was not asked for");
-        Self(Arc::new(Parts {
-            walls: None,
-            _relays: None,
-            standing,
-            settings: SandboxSettings::default(),
-        }))
+        Self::without_backend("it was not asked for", SandboxSettings::default())
     }
 
-    /// Builds walls as the settings say, tries to get out of them, and refuses when they hold less
-    /// than is required.
+    fn without_backend(why: &str, settings: SandboxSettings) -> Self {
+        let report = SandboxReport::none(why);
+        Self(Arc::new(Parts { backend: None, _relays: None, report, settings }))
+    }
+
+    /// Builds the sandbox that the settings ask for, probes it, and refuses it when it holds less
+    /// than the settings require.
     ///
     /// # Errors
-    /// [`SandboxError::TooWeak`] with what is lacking; or the data directory can't be written.
+    /// [`SandboxError::TooWeak`] names what is missing. [`SandboxError::Unsafe`] means that the
+    /// user has to confirm that there is no sandbox. [`SandboxError::Prepare`] means that the data
+    /// directory can't be written or that a relay can't listen.
     pub async fn open(
         settings: &SandboxSettings,
         data_dir: &Path,
@@ -138,7 +167,7 @@ impl Sandbox {
         }
         let sandbox =
             Self::find(settings, data_dir, &directory, model_endpoint, environment).await?;
-        let Standing { level, why, .. } = &sandbox.0.standing;
+        let SandboxReport { level, why, .. } = &sandbox.0.report;
         if *level < settings.require {
             return Err(SandboxError::TooWeak {
                 level: *level,
@@ -149,11 +178,13 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// The same, whatever level it comes to. What it needs is kept in `directory`, which no other
-    /// sandbox may use meanwhile.
+    /// Builds and probes the strongest sandbox that this machine offers, whatever its level is.
+    ///
+    /// The sandbox keeps its own files in `directory`. No other sandbox may use that directory at
+    /// the same time.
     ///
     /// # Errors
-    /// When the directory can't be written.
+    /// [`SandboxError::Prepare`], as in [`Sandbox::open`].
     pub async fn find(
         settings: &SandboxSettings,
         data_dir: &Path,
@@ -161,15 +192,7 @@ impl Sandbox {
         model_endpoint: &str,
         environment: &Environment,
     ) -> Result<Self, SandboxError> {
-        let without = |why: &str| {
-            let standing = Standing::none(why);
-            Ok(Self(Arc::new(Parts {
-                walls: None,
-                _relays: None,
-                standing,
-                settings: settings.clone(),
-            })))
-        };
+        let without = |why: &str| Ok(Self::without_backend(why, settings.clone()));
         if settings.require == Level::None {
             return without("`sandbox.require` is \"none\"");
         }
@@ -181,74 +204,68 @@ impl Sandbox {
         };
         let failed = |source| SandboxError::Prepare { path: directory.to_path_buf(), source };
         let limits = settings.limits;
-        let root = Root::new(
-            environment.search_path(),
-            &environment.home(),
-            data_dir,
-            &directory.join("etc"),
-        )
-        .map_err(failed)?;
-        let bubblewrap = process::find_executable("bwrap", environment.search_path());
-        let (walls, relays) = if let (Some(executable), true) =
-            (bubblewrap, cfg!(target_os = "linux"))
-        {
-            Bubblewrap::let_wardens_hurry();
-            let (relays, sockets) =
-                Relays::at_sockets(directory, model_endpoint).map_err(failed)?;
-            (
-                Walls::Bubblewrap(Box::new(Bubblewrap {
-                    executable,
-                    helper,
-                    root,
-                    limits,
-                    sockets,
-                })),
-                relays,
-            )
-        } else if cfg!(target_os = "macos") && Seatbelt::is_here() {
-            let (relays, ports) = Relays::at_ports(model_endpoint).await.map_err(failed)?;
-            (Walls::Seatbelt(Seatbelt { helper, root, limits, ports }), relays)
-        } else if cfg!(target_os = "linux") {
-            return without(
-                "bubblewrap was not found: install it (Debian, Ubuntu, Fedora: the package `bubblewrap`)",
-            );
-        } else {
-            return without("there is none for this platform");
-        };
-        let standing = level::probe(&walls, directory).await.map_err(failed)?;
-        let settings = settings.clone();
-        Ok(Self(Arc::new(Parts { walls: Some(walls), _relays: Some(relays), standing, settings })))
+        let search_path = environment.search_path();
+        let root = Root::new(search_path, &environment.home(), data_dir, &directory.join("etc"))
+            .map_err(failed)?;
+        let bubblewrap = process::find_executable("bwrap", search_path);
+        let (backend, relays) =
+            if let (Some(executable), true) = (bubblewrap, cfg!(target_os = "linux")) {
+                Bubblewrap::raise_supervisor_priority();
+                let (relays, sockets) =
+                    Relays::at_sockets(directory, model_endpoint).map_err(failed)?;
+                let bubblewrap = Bubblewrap { executable, helper, root, limits, sockets };
+                (Backend::Bubblewrap(Box::new(bubblewrap)), relays)
+            } else if cfg!(target_os = "macos") && Seatbelt::is_available() {
+                let (relays, ports) = Relays::at_ports(model_endpoint).await.map_err(failed)?;
+                (Backend::Seatbelt(Seatbelt { helper, root, limits, ports }), relays)
+            } else if cfg!(target_os = "linux") {
+                return without(
+                    "bubblewrap was not found: install it \
+                 (Debian, Ubuntu, Fedora: the package `bubblewrap`)",
+                );
+            } else {
+                return without("there is none for this platform");
+            };
+        let report = level::probe(&backend, directory).await.map_err(failed)?;
+        Ok(Self(Arc::new(Parts {
+            backend: Some(backend),
+            _relays: Some(relays),
+            report,
+            settings: settings.clone(),
+        })))
     }
 
+    /// What the probes found when this sandbox was opened.
     #[must_use]
-    pub fn standing(&self) -> &Standing {
-        &self.0.standing
+    pub fn report(&self) -> &SandboxReport {
+        &self.0.report
     }
 
-    /// The invocation inside the walls, or as it is where there are none.
+    /// The invocation that runs the given one confined. A sandbox without a backend returns the
+    /// invocation unchanged.
     #[must_use]
-    pub fn confine(&self, invocation: Invocation, view: &View) -> Invocation {
-        let Some(walls) = &self.0.walls else { return invocation };
-        let mut view = view.clone();
-        view.readable.extend(self.0.settings.readable.iter().cloned());
-        view.writable.extend(self.0.settings.writable.iter().cloned());
-        walls.around(invocation, &view)
+    pub fn confine(&self, invocation: Invocation, policy: &FsPolicy) -> Invocation {
+        let Some(backend) = &self.0.backend else { return invocation };
+        let mut policy = policy.clone();
+        policy.readable.extend(self.0.settings.readable.iter().cloned());
+        policy.writable.extend(self.0.settings.writable.iter().cloned());
+        backend.wrap(invocation, &policy)
     }
 
-    /// Where the model is reached from inside.
+    /// The URL by which a confined program reaches the model whose endpoint is `outside`.
     #[must_use]
     pub fn model_endpoint(&self, outside: &str) -> String {
-        match &self.0.walls {
-            Some(walls) => relay::seen_from_inside(outside, walls.ports().model),
+        match &self.0.backend {
+            Some(backend) => relay::endpoint_inside(outside, backend.ports().model),
             None => outside.to_owned(),
         }
     }
 
-    /// The variables by which programs that know nothing of the settings find the model from
-    /// inside.
+    /// Environment variables that lead model clients to the relay, for clients that do not know the
+    /// worker's settings. Without a backend there are none.
     #[must_use]
     pub fn model_environment(&self, outside: &str) -> Vec<(OsString, OsString)> {
-        if self.0.walls.is_none() {
+        if self.0.backend.is_none() {
             return Vec::new();
         }
         let endpoint = self.model_endpoint(outside);
@@ -262,13 +279,15 @@ impl Sandbox {
         names.map(|name| (name.into(), endpoint.clone().into())).into()
     }
 
-    /// The variables by which tools find the proxy that [`Reach::Internet`] grants.
+    /// Environment variables that lead tools to the proxy of [`NetworkPolicy::Internet`]. Without a
+    /// backend there are none.
     #[must_use]
     pub fn proxy_environment(&self) -> Vec<(OsString, OsString)> {
-        let Some(port) = self.0.walls.as_ref().map(|walls| walls.ports().proxy) else {
+        let Some(port) = self.0.backend.as_ref().map(|backend| backend.ports().proxy) else {
             return Vec::new();
         };
         let proxy = format!("http://127.0.0.1:{port}");
+        // Java ignores the variables below. Its launcher reads system properties from this one.
         let java = ["http", "https"]
             .map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={port}"));
         let names = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
@@ -280,8 +299,8 @@ impl Sandbox {
     }
 }
 
-/// The whole environment of an agent or a check: where tools are found, a home and a temporary
-/// directory of its own, a fixed locale.
+/// The whole environment of an agent or a check: a search path, a home and a temporary directory of
+/// its own, and a fixed locale and time zone.
 #[must_use]
 pub fn clean_environment(
     search_path: &OsStr,

@@ -1,11 +1,14 @@
-//! The task message: what a producer puts into the queue, and the values the worker makes of it.
+//! The task message that a producer puts into the queue, and the values that the worker reads from
+//! it.
 //!
-//! Owns the contract of the message body (six required fields, unknown ones ignored), its JSON
-//! Schema and the task key. Does no I/O. A [`Task`] that exists is valid; a message that is not one
-//! yields an [`InvalidTask`] that names the field, what was expected and what came.
+//! This module owns the contract of the message body (six required fields; unknown fields are
+//! ignored), its JSON Schema and the task key. It does no I/O. Every [`Task`] is valid. A message
+//! that is not a task yields an [`InvalidTask`] that names the field, the expected value and the
+//! actual one.
 
 pub mod cut;
 mod delivery;
+mod trigger;
 pub mod visible;
 
 use std::fmt;
@@ -16,28 +19,30 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 pub use self::delivery::Delivery;
+pub use self::trigger::Trigger;
 
-/// The dialect and name of [`schema`], kept as `docs/task-message.schema.json`.
+/// The dialect of [`schema`], which `docs/task-message.schema.json` repeats.
 const SCHEMA_DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// GitHub's rules for an account and a repository name, as a pattern: one slash, no `.` or `..` as
-/// a repository.
+/// GitHub's rules for the names of accounts and repositories as a pattern: one slash, and neither
+/// `.` nor `..` as the repository.
 const REPOSITORY_PATTERN: &str =
     r"^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,37}[A-Za-z0-9])?/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$";
 
-/// How much of an offending value an error repeats.
+/// The number of characters of a wrong value that an error repeats.
 const SHOWN_CHARACTERS: usize = 60;
 
-/// What one message asks for.
+/// The task that one message describes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     pub issue_number: IssueNumber,
     pub repository: RepoName,
     pub title: String,
-    /// The task in the issue's words; may be empty.
+    /// The text of the issue; it may be empty.
     pub body: String,
     pub labels: Vec<String>,
-    /// When the message was made; with repository and issue it is the task's identity.
+    /// The time at which the producer made the message. Together with the repository and the issue
+    /// it identifies the task.
     pub created_at: Timestamp,
 }
 
@@ -45,7 +50,8 @@ impl Task {
     /// Reads a message body.
     ///
     /// # Errors
-    /// Names the first field that is missing or wrong; never panics, whatever the bytes.
+    /// The error names the first field that is missing or wrong. The function never panics,
+    /// whatever the bytes are.
     pub fn decode(body: &[u8]) -> Result<Self, InvalidTask> {
         let message: Value = serde_json::from_slice(body).map_err(InvalidTask::NotJson)?;
         let Value::Object(fields) = message else {
@@ -79,7 +85,13 @@ impl Task {
         })
     }
 
-    /// The message body for this task.
+    /// Returns the event that made this task.
+    #[must_use]
+    pub fn trigger(&self) -> Trigger {
+        Trigger::IssueLabeled { issue: self.issue_number }
+    }
+
+    /// Returns the message body for this task.
     #[must_use]
     pub fn encode(&self) -> String {
         json!({
@@ -93,7 +105,8 @@ impl Task {
         .to_string()
     }
 
-    /// The identity that survives redelivery and redrive, when message id and receive count do not.
+    /// Returns the identity of the task. It stays the same after a redelivery and after a redrive.
+    /// The message id and the receive count do not: a redrive gives the message a new id.
     #[must_use]
     pub fn key(&self) -> TaskKey {
         TaskKey(format!("{}#{}@{}", self.repository, self.issue_number, self.created_at))
@@ -106,7 +119,8 @@ pub fn schema() -> Value {
     json!({
         "$schema": SCHEMA_DIALECT,
         "title": "CodingWorker task message",
-        "description": "The body of one message in the queue codingworker-tasks. A reader ignores fields it does not know.",
+        "description": "The body of one message in the queue codingworker-tasks. A reader ignores \
+                        fields it does not know.",
         "type": "object",
         "required": ["issue_number", "repository", "title", "body", "labels", "created_at"],
         "properties": {
@@ -138,16 +152,18 @@ pub fn schema() -> Value {
     })
 }
 
-/// The number of an issue in its repository, from 1.
+/// The number of an issue in its repository. Numbers start at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IssueNumber(NonZeroU64);
 
 impl IssueNumber {
+    /// Makes the number of an issue. Returns `None` for 0, because GitHub numbers issues from 1.
     #[must_use]
     pub fn new(number: u64) -> Option<Self> {
         NonZeroU64::new(number).map(Self)
     }
 
+    /// Returns the number, which is at least 1.
     #[must_use]
     pub fn value(self) -> u64 {
         self.0.get()
@@ -160,11 +176,11 @@ impl fmt::Display for IssueNumber {
     }
 }
 
-/// `owner/name` in GitHub's own character set, so it is safe as a path of two segments and in a
-/// URL.
+/// A repository as `owner/name` in GitHub's character set, so it is safe as a path of two segments
+/// and in a URL.
 ///
-/// An owner has up to 39 letters, digits and hyphens (and underscores, for managed users), a
-/// repository up to 100 letters, digits, `.`, `_` and `-`, and is neither `.` nor `..`.
+/// The owner has 1 to 39 letters, digits and hyphens, and underscores for managed users. The
+/// repository has 1 to 100 letters, digits, `.`, `_` and `-`, and is neither `.` nor `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoName {
     owner: String,
@@ -172,17 +188,20 @@ pub struct RepoName {
 }
 
 impl RepoName {
+    /// Returns the account that owns the repository.
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
+    /// Returns the name of the repository without its owner.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether both name the same repository: GitHub's names do not differ by case.
+    /// Returns whether both names mean the same repository. GitHub ignores the case of letters in
+    /// them.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.owner.eq_ignore_ascii_case(&other.owner) && self.name.eq_ignore_ascii_case(&other.name)
@@ -195,10 +214,11 @@ impl fmt::Display for RepoName {
     }
 }
 
-/// Why a text is not a repository's name.
+/// Why a text is not the name of a repository.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is not a repository name: write it as \"owner/name\", in the letters, digits, \"-\", \"_\" and \".\" that GitHub allows"
+    "{0:?} is not a repository name: write it as \"owner/name\", in the letters, digits, \"-\", \
+     \"_\" and \".\" that GitHub allows"
 )]
 pub struct InvalidRepoName(String);
 
@@ -231,11 +251,12 @@ fn is_repository(name: &str) -> bool {
         && name != ".."
 }
 
-/// `owner/repo#issue@created_at`.
+/// The identity of a task as `owner/repo#issue@created_at`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskKey(String);
 
 impl TaskKey {
+    /// Returns the key as text: `owner/repo#issue@created_at`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -271,8 +292,9 @@ fn field<T>(
     parse(value).ok_or_else(|| InvalidTask::Wrong { field, expected, found: describe(value) })
 }
 
-/// RFC 3339 asks for a full date, a time with seconds and an offset, and nothing beside them; jiff
-/// reads more than that.
+/// Reads a date and time in the format of RFC 3339, section 5.6: a full date, a time with seconds,
+/// and an offset. jiff also reads other formats, such as a time zone in brackets, so the function
+/// first checks the form of the text.
 fn parse_date_time(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     let plain = bytes.len() >= "2025-01-26T00:00:00Z".len()
@@ -298,6 +320,7 @@ fn describe(value: &Value) -> String {
 
 fn shorten(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
+        // `end` is the byte position of a character, so the cut never splits a UTF-8 sequence.
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }

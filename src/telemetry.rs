@@ -1,25 +1,25 @@
-//! Logs: text for people, JSON for programs, on standard error so that a command's own output stays
-//! clean. No secret is in them.
+//! Logs: text for people or JSON for programs, with all secrets redacted. They go to standard
+//! error, so that standard output has only the output of the command.
+
+pub mod settings;
 
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::config::{LogFormat, LogSettings};
+use self::settings::{LogFormat, LogSettings};
 use crate::redaction::Redaction;
 
-/// A filter that is not one.
+/// The filter of the settings can't be read.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "`log.filter` is {filter:?}, expected a filter such as `info` or `codingworker=debug`: {source}"
-)]
+#[error("`log.filter` is {filter:?}, expected a filter such as `info` or `codingworker=debug`")]
 pub struct InvalidFilter {
     filter: String,
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Starts logging; a second call changes nothing.
+/// Starts logging. A second call changes nothing.
 ///
 /// # Errors
 /// The filter can't be read.
@@ -31,7 +31,9 @@ pub fn start(settings: &LogSettings, redaction: &Redaction) -> Result<(), Invali
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
     let started = match settings.format {
-        LogFormat::Text => logs.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
+        // Without `with_ansi` there are colors, unless NO_COLOR is set.
+        LogFormat::Text if io::IsTerminal::is_terminal(&io::stderr()) => logs.try_init(),
+        LogFormat::Text => logs.with_ansi(false).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
     };
     if started.is_err() {
@@ -40,7 +42,7 @@ pub fn start(settings: &LogSettings, redaction: &Redaction) -> Result<(), Invali
     Ok(())
 }
 
-/// Standard error without secrets.
+/// Standard error with all secrets redacted.
 #[derive(Debug, Clone)]
 struct Stderr {
     redaction: Redaction,
@@ -54,11 +56,11 @@ impl<'a> MakeWriter<'a> for Stderr {
     }
 }
 
-/// An event is written at once, and so is whole when it is searched.
+/// The subscriber writes each event with one call, so no secret is cut in two.
 impl Write for &Stderr {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let event_text = String::from_utf8_lossy(event);
-        io::stderr().write_all(self.redaction.strike_out(&event_text).as_bytes())?;
+        io::stderr().write_all(self.redaction.redact(&event_text).as_bytes())?;
         Ok(event.len())
     }
 

@@ -1,21 +1,21 @@
-//! Repositories on disk: the bare cache, the trees that an agent and the checks work in, and what
-//! they made.
+//! The repositories on disk: the bare cache, the trees in which an agent and the checks work, and
+//! the commits made from those trees.
 //!
-//! Owns every use of git. Leaves what a change may contain to `gate`, and when to push to
-//! `publish`. Invariants: git never runs with a repository that an agent could write; the token is
-//! in the environment of a command that talks to the forge and nowhere else; what a harvest took in
-//! is an object of the cache, where nothing is thrown away.
+//! This module owns every use of git. The module `gate` decides what a change may contain, and
+//! `publish` decides when to push. Invariants: git never runs with the configuration of a
+//! repository that an agent could write; the token is only in the environment of a command that
+//! talks to the forge; every object of a snapshot is stored in the cache, which deletes nothing
+//! that a run still needs.
 
+mod answer;
 mod cache;
 mod changes;
 mod commit;
 mod error;
 mod git;
-mod harvest;
-mod object;
-mod path;
+mod objects;
 mod remote;
-mod removal;
+mod snapshot;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -24,20 +24,18 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use self::harvest::Scope;
+use self::snapshot::Scope;
 use self::staging::{Files, Staging};
+use crate::disk::remove_tree;
+use crate::git::{Change, CommitId, TreeId};
 
 pub use self::cache::{Base, Cache, Caches};
-pub use self::changes::{Change, Diffstat, Entry, Lines, Mode, Status};
 pub use self::commit::Commit;
 pub use self::error::WorkspaceError;
 pub use self::git::{Deadlines, Git};
-pub use self::object::{BranchName, CommitId, InvalidName, ObjectId, TreeId};
-pub use self::path::RepoPath;
 pub use self::remote::Remote;
-pub use self::removal::remove_tree;
 
-/// The two trees of one run, beside each other in one directory that is theirs alone.
+/// The two trees of one run. They lie beside each other in one directory that holds nothing else.
 #[derive(Debug)]
 pub struct Workspace {
     cache: Cache,
@@ -47,16 +45,17 @@ pub struct Workspace {
     checks: Staging,
 }
 
-/// Which of the two trees.
+/// Selects one of the two trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Where the agent edits: a repository of its own, with the base's commit and no remote.
+    /// The tree that the agent edits. It is a repository of its own, with the base commit and no
+    /// remote.
     Agent,
-    /// Where the checks run: files only.
+    /// The tree in which the checks run. It holds files only, and no `.git`.
     Checks,
 }
 
-/// Who a commit is by.
+/// The author and committer of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub name: String,
@@ -64,10 +63,11 @@ pub struct Identity {
 }
 
 impl Cache {
-    /// Makes both trees, at the base. What is in `directory` from before is removed.
+    /// Makes both trees and checks out the base in them. The function first removes everything that
+    /// `directory` held before.
     ///
     /// # Errors
-    /// When the base is not in the cache, or the disk does not take it.
+    /// The base is not in the cache, or the disk can't store the trees.
     pub async fn prepare(
         &self,
         directory: &Path,
@@ -95,54 +95,59 @@ impl Cache {
 }
 
 impl Workspace {
-    /// The agent's tree: a shallow clone with a `.git` of its own, without a remote and without a
-    /// link into the cache.
+    /// The agent's tree. It is a shallow clone with a `.git` of its own, without a remote and
+    /// without a link into the cache.
     #[must_use]
     pub fn agent_tree(&self) -> &Path {
         &self.agent.files
     }
 
-    /// The checks' tree: a checkout without a `.git`.
+    /// The checks' tree. It is a checkout without a `.git`.
     #[must_use]
     pub fn check_tree(&self) -> &Path {
         &self.checks.files
     }
 
-    /// Takes in what a side holds now.
+    /// Stores the present files of a side as a tree object in the cache.
     ///
-    /// Of the agent's side: tracked files, and new ones that are not ignored, whatever the agent
-    /// did to its own `.git`. Of the checks' side: tracked files only, since a formatter rewrites
-    /// those and builds leave others behind.
+    /// From the agent's side the snapshot takes the tracked files and the new files that are not
+    /// ignored, whatever the agent did to its own `.git`. From the checks' side it takes the
+    /// tracked files only, because a formatter rewrites those and a build leaves other files
+    /// behind.
     ///
     /// # Errors
     /// [`WorkspaceError::NestedRepository`] when there is a repository inside the tree.
-    pub async fn harvest(&self, side: Side) -> Result<TreeId, WorkspaceError> {
+    pub async fn snapshot(&self, side: Side) -> Result<TreeId, WorkspaceError> {
         let scope = match side {
             Side::Agent => Scope::All,
             Side::Checks => Scope::Tracked,
         };
         let staging = self.side(side);
-        let tree = harvest::harvest(&self.cache, staging, scope).await?;
-        staging.take_over(&self.cache, &tree, &self.base).await?;
+        let tree = snapshot::snapshot(&self.cache, staging, scope).await?;
+        staging.import(&self.cache, &tree, &self.base).await?;
         Ok(tree)
     }
 
-    /// Brings a side to exactly a tree. Files that do not differ are not touched, so a build finds
-    /// its times unchanged; ignored files stay.
+    /// Makes a side hold exactly the files of a tree. git does not touch a file that does not
+    /// differ, so a build finds the file's modification time unchanged. Ignored files stay.
     ///
     /// # Errors
-    /// When the tree is not in the cache, or the disk does not take it.
-    pub async fn show(&self, side: Side, tree: &TreeId) -> Result<(), WorkspaceError> {
+    /// The tree is not in the cache, or the disk can't store the files.
+    pub async fn checkout(&self, side: Side, tree: &TreeId) -> Result<(), WorkspaceError> {
         let side = self.side(side);
+        // `read-tree` removes only files that the index knows, so `clean` removes the untracked
+        // ones. git skips an untracked directory that is a repository itself unless `--force` is
+        // given twice (git-clean(1)).
         self.read_tree(side, tree.as_str()).await?;
         let clean = side.command(&self.cache, "clean", Files::Written);
         clean.arguments(["--quiet", "-d", "--force", "--force"]).output().await.map(drop)
     }
 
-    /// Makes a commit. The same tree, parent, message, identity and time give the same commit.
+    /// Makes a commit. The same tree, parent, message, identity and time give the same commit id,
+    /// so a resumed run can repeat this step.
     ///
     /// # Errors
-    /// When the tree or the parent is not in the cache.
+    /// The tree or the parent is not in the cache.
     pub async fn commit(
         &self,
         tree: &TreeId,
@@ -164,7 +169,8 @@ impl Workspace {
         ] {
             command = command.variable(name, value);
         }
-        // git refuses a message with a NUL in it, and an issue's title may have one.
+        // git refuses a commit message that contains a NUL, and the title of an issue may contain
+        // one.
         let mut message = message.replace('\0', "\u{fffd}");
         if !message.ends_with('\n') {
             message.push('\n');
@@ -174,18 +180,19 @@ impl Workspace {
             .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "commit-tree", answer: name })
     }
 
-    /// Names a commit as `refs/codingworker/NAME`, so that it is never thrown away.
+    /// Names a commit in the cache as `refs/codingworker/NAME`. `git gc` never deletes an object
+    /// that a reference reaches (git-gc(1)).
     ///
     /// # Errors
-    /// As for [`Cache::keep`].
+    /// The same errors as [`Cache::keep`].
     pub async fn keep(&self, commit: &CommitId, name: &str) -> Result<(), WorkspaceError> {
         self.cache.keep(commit, name).await
     }
 
-    /// Everything that differs between two commits.
+    /// Returns every path that differs between two commits.
     ///
     /// # Errors
-    /// When one of them is not in the cache.
+    /// One of the commits is not in the cache.
     pub async fn changes(
         &self,
         base: &CommitId,
@@ -194,62 +201,11 @@ impl Workspace {
         changes::changes(&self.cache, base, commit).await
     }
 
-    /// How much differs between two commits.
-    ///
-    /// # Errors
-    /// When one of them is not in the cache.
-    pub async fn diffstat(
-        &self,
-        base: &CommitId,
-        commit: &CommitId,
-    ) -> Result<Diffstat, WorkspaceError> {
-        Ok(Diffstat::of(&self.changes(base, commit).await?))
-    }
-
-    /// The difference as a patch for people to read. Beyond `limit` bytes its middle is left out,
-    /// with a mark in its place.
-    ///
-    /// # Errors
-    /// When one of them is not in the cache.
-    pub async fn diff(
-        &self,
-        base: &CommitId,
-        commit: &CommitId,
-        limit: usize,
-    ) -> Result<String, WorkspaceError> {
-        let answer = self
-            .cache
-            .command("diff-tree")
-            .arguments([
-                "-r",
-                "--patch",
-                "--find-renames",
-                "--no-ext-diff",
-                "--no-textconv",
-                "--no-color",
-            ])
-            .arguments([base.as_str(), commit.as_str()])
-            .output_limit(limit)
-            .run()
-            .await?;
-        if answer.code == 0 {
-            Ok(String::from_utf8_lossy(&answer.output).into_owned())
-        } else {
-            Err(answer.into_error())
-        }
-    }
-
+    /// The repository from which git checks out both trees and into which it stores their
+    /// snapshots.
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.cache
-    }
-
-    /// Removes both trees. What was harvested stays in the cache.
-    ///
-    /// # Errors
-    /// When something in them can't be removed.
-    pub async fn remove(self) -> Result<(), WorkspaceError> {
-        remove_tree(&self.directory).await
     }
 
     fn side(&self, side: Side) -> &Staging {
@@ -259,20 +215,27 @@ impl Workspace {
         }
     }
 
-    /// Gives the agent a repository with the base's commit and no history, so that it costs no more
-    /// than the files.
+    /// Gives the agent a repository that holds the base commit and no history, so that its size
+    /// does not depend on the length of the history.
     ///
-    /// Fetching from a directory copies: nothing is linked, and nothing the agent does to its
-    /// objects reaches the cache.
+    /// The function fetches instead of cloning. A clone of a local path makes hard links to the
+    /// object files of its source, or refers to them as alternates with `--shared` (git-clone(1)),
+    /// and an agent that wrote to a linked file would change the cache. A fetch copies the objects.
+    /// The option `--depth=1` records the commit as a shallow boundary, so the agent's git does not
+    /// look for the parents (gitrepository-layout(5), `shallow`).
     async fn clone_for_agent(&self, base: &Base) -> Result<(), WorkspaceError> {
         let git = self.cache.git();
         git.command(&self.directory, "init")
+            // An empty template keeps the sample hooks and files of this machine out of the
+            // repository (git-init(1), TEMPLATE DIRECTORY).
             .arguments(["--quiet", "--template="])
-            .argument(format!("--initial-branch={}", base.branch))
+            .argument(format!("--initial-branch={}", base.onto))
             .argument(&self.agent.files)
             .output()
             .await?;
         let git_dir = self.agent.files.join(".git");
+        // A fetch refuses to update the branch that HEAD names unless `--update-head-ok` is given
+        // (git-fetch(1)). `init` has made HEAD name this branch, which has no commit yet.
         git.in_repository(&git_dir, "fetch")
             .arguments([
                 "--quiet",
@@ -283,8 +246,9 @@ impl Workspace {
                 "--update-head-ok",
             ])
             .argument(self.cache.directory())
-            .argument(format!("{}:{}", base.commit, base.branch.reference()))
-            // Else the log of the branch would tell the agent where the cache is.
+            .argument(format!("{}:{}", base.commit, base.onto.reference()))
+            // git writes this action into the reflog of the branch. The default action is the whole
+            // command line, which would tell the agent where the cache is.
             .variable("GIT_REFLOG_ACTION", "clone")
             .local_source()
             .output()
@@ -292,14 +256,17 @@ impl Workspace {
         Ok(())
     }
 
-    /// Writes a tree's files, through the index that knows what is there already.
+    /// Writes the files of a tree. git compares the tree with the side's own index and so writes
+    /// only the files that differ. With `--reset -u` git also overwrites local changes and
+    /// untracked files that are in the way (git-read-tree(1)).
     async fn read_tree(&self, side: &Staging, tree: &str) -> Result<(), WorkspaceError> {
         let command = side.command(&self.cache, "read-tree", Files::Written);
         command.arguments(["--reset", "-u", tree]).output().await.map(drop)
     }
 
-    /// Spares the agent's git from reading every file again to find that none has changed, and
-    /// tells it whom its commits are by.
+    /// Copies the worker's index into the agent's repository, so that the agent's git does not have
+    /// to read every file to find that none has changed. Also configures the author of the agent's
+    /// commits, and turns automatic garbage collection off in that repository.
     async fn share_index(&self) -> Result<(), WorkspaceError> {
         let git_dir = self.agent.files.join(".git");
         let failed =

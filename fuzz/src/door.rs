@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 /// Longer than any answer that does not wait on purpose, as a receive does.
-const PATIENCE: Duration = Duration::from_millis(500);
+const BACKOFF: Duration = Duration::from_millis(500);
 
 pub(crate) struct Door {
     address: SocketAddr,
@@ -36,7 +36,7 @@ impl Door {
     /// The status of the answer; `None` when there was none in time or the connection ended.
     pub(crate) fn ask(&self, head: &str, body: &[u8]) -> Option<u16> {
         let mut stream = TcpStream::connect(self.address).expect("the server listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a patience is set");
+        stream.set_read_timeout(Some(BACKOFF)).expect("a patience is set");
         let length = body.len();
         let rest = format!(
             "\r\nHost: {}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",

@@ -9,7 +9,8 @@ mod door;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use codingworker::agent::transcript as spoken;
+use codingworker::agent::aider::transcript as spoken;
+use codingworker::agent::{Usage, tail};
 use codingworker::task::Task;
 use localhub::Hub;
 use localsqs::{Options, Queues};
@@ -37,10 +38,10 @@ pub fn task_message(data: &[u8]) {
 pub fn transcript(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let _outcome = spoken::outcome(&text);
-    if let Some(usage) = spoken::exchanges(&text).into_iter().reduce(spoken::Usage::plus) {
+    if let Some(usage) = spoken::exchanges(&text).into_iter().reduce(Usage::plus) {
         assert!(usage.total() >= usage.sent);
     }
-    assert!(spoken::tail(data).len() <= 3 * data.len());
+    assert!(tail(data).len() <= 3 * data.len());
 }
 
 /// A request to the queue: the first line is the operation, the rest its JSON. A receive may wait,
@@ -103,7 +104,8 @@ pub fn forge_http(data: &[u8]) {
 
 fn sqs(operation: &str) -> String {
     format!(
-        "POST / HTTP/1.1\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AmazonSQS.{operation}"
+        "POST / HTTP/1.1\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: \
+         AmazonSQS.{operation}"
     )
 }
 

@@ -1,28 +1,34 @@
-//! Aider, run unattended: its command line, its settings by file, its environment and its judgment.
+//! Runs Aider unattended. This module owns its command line, its settings files, its environment
+//! and the judgment of its calls.
 //!
-//! Pinned to Aider 0.86.2, whose options and phrases these are. Nothing that lies about on the
-//! machine or in the repository has a say: the home is private, the environment is made anew, and
-//! the repository's own settings are out of sight (see `aside`).
+//! The options and phrases are those of Aider 0.86.2. No file of the machine or of the repository
+//! changes how Aider runs: the home is private, the environment is built from nothing, and the
+//! worker hides the repository's own settings during a call.
 
-use std::ffi::OsString;
+pub mod transcript;
+
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
+use super::call_dir::CallDir;
+use super::command;
 use super::model::Model;
-use super::room::Room;
-use super::transcript::{self, Usage};
-use super::{AgentError, Call, Outcome, aside, command};
-use crate::config::AiderSettings;
+use super::profile::{HiddenNames, Profile};
+use super::report::{CallOutcome, Usage, failed};
+use super::settings::AiderSettings;
+use super::{AgentError, Call};
 use crate::process::{Ending, Finished};
 
-/// Aider takes every option from the environment too, by this prefix; none of the user's gets
-/// through.
-pub(super) const SETTINGS_PREFIX: &str = "AIDER_";
+/// Aider also reads every option from an environment variable with this prefix. The worker passes
+/// none of the user's variables with this prefix to Aider.
+const SETTINGS_PREFIX: &str = "AIDER_";
 
-/// Nobody answers questions, nothing is committed, fetched, opened, linted, tested or told to
-/// anybody, and the output is plain text.
+/// The options for unattended use. With them Aider asks no questions; it commits, fetches, opens,
+/// lints and tests nothing; it reports nothing to anybody; and its output is plain text.
 const UNATTENDED: [&str; 17] = [
     "--yes-always",
     "--no-auto-commits",
@@ -43,25 +49,57 @@ const UNATTENDED: [&str; 17] = [
     "--no-restore-chat-history",
 ];
 
-/// Where Aider writes the tokens of each exchange, in its room.
+/// The file in the directory of the call to which Aider writes the tokens of each exchange.
 const USAGE_LOG: &str = "usage.jsonl";
 
-/// Ollama stops a few tokens short of a full context window.
+/// How many tokens short of a full context window Ollama may stop.
 const CONTEXT_SLACK: u64 = 16;
 
-#[derive(Debug, Clone)]
-pub(super) struct Aider {
+/// Returns the profile of Aider with a model at `model_endpoint` that must answer within
+/// `model_timeout`.
+pub(super) fn profile(
+    settings: &AiderSettings,
+    model_endpoint: &str,
+    model_timeout: Duration,
+) -> Profile {
+    let aider = Arc::new(Aider::new(settings, model_endpoint, model_timeout));
+    let (writer, caller) = (Arc::clone(&aider), Arc::clone(&aider));
+    Profile {
+        name: "aider",
+        executable: aider.settings.executable.clone(),
+        version_prefix: Some("aider "),
+        environment: aider.environment(),
+        withheld_prefix: Some(SETTINGS_PREFIX),
+        hidden: Some(HiddenNames { is_hidden, is_litter }),
+        write_settings: Arc::new(move |model, call_dir| writer.write_settings(model, call_dir)),
+        arguments: Arc::new(move |model, call, call_dir| caller.arguments(model, call, call_dir)),
+        judge: Arc::new(move |model, finished, call_dir| aider.judge(model, finished, call_dir)),
+    }
+}
+
+/// Returns whether Aider would read this entry in the root of the repository as settings. Aider
+/// reads `.env` and `.aider*` there, whatever its command line says.
+fn is_hidden(name: &OsStr) -> bool {
+    // A file system that ignores the case of letters finds the file `.ENV` under the name `.env`.
+    name.eq_ignore_ascii_case(".env") || is_litter(name)
+}
+
+/// Returns whether Aider writes its histories and caches under this name. A new `.env` is the
+/// agent's work, so it stays.
+fn is_litter(name: &OsStr) -> bool {
+    name.as_encoded_bytes()
+        .get(..".aider".len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(b".aider"))
+}
+
+struct Aider {
     settings: AiderSettings,
     model_endpoint: String,
     model_timeout: Duration,
 }
 
 impl Aider {
-    pub(super) fn new(
-        settings: &AiderSettings,
-        model_endpoint: &str,
-        model_timeout: Duration,
-    ) -> Self {
+    fn new(settings: &AiderSettings, model_endpoint: &str, model_timeout: Duration) -> Self {
         Self {
             settings: settings.clone(),
             model_endpoint: model_endpoint.to_owned(),
@@ -69,31 +107,27 @@ impl Aider {
         }
     }
 
-    pub(super) fn executable(&self) -> &str {
-        &self.settings.executable
-    }
-
-    pub(super) fn arguments(&self, model: &Model, call: &Call<'_>, room: &Room) -> Vec<OsString> {
+    fn arguments(&self, model: &Model, call: &Call<'_>, call_dir: &CallDir) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--model".into(), model.name().into()];
-        arguments.extend(["--message-file".into(), room.prompt().into()]);
+        arguments.extend(["--message-file".into(), call_dir.prompt().into()]);
         arguments.extend(UNATTENDED.map(OsString::from));
         arguments.extend(["--edit-format".into(), self.settings.edit_format.clone().into()]);
         arguments.extend(["--map-tokens".into(), self.settings.map_tokens.to_string().into()]);
         arguments
             .extend(["--timeout".into(), self.model_timeout.as_secs().max(1).to_string().into()]);
         for (option, path) in [
-            ("--input-history-file", room.file("input.history")),
-            ("--chat-history-file", room.file("chat.history.md")),
-            ("--llm-history-file", room.file("llm.history")),
-            // A local file, and the only place with the exact tokens of each exchange; nothing is
-            // sent, analytics are off.
-            ("--analytics-log", room.file(USAGE_LOG)),
+            ("--input-history-file", call_dir.file("input.history")),
+            ("--chat-history-file", call_dir.file("chat.history.md")),
+            ("--llm-history-file", call_dir.file("llm.history")),
+            // Aider writes this file locally. It is the only place with the exact number of tokens
+            // of each exchange. Aider sends nothing, because analytics are off.
+            ("--analytics-log", call_dir.file(USAGE_LOG)),
         ] {
             arguments.extend([option.into(), path.into()]);
         }
         if model.ollama_name().is_some() {
-            arguments.extend(["--model-settings-file".into(), model_settings(room).into()]);
-            arguments.extend(["--model-metadata-file".into(), model_metadata(room).into()]);
+            arguments.extend(["--model-settings-file".into(), model_settings(call_dir).into()]);
+            arguments.extend(["--model-metadata-file".into(), model_metadata(call_dir).into()]);
         }
         let in_view = |paths: &[PathBuf]| {
             paths.iter().filter_map(|path| in_view(call.tree, path)).collect::<Vec<_>>()
@@ -103,15 +137,17 @@ impl Aider {
         arguments
     }
 
-    /// What Aider and litellm are told by the environment.
-    pub(super) fn environment(&self) -> Vec<(OsString, OsString)> {
+    /// Returns the variables that configure Aider and litellm.
+    fn environment(&self) -> Vec<(OsString, OsString)> {
         let fixed = [
             ("OLLAMA_API_BASE", self.model_endpoint.trim_end_matches('/')),
-            // Else litellm fetches a list of prices when it is imported.
+            // Without this, litellm downloads a list of prices when Python imports it.
             ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
-            // Aider answers its own question whether to open a page with yes.
+            // With `--yes-always` Aider also answers yes to its own question whether to open a web
+            // page. The program `true` then opens nothing.
             ("BROWSER", "true"),
-            // Else the log comes in blocks, and phrases are broken at 80 columns.
+            // Without these, Python writes its output in blocks, and Aider wraps its phrases at 80
+            // columns, where the judgment would not recognize them.
             ("PYTHONUNBUFFERED", "1"),
             ("COLUMNS", "1000"),
             ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -120,12 +156,14 @@ impl Aider {
         fixed.map(|(name, value)| (name.into(), value.into())).into()
     }
 
-    /// Tells Aider by file about a model of Ollama's, which it knows nothing of.
+    /// Writes the files that tell Aider about a model of Ollama, which Aider does not know by
+    /// itself.
     ///
-    /// The context window is pinned: Aider computes another for each request, and Ollama reloads
-    /// the model for it. A model that is named in the metadata is not looked for in a price list on
-    /// the internet. YAML reads JSON.
-    pub(super) fn write_settings(&self, model: &Model, room: &Room) -> Result<(), AgentError> {
+    /// The size of the context window is fixed, because Aider would compute another size for each
+    /// request and Ollama would reload the model each time. Aider does not search for a model in
+    /// the price list on the internet when the metadata names it. The settings file is JSON, which
+    /// YAML includes.
+    fn write_settings(&self, model: &Model, call_dir: &CallDir) -> Result<(), AgentError> {
         if model.ollama_name().is_none() {
             return Ok(());
         }
@@ -140,40 +178,46 @@ impl Aider {
             "input_cost_per_token": 0,
             "output_cost_per_token": 0
         }});
-        room.write(&model_settings(room), &settings.to_string())?;
-        room.write(&model_metadata(room), &metadata.to_string())
+        call_dir.write(&model_settings(call_dir), &settings.to_string())?;
+        call_dir.write(&model_metadata(call_dir), &metadata.to_string())
     }
 
-    pub(super) fn judge(
+    fn judge(
         &self,
         model: &Model,
         finished: &Finished,
-        room: &Room,
-    ) -> (Outcome, Option<Usage>) {
-        let exchanges = transcript::exchanges(&room.left(USAGE_LOG));
+        call_dir: &CallDir,
+    ) -> (CallOutcome, Option<Usage>) {
+        let exchanges = transcript::exchanges(&call_dir.left(USAGE_LOG));
         let said = transcript::outcome(&String::from_utf8_lossy(&finished.output));
         let outcome = match (finished.ending, said) {
-            (Ending::Stopped, _) => Outcome::Stopped,
-            // It was still trying again when its time was up.
+            (Ending::Stopped, _) => CallOutcome::Stopped,
+            // Aider was still retrying after this error when its time was over.
             (
                 Ending::TimedOut,
-                Some(said @ (Outcome::ModelMissing | Outcome::ModelUnreachable { .. })),
+                Some(said @ (CallOutcome::ModelMissing | CallOutcome::ModelUnreachable { .. })),
             ) => said,
-            (Ending::TimedOut, _) => Outcome::TimedOut,
-            // Without streaming, litellm does not tell that Ollama cut an answer off, but a full
-            // context window does.
-            (_, Some(Outcome::Answered | Outcome::Crowded | Outcome::MalformedEdits))
-                if model.ollama_name().is_some()
-                    && exchanges.iter().any(|exchange| self.fills_context(*exchange)) =>
+            (Ending::TimedOut, _) => CallOutcome::TimedOut,
+            // Without streaming, litellm does not report that Ollama cut an answer off. A full
+            // context window shows it.
+            (
+                _,
+                Some(
+                    CallOutcome::Answered
+                    | CallOutcome::ContextExceeded
+                    | CallOutcome::MalformedEdits,
+                ),
+            ) if model.ollama_name().is_some()
+                && exchanges.iter().any(|exchange| self.fills_context(*exchange)) =>
             {
-                Outcome::TokenLimit
+                CallOutcome::TokenLimit
             }
-            (Ending::Exited(0), Some(Outcome::Failed { detail })) => {
-                command::failed(&detail, &finished.output)
+            (Ending::Exited(0), Some(CallOutcome::Failed { detail })) => {
+                failed(&detail, &finished.output)
             }
             (Ending::Exited(0), Some(said)) => said,
             (Ending::Exited(0), None) => {
-                command::failed("it ended without an answer of the model", &finished.output)
+                failed("it ended without an answer of the model", &finished.output)
             }
             (Ending::Exited(_) | Ending::Signaled(_), _) => command::judge(finished),
         };
@@ -185,23 +229,24 @@ impl Aider {
     }
 }
 
-fn model_settings(room: &Room) -> PathBuf {
-    room.file("model.settings.yml")
+fn model_settings(call_dir: &CallDir) -> PathBuf {
+    call_dir.file("model.settings.yml")
 }
 
-fn model_metadata(room: &Room) -> PathBuf {
-    room.file("model.metadata.json")
+fn model_metadata(call_dir: &CallDir) -> PathBuf {
+    call_dir.file("model.metadata.json")
 }
 
-/// A file as Aider may be given it: a regular file of the tree that is not reached by a link and
-/// not out of sight, by a name that is neither an option nor expanded.
+/// Returns the argument that names a file to Aider, or `None` when Aider must not get the file. It
+/// must be a regular file of the tree, it must not be hidden, and no symbolic link may lead to it.
+///
+/// The test compares the path with its canonical form, in which every symbolic link is resolved
+/// (realpath(3)). The argument starts with `./`, so Aider can't read the name as an option.
 fn in_view(tree: &Path, path: &Path) -> Option<OsString> {
     path.to_str()?;
     let mut components = path.components();
     let Some(Component::Normal(first)) = components.next() else { return None };
-    if aside::is_hidden(first)
-        || !components.all(|component| matches!(component, Component::Normal(_)))
-    {
+    if is_hidden(first) || !components.all(|component| matches!(component, Component::Normal(_))) {
         return None;
     }
     let tree = tree.canonicalize().ok()?;
@@ -228,7 +273,7 @@ mod tests {
         Aider::new(&settings, "http://127.0.0.1:11434/", Duration::from_secs(600))
     }
 
-    fn arguments(model: &str) -> String {
+    async fn arguments(model: &str) -> String {
         let place = tempfile::tempdir().unwrap();
         let (tree, scratch) = (place.path().join("tree"), place.path().join("scratch"));
         fs::create_dir_all(tree.join("src")).unwrap();
@@ -257,15 +302,15 @@ mod tests {
             read: vec!["CONVENTIONS.md".into(), "link".into()],
             log: &log,
         };
-        let room = Room::prepare(&scratch).unwrap();
-        let arguments = aider().arguments(&Model::new(model), &call, &room);
+        let call_dir = CallDir::prepare(&scratch).await.unwrap();
+        let arguments = aider().arguments(&Model::new(model), &call, &call_dir);
         let words: Vec<_> = arguments.iter().map(|argument| argument.to_str().unwrap()).collect();
         words.join(" ").replace(place.path().to_str().unwrap(), "PLACE").replace(" --", "\n--")
     }
 
-    #[test]
-    fn the_command_line_is_pinned() {
-        insta::assert_snapshot!(arguments("ollama_chat/qwen2.5-coder:7b"), @r"
+    #[tokio::test]
+    async fn the_command_line_is_pinned() {
+        insta::assert_snapshot!(arguments("ollama_chat/qwen2.5-coder:7b").await, @r"
         --model ollama_chat/qwen2.5-coder:7b
         --message-file PLACE/scratch/agent/prompt.md
         --yes-always
@@ -300,65 +345,69 @@ mod tests {
         ");
     }
 
-    #[test]
-    fn a_model_that_aider_knows_keeps_aiders_settings() {
-        assert!(!arguments("gpt-4o").contains("--model-settings-file"));
+    #[tokio::test]
+    async fn a_model_that_aider_knows_keeps_aiders_settings() {
+        assert!(!arguments("gpt-4o").await.contains("--model-settings-file"));
     }
 
-    #[test]
-    fn ollamas_models_have_a_pinned_context_window() {
+    #[tokio::test]
+    async fn ollamas_models_have_a_pinned_context_window() {
         let scratch = tempfile::tempdir().unwrap();
-        let room = Room::prepare(scratch.path()).unwrap();
-        aider().write_settings(&Model::new("ollama_chat/m"), &room).unwrap();
+        let call_dir = CallDir::prepare(scratch.path()).await.unwrap();
+        aider().write_settings(&Model::new("ollama_chat/m"), &call_dir).unwrap();
         let read = |path| {
             serde_json::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap()).unwrap()
         };
         assert_eq!(
-            read(model_settings(&room)),
+            read(model_settings(&call_dir)),
             json!([{"name": "ollama_chat/m", "extra_params": {"num_ctx": 8192}}])
         );
-        assert_eq!(read(model_metadata(&room))["ollama_chat/m"]["max_input_tokens"], 8192);
+        assert_eq!(read(model_metadata(&call_dir))["ollama_chat/m"]["max_input_tokens"], 8192);
     }
 
-    fn check(ending: Ending, output: &str, usage: Usage, expected: &Outcome) {
+    async fn check(ending: Ending, output: &str, usage: Usage, expected: &CallOutcome) {
         let scratch = tempfile::tempdir().unwrap();
-        let room = Room::prepare(scratch.path()).unwrap();
+        let call_dir = CallDir::prepare(scratch.path()).await.unwrap();
         let tokens = json!({"prompt_tokens": usage.sent, "completion_tokens": usage.received});
         let entry = json!({"event": "message_send", "properties": tokens});
-        room.write(
-            &room.file(USAGE_LOG),
-            &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n"),
-        )
-        .unwrap();
+        call_dir
+            .write(
+                &call_dir.file(USAGE_LOG),
+                &format!("{{\"event\": \"launched\", \"properties\": {{}}}}\n{entry}\n"),
+            )
+            .unwrap();
         let (output, errors, duration) = (output.into(), vec![], Duration::ZERO);
         let finished = Finished { ending, output, errors, truncated: false, duration };
-        let judged = aider().judge(&Model::new("ollama_chat/m"), &finished, &room);
+        let judged = aider().judge(&Model::new("ollama_chat/m"), &finished, &call_dir);
         assert_eq!(judged, (expected.clone(), Some(usage)));
     }
 
-    #[test]
-    fn the_ending_and_the_context_window_have_their_say() {
+    #[tokio::test]
+    async fn the_ending_and_the_context_window_have_their_say() {
         let few = Usage { sent: 100, received: 20 };
         let full = Usage { sent: 8000, received: 190 };
         let answered = "Tokens: 100 sent, 20 received.\n";
-        let refused = "litellm.APIConnectionError: Ollama_chatException - refused\nRetrying in 1.0 seconds...\n";
-        let failed = |detail: &str| Outcome::Failed { detail: detail.to_owned() };
-        check(Ending::Exited(0), answered, few, &Outcome::Answered);
-        check(Ending::Exited(0), answered, full, &Outcome::TokenLimit);
-        check(Ending::TimedOut, answered, few, &Outcome::TimedOut);
+        let refused = "litellm.APIConnectionError: Ollama_chatException - refused\nRetrying in 1.0 \
+                       seconds...\n";
+        let failed = |detail: &str| CallOutcome::Failed { detail: detail.to_owned() };
+        check(Ending::Exited(0), answered, few, &CallOutcome::Answered).await;
+        check(Ending::Exited(0), answered, full, &CallOutcome::TokenLimit).await;
+        check(Ending::TimedOut, answered, few, &CallOutcome::TimedOut).await;
         check(
             Ending::TimedOut,
             refused,
             few,
-            &Outcome::ModelUnreachable { detail: "refused".to_owned() },
-        );
-        check(Ending::Stopped, refused, few, &Outcome::Stopped);
-        check(Ending::Exited(2), "bad option\n", few, &failed("exit code 2:\nbad option"));
+            &CallOutcome::ModelUnreachable { detail: "refused".to_owned() },
+        )
+        .await;
+        check(Ending::Stopped, refused, few, &CallOutcome::Stopped).await;
+        check(Ending::Exited(2), "bad option\n", few, &failed("exit code 2:\nbad option")).await;
         check(
             Ending::Exited(0),
             "hello\n",
             few,
             &failed("it ended without an answer of the model:\nhello"),
-        );
+        )
+        .await;
     }
 }

@@ -1,16 +1,16 @@
-//! The models that an agent is given, and whether Ollama has them.
+//! The models that an agent may use, and the check whether Ollama has them.
 //!
-//! A model is named as litellm names it: `ollama_chat/qwen2.5-coder:7b`. One without Ollama's
-//! prefix belongs to somebody else and is not asked about.
+//! The settings name a model as litellm does, for example `ollama_chat/qwen2.5-coder:7b`. A model
+//! without Ollama's prefix belongs to another provider, and the check leaves it out.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// How long Ollama has to list its models, which it does without loading one.
+/// How long Ollama may take to list its models. Listing does not load a model.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The prefixes by which litellm sends a model's requests to Ollama.
+/// The prefixes that make litellm send the requests of a model to Ollama.
 const OLLAMA_PREFIXES: [&str; 2] = ["ollama_chat/", "ollama/"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,17 +25,18 @@ impl Model {
         &self.0
     }
 
-    /// What Ollama calls it, if it is Ollama's.
+    /// Returns the name that Ollama uses, or `None` when the model is not one of Ollama's.
     pub(super) fn ollama_name(&self) -> Option<&str> {
         OLLAMA_PREFIXES.iter().find_map(|prefix| self.0.strip_prefix(prefix))
     }
 }
 
-/// Why a model can't be asked.
+/// Why a model can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelProblem {
     #[error(
-        "no answer from Ollama at {endpoint}: start it with `ollama serve`, or set `agent.model_endpoint`"
+        "no answer from Ollama at {endpoint}: start it with `ollama serve`, or set \
+         `agent.model_endpoint`"
     )]
     Unreachable { endpoint: String, source: reqwest::Error },
     #[error(
@@ -46,7 +47,7 @@ pub enum ModelProblem {
     NotOllama { endpoint: String, source: reqwest::Error },
 }
 
-/// The answer of `GET /api/tags`.
+/// The answer to `GET /api/tags`, which lists the installed models.
 #[derive(Deserialize)]
 struct Tags {
     models: Vec<Tag>,
@@ -77,13 +78,15 @@ pub(super) async fn check(endpoint: &str, models: &[Model]) -> Result<(), ModelP
 }
 
 async fn tags(endpoint: &str) -> reqwest::Result<Tags> {
-    // The agent's environment has no proxy either, so what is reached here is what the agent will
-    // reach.
+    // The agent's environment has no proxy either, so this check reaches the same server that the
+    // agent will reach.
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
     client.get(format!("{endpoint}/api/tags")).send().await?.error_for_status()?.json().await
 }
 
-/// A name without a tag means `latest`; letters' case does not count.
+/// Returns whether two names mean the same model. A name without a tag means the tag `latest`, and
+/// the case of letters does not count. Only a colon after the last slash starts a tag, because a
+/// colon before it belongs to the port of a host.
 fn is_same(listed: &str, wanted: &str) -> bool {
     let tagged = |name: &str| {
         let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
@@ -126,7 +129,8 @@ mod tests {
         assert!(matches!(problem, ModelProblem::Unreachable { .. }), "{problem:?}");
         assert_eq!(
             problem.to_string(),
-            "no answer from Ollama at http://127.0.0.1:1: start it with `ollama serve`, or set `agent.model_endpoint`"
+            "no answer from Ollama at http://127.0.0.1:1: start it with `ollama serve`, or set \
+             `agent.model_endpoint`"
         );
     }
 }

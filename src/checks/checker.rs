@@ -1,4 +1,4 @@
-//! Running one check and reading what it said.
+//! Running one check, and reading its output.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -8,25 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, Kind, Toolchains, failures, missing, output};
-use crate::config::CheckSettings;
+use super::settings::CheckSettings;
+use super::{Check, Kind, Toolchains, languages, missing, output};
 use crate::process::{self, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
-use crate::sandbox::{self, Reach, Sandbox, View};
-
-/// Settings for plain and brief output, and against what is not to be had twice: Python takes
-/// bytecode for current when a source was changed within a second without changing its size, as one
-/// edit of an agent can.
-const QUIET: &[(&str, &str)] = &[
-    ("CARGO_TERM_COLOR", "never"),
-    ("CARGO_TERM_PROGRESS_WHEN", "never"),
-    ("RUST_BACKTRACE", "0"),
-    ("PYTHONDONTWRITEBYTECODE", "1"),
-    ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-    ("npm_config_audit", "false"),
-    ("npm_config_fund", "false"),
-    ("npm_config_update_notifier", "false"),
-];
+use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};
 
 /// Runs checks, each in a sandbox and a process tree of its own with a deadline.
 #[derive(Debug, Clone)]
@@ -42,20 +28,20 @@ pub struct Checker {
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
     pub tree: &'a Path,
-    /// The run's own, for the home and the temporary files of its checks.
+    /// A directory of the run's own, for the home and the temporary files of its checks.
     pub scratch: &'a Path,
-    /// The repository's own, for what tools download.
+    /// A directory of the repository's own, for what tools download.
     pub cache: &'a Path,
-    /// What a check prints is appended to it as it comes.
+    /// The file to which the output of a check is appended while the check runs.
     pub log: &'a Path,
 }
 
-/// What came of running a check.
+/// The result of running a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ran {
     pub kind: Kind,
     pub command: String,
-    pub ending: Ending,
+    pub ending: CheckEnding,
     pub duration: Duration,
     /// Plain text, as much as the settings allow; [`Ran::excerpt`] is what people and models are
     /// shown.
@@ -67,29 +53,33 @@ pub struct Ran {
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
+pub enum CheckEnding {
     Passed,
-    /// The code is the command's own; a command that a signal ended has 128 and the signal's
-    /// number, as shells say it.
+    /// The exit code of the command. A command that a signal ended has 128 plus the number of the
+    /// signal, as in shells.
     Failed {
         code: i32,
     },
     TimedOut,
-    /// The check could not run for lack of a tool.
+    /// The check could not run because a tool is not installed.
     Missing {
         tool: String,
     },
-    /// Setup could not fetch for lack of a network.
+    /// Setup could not download anything because there was no network.
     Offline,
 }
 
-/// Why there is no result.
+/// Why a check has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     #[error("the check `{command}` was stopped before it ended")]
     Stopped { command: String },
-    #[error("can't make the directory {} for a check: {source}", path.display())]
-    Place { path: PathBuf, source: std::io::Error },
+    #[error("can't make the directory {} for a check", path.display())]
+    Place {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the check `{command}` could not be started")]
     Process {
         command: String,
@@ -99,6 +89,7 @@ pub enum CheckError {
 }
 
 impl Checker {
+    /// Makes a checker that looks for programs in `search_path`.
     pub fn new(
         settings: &CheckSettings,
         search_path: &OsStr,
@@ -112,6 +103,10 @@ impl Checker {
     }
 
     /// Runs a check at the root of the site's tree.
+    ///
+    /// # Errors
+    /// `stop` was cancelled, a directory can't be made, or the command can't be started. A check
+    /// that fails is no error.
     pub async fn run(
         &self,
         check: &Check,
@@ -130,10 +125,10 @@ impl Checker {
             streams: Streams::Merged,
             log: Some(Log { file: site.log.to_owned(), redaction: self.redaction.clone() }),
         };
-        let view = View {
+        let view = FsPolicy {
             readable: self.toolchains.directories().map(Path::to_path_buf).collect(),
             writable: [tree, site.scratch, site.cache].map(Path::to_path_buf).to_vec(),
-            reach: if check.network { Reach::Internet } else { Reach::Nothing },
+            network: if check.network { NetworkPolicy::Internet } else { NetworkPolicy::Nothing },
         };
         let invocation = self.sandbox.confine(invocation, &view);
         let command = check.command.clone();
@@ -143,26 +138,29 @@ impl Checker {
         };
         let output = output::clean(&finished.output, tree);
         let ending = match finished.ending {
-            process::Ending::Exited(0) => Ending::Passed,
+            process::Ending::Exited(0) => CheckEnding::Passed,
             process::Ending::Exited(_)
                 if check.kind == Kind::Setup && missing::network(&output) =>
             {
-                Ending::Offline
+                CheckEnding::Offline
             }
             process::Ending::Exited(code) => match missing::tool(&command, code, &output) {
-                Some(tool) => Ending::Missing { tool },
-                None => Ending::Failed { code },
+                Some(tool) => CheckEnding::Missing { tool },
+                None => CheckEnding::Failed { code },
             },
-            process::Ending::Signaled(signal) => Ending::Failed { code: 128 + signal },
-            process::Ending::TimedOut => Ending::TimedOut,
+            process::Ending::Signaled(signal) => CheckEnding::Failed { code: 128 + signal },
+            process::Ending::TimedOut => CheckEnding::TimedOut,
             process::Ending::Stopped => return Err(CheckError::Stopped { command }),
         };
-        let failures =
-            if ending == Ending::Passed { BTreeSet::new() } else { failures::named(&output) };
+        let failures = if ending == CheckEnding::Passed {
+            BTreeSet::new()
+        } else {
+            languages::failures_named_in(&output)
+        };
         Ok(Ran { kind: check.kind, command, ending, duration: finished.duration, output, failures })
     }
 
-    /// All that a check gets to see, with what keeps tools quiet and trees clean.
+    /// All environment variables of a check.
     fn environment(
         &self,
         check: &Check,
@@ -175,8 +173,7 @@ impl Checker {
         }
         let mut environment = sandbox::clean_environment(&self.search_path, &home, &temporary);
         environment.extend(self.toolchains.environment(site.cache));
-        environment.extend(QUIET.iter().map(|(name, value)| (name.into(), value.into())));
-        // A check that asks git must not find a repository that happens to lie around the tree.
+        // A check that calls git must not find a repository in a directory above the tree.
         environment.push((
             "GIT_CEILING_DIRECTORIES".into(),
             site.tree.parent().unwrap_or(site.tree).into(),

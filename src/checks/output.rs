@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, RegexSet};
+
+use super::languages::LANGUAGES;
 
 /// What stands for lines that were left out.
 const GAP: &str = "[…]";
@@ -40,32 +42,19 @@ fn relative_to(tree: &Path, mut text: String) -> String {
 }
 
 /// Lines that tell of progress and success, which nobody who looks for a failure needs.
-static NOISE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?x)
-        ^\s*(?:Compiling|Checking|Downloading|Downloaded|Updating|Fetching|Locking|Adding|Finished|Blocking)\s |
-        ^test\ .*\ \.\.\.\ (?:ok|ignored.*)$ |
-        ^\s*PASS[\s\[] |
-        ^\s*(?:✓|✔|√)\s |
-        ^\s*ok\ \d+\ -\  |
-        ^\s*\#\ Subtest:\  |
-        ^\s*---\ PASS:\  | ^===\ (?:RUN|PAUSE|CONT)\s | ^ok\s+\S+\s |
-        ^\S+\.py(?:::\S+\ PASSED)?\s.*\[\s*\d+%\]$ |
-        ^(?:\[INFO\]|npm\ (?:warn|notice)|Collecting\ |Requirement\ already|>\ Task\ \S+(?:\ UP-TO-DATE|\ NO-SOURCE)?$) |
-        ^\s*\d+:\ (?:__rustc|core|std|test|alloc|<)\S* | ^\s+at\ /rustc/ |
-        ^\s+at\ (?:node:|.*\(node:|.*node_modules/) |
-        ^note:\ (?:run\ with|Some\ details)\ .*RUST_BACKTRACE
-        ",
-    )
-    .expect("the pattern is a constant that a test compiles")
+static PROGRESS: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new(LANGUAGES.iter().flat_map(|language| language.progress))
+        .expect("the patterns are constants that a test compiles")
 });
 
 /// Lines at which a failure is told.
 static TELLING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?x)
-        \berror\b | \bError\b | \bERROR\b | \bFAIL(?:ED|URE)?\b | \bfatal\b | \bpanicked\ at\b | \bpanic: |
-        ^E\s\s | Error: | Exception\b | ^\s*not\ ok\ | ^\s*(?:✖|✗|×|✕|●|❯)\s | \bundefined\ reference\b | -->\  | Traceback\ \(most\ recent
+        \berror\b | \bError\b | \bERROR\b | \bFAIL(?:ED|URE)?\b | \bfatal\b | \bpanicked\ at\b |
+        \bpanic: |
+        ^E\s\s | Error: | Exception\b | ^\s*not\ ok\ | ^\s*(?:✖|✗|×|✕|●|❯)\s |
+        \bundefined\ reference\b | -->\  | Traceback\ \(most\ recent
         ",
     )
     .expect("the pattern is a constant that a test compiles")
@@ -114,7 +103,7 @@ pub(super) fn excerpt(text: &str, limit: usize) -> String {
 
 fn worth_reading(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = Vec::new();
-    for line in text.lines().filter(|line| !NOISE.is_match(line)) {
+    for line in text.lines().filter(|line| !PROGRESS.is_match(line)) {
         // One blank line is enough wherever noise went.
         if !(line.is_empty() && lines.last().is_none_or(|last| last.is_empty())) {
             lines.push(line);
@@ -151,7 +140,8 @@ mod tests {
 
     #[test]
     fn escapes_control_characters_and_what_is_not_utf8_do_not_survive() {
-        let printed = b"\x1b[1;31merror\x1b[0m: bad \xff\x07 byte\x08\r\n10%\r50%\r100% done\n\x1b]8;;http://x\x07link\x1b]8;;\x07\ttab  \nno end";
+        let printed = b"\x1b[1;31merror\x1b[0m: bad \xff\x07 byte\x08\r\n10%\r50%\r100% \
+            done\n\x1b]8;;http://x\x07link\x1b]8;;\x07\ttab  \nno end";
         assert_eq!(
             clean(printed, Path::new("/nowhere")),
             "error: bad \u{fffd} byte\n100% done\nlink\ttab\nno end\n"
@@ -203,9 +193,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_printed_becomes_plain_text_within_the_limit(bytes: Vec<u8>, limit in 20_usize..200) {
+        fn whatever_is_printed_becomes_plain_text_within_the_limit(
+            bytes: Vec<u8>,
+            limit in 20_usize..200,
+        ) {
             let text = clean(&bytes, Path::new("/nowhere"));
-            proptest::prop_assert!(text.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()));
+            let plain = |c: char| matches!(c, '\n' | '\t') || !c.is_control();
+            proptest::prop_assert!(text.chars().all(plain));
             proptest::prop_assert!(excerpt(&text, limit).len() <= limit);
         }
     }

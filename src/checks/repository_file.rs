@@ -1,18 +1,20 @@
-//! `.codingworker.toml`: how a repository says itself how it is checked.
+//! `.codingworker.toml`: how a repository wants to be checked.
 //!
 //! Owns the file's format and its errors, which name the place and what would be right. Leaves to
-//! [`super::Plan`] what happens to the kinds that the file is silent on. Invariant: a key that
-//! means nothing here is an error, so that a misspelt check is not a check that never runs.
+//! [`super::Plan`] what happens to the kinds that the file is silent on. Invariant: a key without a
+//! meaning here is told, so that a misspelt check is not silently a check that never runs. It is
+//! not an error: the file may be written for a later version than the worker's.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use toml::de::{DeTable, DeValue};
 
 use super::{Kind, REPOSITORY_FILE};
 
-/// No check may take longer than a day: the lease on a task is over by then.
+/// In seconds. No check may take longer than a day, since the lease on a task ends before that.
 const LONGEST_TIMEOUT: u64 = 86_400;
 
 /// What is wrong with a repository's file, and where.
@@ -25,20 +27,70 @@ pub enum RepositoryFileError {
     Invalid { line: usize, column: usize, message: String },
 }
 
+/// A key that this version does not know. It has no effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKey {
+    /// With the tables that it is in, such as `checks.tset`.
+    pub key: String,
+    /// Counts from 1.
+    pub line: usize,
+    /// The known key that is most like it, with its tables.
+    pub suggestion: Option<String>,
+}
+
+impl fmt::Display for UnknownKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, line, suggestion } = self;
+        write!(
+            formatter,
+            "{REPOSITORY_FILE}, line {line}: this version of CodingWorker does not know the key \
+             `{key}` and ignores it"
+        )?;
+        match suggestion {
+            Some(known) => write!(formatter, "; did you mean `{known}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A parsed `.codingworker.toml`; the default is that of a repository without one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepositoryFile {
     #[serde(default)]
-    checks: Checks,
+    checks: ChecksTable,
     #[serde(default)]
-    gate: Gate,
+    gate: GateTable,
+    #[serde(skip)]
+    unknown: Vec<UnknownKey>,
+}
+
+/// The keys of each table; `table` is the empty string for the whole file.
+///
+/// The types below refuse any other key, so that one that is missing there is found by a test.
+fn known_keys(table: &str) -> &'static [&'static str] {
+    match table {
+        "" => &["checks", "gate"],
+        "checks" => &[
+            "setup",
+            "format",
+            "build",
+            "lint",
+            "test",
+            "tests",
+            "setup_network",
+            "timeout_seconds",
+        ],
+        "gate" => &["protected", "unprotected"],
+        // All other tables are those of one kind of check.
+        _ => &["command", "timeout_seconds"],
+    }
 }
 
 /// What the gate protects in this repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Gate {
+pub struct GateTable {
     /// Patterns of paths that no agent may change, besides those that are protected everywhere.
     pub protected: Vec<String>,
     /// Patterns of those that are protected by default, which it may.
@@ -47,19 +99,19 @@ pub struct Gate {
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Checks {
-    setup: Option<Commands>,
-    format: Option<Commands>,
-    build: Option<Commands>,
-    lint: Option<Commands>,
-    test: Option<Commands>,
+struct ChecksTable {
+    setup: Option<KindCommands>,
+    format: Option<KindCommands>,
+    build: Option<KindCommands>,
+    lint: Option<KindCommands>,
+    test: Option<KindCommands>,
     tests: bool,
     setup_network: bool,
     #[serde(deserialize_with = "timeout")]
     timeout_seconds: Option<Duration>,
 }
 
-impl Default for Checks {
+impl Default for ChecksTable {
     fn default() -> Self {
         Self {
             setup: None,
@@ -76,32 +128,41 @@ impl Default for Checks {
 
 /// The commands of one kind; none at all turns the kind off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Commands {
+pub(super) struct KindCommands {
     pub(super) lines: Vec<String>,
     pub(super) timeout: Option<Duration>,
 }
 
 impl RepositoryFile {
+    /// Reads the file. Keys that are unknown are passed over, and told by
+    /// [`unknown_keys`](Self::unknown_keys).
+    ///
+    /// # Errors
+    /// The file is not UTF-8 or not TOML, or a known key has a value that it can't have.
     pub fn parse(bytes: &[u8]) -> Result<Self, RepositoryFileError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| RepositoryFileError::Encoding { offset: error.valid_up_to() })?;
-        toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-            RepositoryFileError::Invalid {
-                line: before.matches('\n').count() + 1,
-                column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
-                message: error.message().replace('\n', ", "),
-            }
-        })
+        let mut document = DeTable::parse(text).map_err(|error| invalid(text, &error))?;
+        let mut unknown = Vec::new();
+        take_unknown(document.get_mut(), "", text, &mut unknown);
+        unknown.sort_by_key(|key| key.line);
+        let file = Self::deserialize(toml::Deserializer::from(document))
+            .map_err(|error| invalid(text, &error))?;
+        Ok(Self { unknown, ..file })
     }
 
-    pub fn gate(&self) -> &Gate {
+    /// The keys that this version does not know, in the order of their lines.
+    pub fn unknown_keys(&self) -> &[UnknownKey] {
+        &self.unknown
+    }
+
+    /// What agents may change in this repository.
+    pub fn gate(&self) -> &GateTable {
         &self.gate
     }
 
     /// What the file says on one kind; `None` leaves the kind to detection.
-    pub(super) fn commands(&self, kind: Kind) -> Option<&Commands> {
+    pub(super) fn commands(&self, kind: Kind) -> Option<&KindCommands> {
         match kind {
             Kind::Setup => self.checks.setup.as_ref(),
             Kind::Format => self.checks.format.as_ref(),
@@ -126,6 +187,53 @@ impl RepositoryFile {
     }
 }
 
+fn invalid(text: &str, error: &toml::de::Error) -> RepositoryFileError {
+    let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+    RepositoryFileError::Invalid { line, column, message: error.message().replace('\n', ", ") }
+}
+
+/// The line and the column of the byte at `offset`, as [`RepositoryFileError::Invalid`] has them.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+    (before.matches('\n').count() + 1, column)
+}
+
+/// Moves the keys that are unknown from `table`, whose name is `name`, to `unknown`.
+fn take_unknown(table: &mut DeTable<'_>, name: &str, text: &str, unknown: &mut Vec<UnknownKey>) {
+    for (key, mut value) in std::mem::take(table) {
+        let path = in_table(name, key.get_ref());
+        if known_keys(name).contains(&key.get_ref().as_ref()) {
+            if let DeValue::Table(inner) = value.get_mut() {
+                take_unknown(inner, &path, text, unknown);
+            }
+            table.insert(key, value);
+        } else {
+            let (line, _) = position(text, key.span().start);
+            let suggestion = suggestion(name, key.get_ref());
+            unknown.push(UnknownKey { key: path, line, suggestion });
+        }
+    }
+}
+
+fn in_table(table: &str, key: &str) -> String {
+    if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
+}
+
+/// The known key that is most like `key`: of the same table, or the very name in another one.
+fn suggestion(table: &str, key: &str) -> Option<String> {
+    /// clap suggests options from this likeness on.
+    const ALIKE: f64 = 0.7;
+    let alike = known_keys(table).iter().map(|known| (strsim::jaro(known, key), *known));
+    let best = alike.filter(|(likeness, _)| *likeness > ALIKE);
+    let best = best.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.map(|(_, known)| in_table(table, known)).or_else(|| {
+        let other = ["checks", "gate"].into_iter().find(|other| known_keys(other).contains(&key));
+        other.map(|other| in_table(other, key))
+    })
+}
+
 fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let seconds = i64::deserialize(deserializer)?;
     match u64::try_from(seconds) {
@@ -138,16 +246,16 @@ fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
 
 /// A command line, several of them, or a table of either with a timeout. Written by hand since
 /// serde's untagged enums can't say what was expected.
-impl<'de> Deserialize<'de> for Commands {
+impl<'de> Deserialize<'de> for KindCommands {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CommandsVisitor)
+        deserializer.deserialize_any(KindCommandsVisitor)
     }
 }
 
-struct CommandsVisitor;
+struct KindCommandsVisitor;
 
-impl<'de> Visitor<'de> for CommandsVisitor {
-    type Value = Commands;
+impl<'de> Visitor<'de> for KindCommandsVisitor {
+    type Value = KindCommands;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(
@@ -155,32 +263,32 @@ impl<'de> Visitor<'de> for CommandsVisitor {
         )
     }
 
-    fn visit_str<E: de::Error>(self, line: &str) -> Result<Commands, E> {
-        Ok(Commands { lines: Lines::from(line).0, timeout: None })
+    fn visit_str<E: de::Error>(self, line: &str) -> Result<KindCommands, E> {
+        Ok(KindCommands { lines: CommandLines::from(line).0, timeout: None })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Commands, A::Error> {
-        Ok(Commands { lines: LinesVisitor.visit_seq(sequence)?.0, timeout: None })
+    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<KindCommands, A::Error> {
+        Ok(KindCommands { lines: CommandLinesVisitor.visit_seq(sequence)?.0, timeout: None })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Commands, A::Error> {
-        let table = Table::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        Ok(Commands { lines: table.command.0, timeout: table.timeout_seconds })
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<KindCommands, A::Error> {
+        let table = CommandTable::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        Ok(KindCommands { lines: table.command.0, timeout: table.timeout_seconds })
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
-    command: Lines,
+struct CommandTable {
+    command: CommandLines,
     #[serde(default, deserialize_with = "timeout")]
     timeout_seconds: Option<Duration>,
 }
 
 /// One command line or a list of them; blank ones are none.
-struct Lines(Vec<String>);
+struct CommandLines(Vec<String>);
 
-impl From<&str> for Lines {
+impl From<&str> for CommandLines {
     fn from(line: &str) -> Self {
         Self(
             Some(line.trim())
@@ -192,139 +300,33 @@ impl From<&str> for Lines {
     }
 }
 
-impl<'de> Deserialize<'de> for Lines {
+impl<'de> Deserialize<'de> for CommandLines {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LinesVisitor)
+        deserializer.deserialize_any(CommandLinesVisitor)
     }
 }
 
-struct LinesVisitor;
+struct CommandLinesVisitor;
 
-impl<'de> Visitor<'de> for LinesVisitor {
-    type Value = Lines;
+impl<'de> Visitor<'de> for CommandLinesVisitor {
+    type Value = CommandLines;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a command or a list of commands")
     }
 
-    fn visit_str<E: de::Error>(self, line: &str) -> Result<Lines, E> {
-        Ok(Lines::from(line))
+    fn visit_str<E: de::Error>(self, line: &str) -> Result<CommandLines, E> {
+        Ok(CommandLines::from(line))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Lines, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<CommandLines, A::Error> {
         let mut lines = Vec::new();
         while let Some(line) = sequence.next_element::<String>()? {
-            lines.extend(Lines::from(line.as_str()).0);
+            lines.extend(CommandLines::from(line.as_str()).0);
         }
-        Ok(Lines(lines))
+        Ok(CommandLines(lines))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn refused(text: &str, expected: &str) {
-        let error = RepositoryFile::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), expected);
-    }
-
-    #[test]
-    fn each_form_of_a_command_is_read() {
-        let file = RepositoryFile::parse(
-            b"[checks]\ntests = false\nbuild = \" make \"\nlint = [\"a\", \"\", \"b\"]\nformat = ''\n\
-              [checks.test]\ncommand = [\"c\", \"d\"]\ntimeout_seconds = 5\n",
-        )
-        .unwrap();
-        let lines = |kind| file.commands(kind).map(|commands| commands.lines.clone());
-        assert_eq!(lines(Kind::Build), Some(vec!["make".to_owned()]));
-        assert_eq!(lines(Kind::Lint), Some(vec!["a".to_owned(), "b".to_owned()]));
-        assert_eq!(lines(Kind::Format), Some(Vec::new()));
-        assert_eq!(lines(Kind::Test), Some(vec!["c".to_owned(), "d".to_owned()]));
-        assert_eq!(
-            file.commands(Kind::Test).and_then(|commands| commands.timeout),
-            Some(Duration::from_secs(5))
-        );
-        assert_eq!(lines(Kind::Setup), None);
-        assert!(!file.tests_pass());
-    }
-
-    #[test]
-    fn an_empty_file_is_that_of_a_repository_without_one() {
-        assert_eq!(RepositoryFile::parse(b"").unwrap(), RepositoryFile::default());
-        assert_eq!(
-            RepositoryFile::parse(b"# nothing\n[checks]\n").unwrap(),
-            RepositoryFile::default()
-        );
-        assert!(RepositoryFile::default().tests_pass());
-    }
-
-    #[test]
-    fn a_misspelt_key_is_refused_with_its_place_and_the_right_ones() {
-        refused(
-            "[checks]\ntset = \"make\"\n",
-            ".codingworker.toml, line 2, column 1: unknown field `tset`, expected one of `setup`, `format`, `build`, `lint`, \
-             `test`, `tests`, `setup_network`, `timeout_seconds`",
-        );
-        refused(
-            "\n[check]\n",
-            ".codingworker.toml, line 2, column 2: unknown field `check`, expected `checks` or `gate`",
-        );
-        refused(
-            "[checks]\ntest = { command = \"a\", timeout = 3 }\n",
-            ".codingworker.toml, line 2, column 25: unknown field `timeout`, expected `command` or `timeout_seconds`",
-        );
-    }
-
-    #[test]
-    fn a_value_of_the_wrong_type_is_refused_with_its_place_and_the_right_one() {
-        refused(
-            "[checks]\nbuild = 7\n",
-            ".codingworker.toml, line 2, column 9: invalid type: integer `7`, expected a command, a list of commands, or a table \
-             with `command` and `timeout_seconds`",
-        );
-        refused(
-            "[checks]\nbuild = [\"a\", 7]\n",
-            ".codingworker.toml, line 2, column 15: invalid type: integer `7`, expected a string",
-        );
-        refused(
-            "[checks]\ntests = \"no\"\n",
-            ".codingworker.toml, line 2, column 9: invalid type: string \"no\", expected a boolean",
-        );
-        refused(
-            "[checks]\nbuild = { timeout_seconds = 3 }\n",
-            ".codingworker.toml, line 2, column 9: missing field `command`",
-        );
-    }
-
-    #[test]
-    fn a_timeout_out_of_range_is_refused() {
-        for (value, shown) in [("0", "0"), ("-5", "-5"), ("86401", "86401")] {
-            refused(
-                &format!("[checks]\ntimeout_seconds = {value}\n"),
-                &format!(
-                    ".codingworker.toml, line 2, column 19: a timeout is between 1 and 86400 seconds, not {shown}"
-                ),
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_toml_or_not_utf8_is_refused_with_its_place() {
-        let error = RepositoryFile::parse(b"[checks]\nbuild = \"\xff\"\n").unwrap_err();
-        assert_eq!(error, RepositoryFileError::Encoding { offset: 18 });
-        let RepositoryFileError::Invalid { line, .. } =
-            RepositoryFile::parse(b"[checks]\nbuild =\n").unwrap_err()
-        else {
-            panic!("not TOML")
-        };
-        assert_eq!(line, 2);
-        let RepositoryFileError::Invalid { line, column, .. } =
-            RepositoryFile::parse("[checks]\nbuild = \"ビルド\" x\n".as_bytes()).unwrap_err()
-        else {
-            panic!("not TOML")
-        };
-        assert_eq!((line, column), (2, 15));
-    }
-}
+mod tests;

@@ -1,39 +1,19 @@
-//! Where toolchains live: what a check must be told of the user's home, which it does not get.
+//! Where toolchains are installed, and where tools keep their downloads.
 //!
-//! A check runs with a private `HOME`. Toolchains that are installed below the user's own home are
-//! named to it one by one, through the variable that each tool reads for it, and are only read.
-//! What tools download is kept for each repository apart: one repository's build can't put a
-//! library into another's.
+//! A check runs with a private `HOME`. It finds the toolchains that are installed below the user's
+//! own home through the variable that each tool reads, and can only read them. What tools download
+//! is kept for each repository separately, so that the build of one repository can't put a library
+//! into another one.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Directories that hold programs: the variable that a tool reads (when the worker's own
-/// environment has it, that value counts), and where the directory is otherwise, relative to the
-/// user's home; each as the tool's own manual names it.
-const PROGRAMS: &[(&str, &str)] = &[
-    ("RUSTUP_HOME", ".rustup"),
-    ("GOROOT", ""),
-    ("PYENV_ROOT", ".pyenv"),
-    ("NVM_DIR", ".nvm"),
-    ("VOLTA_HOME", ".volta"),
-    ("ASDF_DATA_DIR", ".asdf"),
-    ("MISE_DATA_DIR", ".local/share/mise"),
-    ("SDKMAN_DIR", ".sdkman"),
-    ("JAVA_HOME", ""),
-];
+use super::languages::LANGUAGES;
 
-/// Directories that hold what tools fetched: the variable, and the directory's name in a
-/// repository's cache.
-const DOWNLOADS: &[(&str, &str)] = &[
-    ("CARGO_HOME", "cargo"),
-    ("GOPATH", "go"),
-    ("GOCACHE", "go-build"),
-    ("PIP_CACHE_DIR", "pip"),
-    ("UV_CACHE_DIR", "uv"),
-    ("npm_config_cache", "npm"),
-    ("GRADLE_USER_HOME", "gradle"),
-];
+/// Version managers that serve several languages, in the form of
+/// [`ProjectType::toolchains`](super::languages::ProjectType).
+const VERSION_MANAGERS: &[(&str, &str)] =
+    &[("ASDF_DATA_DIR", ".asdf"), ("MISE_DATA_DIR", ".local/share/mise")];
 
 /// The toolchains of one user.
 #[derive(Debug, Clone, Default)]
@@ -42,10 +22,11 @@ pub struct Toolchains {
 }
 
 impl Toolchains {
-    /// Those that are there, of the user whose home is `home`; `set` gives what the worker's own
-    /// environment has for a variable.
+    /// Finds the toolchains that exist, of the user whose home is `home`. `set` returns the value
+    /// of a variable in the worker's own environment, which takes precedence over the default.
     pub fn find(home: &Path, set: impl Fn(&str) -> Option<OsString>) -> Self {
-        let found = PROGRAMS.iter().filter_map(|&(variable, default)| {
+        let known = LANGUAGES.iter().flat_map(|language| language.toolchains);
+        let found = known.chain(VERSION_MANAGERS).filter_map(|&(variable, default)| {
             let named = set(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
             let default = Some(default).filter(|path| !path.is_empty()).map(|path| home.join(path));
             named.or(default).filter(|path| path.is_dir()).map(|path| (variable, path))
@@ -53,29 +34,28 @@ impl Toolchains {
         Self { programs: found.collect() }
     }
 
-    /// What a check may read.
+    /// The directories that a check may read.
     pub fn directories(&self) -> impl Iterator<Item = &Path> {
         self.programs.iter().map(|(_, path)| path.as_path())
     }
 
-    /// The variables that show a check to the toolchains, and to the repository's `cache`.
-    ///
-    /// Maven knows no variable for its repository alone and is given an option, which is split at
-    /// blanks and knows no quotes.
+    /// The variables through which tools find the toolchains and the repository's `cache`, and
+    /// those that make tools print plainly.
     pub(super) fn environment(&self, cache: &Path) -> Vec<(OsString, OsString)> {
-        let programs = self
+        let mut environment: Vec<(OsString, OsString)> = self
             .programs
             .iter()
-            .map(|(variable, path)| (OsStr::new(variable).to_owned(), path.into()));
-        let downloads = DOWNLOADS
-            .iter()
-            .map(|(variable, name)| (OsString::from(variable), cache.join(name).into()));
-        let mut environment: Vec<(OsString, OsString)> = programs.chain(downloads).collect();
-        let maven = cache.join("maven");
-        if !maven.to_string_lossy().contains(char::is_whitespace) {
-            let mut option = OsString::from("-Dmaven.repo.local=");
-            option.push(maven);
-            environment.push(("MAVEN_OPTS".into(), option));
+            .map(|(variable, path)| (OsString::from(variable), path.into()))
+            .collect();
+        for language in LANGUAGES {
+            let caches = language.caches.iter().map(|(name, directory)| {
+                (OsString::from(name), OsString::from(cache.join(directory)))
+            });
+            let options = (language.cache_options)(cache).into_iter();
+            let variables = language.variables.iter();
+            environment.extend(caches);
+            environment.extend(options.map(|(name, value)| (name.into(), value)));
+            environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
         }
         environment
     }

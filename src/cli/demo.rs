@@ -1,7 +1,7 @@
-//! `codingworker demo`: the whole way on this machine, from an issue to a pull request.
+//! `codingworker demo` shows every step from an issue to a pull request on this machine.
 //!
-//! Everything but the forge, the queue and, without a model at hand, the agent is what production
-//! runs.
+//! Only the forge and the queue differ from production. The agent also differs when this machine
+//! has no model.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,35 +14,45 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::embedded::{Addresses, Embedded};
+use super::exit_code::Exit;
 use super::{output, scripted_agent, worker};
 use crate::agent::Agent;
-use crate::config::{AgentKind, CommandSettings, Config, Environment};
+use crate::agent::settings::{AgentKind, CommandSettings};
+use crate::config::Config;
+use crate::environment::Environment;
 use crate::github::GitHub;
-use crate::journal::{self, CheckRecord, Outcome, RunRecord};
+use crate::journal::{CheckRecord, Outcome, RunRecord};
 use crate::process;
 use crate::publish::TASK_LABEL;
 use crate::queue::Queue;
-use crate::sandbox::{Level, Sandbox, Standing};
+use crate::sandbox::{Level, Sandbox, SandboxReport};
 use crate::task::{IssueNumber, RepoName, Task};
 use crate::worker::{Stop, Turn};
 
 const OWNER: &str = "demo";
 const TITLE: &str = "Add a FizzBuzz function";
-const BODY: &str = "Create `fizzbuzz.py` with a function `fizzbuzz(number)` that returns \"Fizz\" for multiples of three, \"Buzz\" for \
-multiples of five, \"FizzBuzz\" for multiples of both, and the number as a string otherwise. Run as a program it prints FizzBuzz from 1 to 100.";
+const BODY: &str = "Create `fizzbuzz.py` with a function `fizzbuzz(number)` that returns \"Fizz\" \
+for multiples of three, \"Buzz\" for multiples of five, \"FizzBuzz\" for multiples of both, and \
+the number as a string otherwise. Run as a program it prints FizzBuzz from 1 to 100.";
 
-/// The repository the demo begins with.
+/// The files of the repository with which the demo starts.
 const FILES: &[(&str, &str)] = &[
     ("README.md", "# fizzbuzz\n\nA small repository for a first task.\n"),
     (".gitignore", "__pycache__/\n"),
     (
         ".codingworker.toml",
-        "[checks]\nbuild = \"python3 -m compileall -q .\"\ntest = \"python3 -m unittest\"\nformat = \"\"\nlint = \"\"\nsetup = \"\"\n",
+        r#"[checks]
+build = "python3 -m compileall -q ."
+test = "python3 -m unittest"
+format = ""
+lint = ""
+setup = ""
+"#,
     ),
 ];
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct DemoArguments {
     /// Where to keep the demo's files; else a temporary directory that is removed in the end
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -57,9 +67,9 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
-struct Shown {
+struct DemoResult {
     task_key: String,
     branch: String,
     commit: String,
@@ -76,11 +86,11 @@ struct ShownPullRequest {
     draft: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let temporary = tempfile::tempdir().context("can't make a temporary directory")?;
     let directory = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
-    journal::make_directory(&directory)
+    crate::disk::make_private_directory(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let directory = directory.canonicalize()?;
     let environment = config.environment.clone();
@@ -119,14 +129,19 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
 
     let worker = Arc::new(worker::start(config).await?);
     let shown = CancellationToken::new();
-    let following = worker::follow(Arc::clone(&worker), shown.clone())?;
+    let following = worker::follow(Arc::clone(&worker), shown.clone()).await?;
     let turn = worker.turn(Duration::from_secs(5), &Stop::default()).await;
     shown.cancel();
     following.await??;
     let Turn::Worked(_) = turn? else { anyhow::bail!("the queue lost the demo's message") };
 
-    let record =
-        worker.rooms().journal.attempts(&task.key())?.pop().context("the run left no record")?;
+    let record = worker
+        .services()
+        .journal
+        .attempts(&task.key())
+        .await?
+        .pop()
+        .context("the run left no record")?;
     let done =
         record.outcome == Some(Outcome::Done) && is_published(&github, &task, &record).await?;
     if arguments.json {
@@ -138,10 +153,11 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         }
     }
     embedded.stop().await?;
-    Ok(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if done { Exit::Ok } else { Exit::Error }.into())
 }
 
-/// Whether the forge itself shows an open pull request that is no draft, and every check passed.
+/// Returns whether the forge itself shows an open pull request that is not a draft, and whether
+/// every check of the run passed.
 async fn is_published(github: &GitHub, task: &Task, record: &RunRecord) -> anyhow::Result<bool> {
     let Some(branch) = &record.branch else { return Ok(false) };
     let pull_requests = github.pull_requests(&task.repository, branch).await?;
@@ -152,7 +168,7 @@ async fn is_published(github: &GitHub, task: &Task, record: &RunRecord) -> anyho
     Ok(open && passed)
 }
 
-/// A directory may have seen a demo before.
+/// Returns a name that no earlier demo in the same directory used.
 fn free_name(embedded: &Embedded) -> anyhow::Result<RepoName> {
     let mut names = (1..).map(|number| match number {
         1 => format!("{OWNER}/fizzbuzz"),
@@ -166,8 +182,9 @@ fn free_name(embedded: &Embedded) -> anyhow::Result<RepoName> {
     }
 }
 
-/// The agent that was asked for; else Aider if it and its model are here, else the scripted one.
-async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Result<()> {
+/// Chooses the agent. It is the one that the user asked for; without a request it is Aider if this
+/// machine has Aider and its model, and otherwise the scripted agent.
+async fn choose_agent(config: &mut Config, arguments: &DemoArguments) -> anyhow::Result<()> {
     if let Some(model) = &arguments.model {
         config.agent.models = vec![model.clone()];
     }
@@ -183,7 +200,8 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
         Some(_) => {
             anyhow::ensure!(
                 aider,
-                "aider was not found on the PATH: install it with `python3 -m pip install aider-chat`"
+                "aider was not found on the PATH: \
+                 install it with `python3 -m pip install aider-chat`"
             );
             true
         }
@@ -201,13 +219,15 @@ async fn choose_agent(config: &mut Config, arguments: &Arguments) -> anyhow::Res
             AgentKind::Command(CommandSettings { argv: scripted_agent::argv(&program) });
         config.agent.models = vec!["none (scripted)".to_owned()];
         output::progress(
-            "agent: a script that knows this one issue, since no agent was named and no model is at hand",
+            "agent: a script that knows this one issue, \
+             since no agent was named and no model is at hand",
         );
     }
     Ok(())
 }
 
-/// The demo's issue is this program's own, so that it may run with less than a worker needs.
+/// Lowers the required sandbox level to what this machine has. The demo may run with less than a
+/// worker needs, because this program wrote the issue itself.
 async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
     let place = tempfile::tempdir().context("can't make a temporary directory")?;
     let endpoint = &config.agent.model_endpoint;
@@ -219,7 +239,7 @@ async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
         &config.environment,
     )
     .await?;
-    let Standing { level, why, .. } = found.standing();
+    let SandboxReport { level, why, .. } = found.report();
     match level {
         Level::Full => output::progress("sandbox: full"),
         Level::Degraded | Level::None => {
@@ -232,7 +252,7 @@ async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Pushes the first commit.
+/// Pushes the first commit to the demo's repository.
 async fn seed(repository: &Path, scratch: &Path, environment: &Environment) -> anyhow::Result<()> {
     let tree = tempfile::tempdir_in(scratch)?;
     for (name, text) in FILES {
@@ -322,7 +342,7 @@ async fn show(
     output::line(format!("done in {}", output::duration(took)))
 }
 
-fn result(task: &Task, record: &RunRecord, took: Duration) -> anyhow::Result<Shown> {
+fn result(task: &Task, record: &RunRecord, took: Duration) -> anyhow::Result<DemoResult> {
     let missing = || {
         format!(
             "the task was not done: {}",
@@ -333,7 +353,7 @@ fn result(task: &Task, record: &RunRecord, took: Duration) -> anyhow::Result<Sho
     else {
         anyhow::bail!(missing());
     };
-    Ok(Shown {
+    Ok(DemoResult {
         task_key: task.key().to_string(),
         branch: record.branch.clone().with_context(missing)?,
         commit: record.commit.clone().with_context(missing)?,

@@ -1,5 +1,5 @@
-//! `codingworker dlq`: what an operator does with tasks that failed for good, under credentials of
-//! their own.
+//! `codingworker dlq` lets an operator list, redrive or purge the tasks that failed for good. The
+//! operator's credentials may do more than the worker's.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,24 +8,25 @@ use anyhow::Context;
 use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 
+use super::exit_code::Exit;
 use super::{output, signals};
 use crate::config::Config;
-use crate::journal::Journal;
+use crate::journal::JournalReader;
 use crate::publish;
 use crate::queue::dead_letters::{DeadLetter, DeadLetters, Move};
 
-/// How often SQS is asked how far a move is.
+/// The interval at which the program asks SQS for the progress of a move.
 const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Show which tasks lie in the dead-letter queue; nothing is taken away
+pub(super) enum DlqCommand {
+    /// Show which tasks are in the dead-letter queue; none is removed
     List(List),
     /// Show one message whole
     Show(Show),
-    /// Put tasks back into the queue, when what they failed of is mended
+    /// Put tasks back into the queue, once the cause of their failure is fixed
     Redrive(Redrive),
-    /// Throw everything in the dead-letter queue away
+    /// Delete everything in the dead-letter queue
     Purge(Purge),
 }
 
@@ -59,7 +60,12 @@ pub(super) struct Redrive {
     #[arg(long)]
     all: bool,
     /// How many messages a second SQS moves at most
-    #[arg(long, value_name = "N", requires = "all", value_parser = clap::value_parser!(i32).range(1..=500))]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "all",
+        value_parser = clap::value_parser!(i32).range(1..=500)
+    )]
     rate: Option<i32>,
 }
 
@@ -70,27 +76,27 @@ pub(super) struct Purge {
     yes: bool,
 }
 
-/// A message as it is listed.
+/// A message in the listing.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ShownDeadLetter<'a> {
     task_key: Option<String>,
     title: Option<String>,
-    /// What each run of the task ended with, as far as this machine's journal knows it.
+    /// The outcome of each run of the task, as far as the journal on this machine records it.
     tried: Vec<String>,
     #[serde(flatten)]
     message: &'a DeadLetter,
 }
 
-pub(super) async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(command: DlqCommand, config: Config) -> anyhow::Result<ExitCode> {
     let letters = DeadLetters::connect(&config.queue, &config.redaction)
         .await
         .context("can't use the dead-letter queue")?;
     match command {
-        Command::List(arguments) => list(&letters, &config, arguments).await,
-        Command::Show(arguments) => show(&letters, &config, arguments).await,
-        Command::Redrive(Redrive { task: Some(task), .. }) => redrive_one(&letters, &task).await,
-        Command::Redrive(Redrive { task: None, rate, .. }) => redrive_all(&letters, rate).await,
-        Command::Purge(Purge { yes }) => purge(&letters, yes).await,
+        DlqCommand::List(arguments) => list(&letters, &config, arguments).await,
+        DlqCommand::Show(arguments) => show(&letters, &config, arguments).await,
+        DlqCommand::Redrive(Redrive { task: Some(task), .. }) => redrive_one(&letters, &task).await,
+        DlqCommand::Redrive(Redrive { task: None, rate, .. }) => redrive_all(&letters, rate).await,
+        DlqCommand::Purge(Purge { yes }) => purge(&letters, yes).await,
     }
 }
 
@@ -100,14 +106,16 @@ async fn list(
     List { limit, json }: List,
 ) -> anyhow::Result<ExitCode> {
     let found = letters.look(limit).await?;
-    let journal = journal(config)?;
-    let shown: Vec<_> =
-        found.iter().map(|message| shown(message, journal.as_ref())).collect::<Result<_, _>>()?;
-    if json {
-        output::json(&shown)?;
-        return Ok(ExitCode::SUCCESS);
+    let journal = JournalReader::open(&config.data_dir).await?;
+    let mut all_shown = Vec::new();
+    for message in &found {
+        all_shown.push(shown(message, journal.as_ref()).await?);
     }
-    for Shown { task_key, title, tried, message } in &shown {
+    if json {
+        output::json(&all_shown)?;
+        return Ok(Exit::Ok.into());
+    }
+    for ShownDeadLetter { task_key, title, tried, message } in &all_shown {
         let called = task_key.as_deref().unwrap_or("not a task");
         let said = title
             .clone()
@@ -124,7 +132,7 @@ async fn list(
     } else if found.is_empty() {
         output::line(format!("nothing in {}", letters.url()))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 async fn show(
@@ -135,11 +143,11 @@ async fn show(
     let found = letters.look(usize::MAX).await?;
     let message =
         found.iter().find(|message| message.is_called(&id)).with_context(|| not_there(&id))?;
-    let journal = journal(config)?;
-    let shown = shown(message, journal.as_ref())?;
+    let journal = JournalReader::open(&config.data_dir).await?;
+    let shown = shown(message, journal.as_ref()).await?;
     if json {
         output::json(&shown)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Ok.into());
     }
     output::line(format!("message  {}", message.message_id))?;
     if let Some(key) = &shown.task_key {
@@ -158,17 +166,17 @@ async fn show(
         .and_then(|body| serde_json::to_string_pretty(&body))
         .unwrap_or_else(|_| publish::plain(&message.body));
     output::line(format!("\n{body}"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 async fn redrive_one(letters: &DeadLetters, task: &str) -> anyhow::Result<ExitCode> {
     let moved = letters.redrive_one(task).await?;
     anyhow::ensure!(moved > 0, not_there(task));
     output::line(format!("put back {task}"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
-/// Follows SQS's own move to its end; a signal cancels it.
+/// Starts a move of all messages and follows it to its end. A signal cancels the move.
 async fn redrive_all(letters: &DeadLetters, rate: Option<i32>) -> anyhow::Result<ExitCode> {
     let stop = signals::stop()?;
     letters.redrive_all(rate).await.context("SQS does not move them")?;
@@ -181,14 +189,14 @@ async fn redrive_all(letters: &DeadLetters, rate: Option<i32>) -> anyhow::Result
         if !newest.is_running() {
             output::line(format!("{moved} put back"))?;
             if newest.is_complete() {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(Exit::Ok.into());
             }
             let why = failure.as_ref().map(|failure| format!(": {failure}")).unwrap_or_default();
             anyhow::bail!("the move ended as {status}{why}");
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = stop.asked.cancelled(), if !cancelled => {
+            () = stop.graceful.cancelled(), if !cancelled => {
                 cancelled = true;
                 letters.cancel(&newest).await.context("SQS does not cancel the move")?;
             }
@@ -202,27 +210,25 @@ async fn purge(letters: &DeadLetters, yes: bool) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(yes, "this throws about {all} messages away for good: say --yes to do it");
     letters.purge().await?;
     output::line(format!("threw about {all} messages away"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 fn not_there(id: &str) -> String {
     format!("there is no {id} in the dead-letter queue: `codingworker dlq list` shows what is")
 }
 
-/// This machine's journal, if a worker ever ran here.
-fn journal(config: &Config) -> anyhow::Result<Option<Journal>> {
-    Ok(if Journal::is_in(&config.data_dir) { Some(Journal::open(&config.data_dir)?) } else { None })
-}
-
-fn shown<'a>(message: &'a DeadLetter, journal: Option<&Journal>) -> anyhow::Result<Shown<'a>> {
+async fn shown<'a>(
+    message: &'a DeadLetter,
+    journal: Option<&JournalReader>,
+) -> anyhow::Result<ShownDeadLetter<'a>> {
     let task = message.task();
     let tried = match (journal, &task) {
         (Some(journal), Some(task)) => {
-            journal.attempts(&task.key())?.into_iter().filter_map(|run| run.detail).collect()
+            journal.attempts(&task.key()).await?.into_iter().filter_map(|run| run.detail).collect()
         }
         _ => Vec::new(),
     };
-    Ok(Shown {
+    Ok(ShownDeadLetter {
         task_key: task.as_ref().map(|task| task.key().as_str().to_owned()),
         title: task.map(|task| publish::plain_line(&task.title)),
         tried,

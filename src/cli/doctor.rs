@@ -1,34 +1,40 @@
-//! `codingworker doctor`: whether a worker could start here, and what its sandbox holds.
+//! `codingworker doctor` reports whether a worker could start here and which limits its sandbox
+//! enforces.
 
 use std::fmt::Display;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::exit_code::Exit;
 use super::output;
 use crate::agent::Agent;
-use crate::config::{AgentKind, Config};
+use crate::agent::settings::AgentKind;
+use crate::checks::{self, RepositoryFile};
+use crate::config::Config;
+use crate::errors;
 use crate::process;
-use crate::sandbox::{Limits, Sandbox};
+use crate::sandbox::{ResourceLimits, Sandbox};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// One thing that a worker needs.
+/// The result of one test of something that a worker needs.
 #[derive(Serialize)]
-struct Finding {
+struct DoctorFinding {
     what: String,
     good: bool,
     detail: String,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    // Not the data directory: a worker may be at work there.
+pub(super) async fn run(arguments: DoctorArguments, config: Config) -> anyhow::Result<ExitCode> {
+    // The test does not use the data directory, because a worker may be running there.
     let place = tempfile::tempdir()?;
     let endpoint = &config.agent.model_endpoint;
     let sandbox = Sandbox::find(
@@ -39,51 +45,54 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
         &config.environment,
     )
     .await?;
-    let standing = sandbox.standing();
+    let report = sandbox.report();
     let mut findings = vec![
         executable("git", "git", &config),
         executable("agent", agent_program(&config), &config),
         model(&config).await,
-        Finding {
+        DoctorFinding {
             what: "sandbox".to_owned(),
-            good: standing.level >= config.sandbox.require,
+            good: report.level >= config.sandbox.require,
             detail: format!(
                 "{} (required: {}) {}",
-                standing.level, config.sandbox.require, standing.why
+                report.level, config.sandbox.require, report.why
             )
             .trim()
             .to_owned(),
         },
     ];
     findings.push(data_directory(&config));
-    let walls = standing.walls.iter().map(|(wall, held)| Finding {
-        what: "  wall".to_owned(),
+    findings.extend(repository_file(Path::new(checks::REPOSITORY_FILE)));
+    findings.extend(config.warnings.iter().map(|warning| DoctorFinding {
+        what: "settings".to_owned(),
+        good: true,
+        detail: warning.clone(),
+    }));
+    let boundaries = report.boundaries.iter().map(|(boundary, held)| DoctorFinding {
+        what: "  boundary".to_owned(),
         good: *held,
-        detail: wall.to_string(),
+        detail: boundary.to_string(),
     });
-    findings.extend(walls);
-    findings.extend(limits(&config.sandbox.limits, !standing.walls.is_empty()));
+    findings.extend(boundaries);
+    findings.extend(limits(&config.sandbox.limits, !report.boundaries.is_empty()));
     if arguments.json {
         output::json(&findings)?;
     } else {
-        for Finding { what, good, detail } in &findings {
+        for DoctorFinding { what, good, detail } in &findings {
             output::line(format!("{} {what:<9} {detail}", if *good { "ok " } else { "NOT" }))?;
         }
     }
-    Ok(if findings.iter().all(|finding| finding.good) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let is_ready = findings.iter().all(|finding| finding.good);
+    Ok(if is_ready { Exit::Ok } else { Exit::NotReady }.into())
 }
 
-fn executable(what: &str, name: &str, config: &Config) -> Finding {
+fn executable(what: &str, name: &str, config: &Config) -> DoctorFinding {
     let found = process::find_executable(name, config.environment.search_path());
     let detail = match &found {
         Some(path) => path.display().to_string(),
         None => format!("{name} was not found on the PATH: install it"),
     };
-    Finding { what: what.to_owned(), good: found.is_some(), detail }
+    DoctorFinding { what: what.to_owned(), good: found.is_some(), detail }
 }
 
 fn agent_program(config: &Config) -> &str {
@@ -93,19 +102,38 @@ fn agent_program(config: &Config) -> &str {
     }
 }
 
-async fn model(config: &Config) -> Finding {
+async fn model(config: &Config) -> DoctorFinding {
     let search_path = config.environment.search_path();
     let agent = Agent::new(&config.agent, search_path, &Sandbox::none(), &config.redaction);
     let answer = agent.check_model().await;
     let detail = match &answer {
         Ok(()) => config.agent.models.join(", "),
-        Err(problem) => problem.to_string(),
+        Err(problem) => errors::chain(problem),
     };
-    Finding { what: "model".to_owned(), good: answer.is_ok(), detail }
+    DoctorFinding { what: "model".to_owned(), good: answer.is_ok(), detail }
 }
 
-/// One that is not there yet is made so.
-fn data_directory(config: &Config) -> Finding {
+/// Checks the `.codingworker.toml` of the repository in which the program runs, if it runs in one.
+/// A key that this version does not know has no effect. The report mentions it, and it is not a
+/// fault.
+fn repository_file(path: &Path) -> Vec<DoctorFinding> {
+    let finding = |good, detail| DoctorFinding { what: "checks".to_owned(), good, detail };
+    match std::fs::read(path) {
+        Ok(text) => match RepositoryFile::parse(&text) {
+            Ok(file) => {
+                let unknown = file.unknown_keys().iter();
+                unknown.map(|unknown| finding(true, unknown.to_string())).collect()
+            }
+            Err(error) => vec![finding(false, errors::chain(&error))],
+        },
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => vec![finding(false, format!("can't read {}: {error}", path.display()))],
+    }
+}
+
+/// Checks whether other users may enter the data directory. A worker that finds no data directory
+/// makes a private one.
+fn data_directory(config: &Config) -> DoctorFinding {
     let path = &config.data_dir;
     let open = std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
     let advice = if open {
@@ -113,16 +141,23 @@ fn data_directory(config: &Config) -> Finding {
     } else {
         String::new()
     };
-    Finding { what: "data".to_owned(), good: !open, detail: format!("{}{advice}", path.display()) }
+    DoctorFinding {
+        what: "data".to_owned(),
+        good: !open,
+        detail: format!("{}{advice}", path.display()),
+    }
 }
 
-/// Without walls there is nobody to hold a program to them.
-fn limits(limits: &Limits, held: bool) -> [Finding; 4] {
-    let Limits { processes, memory, file_size, temporary, .. } = limits;
-    let finding = |limit: &str, value: &dyn Display| Finding {
+/// Returns the limits of a program in the sandbox. Nothing enforces them without a sandbox.
+fn limits(limits: &ResourceLimits, held: bool) -> [DoctorFinding; 4] {
+    let ResourceLimits { processes, memory, file_size, temporary, .. } = limits;
+    let finding = |limit: &str, value: &dyn Display| DoctorFinding {
         what: "  limit".to_owned(),
         good: held,
-        detail: format!("{limit}: {value}{}", if held { "" } else { ", which nothing holds here" }),
+        detail: format!(
+            "{limit}: {value}{}",
+            if held { "" } else { ", which nothing enforces here" }
+        ),
     };
     [
         finding("processes", processes),

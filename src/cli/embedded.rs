@@ -1,7 +1,7 @@
-//! The embedded queue and forge, started for a command that needs a whole system on this machine.
+//! Starts the embedded queue and forge for a command that needs a whole system on this machine.
 //!
-//! The only file beside `queue serve` that knows them. Everything else talks to them over the wire,
-//! as it would to AWS and GitHub.
+//! Only this file and `queue serve` know them. All other code talks to them over the network, as it
+//! would to AWS and GitHub.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,14 +18,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::config::{Config, Environment};
+use crate::config::Config;
+use crate::environment::Environment;
 use crate::process;
 use crate::task::RepoName;
 
-/// The queue's name in the contract; its dead-letter queue has `-dlq` after it.
+/// The name of the queue in the contract. The name of its dead-letter queue ends with `-dlq`.
 pub(super) const QUEUE_NAME: &str = "codingworker-tasks";
 
-/// The settings of the contract's two queues, as Terraform gives them to AWS's.
+/// The attributes of the contract's two queues. Terraform gives the same ones to the queues at AWS.
 const MAIN: &[(&str, &str)] = &[
     ("VisibilityTimeout", "10800"),
     ("MessageRetentionPeriod", "604800"),
@@ -36,7 +37,7 @@ const DEAD_LETTER: &[(&str, &str)] =
     &[("MessageRetentionPeriod", "1209600"), ("SqsManagedSseEnabled", "true")];
 const MAX_RECEIVE_COUNT: u32 = 3;
 
-/// Makes the contract's queues if they are not there.
+/// Makes the contract's queues if they do not exist.
 pub(super) async fn create_queues(queues: &Queues) -> anyhow::Result<()> {
     let dead_letter_name = format!("{QUEUE_NAME}-dlq");
     let source = queues.arn(QUEUE_NAME);
@@ -67,14 +68,14 @@ pub(super) struct Embedded {
     servers: JoinSet<std::io::Result<()>>,
 }
 
-/// Where the two listen; port 0 takes a free one.
+/// The addresses at which the queue and the forge listen. Port 0 selects a free port.
 pub(super) struct Addresses {
     pub(super) queue: SocketAddr,
     pub(super) forge: SocketAddr,
 }
 
 impl Embedded {
-    /// Starts both, with their data below `directory`.
+    /// Starts the queue and the forge with their data below `directory`.
     pub(super) async fn start(
         directory: &Path,
         addresses: Addresses,
@@ -95,8 +96,8 @@ impl Embedded {
         Ok(Self { queue, forge, hub, stop, servers })
     }
 
-    /// Makes the owner of the repositories, whose token stays the same as long as its file is
-    /// there.
+    /// Makes the user that owns the repositories and returns its token. The token stays the same as
+    /// long as its file exists.
     pub(super) fn add_owner(&self, login: &str, token_file: &Path) -> anyhow::Result<String> {
         let token = match std::fs::read_to_string(token_file) {
             Ok(token) => token,
@@ -113,7 +114,7 @@ impl Embedded {
         Ok(token)
     }
 
-    /// Makes a repository that is not there yet, and returns where it is on the disk.
+    /// Makes a repository if it does not exist, and returns its path on the disk.
     pub(super) fn have_repository(&self, repository: &RepoName) -> anyhow::Result<PathBuf> {
         let name = repository.to_string();
         if !self.hub.has_repository(&name)? {
@@ -122,7 +123,7 @@ impl Embedded {
         Ok(self.hub.repository_path(&name)?)
     }
 
-    /// The configuration of a worker on these two.
+    /// Returns the configuration of a worker that uses this queue and this forge.
     pub(super) fn connect(&self, mut config: Config, token: &str) -> Config {
         config.queue.name = QUEUE_NAME.to_owned();
         config.queue.url = None;
@@ -144,7 +145,7 @@ impl Embedded {
         format!("http://{}", self.forge)
     }
 
-    /// Ends both, and waits until what they hold is on the disk.
+    /// Stops the queue and the forge, and waits until their data is on the disk.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
         while let Some(ended) = self.servers.join_next().await {
@@ -154,7 +155,9 @@ impl Embedded {
     }
 }
 
-/// Writes a file that nobody else may read, not even for a moment.
+/// Writes a file that only its owner can read. open(2) makes a new file with this mode at once,
+/// because a later chmod would leave a moment in which others could open the file. A file that
+/// exists keeps its mode.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)

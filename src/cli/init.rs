@@ -1,4 +1,4 @@
-//! `codingworker init`
+//! `codingworker init` sets up a repository or a Terraform folder.
 
 mod answers;
 mod files;
@@ -21,7 +21,7 @@ use crate::task::RepoName;
 /// What is set up: a repository whose issues become tasks, or the folder of Terraform that holds
 /// the AWS side.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct InitArguments {
     /// The repository, which gets the workflow and a .codingworker.toml, or the Terraform folder,
     /// which gets a terraform.tfvars
     #[arg(value_name = "DIRECTORY")]
@@ -67,13 +67,13 @@ impl TerraformArguments {
     }
 }
 
-/// Sets a directory up. Settings are only wanted for the token, so what needs none works where they
-/// are broken.
+/// Sets up a directory. Only the token comes from the settings, so a set-up that needs no token
+/// works even when the settings are invalid.
 pub(super) async fn run(
-    arguments: Arguments,
+    arguments: InitArguments,
     config: Result<Config, ConfigError>,
 ) -> anyhow::Result<ExitCode> {
-    let Arguments { directory, force, dry_run, terraform } = arguments;
+    let InitArguments { directory, force, dry_run, terraform } = arguments;
     let here = directory.as_deref().unwrap_or(Path::new("."));
     let (files, next) = if terraform::is_folder(here) {
         let values = values(terraform, config).await?;
@@ -81,7 +81,8 @@ pub(super) async fn run(
     } else {
         anyhow::ensure!(
             terraform.is_empty(),
-            "--owner, --repo and the like are for the Terraform folder; {} has no variables.tf that declares github_org",
+            "--owner, --repo and the like are for the Terraform folder; {} has no variables.tf \
+             that declares github_org",
             here.display()
         );
         anyhow::ensure!(here.is_dir(), "{} is not a directory", here.display());
@@ -124,15 +125,18 @@ async fn values(
     Ok(values)
 }
 
-/// The values with GitHub's numbers, and with names as GitHub spells them: IAM compares letter by
-/// letter.
+/// Adds GitHub's numbers to the values and spells the names as GitHub does. The condition operators
+/// of IAM policies compare the names letter by letter, so the case of the letters matters.
 async fn identified(values: Values, github: &GitHub) -> anyhow::Result<Values> {
     let mut owner = None;
     let mut repositories = Vec::new();
     for name in &values.repositories {
         let asked: RepoName = format!("{}/{name}", values.owner).parse()?;
         let found = github.repository(&asked).await.with_context(|| {
-            format!("can't look up the numbers of {asked}; nothing was written (--no-lookup does without them)")
+            format!(
+                "can't look up the numbers of {asked}; nothing was written (--no-lookup does \
+                     without them)"
+            )
         })?;
         let spelled = format!("{}/{}", found.owner.login, found.name);
         if spelled != asked.to_string() {
@@ -159,7 +163,8 @@ fn write(places: &[Place], force: bool) -> anyhow::Result<()> {
         .collect();
     anyhow::ensure!(
         force || differing.is_empty(),
-        "{} is there and differs; nothing was written (--dry-run shows what would be, --force replaces it)",
+        "{} is there and differs; nothing was written (--dry-run shows what would be, --force \
+         replaces it)",
         differing.join(" and ")
     );
     for place in places {
@@ -179,7 +184,7 @@ fn show(places: &[Place], force: bool) -> anyhow::Result<()> {
         let path = place.path();
         match place.present {
             Present::Nothing => {
-                output::line(format!("would write {path}:\n\n{}", place.file.text))?
+                output::line(format!("would write {path}:\n\n{}", place.file.text))?;
             }
             Present::TheSame => output::line(format!("unchanged {path}\n"))?,
             Present::Another { .. } if force => {

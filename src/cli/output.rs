@@ -1,7 +1,9 @@
-//! Printing: lines for people, JSON for programs. A closed pipe ends quietly.
+//! Prints lines for people and JSON for programs. The program ends quietly when the reader closes
+//! the pipe.
 
 use std::io::{IsTerminal, Write};
 
+use crate::errors;
 use crate::redaction::Redaction;
 
 /// Prints a line on standard output.
@@ -14,36 +16,28 @@ pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
-/// Tells on standard error what went wrong and why, a cause a line, and no secret.
+/// Prints an error with all its causes on standard error, without secrets.
 pub(super) fn error(error: &anyhow::Error, redaction: &Redaction) {
-    let mut text = format!("error: {error}\n");
-    let mut told = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        if !told.contains(&cause) {
-            text.push_str(&format!("  because: {cause}\n"));
-        }
-        told = cause;
-    }
-    if std::io::stderr().write_all(redaction.strike_out(&text).as_bytes()).is_err() {
+    let text = format!("error: {}\n", errors::chain(error.as_ref()));
+    if std::io::stderr().write_all(redaction.redact(&text).as_bytes()).is_err() {
         tracing::debug!("standard error is closed");
     }
 }
 
-/// Prints a line about what goes on, on standard error, so that the result on standard output stays
-/// clean.
+/// Prints a line about the progress on standard error, so that standard output contains only the
+/// result.
 pub(super) fn progress(line: &str) {
     if writeln!(std::io::stderr(), "{line}").is_err() {
         tracing::debug!("standard error is closed");
     }
 }
 
-/// Whether a person sees what goes to standard error.
+/// Returns whether standard error is a terminal, where a person sees it.
 pub(super) fn is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// The span of time as people say it: `0.4 s`, `12 s`, `3 min 20 s`.
+/// Formats a duration for people: `0.4 s`, `12 s`, `3 min 20 s`.
 pub(super) fn duration(span: std::time::Duration) -> String {
     match span.as_secs() {
         0..10 => format!("{:.1} s", span.as_secs_f64()),

@@ -1,5 +1,5 @@
-//! What a run does, shown as it happens: a spinner where a person looks on, a line an event
-//! otherwise.
+//! Shows what the runs do while they do it: on a terminal with a spinner for each run, and
+//! otherwise with a line for each event.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::journal::{Event, Journal, JournalError, RunId};
 const POLL: Duration = Duration::from_millis(100);
 const SPIN: Duration = Duration::from_millis(120);
 
-/// Follows the journal's events from now on.
-pub(super) struct Progress {
+/// Follows the events of the journal, starting now.
+pub(super) struct ProgressDisplay {
     seen: i64,
     display: Display,
 }
@@ -24,17 +24,17 @@ enum Display {
     Lines,
 }
 
-impl Progress {
-    pub(super) fn from_now(journal: &Journal) -> Result<Self, JournalError> {
+impl ProgressDisplay {
+    pub(super) async fn from_now(journal: &Journal) -> Result<Self, JournalError> {
         let display = if output::is_terminal() {
             Display::Spinners { screen: MultiProgress::new(), runs: BTreeMap::new() }
         } else {
             Display::Lines
         };
-        Ok(Self { seen: journal.last_sequence()?, display })
+        Ok(Self { seen: journal.last_sequence().await?, display })
     }
 
-    /// Shows events until it is told to stop, and then those that are still to show.
+    /// Shows events until `stop` is cancelled, and then the events that remain.
     pub(super) async fn follow(
         mut self,
         journal: &Journal,
@@ -42,9 +42,9 @@ impl Progress {
     ) -> Result<(), JournalError> {
         loop {
             let stopped = stop.is_cancelled();
-            for event in journal.events_after(self.seen)? {
+            for event in journal.events_after(self.seen).await? {
                 self.seen = event.sequence;
-                self.show(&event, journal)?;
+                self.show(&event, journal).await?;
             }
             if stopped {
                 return Ok(());
@@ -56,7 +56,7 @@ impl Progress {
         }
     }
 
-    fn show(&mut self, event: &Event, journal: &Journal) -> Result<(), JournalError> {
+    async fn show(&mut self, event: &Event, journal: &Journal) -> Result<(), JournalError> {
         let line = format!("run {} {:<9} {}", event.run, event.stage.name(), event.text);
         match &mut self.display {
             Display::Lines => output::progress(&line),
@@ -64,7 +64,7 @@ impl Progress {
                 let bar = runs.entry(event.run).or_insert_with(|| spinner(screen));
                 bar.println(format!("  {line}"));
                 bar.set_message(line);
-                if journal.run(event.run)?.is_none_or(|run| run.ended_at.is_some()) {
+                if journal.run(event.run).await?.is_none_or(|run| run.ended_at.is_some()) {
                     bar.finish_and_clear();
                     runs.remove(&event.run);
                 }
@@ -74,7 +74,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         if let Display::Spinners { runs, .. } = &self.display {
             runs.values().for_each(ProgressBar::finish_and_clear);

@@ -1,4 +1,4 @@
-//! `codingworker queue`
+//! `codingworker queue` serves the embedded queue.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::{embedded, output, signals};
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum QueueCommand {
     /// Serve an SQS-compatible queue, with codingworker-tasks and its dead-letter queue in it
     Serve(Serve),
 }
@@ -29,8 +29,8 @@ pub(super) struct Serve {
     listen: SocketAddr,
 }
 
-pub(super) async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
-    let Command::Serve(Serve { data, listen }) = command;
+pub(super) async fn run(command: QueueCommand, config: Config) -> anyhow::Result<ExitCode> {
+    let QueueCommand::Serve(Serve { data, listen }) = command;
     let keys = config.queue_keys.map(|keys| localsqs::KeyPair {
         access_key_id: keys.access_key_id,
         secret_access_key: keys.secret_access_key.expose_secret().to_owned(),
@@ -42,6 +42,6 @@ pub(super) async fn run(command: Command, config: Config) -> anyhow::Result<Exit
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
     output::line(format!("queue {} at http://{}", embedded::QUEUE_NAME, listener.local_addr()?))?;
-    localsqs::serve(listener, queues, stop.asked.cancelled_owned()).await?;
+    localsqs::serve(listener, queues, stop.graceful.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)
 }

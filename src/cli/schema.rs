@@ -1,4 +1,4 @@
-//! `codingworker schema`
+//! `codingworker schema` prints the JSON Schema of the task message.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
-//! The demo's stand-in for an agent, for a machine without Aider and a model: it writes what the
+//! The demo's replacement for an agent on a machine without Aider and a model. It writes what the
 //! demo's issue asks for, and nothing else.
 //!
-//! It is started as any other agent CLI is, by the `command` agent, so everything around it is the
-//! real thing.
+//! The `command` agent starts it as it starts any other agent CLI, so all the code around it is the
+//! same as in production.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,19 +12,20 @@ use anyhow::Context;
 use super::output;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct ScriptedAgentArguments {
     prompt_file: PathBuf,
     workspace: PathBuf,
 }
 
-/// The agent's argument vector, with this program as the executable.
+/// Returns the argument vector of the agent, with this program as the executable.
 pub(super) fn argv(program: &Path) -> Vec<String> {
     let program = program.to_string_lossy().into_owned();
     [program.as_str(), "scripted-agent", "{prompt_file}", "{workspace}"].map(str::to_owned).to_vec()
 }
 
-/// The first answer has a flaw that a check finds, so that the demo shows a fix-up too.
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+/// Writes the files that the prompt asks for. The first answer contains an error that a check
+/// finds, so that the demo also shows a fix-up.
+pub(super) fn run(arguments: &ScriptedAgentArguments) -> anyhow::Result<ExitCode> {
     let prompt = std::fs::read_to_string(&arguments.prompt_file)
         .with_context(|| format!("can't read {}", arguments.prompt_file.display()))?;
     anyhow::ensure!(
@@ -63,7 +64,7 @@ if __name__ == "__main__":
     main()
 "#;
 
-/// What the first answer forgot, and where it goes.
+/// The lines that the first answer leaves out. They belong before the line `BEFORE`.
 const FORGOTTEN: &str = "    if number % 15 == 0:\n        return \"FizzBuzz\"\n";
 const BEFORE: &str = "    if number % 3 == 0:\n";
 

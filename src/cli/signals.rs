@@ -4,7 +4,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::worker::Stop;
 
-/// Asked by the first SIGINT or SIGTERM, insisted on by the second.
+/// Returns the request to stop. The first SIGINT or SIGTERM asks the program to stop, and the
+/// second one makes it stop at once.
 pub(super) fn stop() -> std::io::Result<Stop> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -13,9 +14,9 @@ pub(super) fn stop() -> std::io::Result<Stop> {
     tokio::spawn(async move {
         either(&mut interrupt, &mut terminate).await;
         tracing::info!("stopping");
-        told.asked.cancel();
+        told.graceful.cancel();
         either(&mut interrupt, &mut terminate).await;
-        told.insisted.cancel();
+        told.immediate.cancel();
     });
     Ok(stop)
 }

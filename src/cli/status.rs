@@ -1,4 +1,5 @@
-//! `codingworker status`
+//! `codingworker status` shows the health of the worker, the number of messages in the queue and
+//! the latest runs.
 
 use std::process::ExitCode;
 
@@ -6,14 +7,16 @@ use anyhow::Context;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::exit_code::Exit;
 use super::output;
 use crate::config::Config;
-use crate::journal::{Journal, RunRecord};
+use crate::errors;
+use crate::journal::{JournalReader, RunRecord};
 use crate::queue::{Depth, Queue};
 use crate::worker::health::Health;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct StatusArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -23,11 +26,11 @@ pub(super) struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Status {
-    /// Missing when none runs on this data directory, or the last one ended in good order.
+struct StatusReport {
+    /// `None` when no worker uses this data directory, or when the last one shut down properly.
     worker: Option<WorkerStatus>,
     queue: QueueStatus,
-    /// What is being worked on, or waits for a worker to go on with it.
+    /// The runs on which a worker is working, and those that wait for a worker to resume them.
     current: Vec<RunRecord>,
     /// The newest runs.
     runs: Vec<RunRecord>,
@@ -35,9 +38,9 @@ struct Status {
 
 #[derive(Serialize)]
 struct WorkerStatus {
-    /// It renewed its file within the last minute.
+    /// Whether the worker renewed its file within the last minute.
     alive: bool,
-    /// It lives, and nothing that a person has to mend is in its way.
+    /// Whether the worker is alive and no person has to fix anything before it can work.
     well: bool,
     #[serde(flatten)]
     health: Health,
@@ -50,23 +53,27 @@ enum QueueStatus {
     Unreached { error: String },
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    let journal = Journal::open(&config.data_dir)?;
+pub(super) async fn run(arguments: StatusArguments, config: Config) -> anyhow::Result<ExitCode> {
+    let journal = JournalReader::open(&config.data_dir).await?;
+    let (current, runs) = match &journal {
+        Some(journal) => (journal.current().await?, journal.newest(arguments.runs).await?),
+        None => (Vec::new(), Vec::new()),
+    };
     let now = Timestamp::now();
     let health = Health::read(&config.data_dir).context("can't read how the worker is")?;
-    let status = Status {
+    let status = StatusReport {
         worker: health.map(|health| WorkerStatus {
             alive: health.is_alive(now),
             well: health.is_well(now),
             health,
         }),
         queue: queue_status(&config).await,
-        current: journal.current()?,
-        runs: journal.recent(arguments.runs)?,
+        current,
+        runs,
     };
     if arguments.json {
         output::json(&status)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Ok.into());
     }
     output::line(
         status
@@ -88,7 +95,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     for run in &status.runs {
         output::line(describe(run))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
 async fn queue_status(config: &Config) -> QueueStatus {
@@ -96,7 +103,7 @@ async fn queue_status(config: &Config) -> QueueStatus {
         let queue = Queue::connect(&config.queue, &config.redaction).await?;
         queue.depth().await.map(|depth| QueueStatus::Reached { url: queue.url().to_owned(), depth })
     };
-    asked.await.unwrap_or_else(|error| QueueStatus::Unreached { error: error.to_string() })
+    asked.await.unwrap_or_else(|error| QueueStatus::Unreached { error: errors::chain(&error) })
 }
 
 fn tell(worker: &WorkerStatus, now: Timestamp) -> String {

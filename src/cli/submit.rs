@@ -1,4 +1,4 @@
-//! `codingworker submit`
+//! `codingworker submit` puts a task into the queue.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use crate::task::{IssueNumber, RepoName, Task};
 
 /// Where a task comes from: an issue that is there, a message file, or a new issue.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct SubmitArguments {
     /// An issue that is there, as owner/repo#N; it is given the label if it has none
     #[arg(long, value_name = "OWNER/REPO#N", conflicts_with_all = ["repository", "message"])]
     issue: Option<String>,
@@ -37,8 +37,8 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
-    let Arguments { issue, repository, title, body, message, json } = arguments;
+pub(super) async fn run(arguments: SubmitArguments, config: Config) -> anyhow::Result<ExitCode> {
+    let SubmitArguments { issue, repository, title, body, message, json } = arguments;
     let task = match (issue, repository, title, message) {
         (Some(issue), ..) => of_issue(&config, &issue).await?,
         (None, Some(repository), Some(title), _) => {
@@ -108,7 +108,7 @@ fn github(config: &Config) -> anyhow::Result<GitHub> {
     Ok(GitHub::new(&config.github, token)?)
 }
 
-/// The message that the workflow sends for an issue.
+/// Makes the same message that the workflow sends for an issue.
 fn task(repository: &RepoName, issue: Issue) -> anyhow::Result<Task> {
     let mut labels: Vec<_> = issue.labels.into_iter().map(|label| label.name).collect();
     if !labels.iter().any(|label| label.eq_ignore_ascii_case(TASK_LABEL)) {

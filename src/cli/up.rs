@@ -1,4 +1,5 @@
-//! `codingworker up`: queue, forge and worker together, durable in one directory.
+//! `codingworker up` runs a queue, a forge and a worker together and stores their data in one
+//! directory.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,16 +10,17 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use super::embedded::{Addresses, Embedded};
+use super::exit_code::Exit;
 use super::{output, signals, worker};
 use crate::config::Config;
-use crate::journal;
 use crate::task::RepoName;
 
-/// Who owns what is made here, and whom the token speaks for.
+/// The user of the forge who owns the repositories that this command makes and to whom the token
+/// belongs.
 const OWNER: &str = "me";
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct UpArguments {
     /// Where everything is kept; else `local` in the data directory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -38,9 +40,9 @@ pub(super) struct Arguments {
     without_sandbox: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: UpArguments, config: Config) -> anyhow::Result<ExitCode> {
     let directory = arguments.data.unwrap_or_else(|| config.data_dir.join("local"));
-    journal::make_directory(&directory)
+    crate::disk::make_private_directory(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let directory = directory.canonicalize()?;
     let addresses = Addresses { queue: arguments.queue_listen, forge: arguments.forge_listen };
@@ -59,29 +61,31 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> anyhow::Result<
     let stop = signals::stop()?;
     let worker = Arc::new(worker::start(config).await?);
     let shown = CancellationToken::new();
-    let following = worker::follow(Arc::clone(&worker), shown.clone())?;
-    output::line(guide(&embedded, &token_file, &file, &worker.rooms().config.repositories))?;
+    let following = worker::follow(Arc::clone(&worker), shown.clone()).await?;
+    output::line(guide(&embedded, &token_file, &file, &worker.services().config.repositories))?;
     worker.run(&stop).await;
     shown.cancel();
     following.await??;
     embedded.stop().await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Ok.into())
 }
 
-/// What a person does next, in commands that can be copied.
+/// Returns the commands that a person needs next, ready to be copied.
 fn guide(embedded: &Embedded, token_file: &Path, file: &Path, repositories: &[RepoName]) -> String {
     let repository = repositories.first().map(ToString::to_string).unwrap_or_default();
     let (forge, token_file) = (embedded.forge, token_file.display());
     format!(
-        "queue   {}\nforge   {}, token in {token_file}\nclone   git clone \"http://{OWNER}:$(cat {token_file})@{forge}/{repository}.git\"\n\
-         submit  codingworker --config {} submit --repository {repository} --title \"...\" --body \"...\"",
+        "queue   {}\nforge   {}, token in {token_file}\n\
+         clone   git clone \"http://{OWNER}:$(cat {token_file})@{forge}/{repository}.git\"\n\
+         submit  codingworker --config {} submit --repository {repository} \
+         --title \"...\" --body \"...\"",
         embedded.queue_url(),
         embedded.forge_url(),
         file.display()
     )
 }
 
-/// Writes the settings by which other commands find these servers.
+/// Writes the settings with which other commands connect to these servers.
 fn describe(
     directory: &Path,
     embedded: &Embedded,

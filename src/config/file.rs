@@ -1,476 +1,295 @@
-//! The shape of `codingworker.toml` as it is written, and its validation into a [`Config`].
+//! The configuration file as it is written, below the environment variables that override it.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
-use super::{
-    AgentKind, AgentSettings, AiderSettings, CheckSettings, CommandSettings, Config, Environment,
-    GitHubSettings, InvalidSetting, KeyPair, Language, LogFormat, LogSettings, PublishSettings,
-    QueueSettings,
-};
+use super::{Config, ConfigError};
+use crate::agent::settings::AgentSection;
+use crate::checks::settings::CheckSection;
+use crate::environment::Environment;
+use crate::github::settings::GitHubSection;
+use crate::publish::settings::{Language, PublishSection};
+use crate::queue::settings::{KeyPair, QueueSection};
 use crate::redaction::Redaction;
+use crate::sandbox::settings::SandboxSection;
+use crate::settings::{FormerKey, InvalidSetting, Setting, ValueKind};
+use crate::telemetry::settings::LogSettings;
+use crate::worker::settings::WorkerSection;
 
-/// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS
-/// visibility timeout").
-const LONGEST_LEASE_SECONDS: u64 = 43_200;
-/// Below this a heartbeat at a third of the lease leaves no room for a slow answer.
-const SHORTEST_LEASE_SECONDS: u64 = 30;
-/// What must be free for a task unless the settings say otherwise, in bytes.
-pub(super) const FREE_SPACE: u64 = 256 << 20;
-/// More agents than this at once are a mistyped number.
-const MOST_SLOTS: usize = 64;
-
-#[derive(Debug, Default, Deserialize)]
+/// The whole file: the sections of all owners.
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct File {
-    pub(super) language: Option<Language>,
-    pub(super) data_dir: Option<PathBuf>,
-    pub(super) repositories: Vec<String>,
-    worker: Worker,
-    pub(super) queue: Queue,
-    pub(super) github: GitHub,
-    pub(super) agent: Agent,
-    checks: Checks,
-    sandbox: super::sandbox::Sandbox,
-    publish: Publish,
-    pub(super) log: Log,
+pub(super) struct ConfigFile {
+    language: Language,
+    data_dir: Option<PathBuf>,
+    repositories: Vec<String>,
+    worker: WorkerSection,
+    queue: QueueSection,
+    github: GitHubSection,
+    agent: AgentSection,
+    checks: CheckSection,
+    sandbox: SandboxSection,
+    publish: PublishSection,
+    log: LogSettings,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Worker {
-    concurrency: Option<usize>,
-    drain_seconds: Option<u64>,
-    keep_awake: Option<bool>,
-    free_space_mib: Option<u32>,
-    health_listen: Option<SocketAddr>,
-}
+impl ConfigFile {
+    /// Reads the file's text, takes keys under their old names too, and lets the variables of
+    /// `registry` override the file. Returns what it warns of as well; errors and warnings name
+    /// `path`.
+    ///
+    /// # Errors
+    /// The text is not TOML, has a key that is not known or a value of the wrong type, has a key
+    /// under two names, or a variable's value is of the wrong type.
+    pub(super) fn read<'s>(
+        text: &str,
+        path: &Path,
+        environment: &Environment,
+        registry: impl Iterator<Item = &'s Setting>,
+    ) -> Result<(Self, Vec<String>), ConfigError> {
+        let malformed = |mut source: toml::de::Error| {
+            source.set_input(Some(text));
+            ConfigError::Malformed { path: path.to_path_buf(), source: Box::new(source) }
+        };
+        let mut document = DeTable::parse(text).map_err(malformed)?;
+        let mut warnings = Vec::new();
+        for setting in registry {
+            for former in setting.former_keys {
+                warnings.extend(rename(document.get_mut(), former, setting.key, path)?);
+            }
+            let set = setting.variable.and_then(|name| Some((name, environment.value(name)?)));
+            if let Some((name, value)) = set {
+                let value = typed(&setting.kind, value).ok_or_else(|| ConfigError::Variable {
+                    name,
+                    value: value.to_owned(),
+                    expected: setting.kind.expected(),
+                })?;
+                insert(document.get_mut(), setting.key, outside_of_the_text(value));
+            }
+        }
+        let file = Self::deserialize(Deserializer::from(document)).map_err(malformed)?;
+        Ok((file, warnings))
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Queue {
-    name: Option<String>,
-    pub(super) url: Option<String>,
-    pub(super) endpoint_url: Option<String>,
-    region: Option<String>,
-    lease_seconds: Option<u64>,
-    retry_delays_seconds: Option<Vec<u64>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct GitHub {
-    pub(super) api_url: Option<String>,
-    pub(super) git_url: Option<String>,
-    token_file: Option<PathBuf>,
-    timeout_seconds: Option<u64>,
-    watch_seconds: Option<u64>,
-    trust: super::Trust,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Agent {
-    kind: Kind,
-    pub(super) models: Option<Vec<String>>,
-    pub(super) model_endpoint: Option<String>,
-    model_timeout_seconds: Option<u64>,
-    call_timeout_seconds: Option<u64>,
-    output_limit_bytes: Option<usize>,
-    pass_environment: Vec<String>,
-    executable: Option<String>,
-    edit_format: Option<String>,
-    map_tokens: Option<u32>,
-    num_ctx: Option<u32>,
-    command: Option<Vec<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    #[default]
-    Aider,
-    Command,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Checks {
-    fix_ups: Option<u32>,
-    timeout_seconds: Option<u64>,
-    output_limit_bytes: Option<usize>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Publish {
-    branch_prefix: Option<String>,
-    author_name: Option<String>,
-    author_email: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Log {
-    pub(super) format: Option<LogFormat>,
-    pub(super) filter: Option<String>,
-}
-
-/// Every key there is, by section: the example file is held to this list.
-#[cfg(test)]
-pub(super) const KEYS: &[(&str, &[&str])] = &[
-    ("", &["language", "data_dir", "repositories"]),
-    ("worker", &["concurrency", "drain_seconds", "keep_awake", "free_space_mib", "health_listen"]),
-    ("queue", &["name", "url", "endpoint_url", "region", "lease_seconds", "retry_delays_seconds"]),
-    ("github", &["api_url", "git_url", "token_file", "timeout_seconds", "watch_seconds", "trust"]),
-    (
-        "agent",
-        &[
-            "kind",
-            "models",
-            "model_endpoint",
-            "model_timeout_seconds",
-            "call_timeout_seconds",
-            "output_limit_bytes",
-            "pass_environment",
-            "executable",
-            "edit_format",
-            "map_tokens",
-            "num_ctx",
-            "command",
-        ],
-    ),
-    ("checks", &["fix_ups", "timeout_seconds", "output_limit_bytes"]),
-    ("sandbox", super::sandbox::KEYS),
-    ("publish", &["branch_prefix", "author_name", "author_email"]),
-    ("log", &["format", "filter"]),
-];
-
-impl File {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// A value is not allowed.
     pub(super) fn validate(self, environment: &Environment) -> Result<Config, InvalidSetting> {
         let repositories = self.repositories.iter().map(|name| {
             name.parse().map_err(|_| {
-                invalid("repositories", format!("{name:?}"), "repositories as \"owner/name\"")
+                InvalidSetting::new("repositories", name, "repositories as \"owner/name\"")
             })
         });
-        let retry_delays = retry_delays(self.queue.retry_delays_seconds.as_deref())?;
-        let free_space = self.worker.free_space_mib.map_or(FREE_SPACE, |mib| u64::from(mib) << 20);
+        let worker = self.worker.validate()?;
         Ok(Config {
-            language: self.language.unwrap_or_default(),
+            language: self.language,
             data_dir: self
                 .data_dir
                 .unwrap_or_else(|| environment.data_directory().join("codingworker")),
             repositories: repositories.collect::<Result<_, _>>()?,
-            concurrency: concurrency(self.worker.concurrency)?,
-            drain: seconds(
-                "worker.drain_seconds",
-                self.worker.drain_seconds,
-                15,
-                0..=LONGEST_LEASE_SECONDS,
-            )?,
-            free_space,
-            keep_awake: self.worker.keep_awake.unwrap_or(true),
-            health_listen: health_listen(self.worker.health_listen)?,
             queue: self.queue.validate(environment)?,
-            retry_delays,
             github: self.github.validate(environment)?,
             agent: self.agent.validate(environment)?,
-            checks: CheckSettings {
-                fix_ups: self.checks.fix_ups.unwrap_or(3),
-                timeout: seconds(
-                    "checks.timeout_seconds",
-                    self.checks.timeout_seconds,
-                    1800,
-                    1..=LONGEST_LEASE_SECONDS,
-                )?,
-                output_limit: self.checks.output_limit_bytes.unwrap_or(4 << 20),
-            },
-            sandbox: self.sandbox.validate(free_space)?,
+            checks: self.checks.validate()?,
+            sandbox: self.sandbox.validate(worker.free_space)?,
+            worker,
             publish: self.publish.validate()?,
-            log: LogSettings {
-                format: self.log.format.unwrap_or_default(),
-                filter: self.log.filter.unwrap_or_else(|| "info".to_owned()),
-            },
-            queue_keys: queue_keys(environment),
+            log: self.log,
+            queue_keys: KeyPair::from_environment(environment),
             redaction: Redaction::default(),
             environment: environment.clone(),
+            warnings: Vec::new(),
         })
     }
 }
 
-impl Queue {
-    fn validate(self, environment: &Environment) -> Result<QueueSettings, InvalidSetting> {
-        let endpoint_url =
-            self.endpoint_url.map(|url| base_url("queue.endpoint_url", url)).transpose()?;
-        let lease = self.lease_seconds.map(|lease| {
-            seconds(
-                "queue.lease_seconds",
-                Some(lease),
-                lease,
-                SHORTEST_LEASE_SECONDS..=LONGEST_LEASE_SECONDS,
-            )
-        });
-        Ok(QueueSettings {
-            name: self.name.unwrap_or_else(|| "codingworker-tasks".to_owned()),
-            url: self.url,
-            anonymous: endpoint_url.as_deref().is_some_and(is_loopback)
-                && environment.value("AWS_ACCESS_KEY_ID").is_none(),
-            endpoint_url,
-            region: self.region,
-            lease: lease.transpose()?,
-        })
-    }
-}
-
-impl GitHub {
-    fn validate(self, environment: &Environment) -> Result<GitHubSettings, InvalidSetting> {
-        let api_url = self.api_url.unwrap_or_else(|| "https://api.github.com".to_owned());
-        let git_url = self.git_url.unwrap_or_else(|| "https://github.com".to_owned());
-        Ok(GitHubSettings {
-            api_url: base_url("github.api_url", api_url)?,
-            git_url: base_url("github.git_url", git_url)?,
-            token: match (environment.value("GITHUB_TOKEN"), self.token_file) {
-                (Some(token), _) => Some(token.into()),
-                (None, Some(file)) => token_file(&file)?,
-                (None, None) => None,
-            },
-            timeout: seconds("github.timeout_seconds", self.timeout_seconds, 30, 1..=600)?,
-            watch_interval: seconds("github.watch_seconds", self.watch_seconds, 30, 1..=3600)?,
-            trust: self.trust,
-        })
-    }
-}
-
-impl Agent {
-    fn validate(self, environment: &Environment) -> Result<AgentSettings, InvalidSetting> {
-        let kind = match self.kind {
-            Kind::Aider => AgentKind::Aider(AiderSettings {
-                executable: self.executable.unwrap_or_else(|| "aider".to_owned()),
-                edit_format: self.edit_format.unwrap_or_else(|| "whole".to_owned()),
-                map_tokens: self.map_tokens.unwrap_or(1024),
-                num_ctx: self.num_ctx.unwrap_or(16_384),
-            }),
-            Kind::Command => {
-                AgentKind::Command(CommandSettings { argv: self.command.unwrap_or_default() })
-            }
-        };
-        if let AgentKind::Command(CommandSettings { argv }) = &kind
-            && !argv.iter().skip(1).any(|argument| argument.contains("{prompt_file}"))
-        {
-            return Err(invalid(
-                "agent.command",
-                format!("{argv:?}"),
-                "a program and its arguments, one of them with {prompt_file}",
-            ));
-        }
-        let models = self.models.unwrap_or_else(|| vec![default_model().to_owned()]);
-        if models.is_empty() || models.iter().any(|model| model.trim().is_empty()) {
-            return Err(invalid(
-                "agent.models",
-                format!("{models:?}"),
-                "at least one model, none of them blank",
-            ));
-        }
-        let mut pass_environment = Vec::new();
-        for name in self.pass_environment {
-            if matches!(name.as_str(), "GITHUB_TOKEN" | "GH_TOKEN") || name.starts_with("AWS_") {
-                let expected = "names of variables other than the worker's own credentials";
-                return Err(invalid("agent.pass_environment", format!("{name:?}"), expected));
-            }
-            if let Some(value) = environment.value(&name) {
-                pass_environment.push((name.clone(), value.into()));
-            }
-        }
-        let model_timeout = seconds(
-            "agent.model_timeout_seconds",
-            self.model_timeout_seconds,
-            600,
-            1..=LONGEST_LEASE_SECONDS,
-        )?;
-        let thrice = model_timeout.as_secs().saturating_mul(3).min(LONGEST_LEASE_SECONDS);
-        Ok(AgentSettings {
-            kind,
-            models,
-            model_endpoint: base_url(
-                "agent.model_endpoint",
-                self.model_endpoint.unwrap_or_else(|| "http://127.0.0.1:11434".to_owned()),
-            )?,
-            model_timeout,
-            call_timeout: seconds(
-                "agent.call_timeout_seconds",
-                self.call_timeout_seconds,
-                thrice,
-                1..=LONGEST_LEASE_SECONDS,
-            )?,
-            output_limit: self.output_limit_bytes.unwrap_or(4 << 20),
-            pass_environment,
-        })
-    }
-}
-
-impl Publish {
-    fn validate(self) -> Result<PublishSettings, InvalidSetting> {
-        let branch_prefix = self.branch_prefix.unwrap_or_else(|| "codingworker/issue-".to_owned());
-        if !is_branch_prefix(&branch_prefix) {
-            return Err(invalid(
-                "publish.branch_prefix",
-                format!("{branch_prefix:?}"),
-                "the beginning of a branch name, such as \"codingworker/issue-\"",
-            ));
-        }
-        let author_name = self.author_name.unwrap_or_else(|| "CodingWorker".to_owned());
-        let author_email =
-            self.author_email.unwrap_or_else(|| "codingworker@users.noreply.github.com".to_owned());
-        for (key, value) in
-            [("publish.author_name", &author_name), ("publish.author_email", &author_email)]
-        {
-            if value.trim().is_empty() || value.contains(['<', '>', '\n', '\0']) {
-                return Err(invalid(
-                    key,
-                    format!("{value:?}"),
-                    "text without `<`, `>` and line ends, as git asks of an identity",
-                ));
-            }
-        }
-        Ok(PublishSettings { branch_prefix, author_name, author_email })
-    }
-}
-
-/// The models these machines are known to run: a small one for slow hardware, a larger one where
-/// the GPU shares the memory.
-fn default_model() -> &'static str {
-    if cfg!(all(target_os = "macos", target_arch = "aarch64")) {
-        "ollama_chat/qwen2.5-coder:7b"
-    } else {
-        "ollama_chat/qwen2.5-coder:1.5b"
-    }
-}
-
-/// A file that is not there yet is no token: `codingworker up` writes it.
-fn token_file(file: &Path) -> Result<Option<SecretString>, InvalidSetting> {
-    match std::fs::read_to_string(file) {
-        Ok(token) => Ok(Some(token.trim().into())),
-        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(invalid(
-            "github.token_file",
-            format!("{file:?} ({error})"),
-            "a file that holds a token and can be read",
-        )),
-    }
-}
-
-fn queue_keys(environment: &Environment) -> Option<KeyPair> {
-    Some(KeyPair {
-        access_key_id: environment.value("CODINGWORKER_QUEUE_ACCESS_KEY_ID")?.to_owned(),
-        secret_access_key: environment.value("CODINGWORKER_QUEUE_SECRET_ACCESS_KEY")?.into(),
-    })
-}
-
-fn concurrency(slots: Option<usize>) -> Result<usize, InvalidSetting> {
-    let slots = slots.unwrap_or(1);
-    if (1..=MOST_SLOTS).contains(&slots) {
-        Ok(slots)
-    } else {
-        Err(invalid("worker.concurrency", slots.to_string(), format!("1 to {MOST_SLOTS}")))
-    }
-}
-
-/// What a worker is busy with is nobody's business but this machine's.
-fn health_listen(address: Option<SocketAddr>) -> Result<Option<SocketAddr>, InvalidSetting> {
-    match address {
-        Some(address) if !address.ip().is_loopback() => Err(invalid(
-            "worker.health_listen",
-            format!("\"{address}\""),
-            "an address and port of this machine's loopback, such as \"127.0.0.1:9326\"",
-        )),
-        loopback => Ok(loopback),
-    }
-}
-
-fn retry_delays(delays: Option<&[u64]>) -> Result<Vec<Duration>, InvalidSetting> {
-    let delays = delays.unwrap_or(&[30, 60, 120]);
-    if delays.is_empty() || delays.iter().any(|delay| *delay > LONGEST_LEASE_SECONDS) {
-        let expected = format!("at least one number of seconds from 0 to {LONGEST_LEASE_SECONDS}");
-        return Err(invalid("queue.retry_delays_seconds", format!("{delays:?}"), expected));
-    }
-    Ok(delays.iter().copied().map(Duration::from_secs).collect())
-}
-
-pub(super) fn invalid(
+/// Gives a key that the document has under a former name its name of today, and returns a warning
+/// of it.
+fn rename(
+    document: &mut DeTable<'_>,
+    former: &FormerKey,
     key: &'static str,
-    found: String,
-    expected: impl Into<String>,
-) -> InvalidSetting {
-    InvalidSetting { key, found, expected: expected.into() }
-}
-
-fn seconds(
-    key: &'static str,
-    value: Option<u64>,
-    default: u64,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<Duration, InvalidSetting> {
-    let value = value.unwrap_or(default);
-    if range.contains(&value) {
-        Ok(Duration::from_secs(value))
-    } else {
-        Err(invalid(key, value.to_string(), format!("{} to {}", range.start(), range.end())))
+    path: &Path,
+) -> Result<Option<String>, ConfigError> {
+    let Some(value) = take(document, former.key) else { return Ok(None) };
+    if insert(document, key, value).is_some() {
+        let path = path.to_path_buf();
+        return Err(ConfigError::Twice { path, former: former.key, key });
     }
+    Ok(Some(format!(
+        "the setting `{}` in {} is called `{key}` since version {}: rename it, the old name will \
+         not work forever",
+        former.key,
+        path.display(),
+        former.renamed_in
+    )))
 }
 
-/// Plain HTTP would show the token to the network; on loopback there is none.
-fn base_url(key: &'static str, url: String) -> Result<String, InvalidSetting> {
-    let parsed = reqwest::Url::parse(&url).ok().filter(|parsed| {
-        parsed.has_host()
-            && parsed.username().is_empty()
-            && parsed.password().is_none()
-            && parsed.query().is_none()
-    });
-    match parsed {
-        Some(parsed)
-            if parsed.scheme() == "https"
-                || (parsed.scheme() == "http"
-                    && (is_loopback(&url) || key == "agent.model_endpoint")) =>
-        {
-            Ok(url.trim_end_matches('/').to_owned())
+/// Takes a key's value out of the document. A section that holds nothing else goes too, since it
+/// may be known under its old name only.
+fn take<'v>(document: &mut DeTable<'v>, key: &str) -> Option<Spanned<DeValue<'v>>> {
+    let Some((section_name, key)) = key.split_once('.') else { return document.remove(key) };
+    let DeValue::Table(section) = document.get_mut(section_name)?.get_mut() else { return None };
+    let value = section.remove(key)?;
+    if section.is_empty() {
+        document.remove(section_name);
+    }
+    Some(value)
+}
+
+/// A variable's value as the TOML value of its kind, if it is one.
+fn typed<'v>(kind: &ValueKind, value: &'v str) -> Option<DeValue<'v>> {
+    let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
+    match kind {
+        ValueKind::OneOf(words) if !words.contains(&value) => None,
+        ValueKind::Address if value.parse::<std::net::SocketAddr>().is_err() => None,
+        ValueKind::Text
+        | ValueKind::Path
+        | ValueKind::Url
+        | ValueKind::OneOf(_)
+        | ValueKind::Address => Some(text(value)),
+        ValueKind::Texts | ValueKind::Paths => Some(array(items().map(text))),
+        ValueKind::Boolean => literal(value).filter(DeValue::is_bool),
+        ValueKind::Number { .. } => literal(value).filter(DeValue::is_integer),
+        ValueKind::Numbers { .. } => {
+            let numbers: Option<Vec<_>> =
+                items().map(|item| literal(item).filter(DeValue::is_integer)).collect();
+            Some(array(numbers?.into_iter()))
         }
-        _ => Err(invalid(
-            key,
-            format!("{url:?}"),
-            "an https URL without user, password and query (http only on this machine's loopback)",
-        )),
     }
 }
 
-fn is_loopback(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else { return false };
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => false,
-    }
+fn text(value: &str) -> DeValue<'_> {
+    DeValue::String(Cow::Borrowed(value))
 }
 
-/// Git's rules for a ref name (`git check-ref-format`), for a prefix that a number follows.
-fn is_branch_prefix(prefix: &str) -> bool {
-    let forbidden = |c: char| {
-        c.is_ascii_control()
-            || c.is_whitespace()
-            || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\')
+fn array<'v>(values: impl Iterator<Item = DeValue<'v>>) -> DeValue<'v> {
+    let mut array = DeArray::new();
+    values.for_each(|value| array.push(outside_of_the_text(value)));
+    DeValue::Array(array)
+}
+
+fn literal(value: &str) -> Option<DeValue<'_>> {
+    DeValue::parse(value).ok().map(Spanned::into_inner)
+}
+
+/// Puts a value in place of the one that the document has for a key, and returns that one. A
+/// section that is not a table stays as it is: reading the document fails at it.
+fn insert<'v>(
+    document: &mut DeTable<'v>,
+    key: &'static str,
+    value: Spanned<DeValue<'v>>,
+) -> Option<Spanned<DeValue<'v>>> {
+    let name = |name| outside_of_the_text(Cow::Borrowed(name));
+    let Some((section, key)) = key.split_once('.') else {
+        return document.insert(name(key), value);
     };
-    !prefix.is_empty()
-        && !prefix.starts_with(['-', '/', '.'])
-        && !prefix.contains("..")
-        && !prefix.contains("//")
-        && !prefix.contains("/.")
-        && !prefix.contains("@{")
-        && !prefix.contains(".lock/")
-        && !prefix.contains(forbidden)
+    let section = document
+        .entry(name(section))
+        .or_insert_with(|| outside_of_the_text(DeValue::Table(DeTable::new())));
+    let DeValue::Table(section) = section.get_mut() else { return None };
+    section.insert(name(key), value)
+}
+
+/// What a variable brings has no place in the file's text.
+fn outside_of_the_text<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{chain, environment};
+    use crate::settings::{Text, Unit};
+
+    const NOTHING: Text = Text { en: "", ja: "" };
+
+    /// Keys that have old names, one of them in a section that is no longer there.
+    const RENAMED: &[Setting] = &[
+        Setting::new("worker.drain_seconds", "0.1.0", ValueKind::Text, NOTHING)
+            .formerly(&[FormerKey { key: "shutdown.patience", renamed_in: "0.2.0" }]),
+        Setting::new("data_dir", "0.1.0", ValueKind::Path, NOTHING)
+            .formerly(&[FormerKey { key: "directory", renamed_in: "0.3.0" }])
+            .variable("CODINGWORKER_DATA_DIR"),
+    ];
+
+    fn read(text: &str, variables: &[(&str, &str)]) -> Result<(Config, Vec<String>), String> {
+        let environment = environment(variables);
+        let (file, warnings) =
+            ConfigFile::read(text, Path::new("here.toml"), &environment, RENAMED.iter())
+                .map_err(|error| chain(&error))?;
+        Ok((file.validate(&environment).unwrap(), warnings))
+    }
+
+    #[test]
+    fn a_key_works_under_its_old_name_with_a_warning_that_names_the_new_one() {
+        let text = "directory = \"/old\"\n[shutdown]\npatience = 77\n";
+        let (config, warnings) = read(text, &[]).unwrap();
+        assert_eq!(config.worker.drain.as_secs(), 77);
+        assert_eq!(config.data_dir, Path::new("/old"));
+        let [drain, data_dir] = warnings.as_slice() else { panic!("two warnings: {warnings:?}") };
+        for part in ["`shutdown.patience`", "here.toml", "`worker.drain_seconds`", "0.2.0"] {
+            assert!(drain.contains(part), "{part:?} is not in: {drain}");
+        }
+        assert!(data_dir.contains("`directory`") && data_dir.contains("`data_dir`"), "{data_dir}");
+    }
+
+    #[test]
+    fn nothing_is_warned_of_where_the_new_names_are_used() {
+        let (config, warnings) = read("[worker]\ndrain_seconds = 77\n", &[]).unwrap();
+        assert_eq!((config.worker.drain.as_secs(), warnings), (77, Vec::new()));
+    }
+
+    #[test]
+    fn a_key_under_both_names_is_refused() {
+        let error = read("directory = \"/old\"\ndata_dir = \"/new\"\n", &[]).unwrap_err();
+        assert!(error.contains("has both `directory` and `data_dir`"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_overrides_a_key_under_its_old_name() {
+        let variables = [("CODINGWORKER_DATA_DIR", "/variable")];
+        let (config, warnings) = read("directory = \"/old\"\n", &variables).unwrap();
+        assert_eq!(config.data_dir, Path::new("/variable"));
+        assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn an_error_shows_the_line_in_the_file_when_a_key_has_its_old_name() {
+        let error = read("[shutdown]\npatience = \"long\"\n", &[]).unwrap_err();
+        assert!(error.contains("line 2") && error.contains("patience = \"long\""), "{error}");
+    }
+
+    #[test]
+    fn a_variable_has_a_value_of_the_kind_of_its_key_or_none() {
+        let number = ValueKind::Number { unit: Unit::Count, range: 0..=9 };
+        let numbers = ValueKind::Numbers { unit: Unit::Count, range: 0..=9 };
+        let good = [
+            (&ValueKind::Boolean, "true"),
+            (&number, "7"),
+            (&numbers, "7, 8"),
+            (&ValueKind::Address, "127.0.0.1:1"),
+            (&ValueKind::OneOf(&["a"]), "a"),
+            (&ValueKind::Paths, "/a,/b"),
+        ];
+        for (kind, value) in good {
+            assert!(typed(kind, value).is_some(), "{kind:?} {value}");
+        }
+        let bad = [
+            (&ValueKind::Boolean, "yes"),
+            (&number, "seven"),
+            (&number, "7\n[x]"),
+            (&numbers, "7, eight"),
+            (&ValueKind::Address, "localhost"),
+            (&ValueKind::OneOf(&["a"]), "b"),
+        ];
+        for (kind, value) in bad {
+            assert!(typed(kind, value).is_none(), "{kind:?} {value}");
+        }
+    }
 }

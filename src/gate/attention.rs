@@ -1,98 +1,121 @@
-//! What nothing forbids, and whoever reads a change should look at: tests that went, tests that no
-//! longer run, content that is not shown.
+//! Finds changes that are allowed but that a reviewer should look at: deleted tests, tests that no
+//! longer run, and content that GitHub does not show.
 
-use std::sync::LazyLock;
+use regex::{RegexSet, RegexSetBuilder};
 
-use regex::Regex;
+use crate::git::{Change, ChangeStatus, RepoPath};
 
-use crate::workspace::{Change, RepoPath, Status};
-
-/// Each kind once, however often it is there.
+/// A reason why a reviewer should look at a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Attention {
+    /// The change deletes a file of tests.
     TestDeleted,
+    /// The change adds a mark that leaves out tests.
     TestSkipped,
+    /// The change adds or changes a binary file.
     Binary,
 }
 
-/// A file of tests, by the habits of many languages.
-static TEST_FILE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)(^|/)(tests?|specs?|__tests__)/|(^|/)test_[^/]*$|[._-](test|spec)s?\.[^/]+$|(?-i:[^/]*(Test|Tests|Spec)\.[A-Za-z]+$)|(^|/)tests?\.[^/]+$")
-        .expect("the pattern is constant")
-});
+/// The patterns by which test files and skipped tests are recognized in each language. The caller
+/// provides them, because the gate knows no language.
+#[derive(Debug, Clone)]
+pub struct TestPatterns {
+    files: RegexSet,
+    skips: RegexSet,
+}
 
-/// The marks by which test frameworks leave a test out, or all others.
-static SKIPS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r"#\[ignore\b|@(pytest\.mark\.|unittest\.)?(skip|skipIf|skipUnless|skipif|xfail|expectedFailure)\b|pytest\.skip\(",
-        r"|\b(it|test|describe|context)\.(skip|only|todo)\b|\b(xit|xtest|xdescribe|fit|fdescribe)\(|\bt\.(Skip|SkipNow|Skipf)\(",
-        r"|@(Disabled|Ignore)\b|\bself\.skipTest\(",
-    ))
-    .expect("the pattern is constant")
-});
+impl TestPatterns {
+    /// Builds the patterns. `files` are regular expressions that match the paths of test files
+    /// without regard to case. `skips` match the marks by which a test framework leaves out a test,
+    /// or all tests except one.
+    ///
+    /// # Errors
+    /// A text is not a regular expression; the error names it.
+    pub fn new(
+        files: impl IntoIterator<Item = &'static str>,
+        skips: impl IntoIterator<Item = &'static str>,
+    ) -> Result<Self, regex::Error> {
+        Ok(Self {
+            files: RegexSetBuilder::new(files).case_insensitive(true).build()?,
+            skips: RegexSet::new(skips)?,
+        })
+    }
 
-/// What there is of it, in order.
+    fn is_test(&self, path: &RepoPath) -> bool {
+        self.files.is_match(&path.to_string())
+    }
+}
+
+/// Returns the reasons to look at a change, each of them once and in order. Each element of
+/// `changes` is a changed file and the text that the change adds to it.
 #[must_use]
-pub fn attention<'a>(changes: impl IntoIterator<Item = (&'a Change, &'a str)>) -> Vec<Attention> {
+pub fn attention<'a>(
+    changes: impl IntoIterator<Item = (&'a Change, &'a str)>,
+    tests: &TestPatterns,
+) -> Vec<Attention> {
     let mut found: Vec<Attention> =
-        changes.into_iter().flat_map(|(change, added)| of_one(change, added)).collect();
+        changes.into_iter().flat_map(|(change, added)| of_one(change, added, tests)).collect();
     found.sort_unstable();
     found.dedup();
     found
 }
 
-fn of_one(change: &Change, added: &str) -> impl Iterator<Item = Attention> {
-    let deleted = (change.status == Status::Deleted && is_test(&change.path))
+fn of_one(
+    change: &Change,
+    added: &str,
+    tests: &TestPatterns,
+) -> impl Iterator<Item = Attention> + use<> {
+    let deleted = (change.status == ChangeStatus::Deleted && tests.is_test(&change.path))
         .then_some(Attention::TestDeleted);
-    let skipped = SKIPS.is_match(added).then_some(Attention::TestSkipped);
+    let skipped = tests.skips.is_match(added).then_some(Attention::TestSkipped);
     let binary = (change.lines.is_none() && change.after.is_some()).then_some(Attention::Binary);
     [deleted, skipped, binary].into_iter().flatten()
-}
-
-fn is_test(path: &RepoPath) -> bool {
-    TEST_FILE.is_match(&path.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn files_of_tests_are_known_by_their_names() {
-        for test in [
-            "tests/a.rs",
-            "src/test/java/A.java",
-            "test_shop.py",
-            "shop_test.go",
-            "a.spec.ts",
-            "src/ShopTest.java",
-            "spec/a.rb",
-            "src/tests.rs",
-        ] {
-            assert!(is_test(&test.into()), "{test}");
-        }
-        for other in ["src/latest.rs", "contest.py", "protest/a", "testing.md", "attest.go"] {
-            assert!(!is_test(&other.into()), "{other}");
-        }
+    use crate::git::{LineCount, Mode, TreeEntry};
+
+    fn change(path: &str, status: ChangeStatus) -> Change {
+        let entry = TreeEntry { mode: Mode::File, id: "1".repeat(40).parse().unwrap() };
+        let after = (status != ChangeStatus::Deleted).then_some(entry);
+        let lines = Some(LineCount { added: 1, deleted: 1 });
+        Change { path: path.into(), status, before: None, after, lines, size: 1, link_target: None }
+    }
+
+    fn found(change: &Change, added: &str) -> Vec<Attention> {
+        let tests = TestPatterns::new([r"_test\.go$"], [r"\bt\.Skip\("]).unwrap();
+        attention([(change, added), (change, added)], &tests)
     }
 
     #[test]
-    fn marks_that_leave_tests_out_are_known() {
-        for mark in [
-            "    #[ignore]",
-            "@pytest.mark.skip(reason='')",
-            "it.skip('a', () => {})",
-            "describe.only(",
-            "\tt.Skip(\"no\")",
-            "@Disabled",
-            "xit('a'",
-        ] {
-            assert!(SKIPS.is_match(mark), "{mark}");
-        }
-        for other in
-            ["#[ignored_any]", "skip = 1", "items.iter().skip(1)", "it('a'", "exit(1)", "audit("]
-        {
-            assert!(!SKIPS.is_match(other), "{other}");
-        }
+    fn a_deleted_test_is_told_and_a_changed_one_is_not() {
+        let deleted = |path: &str| found(&change(path, ChangeStatus::Deleted), "");
+        assert_eq!(deleted("shop_test.go"), [Attention::TestDeleted]);
+        assert_eq!(deleted("Shop_Test.go"), [Attention::TestDeleted]);
+        assert_eq!(deleted("shop.go"), []);
+        assert_eq!(found(&change("shop_test.go", ChangeStatus::Modified), "x := 1\n"), []);
+    }
+
+    #[test]
+    fn a_mark_that_leaves_out_a_test_is_told_once() {
+        let changed = change("shop_test.go", ChangeStatus::Modified);
+        assert_eq!(found(&changed, "x := 1\nt.Skip(\"no\")\n"), [Attention::TestSkipped]);
+        assert_eq!(found(&changed, "t.skip(\"no\")\n"), []);
+    }
+
+    #[test]
+    fn binary_content_is_told_and_its_removal_is_not() {
+        let binary = Change { lines: None, ..change("a.bin", ChangeStatus::Added) };
+        assert_eq!(found(&binary, ""), [Attention::Binary]);
+        let removed = Change { lines: None, ..change("a.bin", ChangeStatus::Deleted) };
+        assert_eq!(found(&removed, ""), []);
+    }
+
+    #[test]
+    fn a_wrong_pattern_is_named() {
+        assert!(TestPatterns::new(["a("], []).unwrap_err().to_string().contains("a("));
     }
 }

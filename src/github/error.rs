@@ -1,6 +1,5 @@
 //! GitHub's errors, told apart as far as a caller acts on them.
 
-use std::error::Error;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,45 +7,68 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-/// How long to wait when GitHub limits us and does not say how long ("Rate limits for the REST
-/// API": at least a minute).
+/// How long to wait when GitHub limits requests and does not say for how long: at least a minute
+/// ("Rate limits for the REST API").
 const UNSAID_LIMIT: Duration = Duration::from_secs(60);
 
-/// How much of GitHub's own words is repeated.
+/// How much of GitHub's own message is repeated, in characters.
 const SHOWN_CHARACTERS: usize = 400;
 
+/// Why GitHub did not do what it was asked. `url` is the address of the request, `message` is
+/// GitHub's own text.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
+    /// The token can't be sent in a header.
     #[error("GITHUB_TOKEN holds characters that can't be in a token: set it anew")]
     UnusableToken,
+    /// The status 401.
     #[error(
-        "GitHub refused the token at {url}: set GITHUB_TOKEN to one that is valid and has not expired ({message})"
+        "GitHub refused the token at {url}: set GITHUB_TOKEN to one that is valid and has not \
+         expired ({message})"
     )]
     Unauthorized { url: String, message: String },
+    /// The status 403 without a rate limit: the token may not do this.
     #[error(
-        "GitHub refuses {url} to this token: give it read and write access to contents, issues and pull requests ({message})"
+        "GitHub refuses {url} to this token: give it read and write access to contents, issues \
+         and pull requests ({message})"
     )]
     Forbidden { url: String, message: String },
+    /// The status 404 or 410. GitHub answers so, too, for what the token may not know of
+    /// ("Troubleshooting the REST API").
     #[error("GitHub has nothing at {url}, or the token may not see it")]
     NotFound { url: String },
+    /// The status 400, 409 or 422: the same request fails again.
     #[error("GitHub can't do what it was asked at {url}: {message}")]
     Invalid { url: String, message: String },
+    /// A primary or a secondary rate limit.
     #[error("GitHub's rate limit is used up: it asks to wait {} s", retry_after.as_secs())]
     RateLimited { retry_after: Duration },
+    /// A status of 500 or above.
     #[error("GitHub answered {status} at {url}")]
     Unavailable { url: String, status: u16 },
+    /// No answer within `github.timeout_seconds`.
     #[error("GitHub did not answer in time at {url}")]
     TimedOut { url: String },
-    #[error("GitHub can't be reached at {url}: {}", innermost(source))]
+    /// No connection, or one that broke.
+    #[error("GitHub can't be reached at {url}: check the network and `github.api_url`")]
     Unreachable { url: String, source: reqwest::Error },
+    /// An answer that is not one of GitHub's. `detail` says why.
     #[error("GitHub's answer at {url} can't be understood: {detail}")]
     Unexpected { url: String, detail: String },
-    /// Nothing was sent.
+    /// The [`Permit`](super::Permit) is over. Nothing was sent.
     #[error("nothing more is written to GitHub: the right to work on the task is over")]
     NotPermitted,
 }
 
-/// The body of an error (GitHub's "Troubleshooting the REST API").
+/// An error of the GraphQL API. GitHub adds the `type`, which GraphQL itself does not know.
+#[derive(Debug, Deserialize)]
+pub(super) struct QueryError {
+    #[serde(default)]
+    r#type: String,
+    message: String,
+}
+
+/// The body of an error ("Troubleshooting the REST API").
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Body {
@@ -57,7 +79,40 @@ struct Body {
 impl GitHubError {
     pub(super) fn unreachable(url: &str, source: reqwest::Error) -> Self {
         let url = url.to_owned();
-        if source.is_timeout() { Self::TimedOut { url } } else { Self::Unreachable { url, source } }
+        if source.is_timeout() {
+            Self::TimedOut { url }
+        } else {
+            // The address is said once.
+            Self::Unreachable { url, source: source.without_url() }
+        }
+    }
+
+    /// The meaning of an answer of the GraphQL API that holds errors.
+    ///
+    /// A used-up limit comes with the status 200 and an error ("Rate limits and query limits for
+    /// the GraphQL API"); how long to wait is in the same headers as for the REST API.
+    pub(super) fn of_query(
+        url: &str,
+        headers: &HeaderMap,
+        errors: &[QueryError],
+        now: Timestamp,
+    ) -> Self {
+        let is = |kinds: &[&str]| errors.iter().any(|error| kinds.contains(&error.r#type.as_str()));
+        let messages: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
+        let message: String = messages.join("; ").chars().take(SHOWN_CHARACTERS).collect();
+        let url = url.to_owned();
+        if is(&["RATE_LIMITED"]) || names_a_limit(&message) {
+            let retry_after = told_wait(headers, now).unwrap_or(UNSAID_LIMIT);
+            Self::RateLimited { retry_after }
+        } else if is(&["NOT_FOUND"]) {
+            Self::NotFound { url }
+        } else if is(&["FORBIDDEN", "INSUFFICIENT_SCOPES"]) {
+            Self::Forbidden { url, message }
+        } else if is(&["UNPROCESSABLE"]) {
+            Self::Invalid { url, message }
+        } else {
+            Self::Unexpected { url, detail: message }
+        }
     }
 
     pub(super) fn of_answer(
@@ -83,9 +138,9 @@ impl GitHubError {
         }
     }
 
-    /// Whether the same request may well succeed in a moment.
+    /// Whether the same request may succeed in a moment.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } => true,
             Self::UnusableToken
@@ -119,8 +174,8 @@ impl Body {
     }
 }
 
-/// How long GitHub wants us to wait, if it is limiting us: `Retry-After` first, then the reset of a
-/// used-up limit.
+/// How long GitHub wants the client to wait, if the answer is about a limit ("Rate limits for the
+/// REST API").
 fn limit(
     status: StatusCode,
     headers: &HeaderMap,
@@ -130,26 +185,27 @@ fn limit(
     if status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::FORBIDDEN {
         return None;
     }
+    let unsaid = status == StatusCode::TOO_MANY_REQUESTS || names_a_limit(message);
+    told_wait(headers, now).or_else(|| unsaid.then_some(UNSAID_LIMIT))
+}
+
+/// How long the headers say to wait: `Retry-After` first, then the reset of a used-up limit.
+fn told_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
     if let Some(seconds) = number(RETRY_AFTER.as_str()) {
         return Some(Duration::from_secs(seconds.unsigned_abs()));
     }
-    if number("x-ratelimit-remaining") == Some(0) {
-        let reset = number("x-ratelimit-reset")
-            .map(|reset| reset.saturating_sub(now.as_second()).max(1).unsigned_abs());
-        return Some(reset.map_or(UNSAID_LIMIT, Duration::from_secs));
+    if number("x-ratelimit-remaining") != Some(0) {
+        return None;
     }
-    let secondary = message.to_ascii_lowercase().contains("rate limit");
-    (status == StatusCode::TOO_MANY_REQUESTS || secondary).then_some(UNSAID_LIMIT)
+    let reset = number("x-ratelimit-reset")
+        .map(|reset| reset.saturating_sub(now.as_second()).max(1).unsigned_abs());
+    Some(reset.map_or(UNSAID_LIMIT, Duration::from_secs))
 }
 
-/// reqwest's own text repeats the URL; what went wrong is at the end of the chain.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+/// A secondary limit is told by the message alone, at times.
+fn names_a_limit(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("rate limit")
 }
 
 #[cfg(test)]
@@ -180,7 +236,8 @@ mod tests {
         check(403, &[], r#"{"message":"Resource not accessible"}"#, "read and write access");
         check(404, &[], r#"{"message":"Not Found"}"#, "nothing at https://x/y");
         check(502, &[], "<html>", "answered 502");
-        let body = r#"{"message":"Validation Failed","errors":[{"resource":"PullRequest","code":"custom","message":"A pull request already exists for o:b."}]}"#;
+        let body = r#"{"message":"Validation Failed","errors":[{"resource":"PullRequest",
+            "code":"custom","message":"A pull request already exists for o:b."}]}"#;
         check(422, &[], body, "Validation Failed; A pull request already exists for o:b.");
         check(422, &[], r#"{"message":"Validation Failed","errors":["too long"]}"#, "too long");
     }
@@ -202,5 +259,45 @@ mod tests {
             "wait 1 s",
         );
         check(403, &[], r#"{"message":"You have exceeded a secondary rate limit"}"#, "wait 60 s");
+    }
+
+    fn check_query(headers: &[(&'static str, &str)], errors: &str, expected: &str) {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect::<HeaderMap>();
+        let errors: Vec<QueryError> = serde_json::from_str(errors).unwrap();
+        let now = Timestamp::from_second(1_000).unwrap();
+        let error = GitHubError::of_query("https://x/graphql", &headers, &errors, now);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn an_error_of_a_query_is_told_by_its_type() {
+        let not_found = r#"[{"type":"NOT_FOUND","path":["a"],"message":"Could not resolve"}]"#;
+        check_query(&[], not_found, "nothing at https://x/graphql");
+        let forbidden = r#"[{"type":"FORBIDDEN","message":"Resource not accessible"}]"#;
+        check_query(&[], forbidden, "pull requests (Resource not accessible)");
+        let scopes = r#"[{"type":"INSUFFICIENT_SCOPES","message":"no scopes"}]"#;
+        check_query(&[], scopes, "read and write access");
+        let unprocessable = r#"[{"type":"UNPROCESSABLE","message":"closed"},{"message":"b"}]"#;
+        check_query(
+            &[],
+            unprocessable,
+            "can't do what it was asked at https://x/graphql: closed; b",
+        );
+        let unknown = r#"[{"message":"Something went wrong while executing your query"}]"#;
+        check_query(&[], unknown, "can't be understood: Something went wrong");
+    }
+
+    #[test]
+    fn a_limit_of_queries_comes_as_an_error_of_a_query() {
+        let limited = r#"[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]"#;
+        check_query(&[], limited, "wait 60 s");
+        check_query(&[("retry-after", "17")], limited, "wait 17 s");
+        let used_up = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1090")];
+        check_query(&used_up, limited, "wait 90 s");
+        let secondary = r#"[{"message":"You have exceeded a secondary rate limit"}]"#;
+        check_query(&[], secondary, "wait 60 s");
     }
 }

@@ -1,7 +1,12 @@
 //! The journal's tables, as numbered migrations: one that was released is never edited, a change is
 //! a new one.
 
+use std::path::Path;
+
+use rusqlite::{Connection, named_params};
 use rusqlite_migration::{M, Migrations};
+
+use super::JournalError;
 
 const STEPS: &[M<'_>] = &[
     M::up(
@@ -69,47 +74,87 @@ const STEPS: &[M<'_>] = &[
          ) STRICT;
          CREATE INDEX acts_by_run ON acts (run_id);",
     ),
+    // What the checks printed can be megabytes, which a list of runs must not read: it gets a table
+    // of its own. The failure is kept as data beside its words, and acts are called effects.
+    M::up(
+        "CREATE TABLE checkpoints (
+             run_id INTEGER NOT NULL REFERENCES runs (id),
+             name TEXT NOT NULL,
+             value TEXT NOT NULL,
+             PRIMARY KEY (run_id, name)
+         ) STRICT;
+         INSERT INTO checkpoints (run_id, name, value)
+             SELECT id, 'prepared', prepared FROM runs WHERE prepared IS NOT NULL;
+         INSERT INTO checkpoints (run_id, name, value)
+             SELECT id, 'checked', checked FROM runs WHERE checked IS NOT NULL;
+         ALTER TABLE runs DROP COLUMN prepared;
+         ALTER TABLE runs DROP COLUMN checked;
+         ALTER TABLE runs ADD COLUMN reason TEXT;
+         ALTER TABLE acts RENAME TO effects;
+         ALTER TABLE effects RENAME COLUMN act TO effect;
+         ALTER TABLE effects RENAME COLUMN intended_at TO begun_at;
+         ALTER TABLE effects RENAME COLUMN observed_at TO finished_at;
+         ALTER TABLE effects RENAME COLUMN observation TO result;
+         DROP INDEX acts_by_run;
+         CREATE INDEX effects_by_run ON effects (run_id);
+         CREATE TABLE program (
+             id INTEGER PRIMARY KEY CHECK (id = 1),
+             version TEXT NOT NULL
+         ) STRICT;",
+    ),
 ];
 
-pub(super) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
+const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
+
+/// The schema that this version of the program writes.
+pub(super) const LATEST: usize = STEPS.len();
+
+/// The version of this program.
+pub(super) const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// Returns the schema of the journal at `path`: 0 for a file with nothing in it yet, and no later
+/// than [`LATEST`].
+///
+/// # Errors
+/// A newer version of the program wrote the journal.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<usize, JournalError> {
+    let schema: usize = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|source| JournalError::Open { path: path.to_path_buf(), source })?;
+    if schema <= LATEST {
+        return Ok(schema);
+    }
+    // Nothing is certain of a later schema: one without this table is still told of by its number.
+    let version = connection.query_one("SELECT version FROM program", [], |row| {
+        row.get::<_, String>(0).map(|version| format!("version {version}"))
+    });
+    Err(JournalError::Newer {
+        path: path.to_path_buf(),
+        schema,
+        wrote: version.unwrap_or_else(|_| "a later version".to_owned()),
+    })
+}
+
+/// Brings the journal at `path` up to date, and leaves this program's version in it.
+///
+/// # Errors
+/// A newer version of the program wrote the journal, or the database can't be written.
+pub(super) fn bring_up_to_date(
+    connection: &mut Connection,
+    path: &Path,
+) -> Result<(), JournalError> {
+    check(connection, path)?;
+    MIGRATIONS
+        .to_latest(connection)
+        .map_err(|source| JournalError::Migrate { path: path.to_path_buf(), source })?;
+    connection.execute(
+        "INSERT INTO program (id, version) VALUES (1, :version)
+         ON CONFLICT (id) DO UPDATE SET version = excluded.version
+         WHERE version <> excluded.version",
+        named_params! { ":version": PROGRAM },
+    )?;
+    Ok(())
+}
 
 #[cfg(test)]
-mod tests {
-    use rusqlite::Connection;
-
-    use super::super::{FILE_NAME, Journal, Outcome, RunId};
-    use super::*;
-
-    #[test]
-    fn a_journal_of_the_first_version_is_brought_up_to_date_and_loses_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut old = Connection::open(directory.path().join(FILE_NAME)).unwrap();
-        MIGRATIONS.to_version(&mut old, 1).unwrap();
-        old.execute_batch(
-            "INSERT INTO runs (task_key, repository, issue_number, title, message_id, attempt, stage, started_at, ended_at, outcome, checks)
-             VALUES ('o/r#7@t', 'o/r', 7, 'done', 'm-1', 1, 'settle', '2026-01-01T00:00:00Z', '2026-01-01T01:00:00Z', 'done', '[]'),
-                    ('o/r#8@t', 'o/r', 8, 'died', 'm-2', 2, 'check', '2026-01-02T00:00:00Z', NULL, NULL, '[]');
-             INSERT INTO events (run_id, at, stage, text) VALUES (1, '2026-01-01T00:00:00Z', 'admit', 'begun');",
-        )
-        .unwrap();
-        drop(old);
-
-        let journal = Journal::open(directory.path()).unwrap();
-        let [done, died] = [1, 2].map(|run| journal.run(RunId::new(run)).unwrap().unwrap());
-        assert_eq!((done.outcome, done.title.as_str()), (Some(Outcome::Done), "done"));
-        assert_eq!(
-            (died.outcome, died.ended_at),
-            (Some(Outcome::Abandoned), Some(died.started_at))
-        );
-        assert_eq!(journal.events_after(0).unwrap().len(), 1);
-        assert!(
-            journal.unreleased().unwrap().is_empty(),
-            "nothing is known of how to go on with it"
-        );
-    }
-
-    #[test]
-    fn every_step_is_sound() {
-        MIGRATIONS.validate().unwrap();
-    }
-}
+mod tests;

@@ -1,4 +1,10 @@
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use serde_json::json;
+
 use super::*;
+use crate::errors;
 use crate::task::{Delivery, IssueNumber, Task};
 
 fn task() -> Task {
@@ -23,52 +29,55 @@ fn delivery(message_id: &str) -> Delivery {
     }
 }
 
-fn begin(journal: &Journal, message_id: &str) -> RunId {
-    journal.begin(&task(), &delivery(message_id), at(70), None, at(10)).unwrap().0
+async fn begin(journal: &Journal, message_id: &str) -> RunId {
+    journal.begin(&task(), &delivery(message_id), at(70), None, at(10)).await.unwrap().0
 }
 
 fn decision(outcome: Outcome) -> Decision {
-    Decision::new(outcome, None, &"anything", None).unwrap()
+    Decision::new(outcome, &"anything").unwrap()
 }
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-#[test]
-fn a_run_is_found_again_after_the_journal_is_reopened() {
+#[tokio::test]
+async fn a_run_is_found_again_after_the_journal_is_reopened() {
     let directory = tempfile::tempdir().unwrap();
     let run = {
-        let journal = Journal::open(directory.path()).unwrap();
-        let run = begin(&journal, "m-1");
-        journal.enter(run, Stage::Prepare, "fetching", at(11)).unwrap();
-        journal.publishing(run, "codingworker/issue-7", "abc").unwrap();
-        journal.observe_pull_request(run, 8, "http://x/8").unwrap();
-        journal.decide(run, &decision(Outcome::Done)).unwrap();
-        journal.end(run, at(12)).unwrap();
+        let journal = Journal::open(directory.path()).await.unwrap();
+        let run = begin(&journal, "m-1").await;
+        journal.enter(run, Stage::Prepare, "fetching", at(11)).await.unwrap();
+        journal.publishing(run, "codingworker/issue-7", "abc").await.unwrap();
+        journal.record_pull_request(run, 8, "http://x/8").await.unwrap();
+        journal.decide(run, &decision(Outcome::Done)).await.unwrap();
+        journal.end(run, at(12)).await.unwrap();
         run
     };
-    let journal = Journal::open(directory.path()).unwrap();
-    let record = journal.run(run).unwrap().unwrap();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let record = journal.run(run).await.unwrap().unwrap();
     assert_eq!(record.stage, Stage::Prepare);
     assert_eq!(record.outcome, Some(Outcome::Done));
     assert_eq!(record.ended_at, Some(at(12)));
     assert_eq!(record.pull_request_number, Some(8));
-    assert_eq!(journal.attempts(&task().key()).unwrap().len(), 1);
-    assert_eq!(journal.recent(5).unwrap().len(), 1);
+    assert_eq!(journal.attempts(&task().key()).await.unwrap().len(), 1);
+    let reader = JournalReader::open(directory.path()).await.unwrap().unwrap();
+    assert_eq!(reader.newest(5).await.unwrap().len(), 1);
+    assert!(reader.current().await.unwrap().len() == 1, "the queue was not told");
 }
 
-#[test]
-fn events_come_in_order_and_can_be_followed() {
+#[tokio::test]
+async fn events_come_in_order_and_can_be_followed() {
     let directory = tempfile::tempdir().unwrap();
-    let journal = Journal::open(directory.path()).unwrap();
-    let run = begin(&journal, "m-1");
-    journal.enter(run, Stage::Admit, "one", at(11)).unwrap();
-    let seen = journal.last_sequence().unwrap();
-    journal.enter(run, Stage::Check, "two", at(12)).unwrap();
-    journal.note(run, "three", at(13)).unwrap();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let run = begin(&journal, "m-1").await;
+    journal.enter(run, Stage::Admit, "one", at(11)).await.unwrap();
+    let seen = journal.last_sequence().await.unwrap();
+    journal.enter(run, Stage::Check, "two", at(12)).await.unwrap();
+    journal.note(run, "three", at(13)).await.unwrap();
     let texts: Vec<_> = journal
         .events_after(seen)
+        .await
         .unwrap()
         .into_iter()
         .map(|event| (event.stage, event.text))
@@ -76,119 +85,228 @@ fn events_come_in_order_and_can_be_followed() {
     assert_eq!(texts, [(Stage::Check, "two".to_owned()), (Stage::Check, "three".to_owned())]);
 }
 
-#[test]
-fn an_outcome_belongs_to_the_message_not_to_the_task() {
+#[tokio::test]
+async fn an_outcome_belongs_to_the_message_not_to_the_task() {
     let directory = tempfile::tempdir().unwrap();
-    let journal = Journal::open(directory.path()).unwrap();
-    let run = begin(&journal, "m-1");
-    assert_eq!(journal.last_outcome("m-1").unwrap(), None);
-    journal.decide(run, &decision(Outcome::Failed)).unwrap();
-    assert_eq!(journal.last_outcome("m-1").unwrap(), None, "the issue was not told yet");
-    journal.end(run, at(11)).unwrap();
-    assert_eq!(journal.last_outcome("m-1").unwrap(), Some(Outcome::Failed));
-    assert_eq!(journal.last_outcome("m-2").unwrap(), None);
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let run = begin(&journal, "m-1").await;
+    assert_eq!(journal.last_outcome("m-1").await.unwrap(), None);
+    journal.decide(run, &decision(Outcome::Failed)).await.unwrap();
+    assert_eq!(journal.last_outcome("m-1").await.unwrap(), None, "the issue was not told yet");
+    journal.end(run, at(11)).await.unwrap();
+    assert_eq!(journal.last_outcome("m-1").await.unwrap(), Some(Outcome::Failed));
+    assert_eq!(journal.last_outcome("m-2").await.unwrap(), None);
 }
 
-#[test]
-fn a_file_that_is_no_journal_is_an_error_that_names_it() {
+#[tokio::test]
+async fn a_file_that_is_no_journal_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(
         directory.path().join(FILE_NAME),
         "not a database, but long enough to be read as one".repeat(20),
     )
     .unwrap();
-    let error = Journal::open(directory.path()).err().expect("it is refused").to_string();
+    let error = errors::chain(&Journal::open(directory.path()).await.expect_err("it is refused"));
     assert!(error.contains(FILE_NAME) && error.contains("not a database"), "{error}");
 }
 
-#[test]
-fn a_run_is_unreleased_until_the_queue_was_told() {
+#[tokio::test]
+async fn a_run_is_unreleased_until_the_queue_was_told() {
     let directory = tempfile::tempdir().unwrap();
-    let journal = Journal::open(directory.path()).unwrap();
-    let run = begin(&journal, "m-1");
-    journal.renewed("handle of m-1", at(100)).unwrap();
-    let unreleased = || journal.unreleased().unwrap().pop();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let run = begin(&journal, "m-1").await;
+    journal.record_renewal(&delivery("m-1"), at(100));
+    // The jobs are done in order, so a job after the renewal sees it.
+    let unreleased = async || journal.unreleased().await.unwrap().pop();
 
-    let open = unreleased().unwrap();
+    let open = unreleased().await.unwrap();
     assert_eq!(
         (open.run, open.delivery, open.lease_end, open.began),
         (run, delivery("m-1"), at(100), at(10))
     );
     assert_eq!(open.decided, None);
 
-    let decision =
-        Decision::new(Outcome::Failed, Some("red".to_owned()), &"dead letter", Some(8)).unwrap();
-    journal.decide(run, &decision).unwrap();
+    let decision = Decision::new(Outcome::Failed, &"dead letter")
+        .unwrap()
+        .with_detail("checks failed: make".to_owned())
+        .with_reason(&json!({ "checks_failed": ["make"] }))
+        .unwrap()
+        .with_draft(Some(8));
+    journal.decide(run, &decision).await.unwrap();
     assert_eq!(decision.disposition::<String>().as_deref(), Some("dead letter"));
-    assert_eq!(unreleased().unwrap().decided, Some(decision.clone()));
-    journal.end(run, at(12)).unwrap();
-    let told = unreleased().unwrap().decided.unwrap();
+    let record = journal.run(run).await.unwrap().unwrap();
+    assert_eq!(record.detail.as_deref(), Some("checks failed: make"));
+    assert_eq!(record.reason, Some(json!({ "checks_failed": ["make"] })));
+    assert_eq!(record.reason, decision.reason());
+    assert_eq!(unreleased().await.unwrap().decided, Some(decision.clone()));
+    journal.end(run, at(12)).await.unwrap();
+    let told = unreleased().await.unwrap().decided.unwrap();
     assert!(told.told && told.outcome == Outcome::Failed);
-    journal.release(run, at(13)).unwrap();
-    assert!(unreleased().is_none());
+    journal.release(run, at(13)).await.unwrap();
+    assert!(unreleased().await.is_none());
 }
 
-#[test]
-fn what_a_run_made_is_there_after_the_journal_is_reopened() {
+#[tokio::test]
+async fn what_a_run_made_is_there_after_the_journal_is_reopened() {
     let directory = tempfile::tempdir().unwrap();
     let run = {
-        let journal = Journal::open(directory.path()).unwrap();
-        let run = begin(&journal, "m-1");
-        assert_eq!(journal.last_pass::<u32>(run).unwrap(), None);
-        journal.keep_prepared(run, &"base").unwrap();
-        journal.keep_pass(run, "c1", &1, at(11)).unwrap();
-        journal.keep_pass(run, "c2", &2, at(12)).unwrap();
+        let journal = Journal::open(directory.path()).await.unwrap();
+        let run = begin(&journal, "m-1").await;
+        assert_eq!(journal.last_pass::<u32>(run).await.unwrap(), Kept::None);
+        journal.keep_prepared(run, &"base").await.unwrap();
+        journal.keep_pass(run, "c1", &1, at(11)).await.unwrap();
+        journal.keep_pass(run, "c2", &2, at(12)).await.unwrap();
         run
     };
-    let journal = Journal::open(directory.path()).unwrap();
-    assert_eq!(journal.prepared::<String>(run).unwrap().as_deref(), Some("base"));
-    assert_eq!(journal.last_pass(run).unwrap(), Some(2));
-    assert_eq!(journal.passes(run).unwrap(), ["c1", "c2"]);
-    assert_eq!(journal.checked::<String>(run).unwrap(), None);
-    assert_eq!(journal.last_pass::<String>(run).unwrap(), None, "another version's value is none");
+    let journal = Journal::open(directory.path()).await.unwrap();
+    assert_eq!(journal.prepared(run).await.unwrap(), Kept::Value("base".to_owned()));
+    assert_eq!(journal.last_pass(run).await.unwrap(), Kept::Value(2));
+    assert_eq!(journal.checked::<String>(run).await.unwrap(), Kept::None);
+    journal.keep_checked(run, &"red").await.unwrap();
+    journal.keep_checked(run, &"green").await.unwrap();
+    assert_eq!(journal.checked(run).await.unwrap(), Kept::Value("green".to_owned()));
 }
 
-#[test]
-fn an_act_is_unobserved_from_its_intent_to_its_observation() {
+#[tokio::test]
+async fn a_value_of_another_shape_is_told_as_unreadable_with_what_is_wrong() {
+    #[derive(Debug, serde::Deserialize)]
+    struct LaterProgress {
+        #[expect(dead_code, reason = "only its absence counts")]
+        fix_ups: u32,
+    }
     let directory = tempfile::tempdir().unwrap();
-    let journal = Journal::open(directory.path()).unwrap();
-    let run = begin(&journal, "m-1");
-    let comment = journal.intend(run, Act::Comment, "accepted", at(11)).unwrap();
-    let _cut_off = journal.intend(run, Act::Push, "codingworker/issue-7", at(12)).unwrap();
-    journal.observe(&comment, "done", at(13)).unwrap();
-    let acts: Vec<_> =
-        journal.unobserved(run).unwrap().into_iter().map(|act| (act.act, act.detail)).collect();
-    assert_eq!(acts, [("push".to_owned(), "codingworker/issue-7".to_owned())]);
-}
-
-#[test]
-fn only_the_newest_run_of_a_task_counts_as_broken_off() {
-    let directory = tempfile::tempdir().unwrap();
-    let journal = Journal::open(directory.path()).unwrap();
-    let key = task().key();
-    let end = |run, outcome| {
-        journal.decide(run, &decision(outcome)).unwrap();
-        journal.end(run, at(20)).unwrap();
-        journal.release(run, at(20)).unwrap();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let run = begin(&journal, "m-1").await;
+    journal.keep_prepared(run, &"base").await.unwrap();
+    journal.keep_pass(run, "c1", &json!({ "tree": "t" }), at(11)).await.unwrap();
+    let Kept::Unreadable { why } = journal.last_pass::<LaterProgress>(run).await.unwrap() else {
+        panic!("the value has another shape");
     };
-    let first = begin(&journal, "m-1");
-    assert_eq!(journal.broken_off(&key).unwrap(), None);
-    end(first, Outcome::Abandoned);
-    assert_eq!(journal.broken_off(&key).unwrap(), Some(first));
-    end(begin(&journal, "m-1"), Outcome::Retrying);
-    assert_eq!(journal.broken_off(&key).unwrap(), None);
+    assert!(why.contains("fix_ups"), "{why}");
+    let prepared = journal.prepared::<u32>(run).await.unwrap();
+    assert!(matches!(prepared, Kept::Unreadable { .. }), "{prepared:?}");
 }
 
-#[test]
-fn a_run_takes_over_what_an_earlier_one_made() {
+#[tokio::test]
+async fn an_effect_is_unfinished_from_its_beginning_to_its_end() {
     let directory = tempfile::tempdir().unwrap();
-    let journal = Journal::open(directory.path()).unwrap();
-    let earlier = begin(&journal, "m-1");
-    journal.keep_prepared(earlier, &"base").unwrap();
-    journal.keep_pass(earlier, "c1", &1, at(11)).unwrap();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let run = begin(&journal, "m-1").await;
+    let comment = journal.begin_effect(run, Effect::Comment, "accepted", at(11)).await.unwrap();
+    let _cut_off =
+        journal.begin_effect(run, Effect::Push, "codingworker/issue-7", at(12)).await.unwrap();
+    journal.finish_effect(&comment, "done", at(13)).await.unwrap();
+    let effects: Vec<_> = journal
+        .unfinished_effects(run)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|effect| (effect.effect, effect.detail))
+        .collect();
+    assert_eq!(effects, [("push".to_owned(), "codingworker/issue-7".to_owned())]);
+}
+
+#[tokio::test]
+async fn only_the_newest_run_of_a_task_counts_as_broken_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let key = task().key();
+    let end = async |run, outcome| {
+        journal.decide(run, &decision(outcome)).await.unwrap();
+        journal.end(run, at(20)).await.unwrap();
+        journal.release(run, at(20)).await.unwrap();
+    };
+    let first = begin(&journal, "m-1").await;
+    assert_eq!(journal.broken_off(&key).await.unwrap(), None);
+    end(first, Outcome::Abandoned).await;
+    assert_eq!(journal.broken_off(&key).await.unwrap(), Some(first));
+    end(begin(&journal, "m-1").await, Outcome::Retrying).await;
+    assert_eq!(journal.broken_off(&key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_run_takes_over_what_an_earlier_one_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let earlier = begin(&journal, "m-1").await;
+    journal.keep_prepared(earlier, &"base").await.unwrap();
+    journal.keep_pass(earlier, "c1", &1, at(11)).await.unwrap();
     let (run, began) =
-        journal.begin(&task(), &delivery("m-1"), at(170), Some(earlier), at(110)).unwrap();
+        journal.begin(&task(), &delivery("m-1"), at(170), Some(earlier), at(110)).await.unwrap();
     assert_eq!(began, at(10));
-    assert_eq!(journal.prepared::<String>(run).unwrap().as_deref(), Some("base"));
-    assert_eq!(journal.passes(run).unwrap(), ["c1"]);
+    assert_eq!(journal.prepared(run).await.unwrap(), Kept::Value("base".to_owned()));
+    assert_eq!(journal.last_pass(run).await.unwrap(), Kept::Value(1));
+}
+
+/// How late a task on the runtime ever is while `work` goes on.
+async fn latest_tick<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    const TICK: Duration = Duration::from_millis(10);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let stopped = stop.clone();
+    let ticking = tokio::spawn(async move {
+        let mut latest = Duration::ZERO;
+        while !stopped.is_cancelled() {
+            let asked = Instant::now();
+            tokio::time::sleep(TICK).await;
+            latest = latest.max(asked.elapsed().saturating_sub(TICK));
+        }
+        latest
+    });
+    let done = work.await;
+    stop.cancel();
+    (done, ticking.await.unwrap())
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_journal_that_another_process_has_locked_delays_nothing_else_on_the_runtime() {
+    const LOCKED: Duration = Duration::from_secs(3);
+    /// Far less than the lock is held, and enough for a machine that is busy.
+    const LATE: Duration = Duration::from_secs(1);
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let run = begin(&journal, "m-1").await;
+    let other = Connection::open(directory.path().join(FILE_NAME)).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+
+    let began = Instant::now();
+    let unlocking = std::thread::spawn(move || {
+        std::thread::sleep(LOCKED);
+        other.execute_batch("COMMIT").unwrap();
+    });
+    let writing = async {
+        let note = journal.note(run, "written late", at(20));
+        let renewing = async {
+            let asked = Instant::now();
+            // More than can wait for the thread.
+            for second in 0..1_000 {
+                journal.record_renewal(&delivery("m-1"), at(1_000 + second));
+            }
+            asked.elapsed()
+        };
+        let (noted, renewed_in) = tokio::join!(note, renewing);
+        noted.unwrap();
+        (renewed_in, began.elapsed())
+    };
+    let ((renewed_in, noted_after), latest) = latest_tick(writing).await;
+
+    unlocking.join().unwrap();
+    assert!(noted_after >= LOCKED, "the lock kept nobody waiting: {noted_after:?}");
+    assert!(latest < LATE, "a tick was {latest:?} late");
+    assert!(renewed_in < LATE, "1000 renewals took {renewed_in:?}");
+    let [held] = &journal.unreleased().await.unwrap()[..] else { panic!("one run is open") };
+    assert_eq!(held.lease_end, at(1_999));
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_was_dropped_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).await.unwrap();
+    let run = begin(&journal, "m-1").await;
+    let seen = journal.last_sequence().await.unwrap();
+    let other = Connection::open(directory.path().join(FILE_NAME)).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert!(journal.note(run, "nobody waits", at(20)).now_or_never().is_none());
+    other.execute_batch("COMMIT").unwrap();
+    let [event] = &journal.events_after(seen).await.unwrap()[..] else { panic!("one event") };
+    assert_eq!(event.text, "nobody waits");
 }

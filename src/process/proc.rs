@@ -1,5 +1,8 @@
-//! The process table, as `proc(5)` shows it: who descends from whom, who bears whose mark, and when
-//! each was started.
+//! The process table of Linux, as proc(5) shows it: which process descends from which, which has
+//! which mark, and when each was started.
+//!
+//! `/proc` is not read at one instant. A process that ends meanwhile is missing, and one that is
+//! forked meanwhile may be missing, so callers read again until they find nothing new.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -7,44 +10,53 @@ use std::fs;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
-use super::tree::{MARK_VARIABLE, Mark};
+use super::mark::{MARK_VARIABLE, Mark};
 
-/// Its parent, group and session are `None` where they lie outside this PID namespace, which shows
-/// them as 0: for instance those of what `docker exec` starts.
+/// One process. Its parent, group or session is `None` when it is outside of this PID namespace,
+/// where the kernel shows it as 0 (`pid_namespaces(7)`). `docker exec` starts such processes.
 struct Process {
     pid: Pid,
     parent: Option<Pid>,
     group: Option<Pid>,
     session: Option<Pid>,
+    /// Whether it is a zombie, or about to disappear.
     dead: bool,
-    /// In clock ticks since the boot.
+    /// When it was started, in clock ticks since the boot.
     started: Option<u64>,
 }
 
 /// What is left of an invocation.
 #[derive(Default)]
-pub(super) struct Family {
+pub(super) struct Descendants {
+    /// Processes of the invocation that are alive.
     pub(super) living: Vec<Pid>,
-    /// Dead children of this process that it did not start, of any invocation: what it starts is in
-    /// its session, and either in its group or the leader of another.
-    pub(super) dead_adopted: Vec<Pid>,
+    /// Zombies of any invocation that this process adopted.
+    pub(super) adopted_zombies: Vec<Pid>,
 }
 
-pub(super) fn look(leader: Pid, mark: &Mark) -> Family {
-    // Nobody is left to be found below a process without children, and this is cheaper than to
-    // look.
+/// Finds what is left of the invocation with this leader and this mark.
+pub(super) fn descendants(leader: Pid, mark: &Mark) -> Descendants {
+    // A process without children has no descendants, and waitid(2) shows that with ECHILD. This is
+    // much cheaper than reading `/proc`. WNOWAIT reaps nothing.
     let any = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     if matches!(waitid(WaitId::All, any), Err(Errno::CHILD)) {
-        return Family::default();
+        return Descendants::default();
     }
     let this = getpid();
     let table = table();
-    Family { living: living(this, leader, mark, &table), dead_adopted: dead_adopted(this, &table) }
+    Descendants {
+        living: living(this, leader, mark, &table),
+        adopted_zombies: adopted_zombies(this, &table),
+    }
 }
 
-/// This process' own group and session are read where those of the others are, since `getsid(2)`
-/// has no word for 0.
-fn dead_adopted(this: Pid, table: &[Process]) -> Vec<Pid> {
+/// Zombies whose parent is this process and that it did not start.
+///
+/// Only these may be reaped here: tokio waits for the children that this process started, and would
+/// get ECHILD (wait(2)). Those are in this process's session, and either in its group or the leader
+/// of another one. This process's own group and session are read from the table, because the
+/// library's `getsid(2)` can't return the 0 of a session outside of the PID namespace.
+fn adopted_zombies(this: Pid, table: &[Process]) -> Vec<Pid> {
     let Some(own) = table.iter().find(|process| process.pid == this) else { return Vec::new() };
     let adopted = |process: &&Process| {
         let member = process.group != own.group && process.group != Some(process.pid);
@@ -53,7 +65,8 @@ fn dead_adopted(this: Pid, table: &[Process]) -> Vec<Pid> {
     table.iter().filter(adopted).map(|process| process.pid).collect()
 }
 
-/// Those below this process that bear the mark, are in the group, or descend from one that is.
+/// Processes below this one that have the mark, are in the group of the leader, or descend from
+/// such a process.
 fn living(this: Pid, leader: Pid, mark: &Mark, table: &[Process]) -> Vec<Pid> {
     let mut children: HashMap<Pid, Vec<&Process>> = HashMap::new();
     for process in table {
@@ -68,7 +81,7 @@ fn living(this: Pid, leader: Pid, mark: &Mark, table: &[Process]) -> Vec<Pid> {
         for child in
             children.get(&parent).into_iter().flatten().filter(|child| seen.insert(child.pid))
         {
-            let belongs = belongs || child.group == Some(leader) || bears(child.pid, mark);
+            let belongs = belongs || child.group == Some(leader) || has_mark(child.pid, mark);
             if belongs && !child.dead {
                 living.push(child.pid);
             }
@@ -78,6 +91,7 @@ fn living(this: Pid, leader: Pid, mark: &Mark, table: &[Process]) -> Vec<Pid> {
     living
 }
 
+/// All processes in this PID namespace.
 fn table() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
@@ -86,39 +100,42 @@ fn table() -> Vec<Process> {
         .collect()
 }
 
-/// Reads a line of `/proc/PID/stat`, in which the program's name is in parentheses and may hold any
-/// byte.
+/// Reads the line of `/proc/PID/stat` (`proc_pid_stat(5)`). The name of the program is in
+/// parentheses, and may have any byte, parentheses too, so the fields begin after the last closing
+/// one.
 fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
     let state = fields.next()?;
     let mut id = || fields.next()?.parse().ok().map(|raw: i32| Pid::from_raw(raw.max(0)));
     let (parent, group, session) = (id()?, id()?, id()?);
-    // The 22nd field of the line; `session` is the sixth.
+    // `starttime` is the 22nd field, and `session`, which was read last, the sixth.
     let started = fields.nth(15).and_then(|ticks| ticks.parse().ok());
     Some(Process { pid, parent, group, session, dead: matches!(state, "Z" | "X"), started })
 }
 
-fn bears(pid: Pid, mark: &Mark) -> bool {
+fn has_mark(pid: Pid, mark: &Mark) -> bool {
     let entry = [MARK_VARIABLE.as_bytes(), b"=", mark.as_os_str().as_encoded_bytes()].concat();
     any_variable(pid, |variable| variable == entry)
 }
 
+/// Whether a variable in the environment of a process matches. Another user's process is not
+/// readable (`proc_pid_environ(5)`), and matches nothing.
 fn any_variable(pid: Pid, matches: impl Fn(&[u8]) -> bool) -> bool {
     fs::read(format!("/proc/{}/environ", pid.as_raw_pid()))
         .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(matches))
 }
 
-/// What tells a living process from every other that ever had its number: the boot, and when in it
-/// the process was started.
+/// What distinguishes a living process from all others that ever had its id: the id of the boot
+/// (`/proc/sys/kernel/random/boot_id`, random(4)), and when the process was started since then.
 pub(super) fn identity(pid: Pid) -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let process = parse(pid, &fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?)?;
     process.started.filter(|_| !process.dead).map(|started| format!("{} {started}", boot.trim()))
 }
 
-/// What a process that died left running: these leaders with their groups, whoever bears a mark
-/// that begins with its prefix, and all that descend from one of them.
+/// Processes that a dead worker left running: these leaders and their groups, every process whose
+/// mark begins with the prefix, and all descendants of these.
 pub(super) fn orphans(leaders: &[Pid], mark_prefix: &str) -> Vec<Pid> {
     let prefix = [MARK_VARIABLE.as_bytes(), b"=", mark_prefix.as_bytes()].concat();
     let marked = |pid| {
@@ -148,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_name_with_parentheses_and_blanks_does_not_confuse() {
+    fn a_program_name_may_have_parentheses_and_blanks() {
         let pid = Pid::from_raw(7).unwrap();
         let process = parse(pid, b"7 (a) Z 1 (b) S 5 6 4 0 -1 4194560").unwrap();
         assert_eq!(process.parent, Pid::from_raw(5));
@@ -164,7 +181,7 @@ mod tests {
             .map(|(id, stat)| parse(pid(*id), format!("{id} (x) {stat}").as_bytes()).unwrap())
             .collect();
         let found: Vec<i32> =
-            dead_adopted(pid(1), &table).into_iter().map(Pid::as_raw_pid).collect();
+            adopted_zombies(pid(1), &table).into_iter().map(Pid::as_raw_pid).collect();
         assert_eq!(found, adopted);
     }
 
@@ -173,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_dead_children_that_others_started_are_laid_to_rest() {
+    fn only_zombies_that_this_process_did_not_start_are_reaped() {
         check(
             &[
                 (1, "S 0 1 1"),
@@ -189,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_outside_the_pid_namespace_is_one_like_another() {
+    fn a_session_outside_the_pid_namespace_counts_as_a_session() {
         check(
             &[(1, "S 0 0 0"), (2, "Z 1 0 0"), (3, "Z 1 3 0"), (4, "Z 1 3 0"), (5, "Z 1 5 5")],
             &[4, 5],

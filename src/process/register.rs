@@ -1,9 +1,9 @@
-//! Which programs run, written down where the next worker finds it.
+//! Records of the running programs, by which the next worker finds what this one left running.
 //!
-//! A worker that was killed leaves running what it had started. A note for each leader, named by
-//! its process id, tells which process it was: on Linux by boot id and start time, elsewhere by the
-//! time `ps` gives. A note of the worker itself tells the beginning of its marks, by which Linux
-//! finds what was started without a note.
+//! A worker that is killed leaves its programs running. For each leader of a process group there is
+//! a file named after its process id. The file says which process that is: on Linux the id of the
+//! boot and the start time, elsewhere the start time that `ps` shows. A file of the worker itself
+//! holds the prefix of its marks. By that prefix Linux finds programs without a record.
 
 use std::fs;
 use std::io;
@@ -15,53 +15,55 @@ use std::time::{Duration, Instant};
 use rustix::process::kill_process_group;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::mark::mark_prefix;
 #[cfg(target_os = "linux")]
 use super::proc::{identity, orphans};
-use super::tree;
 
+/// The name of the file with the prefix of the worker's marks.
 const WORKER: &str = "worker";
 
-/// How long killed orphans have to disappear.
+/// How long to wait for killed orphans to disappear.
 const DISAPPEAR: Duration = Duration::from_secs(5);
 
-/// One process is one worker, and has one data directory.
-static NOTES: OnceLock<PathBuf> = OnceLock::new();
+/// The directory of the records. One process is one worker, and has one data directory.
+static RECORDS: OnceLock<PathBuf> = OnceLock::new();
 
-/// Kills what the worker before this one left running, by its notes in `directory`, and from now on
-/// keeps notes there.
+/// Kills the processes that the previous worker left running, which it finds by the records in
+/// `directory`, and keeps this worker's records there from now on.
 ///
-/// Returns how many processes were killed. Whoever calls this owns the directory: no other worker
-/// lives that keeps notes in it.
+/// Returns how many processes were killed. The caller owns the directory: no other living worker
+/// keeps records in it.
 ///
 /// # Errors
 /// The directory can't be made, read or written.
-pub fn take_over(directory: &Path) -> io::Result<usize> {
+pub fn kill_leftovers(directory: &Path) -> io::Result<usize> {
     fs::create_dir_all(directory)?;
-    let killed = reap(directory)?;
-    fs::write(directory.join(WORKER), tree::mark_prefix())?;
-    // A second worker in one process, as in a test, has its notes beside those of the first.
-    NOTES.set(directory.to_owned()).ok();
+    let killed = kill_recorded(directory)?;
+    fs::write(directory.join(WORKER), mark_prefix())?;
+    // A second worker in the same process, as tests have it, keeps its records beside those of the
+    // first.
+    RECORDS.set(directory.to_owned()).ok();
     Ok(killed)
 }
 
-/// A note that is taken down when it is dropped.
-pub(super) struct Note(Option<PathBuf>);
+/// The record of a running program. Dropping it removes the file.
+pub(super) struct ProcessRecord(Option<PathBuf>);
 
-impl Note {
-    /// A program runs without a note rather than not at all.
+impl ProcessRecord {
+    /// Writes the record of a leader. When this fails, the program runs without a record.
     pub(super) fn of(leader: Pid) -> Self {
-        let path = NOTES.get().map(|directory| directory.join(leader.as_raw_pid().to_string()));
+        let path = RECORDS.get().map(|directory| directory.join(leader.as_raw_pid().to_string()));
         let written = path.filter(|path| {
             let identity = identity(leader).unwrap_or_default();
             fs::write(path, identity)
-                .inspect_err(|error| tracing::warn!(%error, "a program runs unnoted"))
+                .inspect_err(|error| tracing::warn!(%error, "a program runs without a record"))
                 .is_ok()
         });
         Self(written)
     }
 }
 
-impl Drop for Note {
+impl Drop for ProcessRecord {
     fn drop(&mut self) {
         if let Some(path) = self.0.take() {
             fs::remove_file(path).ok();
@@ -69,29 +71,30 @@ impl Drop for Note {
     }
 }
 
-fn reap(directory: &Path) -> io::Result<usize> {
+fn kill_recorded(directory: &Path) -> io::Result<usize> {
     let mark_prefix = fs::read_to_string(directory.join(WORKER)).unwrap_or_default();
-    let mut notes = Vec::new();
+    let mut records = Vec::new();
     let mut leaders = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let named =
+        let id =
             path.file_name().and_then(|name| name.to_str()?.parse().ok()).and_then(Pid::from_raw);
-        let Some(pid) = named else { continue };
-        let noted = fs::read_to_string(&path).unwrap_or_default();
-        if !noted.is_empty() && identity(pid).is_some_and(|identity| identity == noted) {
+        let Some(pid) = id else { continue };
+        let recorded = fs::read_to_string(&path).unwrap_or_default();
+        // Another process may have the id by now, which must not be killed.
+        if !recorded.is_empty() && identity(pid).is_some_and(|identity| identity == recorded) {
             leaders.push(pid);
         }
-        notes.push(path);
+        records.push(path);
     }
     let killed = kill(&leaders, &mark_prefix);
-    for note in notes {
-        fs::remove_file(note)?;
+    for record in records {
+        fs::remove_file(record)?;
     }
     Ok(killed)
 }
 
-/// Kills until nothing is found any more; what forks meanwhile is found by the next look.
+/// Kills orphans until none is found. A process that is forked meanwhile is found the next time.
 fn kill(leaders: &[Pid], mark_prefix: &str) -> usize {
     let mut killed = std::collections::HashSet::new();
     let give_up = Instant::now() + DISAPPEAR;
@@ -101,7 +104,7 @@ fn kill(leaders: &[Pid], mark_prefix: &str) -> usize {
             return killed.len();
         }
         for pid in found {
-            // One that is gone by now needs no signal.
+            // The process may have ended since it was found.
             kill_process(pid, Signal::KILL).ok();
             killed.insert(pid);
         }
@@ -109,7 +112,7 @@ fn kill(leaders: &[Pid], mark_prefix: &str) -> usize {
     }
 }
 
-/// Without a process table to look into, a group is all there is to find.
+/// Other systems have no `/proc`, so only the process groups are known.
 #[cfg(not(target_os = "linux"))]
 fn orphans(leaders: &[Pid], _mark_prefix: &str) -> Vec<Pid> {
     leaders
@@ -119,9 +122,9 @@ fn orphans(leaders: &[Pid], _mark_prefix: &str) -> Vec<Pid> {
         .collect()
 }
 
-/// When a process was started, to the second, as `ps` has it on every Unix.
+/// When a process was started, to the second, as `ps` shows it.
 #[cfg(not(target_os = "linux"))]
-#[expect(clippy::disallowed_methods, reason = "this is the room that starts programs")]
+#[expect(clippy::disallowed_methods, reason = "this is the module that starts programs")]
 fn identity(pid: Pid) -> Option<String> {
     let asked = std::process::Command::new("/bin/ps")
         .args(["-o", "lstart=", "-p", &pid.as_raw_pid().to_string()])

@@ -6,7 +6,7 @@ use crate::redaction::Redaction;
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn told(file: &Path) -> Log {
+fn log_to(file: &Path) -> Log {
     Log { file: file.to_owned(), redaction: Redaction::new(["a-known-secret".into()]) }
 }
 
@@ -57,8 +57,8 @@ fn lives(pid: i32) -> bool {
     }
 }
 
-/// A script whose leftover children (one in the group, one that left it where `setsid` is at hand)
-/// write their ids into `pids`.
+/// A script that leaves two children behind, which write their ids into `pids`. On Linux one of
+/// them leaves the process group.
 fn with_grandchildren(pids: &Path, then: &str) -> (Invocation, usize) {
     let escape = if cfg!(target_os = "linux") { "setsid " } else { "" };
     let child = format!(
@@ -71,7 +71,7 @@ fn with_grandchildren(pids: &Path, then: &str) -> (Invocation, usize) {
 }
 
 #[tokio::test]
-async fn output_input_environment_and_directory_are_as_told() {
+async fn output_input_environment_and_directory_are_those_of_the_invocation() {
     let directory = tempfile::tempdir().unwrap();
     let invocation = Invocation {
         directory: directory.path().canonicalize().unwrap(),
@@ -97,20 +97,20 @@ async fn merged_streams_keep_their_order() {
 }
 
 #[tokio::test]
-async fn input_that_nobody_reads_does_no_harm() {
+async fn a_program_may_leave_its_input_unread() {
     let finished = finish(Invocation { input: vec![b'x'; 1 << 20], ..shell("exit 0") }).await;
     assert!(finished.ending.is_success());
 }
 
 #[tokio::test]
-async fn output_over_the_limit_is_drained_cut_and_logged_whole() {
+async fn output_over_the_limit_is_read_to_its_end_cut_and_logged_whole() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("run.log");
     fs::write(&log, "before\n").unwrap();
     let script =
         "echo first; i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done; echo last";
     let finished =
-        finish(Invocation { output_limit: 100, log: Some(told(&log)), ..shell(script) }).await;
+        finish(Invocation { output_limit: 100, log: Some(log_to(&log)), ..shell(script) }).await;
     assert!(finished.ending.is_success() && finished.truncated);
     let output = String::from_utf8(finished.output).unwrap();
     assert!(
@@ -124,18 +124,19 @@ async fn output_over_the_limit_is_drained_cut_and_logged_whole() {
 }
 
 #[tokio::test]
-async fn secrets_are_in_no_log_and_in_no_output_that_has_one() {
+async fn secrets_are_redacted_in_a_log_and_in_output_that_has_one() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("run.log");
-    let by_form = format!("{}x7Kq2Lw9Zr4Tn8Vb3Mc6Jd1Hf5Gs0PyQeUi2", "ghp_");
-    let script = format!("printf 'one a-known-'; sleep 0.1; printf 'secret\ntwo {by_form}\nthree'");
-    let finished = finish(Invocation { log: Some(told(&log)), ..shell(&script) }).await;
+    let by_pattern = format!("{}x7Kq2Lw9Zr4Tn8Vb3Mc6Jd1Hf5Gs0PyQeUi2", "ghp_");
+    let script =
+        format!("printf 'one a-known-'; sleep 0.1; printf 'secret\ntwo {by_pattern}\nthree'");
+    let finished = finish(Invocation { log: Some(log_to(&log)), ..shell(&script) }).await;
     assert_eq!(
         String::from_utf8(finished.output).unwrap(),
         "one [redacted]\ntwo [redacted]\nthree"
     );
     assert_eq!(fs::read_to_string(&log).unwrap(), "one [redacted]\ntwo [redacted]\nthree");
-    // A program whose output nobody is told, as git's pack, is read as it is.
+    // Output without a log, such as a pack of git, is kept as it is.
     assert_eq!(finish(shell("printf a-known-secret")).await.output, b"a-known-secret");
 }
 
@@ -143,14 +144,14 @@ async fn secrets_are_in_no_log_and_in_no_output_that_has_one() {
 async fn a_log_that_cannot_be_written_is_an_error_that_names_it() {
     let log = PathBuf::from("/nonexistent/run.log");
     let failed =
-        run(Invocation { log: Some(told(&log)), ..shell("echo x") }, &CancellationToken::new())
+        run(Invocation { log: Some(log_to(&log)), ..shell("echo x") }, &CancellationToken::new())
             .await
             .unwrap_err();
     assert_eq!(failed.to_string(), "could not write the log /nonexistent/run.log");
 }
 
 #[tokio::test]
-async fn at_the_deadline_the_whole_tree_dies() {
+async fn at_the_deadline_the_whole_tree_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let pids = directory.path().join("pids");
     let (invocation, count) = with_grandchildren(&pids, "trap '' TERM; while :; do sleep 1; done");
@@ -166,7 +167,7 @@ async fn at_the_deadline_the_whole_tree_dies() {
 }
 
 #[tokio::test]
-async fn a_polite_program_ends_within_the_grace() {
+async fn a_program_may_end_itself_after_sigterm() {
     let invocation = shell("trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done");
     let finished = finish(Invocation { deadline: Duration::from_millis(300), ..invocation }).await;
     assert_eq!(finished.ending, Ending::TimedOut);
@@ -174,7 +175,7 @@ async fn a_polite_program_ends_within_the_grace() {
 }
 
 #[tokio::test]
-async fn grandchildren_left_behind_neither_live_on_nor_hold_the_pipe() {
+async fn grandchildren_left_behind_are_killed_and_do_not_hold_the_pipe() {
     let directory = tempfile::tempdir().unwrap();
     let pids = directory.path().join("pids");
     let (invocation, count) = with_grandchildren(&pids, "exit 0");
@@ -185,7 +186,7 @@ async fn grandchildren_left_behind_neither_live_on_nor_hold_the_pipe() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_it_and_one_before_the_start_starts_nothing() {
+async fn a_stop_ends_the_program_and_a_stop_before_the_start_starts_nothing() {
     let stop = CancellationToken::new();
     let directory = tempfile::tempdir().unwrap();
     let pids = directory.path().join("pids");
@@ -243,7 +244,7 @@ async fn runs_at_the_same_time_do_not_touch_each_other() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_to_be_missing() {
+async fn a_missing_program_and_a_missing_directory_are_named() {
     let missing = Invocation { program: "/nonexistent/agent".into(), ..shell("") };
     let error = run(missing, &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(&error, ProcessError::NotFound { .. }), "{error:?}");
@@ -277,7 +278,7 @@ fn executables_are_found_on_absolute_entries_of_the_search_path() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn no_zombie_stays() {
+async fn adopted_zombies_are_reaped() {
     let script = "sleep 60 & setsid sleep 60 & (sleep 60 &) ; exit 0";
     assert!(finish(shell(script)).await.ending.is_success());
     let this = format!(" {} ", std::process::id());

@@ -1,57 +1,32 @@
-//! Everything that descends from one started program, and its end.
+//! All processes that descend from one started program, and how they are killed.
 //!
-//! A process group holds most of it. What leaves the group (`setsid`, a shell's job control) is
-//! found on Linux: this process adopts its orphaned descendants, so all of them hang below it in
-//! `/proc`, and belong to the program whose mark their environment bears or that one of their
-//! ancestors belongs to. Elsewhere only the group is known.
+//! A process group has most of them. A process that left the group (by `setsid(1)` or the job
+//! control of a shell) is found only on Linux. There this process is a subreaper: the kernel makes
+//! it the parent of its orphaned descendants (`PR_SET_CHILD_SUBREAPER(2const)`), so that `/proc`
+//! shows all of them below it. A process belongs to the program whose mark is in its environment,
+//! or to the same program as one of its ancestors.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use tokio::process::Child;
 
+use super::mark::Mark;
 #[cfg(target_os = "linux")]
 use super::proc;
-use super::register::Note;
+use super::register::ProcessRecord;
 
-/// The environment variable that tells to which invocation a process belongs.
-pub(super) const MARK_VARIABLE: &str = "CODINGWORKER_INVOCATION";
-
-/// How long killed processes have to disappear; only one stuck in the kernel takes longer.
+/// How long to wait for killed processes to disappear. Only a process in uninterruptible sleep
+/// takes longer.
 const DISAPPEAR: Duration = Duration::from_secs(5);
 
-/// How often killing looks for processes that were forked while it looked.
+/// How often a kill is repeated for processes that were forked after `/proc` was read.
 const SWEEPS: u32 = 50;
 
-/// The value of [`MARK_VARIABLE`], another for each invocation of this process.
-pub(super) struct Mark(OsString);
-
-/// What the marks of all invocations of this process begin with. A later process may have its
-/// number, and not its random part.
-pub(super) fn mark_prefix() -> &'static str {
-    static PREFIX: LazyLock<String> =
-        LazyLock::new(|| format!("{}-{:016x}-", std::process::id(), fastrand::u64(..)));
-    &PREFIX
-}
-
-impl Mark {
-    pub(super) fn unique() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(format!("{}{}", mark_prefix(), NEXT.fetch_add(1, Ordering::Relaxed)).into())
-    }
-
-    pub(super) fn as_os_str(&self) -> &OsStr {
-        &self.0
-    }
-}
-
-/// Makes this process the parent of its orphaned descendants. That is for good, and does no harm
-/// twice.
+/// Makes this process the parent of its orphaned descendants. This lasts until the process ends,
+/// and a second call changes nothing.
 pub(super) fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     if let Err(refused) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
@@ -59,27 +34,28 @@ pub(super) fn adopt_orphans() {
     }
 }
 
-/// The processes of one invocation; dropping it kills them.
+/// The processes of one invocation. Dropping it kills them.
 pub(super) struct Tree {
     leader: Pid,
     #[cfg_attr(
         not(target_os = "linux"),
-        expect(dead_code, reason = "only there it can be looked for")
+        expect(dead_code, reason = "only Linux shows the environment of other processes")
     )]
     mark: Mark,
     dead: bool,
-    _note: Note,
+    _record: ProcessRecord,
 }
 
 impl Tree {
+    /// The tree of a program that was just started with this mark, as the leader of its group.
     pub(super) fn of(child: &Child, mark: Mark) -> io::Result<Self> {
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let leader =
             leader.ok_or_else(|| io::Error::other("a started program has no process id"))?;
-        Ok(Self { leader, mark, dead: false, _note: Note::of(leader) })
+        Ok(Self { leader, mark, dead: false, _record: ProcessRecord::of(leader) })
     }
 
-    /// Asks all of them to end.
+    /// Sends `SIGTERM` to all of them.
     pub(super) fn terminate(&self) {
         self.signal(Signal::TERM, &mut HashSet::new());
     }
@@ -102,8 +78,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Kills until no process is found that was not killed already; tells whether one was found at
-    /// all.
+    /// Kills until every process that is found was killed before. Returns whether one was found.
     fn sweep(&self) -> bool {
         let mut killed = HashSet::new();
         for _ in 0..SWEEPS {
@@ -114,20 +89,21 @@ impl Tree {
         !killed.is_empty()
     }
 
-    /// Signals the processes that were not signaled yet; tells whether there were any. Adopted ones
-    /// that are dead are laid to rest.
+    /// Signals the processes that are not in `signaled`, and returns whether there were any. Also
+    /// reaps adopted zombies, since this process is their parent now and nobody else waits for
+    /// them.
     #[cfg(target_os = "linux")]
     fn signal(&self, signal: Signal, signaled: &mut HashSet<Pid>) -> bool {
         use rustix::process::{WaitOptions, kill_process, waitpid};
 
-        let family = proc::look(self.leader, &self.mark);
+        let descendants = proc::descendants(self.leader, &self.mark);
         let mut found = false;
-        for pid in family.living.into_iter().filter(|pid| signaled.insert(*pid)) {
+        for pid in descendants.living.into_iter().filter(|pid| signaled.insert(*pid)) {
             found = true;
-            // One that is gone by now needs no signal.
+            // The process may have ended since `/proc` was read.
             kill_process(pid, signal).ok();
         }
-        for pid in family.dead_adopted {
+        for pid in descendants.adopted_zombies {
             waitpid(Some(pid), WaitOptions::NOHANG).ok();
         }
         found

@@ -1,7 +1,8 @@
 //! The hidden marks by which the worker finds its own comments and pull requests again.
 //!
-//! A mark is an HTML comment, which GitHub keeps in the source and shows to nobody. Text that comes
-//! from elsewhere can't hold one: see [`neutral`](super::text::neutral).
+//! A mark is an HTML comment, which GitHub keeps in the source and does not show ("Basic writing
+//! and formatting syntax"). Text that comes from elsewhere can't hold one: see
+//! [`neutral`](super::text::neutral).
 
 use crate::task::{IssueNumber, TaskKey};
 
@@ -13,24 +14,16 @@ pub(super) fn status(issue: IssueNumber) -> String {
     format!("{PREFIX}status issue={issue}{SUFFIX}")
 }
 
-/// The mark of the pull request that a task ended in. Its last form is told apart from a draft that
-/// a failure left behind.
-pub(super) fn pull_request(task: &TaskKey, standing: Standing) -> String {
-    format!("{PREFIX}{} task={task}{SUFFIX}", standing.name())
+/// The mark of the pull request that a task ended in. The mark of a draft that a failure left is
+/// another one.
+pub(super) fn pull_request(task: &TaskKey, state: PrState) -> String {
+    format!("{PREFIX}{state} task={task}{SUFFIX}")
 }
 
 /// Whether a pull request is what its task asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum PrState {
     Done,
     Draft,
-}
-
-impl Standing {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Draft => "draft",
-        }
-    }
 }

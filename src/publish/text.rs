@@ -1,7 +1,8 @@
-//! Foreign text made harmless, and any text made to fit.
+//! Makes text from elsewhere harmless, and cuts text to GitHub's limits.
 //!
-//! What an issue, a model or a build printed must notify nobody, close nothing, hide nothing and
-//! forge no mark of ours.
+//! The text of an issue, a model or a build must not notify anybody ("Basic writing and formatting
+//! syntax": mentions), close or mention an issue ("Linking a pull request to an issue",
+//! "Autolinked references and URLs"), hide anything, or forge one of the worker's hidden marks.
 
 use std::sync::LazyLock;
 
@@ -9,26 +10,28 @@ use regex::Regex;
 
 pub use crate::task::visible::plain;
 
-/// GitHub's limit for the body of a comment, an issue or a pull request, in characters.
+/// GitHub's limit for the body of a comment, an issue or a pull request, in characters. The REST
+/// API answers a longer one with 422, "body is too long (maximum is 65536 characters)".
 pub(super) const LONGEST_BODY: usize = 65_536;
-/// GitHub's limit for a title, in characters.
+/// GitHub's limit for a title, in characters: "title is too long (maximum is 256 characters)".
 const LONGEST_TITLE: usize = 256;
 
-/// Stands between the characters that would have a meaning together; it has no width.
+/// Parts two characters that would have a meaning together (U+2060 WORD JOINER, which has no
+/// width).
 const JOINER: &str = "\u{2060}";
 
 static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)(@)([a-z0-9_])|(#)([0-9])|\b(gh-)([0-9])|(https?://)([a-z0-9])|(</?)([a-z])")
         .expect("the pattern is constant")
 });
-/// One line of plain text, for a terminal.
+/// One line of plain text, for a terminal: without control characters and hidden characters, and
+/// with one space for each stretch of white space.
 #[must_use]
 pub fn plain_line(text: &str) -> String {
     plain(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Plain text for Markdown: mentions, references, links, HTML and comments are shown and do
-/// nothing.
+/// Text that Markdown shows as it is: mentions, references, links, HTML and comments do nothing.
 #[must_use]
 pub(super) fn neutral(text: &str) -> String {
     let text = plain(text).replace("<!--", &format!("<{JOINER}!--"));
@@ -47,14 +50,17 @@ pub(super) fn line(text: &str) -> String {
     neutral(&plain_line(text)).replace('|', "\\|")
 }
 
-/// A title within GitHub's limit. It is not Markdown itself, and becomes the message of a commit
-/// when the pull request is squashed, where mentions notify and keywords close issues.
+/// A title within GitHub's limit.
+///
+/// A title is no Markdown. But it becomes the message of a commit when the pull request is squashed
+/// ("About merge methods on GitHub"), and there a mention notifies and a keyword closes an issue.
 #[must_use]
 pub(super) fn title(text: &str) -> String {
     cut(&neutral(&plain_line(text)), LONGEST_TITLE, "…")
 }
 
-/// Output as a code block: nothing in it is Markdown, and its fence is longer than any in it.
+/// Text as a code block. Its fence is longer than every run of backticks in the text (GitHub
+/// Flavored Markdown, 4.5), so nothing in it is Markdown.
 #[must_use]
 pub(super) fn code(text: &str) -> String {
     let text = plain(text);
@@ -63,7 +69,8 @@ pub(super) fn code(text: &str) -> String {
     format!("{fence}text\n{}\n{fence}", text.trim_end())
 }
 
-/// Text of a single line as code, however many backticks are in it.
+/// Text as code in a line, however many backticks are in it (GitHub Flavored Markdown, 6.3). It may
+/// stand in a table: a `|` is escaped, which the tables extension undoes in code, too (4.10).
 #[must_use]
 pub(super) fn inline_code(text: &str) -> String {
     let text = plain_line(text).replace('|', "\\|");
@@ -73,7 +80,7 @@ pub(super) fn inline_code(text: &str) -> String {
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
-/// The first `limit` characters, the last of which say that it was cut.
+/// The text, or as much of its beginning as fits into `limit` characters with `mark` after it.
 #[must_use]
 pub(super) fn cut(text: &str, limit: usize, mark: &str) -> String {
     if text.chars().count() <= limit {

@@ -1,11 +1,13 @@
-//! AWS credentials as the SDK's own chain finds them, each told to the redaction before it is used:
-//! a profile's, a single sign-on's, and what takes the place of those that expire.
+//! AWS credentials from the SDK's default provider chain. The redaction learns every credential
+//! before the SDK uses it: those of a profile, those of a single sign-on, and the ones that replace
+//! credentials that expired.
 
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use secrecy::SecretString;
 
 use crate::redaction::Redaction;
 
+/// Wraps a provider so that the redaction learns the secrets that it returns.
 #[derive(Debug)]
 pub(super) struct Learned {
     found: SharedCredentialsProvider,

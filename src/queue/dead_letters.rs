@@ -1,9 +1,12 @@
-//! The dead-letter queue as an operator sees it: look, move back, throw away.
+//! The dead-letter queue for an operator, who can list its messages, move them back, or delete
+//! them.
 //!
-//! Found by the main queue's redrive policy. Needs the operator's own credentials: the worker's may
-//! not touch it. Looking takes nothing away: what was received is given back, or comes back by
-//! itself within a minute. Moving one sends first and deletes then, so that a crash between the two
-//! doubles a task, which the worker knows by its key, and loses none.
+//! The redrive policy of the main queue names the dead-letter queue. These operations need the
+//! operator's own credentials, because the worker's credentials do not allow access to it. Listing
+//! removes nothing: the program gives each received message back, and SQS makes the message visible
+//! again within a minute if the program can't. To move one message, the program first sends it to
+//! the main queue and then deletes it here. A crash between the two steps duplicates a task, which
+//! the worker recognizes by its key, and loses none.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,57 +15,62 @@ use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, Queu
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::settings::QueueSettings;
 use super::{CALL_TIMEOUT, Depth, Queue, QueueError, RECEIVE_TIMEOUT, seconds};
-use crate::config::QueueSettings;
 use crate::redaction::Redaction;
 use crate::task::Task;
 
-/// How long a message that is looked at is hidden from others.
+/// How long a listed message is invisible to other receivers.
 const HIDDEN: Duration = Duration::from_secs(60);
-/// The most that SQS hands out at once.
+/// The largest number of messages that SQS returns from one receive (SQS API Reference,
+/// `ReceiveMessage`).
 const BATCH: i32 = 10;
-/// How long a look waits for what SQS has not found yet; one that does not wait at all samples a
-/// few of its servers.
+/// How long a receive waits for messages. With a wait SQS asks all its servers. Without one it asks
+/// only a sample of them and may miss messages ("Amazon SQS short and long polling" in the SQS
+/// Developer Guide).
 const WAIT: Duration = Duration::from_secs(2);
 
+/// The dead-letter queue, opened with the operator's own credentials.
 pub struct DeadLetters {
     main: Queue,
     queue: Queue,
     arn: String,
 }
 
-/// A message that nobody could work on.
+/// A message in the dead-letter queue.
 #[derive(Debug, Clone, Serialize)]
 pub struct DeadLetter {
     pub message_id: String,
     #[serde(skip)]
     receipt_handle: String,
-    /// When a producer, or a redrive, sent it.
+    /// When a producer or a redrive sent the message.
     pub sent_at: Option<Timestamp>,
     pub body: String,
-    /// String attributes; others are kept in a move, and not shown.
+    /// The string attributes. A move also keeps the other attributes, which are not shown.
     pub attributes: BTreeMap<String, String>,
     #[serde(skip)]
     all_attributes: HashMap<String, MessageAttributeValue>,
 }
 
-/// How far a move of all messages is.
+/// The progress of a move of all messages.
 #[derive(Debug, Clone, Serialize)]
 pub struct Move {
     #[serde(skip)]
     handle: Option<String>,
-    /// SQS's own word: `RUNNING`, `COMPLETED`, `CANCELLING`, `CANCELLED` or `FAILED`.
+    /// The status that SQS reports: `RUNNING`, `COMPLETED`, `CANCELLING`, `CANCELLED` or `FAILED`.
     pub status: String,
     pub moved: u64,
     pub failure: Option<String>,
 }
 
 impl Move {
+    /// Returns whether SQS is still moving messages.
     #[must_use]
     pub fn is_running(&self) -> bool {
         matches!(self.status.as_str(), "RUNNING" | "CANCELLING")
     }
 
+    /// Returns whether SQS moved every message.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.status == "COMPLETED"
@@ -70,13 +78,13 @@ impl Move {
 }
 
 impl DeadLetter {
-    /// The task that it asks for, if it is one.
+    /// Returns the task that the message asks for, or `None` when the message is not a task.
     #[must_use]
     pub fn task(&self) -> Option<Task> {
         Task::decode(self.body.as_bytes()).ok()
     }
 
-    /// Whether this is the message with this id, or one with this task key.
+    /// Returns whether `name` is the id of this message or the key of its task.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         self.message_id == name || self.task().is_some_and(|task| task.key().as_str() == name)
@@ -87,7 +95,8 @@ impl DeadLetters {
     /// Finds the dead-letter queue of the queue that the settings name.
     ///
     /// # Errors
-    /// [`QueueError::NoDeadLetters`] when the queue has none; for the rest as [`Queue::connect`].
+    /// [`QueueError::NoDeadLetters`] when the queue has none. The other errors are those of
+    /// [`Queue::connect`].
     pub async fn connect(
         settings: &QueueSettings,
         redaction: &Redaction,
@@ -98,8 +107,8 @@ impl DeadLetters {
         let arn = policy
             .and_then(|policy| target(policy))
             .ok_or_else(|| QueueError::NoDeadLetters { queue: main.url.clone() })?;
-        // arn:aws:sqs:region:account:name ("Amazon SQS: resource types" in the Service
-        // Authorization Reference).
+        // An ARN has the form arn:aws:sqs:region:account:name ("Actions, resources, and condition
+        // keys for Amazon SQS" in the Service Authorization Reference).
         let mut parts = arn.rsplit(':');
         let (name, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let request =
@@ -110,16 +119,21 @@ impl DeadLetters {
         Ok(Self { main, queue, arn })
     }
 
+    /// Returns the URL of the dead-letter queue.
     #[must_use]
     pub fn url(&self) -> &str {
         self.queue.url()
     }
 
+    /// Returns how many messages the dead-letter queue holds in each state, approximately.
+    ///
+    /// # Errors
+    /// The queue can't be asked.
     pub async fn depth(&self) -> Result<Depth, QueueError> {
         self.queue.depth().await
     }
 
-    /// Looks at up to `most` messages and gives them back.
+    /// Receives up to `most` messages and gives them back to the queue.
     pub async fn look(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
         let found = self.take(most, |_| true).await?;
         for message in &found {
@@ -128,7 +142,9 @@ impl DeadLetters {
         Ok(found)
     }
 
-    /// Moves those that are called `name` back to the main queue, and returns how many.
+    /// Moves the messages with the id or task key `name` back to the main queue, and returns how
+    /// many it moved. The `StartMessageMoveTask` of SQS can only move all messages, so this
+    /// function sends and deletes each one itself.
     pub async fn redrive_one(&self, name: &str) -> Result<usize, QueueError> {
         let found = self.take(usize::MAX, |message| message.is_called(name)).await?;
         for message in &found {
@@ -151,7 +167,9 @@ impl DeadLetters {
         Ok(found.len())
     }
 
-    /// Has SQS move everything back to where it came from, at most so many messages a second.
+    /// Asks SQS to move every message back to the queue from which it came, at no more than
+    /// `per_second` messages per second. SQS chooses that queue because the request names no
+    /// destination (SQS API Reference, `StartMessageMoveTask`).
     pub async fn redrive_all(&self, per_second: Option<i32>) -> Result<(), QueueError> {
         let request = self
             .queue
@@ -162,7 +180,7 @@ impl DeadLetters {
         self.queue.call(CALL_TIMEOUT, request.send()).await.map(drop)
     }
 
-    /// The newest move that SQS knows of.
+    /// Returns the newest move that SQS knows.
     pub async fn newest_move(&self) -> Result<Option<Move>, QueueError> {
         let request =
             self.queue.client.list_message_move_tasks().source_arn(&self.arn).max_results(1);
@@ -175,21 +193,24 @@ impl DeadLetters {
         }))
     }
 
-    /// Ends a move; what was moved stays moved.
+    /// Cancels a move. Messages that SQS has already moved stay in the main queue (SQS API
+    /// Reference, `CancelMessageMoveTask`).
     pub async fn cancel(&self, running: &Move) -> Result<(), QueueError> {
         let request =
             self.queue.client.cancel_message_move_task().set_task_handle(running.handle.clone());
         self.queue.call(CALL_TIMEOUT, request.send()).await.map(drop)
     }
 
-    /// Throws everything away.
+    /// Deletes every message in the dead-letter queue. SQS takes up to 60 seconds for this (SQS API
+    /// Reference, `PurgeQueue`).
     pub async fn purge(&self) -> Result<(), QueueError> {
         let request = self.queue.client.purge_queue().queue_url(&self.queue.url);
         self.queue.call(CALL_TIMEOUT, request.send()).await.map(drop)
     }
 
-    /// Takes up to `most` messages that are wanted, until the queue shows no new one; the others
-    /// are given back.
+    /// Receives messages until the queue returns no new one, or until it has `most` that match
+    /// `is_wanted`. The function gives the other messages back. It gives them back only at the end,
+    /// because SQS would otherwise return the same messages again.
     async fn take(
         &self,
         most: usize,
@@ -198,7 +219,9 @@ impl DeadLetters {
         let (mut wanted, mut others) = (BTreeMap::new(), BTreeMap::new());
         loop {
             let batch = self.receive().await?;
-            // SQS may hand one out twice, and then the newer receipt counts.
+            // SQS may deliver a message more than once ("Amazon SQS at-least-once delivery" in the
+            // SQS Developer Guide). The map keeps the newer receive, because only its receipt
+            // handle is sure to work.
             let before = wanted.len() + others.len();
             for message in batch {
                 let of = if is_wanted(&message) { &mut wanted } else { &mut others };
@@ -241,7 +264,7 @@ impl DeadLetters {
             .receipt_handle(&message.receipt_handle)
             .visibility_timeout(0);
         match self.queue.call(CALL_TIMEOUT, request.send()).await {
-            // Somebody else has it by now, or it is back already.
+            // Another receiver has the message now, or it is already visible again.
             Ok(_) | Err(QueueError::LeaseOver { .. }) => Ok(()),
             Err(error) => Err(error),
         }

@@ -1,52 +1,56 @@
-//! Output that comes in pieces, given on when no secret can be cut in two any more: by whole lines.
+//! Redaction of output that arrives in pieces. A piece is passed on when no secret can be cut in
+//! two at its end, which is at the end of a line.
 
 use memchr::{memmem, memrchr};
 
 use super::Redaction;
 
-/// A line that is longer is given on in parts, and so is a block that does not end.
+/// The most bytes that are held back. A longer line, or a longer block without an end, is passed on
+/// in parts.
 const LONGEST: usize = 64 << 10;
 
-/// What begins a key that goes over several lines, and what ends it (RFC 7468).
+/// The beginnings of the first and the last line of a key (RFC 7468).
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 
-/// One stream of a program's output, without secrets.
+/// Redacts one stream of a program's output.
 #[derive(Debug, Default)]
-pub struct Strained {
+pub struct StreamRedactor {
     redaction: Redaction,
     pending: Vec<u8>,
 }
 
-impl Strained {
+impl StreamRedactor {
+    /// Redacts the secrets that are known now or learned later.
     #[must_use]
     pub fn new(redaction: &Redaction) -> Self {
         Self { redaction: redaction.clone(), pending: Vec::new() }
     }
 
-    /// Takes what came, and gives on what can be.
+    /// Takes the next bytes, and returns the redacted text that can be passed on.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.pending.extend_from_slice(bytes);
         let ready = match whole_lines(&self.pending) {
-            0 if self.pending.len() > LONGEST => self.redaction.spellings().cut(&self.pending),
+            0 if self.pending.len() > LONGEST => self.redaction.encodings().cut(&self.pending),
             lines => lines,
         };
         let rest = self.pending.split_off(ready);
-        self.give(rest)
+        self.redact_pending(rest)
     }
 
-    /// The rest, when nothing more comes.
+    /// Returns the redacted rest at the end of the stream.
     pub fn end(&mut self) -> Vec<u8> {
-        self.give(Vec::new())
+        self.redact_pending(Vec::new())
     }
 
-    fn give(&mut self, rest: Vec<u8>) -> Vec<u8> {
+    /// Redacts the pending bytes, and keeps `rest` as the pending ones.
+    fn redact_pending(&mut self, rest: Vec<u8>) -> Vec<u8> {
         let ready = std::mem::replace(&mut self.pending, rest);
-        self.redaction.spellings().strike_out(&ready)
+        self.redaction.encodings().redact(&ready)
     }
 }
 
-/// How much of it is lines that are whole, and not in the midst of a key.
+/// How many of the bytes are whole lines that do not end within a key.
 fn whole_lines(pending: &[u8]) -> usize {
     let end = memrchr(b'\n', pending).map_or(0, |end| end + 1);
     let lines = pending.get(..end).unwrap_or_default();
@@ -62,19 +66,19 @@ mod tests {
 
     const SECRET: &str = "forge-token-of-the-owner";
 
-    /// What comes out when a text comes in pieces.
+    /// Checks the redacted text when a text arrives in pieces.
     fn check(text: &str, sizes: &[usize], expected: &str) {
         for &size in sizes {
-            let mut strained = Strained::new(&Redaction::new([SECRET.into()]));
-            let mut told: Vec<u8> =
-                text.as_bytes().chunks(size).flat_map(|piece| strained.push(piece)).collect();
-            told.extend(strained.end());
-            assert!(String::from_utf8(told).unwrap() == expected, "in pieces of {size}");
+            let mut redactor = StreamRedactor::new(&Redaction::new([SECRET.into()]));
+            let mut redacted: Vec<u8> =
+                text.as_bytes().chunks(size).flat_map(|piece| redactor.push(piece)).collect();
+            redacted.extend(redactor.end());
+            assert!(String::from_utf8(redacted).unwrap() == expected, "in pieces of {size}");
         }
     }
 
     #[test]
-    fn a_secret_that_comes_in_two_pieces_is_struck_out() {
+    fn a_secret_in_two_pieces_is_redacted() {
         check(
             &format!("a {SECRET} b\nc {SECRET}"),
             &[1, 2, 7, 100],
@@ -83,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_line_without_an_end_too() {
+    fn a_secret_in_a_line_without_an_end_is_redacted() {
         for beside in LONGEST - 30..LONGEST + 30 {
             let filler = "x".repeat(beside);
             check(
@@ -95,22 +99,22 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_given_on_as_they_end_and_a_key_when_it_is_whole() {
-        let mut strained = Strained::default();
-        assert_eq!(strained.push(b"one\ntwo"), b"one\n");
-        assert_eq!(strained.push(b" three\n-----BEGIN A KEY-----\nabc\n"), b"two three\n");
-        assert_eq!(strained.push(b"def\n"), b"");
+    fn a_line_is_passed_on_at_its_end_and_a_key_when_it_is_whole() {
+        let mut redactor = StreamRedactor::default();
+        assert_eq!(redactor.push(b"one\ntwo"), b"one\n");
+        assert_eq!(redactor.push(b" three\n-----BEGIN A KEY-----\nabc\n"), b"two three\n");
+        assert_eq!(redactor.push(b"def\n"), b"");
         assert_eq!(
-            strained.push(b"-----END A KEY-----\nx\ny"),
+            redactor.push(b"-----END A KEY-----\nx\ny"),
             b"-----BEGIN A KEY-----\nabc\ndef\n-----END A KEY-----\nx\n"
         );
-        assert_eq!(strained.end(), b"y");
+        assert_eq!(redactor.end(), b"y");
     }
 
     #[test]
-    fn a_key_without_an_end_holds_nothing_back_for_ever() {
-        let mut strained = Strained::default();
-        assert_eq!(strained.push(b"-----BEGIN A KEY-----\n"), b"");
-        assert!(strained.push(&b"x\n".repeat(LONGEST)).len() > LONGEST);
+    fn a_key_without_an_end_is_not_held_back_for_ever() {
+        let mut redactor = StreamRedactor::default();
+        assert_eq!(redactor.push(b"-----BEGIN A KEY-----\n"), b"");
+        assert!(redactor.push(&b"x\n".repeat(LONGEST)).len() > LONGEST);
     }
 }

@@ -1,18 +1,25 @@
-//! From a run's failure to what becomes of its delivery: one exhaustive match, no I/O.
+//! How a run ends: its failures, and what becomes of its delivery. The mapping is one exhaustive
+//! match and does no I/O.
 //!
-//! Every kind of failure is one that somebody acts on. A failure that another try may mend is
-//! retried until the last delivery; one that it can't is reported at once. Whatever is not settled
-//! stays in the queue.
+//! Somebody acts on every kind of failure. The worker retries a failure that another try may fix
+//! until the last delivery, and reports any other at once. A task that is not settled stays in the
+//! queue.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use crate::agent::{AgentError, Verdict};
+use crate::disk::DiskError;
 use crate::gate::Refusal;
+use crate::git::{BranchName, InvalidName};
 use crate::github::GitHubError;
-use crate::journal::JournalError;
+use crate::journal::{JournalError, RunId};
 use crate::process::ProcessError;
 use crate::task::{InvalidTask, RepoName};
-use crate::workspace::{BranchName, InvalidName, WorkspaceError};
+use crate::workspace::WorkspaceError;
 
 /// The longest a delivery is put off, whatever GitHub asks for: SQS allows no visibility timeout
 /// above 12 hours.
@@ -35,13 +42,22 @@ pub enum Disposition {
     Abandon,
 }
 
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// Nothing when the message was no task of this worker's.
+    pub run: Option<RunId>,
+    pub disposition: Disposition,
+}
+
 /// Why a run did not end in a pull request that may be merged.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    #[error("the message is not a task: {0}")]
+    #[error("the message is not a task")]
     InvalidMessage(#[from] InvalidTask),
     #[error(
-        "{0} is not on the list of repositories that this worker works on: add it to `repositories` in the configuration"
+        "{0} is not on the list of repositories that this worker works on: add it to \
+         `repositories` in the configuration"
     )]
     RepositoryNotAllowed(RepoName),
     #[error("the issue was closed")]
@@ -49,11 +65,15 @@ pub enum Failure {
     #[error("the label `{0}` was taken off")]
     LabelRemoved(&'static str),
     #[error(
-        "the label was set by {labeler}, who may not decide that: somebody who may write to the repository has to set it (`github.trust`)"
+        "the label was set by {}, who may not decide that: somebody who may write to the \
+         repository \
+         has to set it (`github.trust`)",
+        labeler.as_deref().unwrap_or("nobody that GitHub knows of")
     )]
-    Untrusted { labeler: String },
+    Untrusted { labeler: Option<String> },
     #[error(
-        "the issue's text is longer than a message holds, and was changed after the issue was labelled: take the label off and set it again to have the new text done"
+        "the issue's text is longer than a message holds, and was changed after the issue was \
+         labelled: take the label off and set it again to have the new text done"
     )]
     EditedSinceLabeled,
     #[error("the message was reported as failed before, and waits for the dead-letter queue")]
@@ -67,15 +87,18 @@ pub enum Failure {
     #[error("the change was refused: {0}")]
     GateRefused(Refusal),
     #[error(
-        "its pull request #{number} was closed by somebody: set the label again to have the task done anew"
+        "its pull request #{number} was closed by somebody: set the label again to have the task \
+         done anew"
     )]
     PullRequestClosed { number: u64 },
     #[error(
-        "too many pull requests of this issue were closed or merged, on {0} and those after it: open a new issue"
+        "too many pull requests of this issue were closed or merged, on {0} and those after it: \
+         open a new issue"
     )]
     TooManyBranches(String),
     #[error(
-        "the branch {0} holds commits that this worker did not make: they are left as they are; delete or rename the branch to have the task done anew"
+        "the branch {0} holds commits that this worker did not make: they are left as they are; \
+         delete or rename the branch to have the task done anew"
     )]
     BranchTaken(BranchName),
     #[error("the lease on the message was lost: whoever receives it next goes on")]
@@ -90,12 +113,16 @@ pub enum Failure {
     Process(#[from] ProcessError),
     #[error(transparent)]
     AgentCall(#[from] AgentError),
-    #[error("the branch's name can't be: {0}; see `publish.branch_prefix`")]
+    #[error("the task's branch has no valid name: change `publish.branch_prefix`")]
     BranchName(#[from] InvalidName),
     #[error(transparent)]
     Journal(#[from] JournalError),
-    #[error("{what}: {source}")]
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error("{what}")]
     Local { what: String, source: std::io::Error },
+    #[error("the worker has a fault, please report it: the run panicked with {message:?}")]
+    Panicked { message: String },
 }
 
 /// Where a delivery stands on its way to the dead-letter queue.
@@ -106,7 +133,7 @@ pub struct Attempt {
     /// After this many receives SQS moves it to the dead-letter queue; `None` when there is none.
     pub max_receive_count: Option<u32>,
     /// How long the task rests before its next delivery, unless something asks for more.
-    pub rest: Duration,
+    pub retry_delay: Duration,
 }
 
 impl Attempt {
@@ -122,8 +149,10 @@ impl Attempt {
 pub(super) fn disposition(failure: &Failure, attempt: Attempt) -> Disposition {
     match remedy(failure) {
         Remedy::Another if attempt.is_last() => Disposition::DeadLetter,
-        Remedy::Another => Disposition::RetryAfter(attempt.rest),
-        Remedy::Later(delay) => Disposition::RetryAfter(delay.max(attempt.rest).min(LONGEST_DELAY)),
+        Remedy::Another => Disposition::RetryAfter(attempt.retry_delay),
+        Remedy::Later(delay) => {
+            Disposition::RetryAfter(delay.max(attempt.retry_delay).min(LONGEST_DELAY))
+        }
         Remedy::None => Disposition::DeadLetter,
         Remedy::Unwanted => Disposition::Cancel,
         Remedy::Elsewhere => Disposition::Abandon,
@@ -188,6 +217,7 @@ fn remedy(failure: &Failure) -> Remedy {
             | WorkspaceError::Git { .. }
             | WorkspaceError::UnexpectedAnswer { .. }
             | WorkspaceError::Process(_)
+            | WorkspaceError::Disk(_)
             | WorkspaceError::Io { .. } => Remedy::Another,
         },
         Failure::ChecksRed(_)
@@ -195,11 +225,31 @@ fn remedy(failure: &Failure) -> Remedy {
         | Failure::Process(_)
         | Failure::AgentCall(_)
         | Failure::Journal(_)
-        | Failure::Local { .. } => Remedy::Another,
+        | Failure::Disk(_)
+        | Failure::Local { .. }
+        | Failure::Panicked { .. } => Remedy::Another,
     }
 }
 
-/// What may mend a failure.
+/// Drives `work` to its end. A panic in it becomes a failure, which is recorded and retried like
+/// any other: without this the delivery would stay hidden until its visibility timeout ends.
+///
+/// # Errors
+/// [`Failure::Panicked`] with the panic's message.
+pub async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    // What the work shares with others is behind locks that are taken over when they are poisoned,
+    // or in the journal, whose transactions a panic rolls back.
+    let caught = AssertUnwindSafe(work).catch_unwind().await;
+    caught.map_err(|panic| Failure::Panicked { message: panic_message(&*panic) })
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a value that is no text").to_owned()
+}
+
+/// What may fix a failure.
 enum Remedy {
     /// Another try, by the same rules.
     Another,
@@ -207,7 +257,7 @@ enum Remedy {
     Later(Duration),
     /// Nothing that a worker does.
     None,
-    /// Nothing need be mended: the user took the task back.
+    /// Nothing has to be fixed: the user took the task back.
     Unwanted,
     /// The task is not ours any more.
     Elsewhere,
@@ -218,8 +268,8 @@ mod tests {
     use super::*;
 
     fn check(failure: &Failure, receive_count: u32, expected: Disposition) {
-        let rest = Duration::from_secs(30 * u64::from(receive_count));
-        let attempt = Attempt { receive_count, max_receive_count: Some(3), rest };
+        let retry_delay = Duration::from_secs(30 * u64::from(receive_count));
+        let attempt = Attempt { receive_count, max_receive_count: Some(3), retry_delay };
         assert_eq!(
             disposition(failure, attempt),
             expected,
@@ -232,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_try_may_mend_is_retried_until_the_last_delivery() {
+    fn what_another_try_may_fix_is_retried_until_the_last_delivery() {
         for failure in [
             Failure::Agent(Verdict::NoChange),
             Failure::Agent(Verdict::MalformedEdits),
@@ -252,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_try_mends_is_reported_at_once() {
+    fn what_no_try_fixes_is_reported_at_once() {
         for failure in [
             Failure::InvalidMessage(crate::task::Task::decode(b"{}").unwrap_err()),
             Failure::RepositoryNotAllowed("o/r".parse().unwrap()),
@@ -284,8 +334,23 @@ mod tests {
 
     #[test]
     fn without_a_dead_letter_queue_there_is_always_another_delivery() {
-        let attempt =
-            Attempt { receive_count: 9, max_receive_count: None, rest: Duration::from_secs(120) };
+        let attempt = Attempt {
+            receive_count: 9,
+            max_receive_count: None,
+            retry_delay: Duration::from_secs(120),
+        };
         assert_eq!(disposition(&Failure::Agent(Verdict::NoChange), attempt), retry(120));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_that_is_tried_again() {
+        assert_eq!(catch_panic(async { 7 }).await.unwrap(), 7);
+        let texts: [fn(); 2] = [|| panic!("constant"), || panic!("formatted {}", 1)];
+        for (panics, expected) in texts.into_iter().zip(["constant", "formatted 1"]) {
+            let failure = catch_panic(async { panics() }).await.unwrap_err();
+            let is_told = matches!(&failure, Failure::Panicked { message } if message == expected);
+            assert!(is_told, "{failure:?}");
+            check(&failure, 1, retry(30));
+        }
     }
 }

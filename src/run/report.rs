@@ -1,41 +1,47 @@
 //! What a run did, as the data that its pull request is written from.
 
-use super::{Approved, Checked, Prepared, Rooms};
-use crate::checks::{CheckResult, Standing};
+use super::admit::hidden_characters;
+use super::check::Checked;
+use super::gate::ApprovedChange;
+use super::prepare::Prepared;
+use super::services::Services;
+use crate::checks::{CheckResult, CheckVerdict, UnreadableManifest};
 use crate::gate::attention::Attention;
-use crate::journal::CheckRecord;
-use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, Report};
-use crate::task::Task;
-use crate::task::visible::visible;
-use crate::workspace::Change;
+use crate::git::Change;
+use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, PullRequestReport};
 
 /// How much of a failed check's output a pull request shows, in bytes.
 const SHOWN_OUTPUT: usize = 8_000;
 
-pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved) -> Report<'a> {
-    let Approved { checked: Checked { prepared, progress, results, .. }, changes, attention } =
-        approved;
-    let Prepared { claimed, branch, ground, .. } = prepared;
+/// Everything that the pull request says of the run.
+pub(super) fn report<'a>(
+    services: &Services,
+    approved: &'a ApprovedChange,
+) -> PullRequestReport<'a> {
+    let ApprovedChange { checked, changes, attention } = approved;
+    let Checked { prepared, progress, results, .. } = checked;
+    let Prepared { run, task, branch, base, .. } = prepared;
     let mut models: Vec<String> =
         progress.reports.iter().map(|report| report.model.clone()).collect();
     models.dedup();
     let nothing_to_check = results.is_empty().then_some(Note::NothingToCheck);
-    let hidden = (hidden_characters(&claimed.task) > 0).then_some(Note::HiddenText);
+    let hidden = (hidden_characters(task) > 0).then_some(Note::HiddenText);
     let usage = progress.reports.iter().filter_map(|report| report.usage);
-    Report {
-        task: &claimed.task,
-        base: ground.base.branch.as_str(),
+    PullRequestReport {
+        task,
+        base: base.base.onto.as_str(),
         branch: branch.as_str(),
         commit: progress.commit.as_str(),
-        agent: rooms.agent_version.clone(),
-        sandbox: rooms.sandbox.standing().level.to_string(),
+        agent: services.agent_version.clone(),
+        sandbox: services.sandbox.report().level.to_string(),
         models,
         tokens: usage.fold(None, |sum, usage| {
             let (sent, received) = sum.unwrap_or_default();
-            Some((sent + usage.sent, received + usage.received))
+            // The numbers come from a log that the agent may have written.
+            Some((sent.saturating_add(usage.sent), received.saturating_add(usage.received)))
         }),
-        duration: claimed.age(),
-        attempt: claimed.attempt.receive_count,
+        duration: run.age(),
+        attempt: run.attempt.receive_count,
         calls: progress.reports.iter().map(|report| report.calls).sum(),
         fix_ups: progress.fix_ups,
         checks: results.iter().map(check_line).collect(),
@@ -43,12 +49,17 @@ pub(super) fn report<'a>(rooms: &Rooms, approved: &'a Approved) -> Report<'a> {
         notes: progress
             .notes
             .iter()
-            .copied()
+            .cloned()
+            .chain(base.plan.unreadable.iter().map(unreadable))
             .chain(nothing_to_check)
             .chain(hidden)
             .chain(attention.iter().map(note))
             .collect(),
     }
+}
+
+fn unreadable(manifest: &UnreadableManifest) -> Note {
+    Note::UnreadableManifest { detail: manifest.to_string() }
 }
 
 fn note(attention: &Attention) -> Note {
@@ -59,47 +70,23 @@ fn note(attention: &Attention) -> Note {
     }
 }
 
-/// How many characters of an issue nobody sees.
-pub(super) fn hidden_characters(task: &Task) -> usize {
-    visible(&task.title).hidden + visible(&task.body).hidden
-}
-
-fn check_line(CheckResult { ran, standing, .. }: &CheckResult) -> CheckLine {
+fn check_line(CheckResult { ran, verdict, .. }: &CheckResult) -> CheckLine {
     CheckLine {
         kind: ran.kind.name(),
         command: ran.command.clone(),
-        result: match standing {
-            Standing::Passed => CheckOutcome::Passed,
-            Standing::New { failures } => {
+        result: match verdict {
+            CheckVerdict::Passed => CheckOutcome::Passed,
+            CheckVerdict::New { failures } => {
                 CheckOutcome::Failed { failures: failures.iter().cloned().collect() }
             }
-            Standing::FailedBefore => CheckOutcome::FailedBefore,
-            Standing::TimedOut => CheckOutcome::TimedOut,
-            Standing::NotRun { tool } => CheckOutcome::NotRun { tool: tool.clone() },
-            Standing::Offline => CheckOutcome::Offline,
+            CheckVerdict::FailedBefore => CheckOutcome::FailedBefore,
+            CheckVerdict::TimedOut => CheckOutcome::TimedOut,
+            CheckVerdict::NotRun { tool } => CheckOutcome::NotRun { tool: tool.clone() },
+            CheckVerdict::Offline => CheckOutcome::Offline,
         },
         duration: ran.duration,
         output: ran.excerpt(SHOWN_OUTPUT),
     }
-}
-
-/// The results as the journal keeps them.
-pub(super) fn check_records(results: &[CheckResult]) -> Vec<CheckRecord> {
-    let record = |CheckResult { ran, standing, .. }: &CheckResult| CheckRecord {
-        kind: ran.kind.name().to_owned(),
-        command: ran.command.clone(),
-        result: match standing {
-            Standing::Passed => "passed",
-            Standing::New { .. } => "failed",
-            Standing::FailedBefore => "failed_before",
-            Standing::TimedOut => "timed_out",
-            Standing::NotRun { .. } => "not_run",
-            Standing::Offline => "offline",
-        }
-        .to_owned(),
-        seconds: ran.duration.as_secs_f64(),
-    };
-    results.iter().map(record).collect()
 }
 
 fn file_line(change: &Change) -> FileLine {

@@ -1,163 +1,184 @@
-//! The end of a run: what the issue is told, which labels it carries, what the journal keeps and
-//! what is removed.
+//! Settlement: what the issue is told, which labels it bears, and what the journal keeps of the
+//! end.
 //!
-//! A failure is decided before anybody is told, so that a worker which died in between says the
-//! same. Invariant: a failure on the way out never makes a published task a lost one; what could
-//! not be said is said by the next delivery.
+//! A run's end is decided before anybody is told, so that a worker which dies in between says the
+//! same after its restart. Invariant: a failure on the way out never loses a published task; what
+//! could not be said now is said by the next delivery.
 
 use jiff::Timestamp;
 
-use super::outcome::{self, Disposition, Failure};
-use super::{Claimed, Published, Rooms, SCRATCH, TREES};
-use crate::journal::{Act, Decision, JournalError, Outcome, RunRecord, Stage};
-use crate::publish::{Labels, Status};
+use super::Failure;
+use super::context::RunContext;
+use super::effects::{announce, enter_stage, perform};
+use super::outcome::{self, Disposition};
+use super::publish::Published;
+use super::reason::reason;
+use super::services::Services;
+use crate::errors;
+use crate::journal::{Decision, Effect, JournalError, Outcome, Stage};
+use crate::publish::{IssueStatus, Labels, PullRequest, Reason};
 
-impl Rooms {
-    /// Tells the issue of the pull request, and ends the task.
-    pub(super) async fn settle(&self, claimed: &Claimed, published: Published) -> Disposition {
-        let Published { pull_request, red } = published;
-        if !red.is_empty() {
-            return self.report(claimed, Failure::ChecksRed(red), Some(pull_request.number)).await;
-        }
-        match self.tell_of(claimed, pull_request.number, &pull_request.url).await {
-            Ok(()) => self.recorded(claimed, Disposition::Complete, || {
-                let decision = Decision::new(Outcome::Done, None, &Disposition::Complete, None)?;
-                self.journal.decide(claimed.id, &decision)?;
-                self.end(claimed, &decision)
-            }),
-            Err(error) => self.report(claimed, error, None).await,
-        }
+/// Tells the issue about the pull request, and ends the task.
+pub(super) async fn settle(
+    services: &Services,
+    run: &RunContext,
+    published: Published,
+) -> Disposition {
+    let Published { pull_request, red } = published;
+    if !red.is_empty() {
+        let draft = Some(pull_request.number);
+        return settle_failure(services, run, Failure::ChecksRed(red), draft).await;
     }
-
-    async fn tell_of(&self, claimed: &Claimed, number: u64, url: &str) -> Result<(), Failure> {
-        self.journal.observe_pull_request(claimed.id, number, url)?;
-        self.enter(claimed, Stage::Settle, "telling the issue").await?;
-        self.tell(claimed, &Status::Done { number }, Some(Labels::Done)).await
-    }
-
-    /// Decides what becomes of a delivery whose run failed, and tells the issue why there is no
-    /// pull request to merge, and what comes next.
-    pub(super) async fn report(
-        &self,
-        claimed: &Claimed,
-        failure: Failure,
-        draft: Option<u64>,
-    ) -> Disposition {
-        let disposition = outcome::disposition(&failure, claimed.attempt);
-        let reason = failure.to_string();
-        tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, ?disposition, "the run failed");
-        let decided = Decision::new(outcome_of(disposition), Some(reason), &disposition, draft)
-            .and_then(|decision| self.journal.decide(claimed.id, &decision).map(|()| decision));
-        match decided {
-            Ok(decision) => self.tell_why(claimed, disposition, &decision).await,
-            Err(error) => self.recorded(claimed, disposition, || Err(error)),
+    match tell_success(services, run, &pull_request).await {
+        Ok(()) => {
+            let recorded = record_success(services, run).await;
+            if_recorded(recorded, Disposition::Complete)
         }
+        Err(failure) => settle_failure(services, run, failure, None).await,
     }
+}
 
-    /// Tells the issue what was decided. That it could not be told changes nothing of it.
-    pub(super) async fn tell_why(
-        &self,
-        claimed: &Claimed,
-        disposition: Disposition,
-        decision: &Decision,
-    ) -> Disposition {
-        let attempt = claimed.attempt.receive_count;
-        let Decision { detail, draft, .. } = decision;
-        let (reason, draft) = (detail.as_deref().unwrap_or_default(), *draft);
-        let told = match disposition {
-            Disposition::Complete | Disposition::Abandon => Ok(()),
-            Disposition::RetryAfter(rest) => {
-                self.tell(claimed, &Status::Retrying { reason, attempt, rest }, None).await
-            }
-            Disposition::Cancel => self.tell(claimed, &Status::Cancelled { reason }, None).await,
-            Disposition::DeadLetter => {
-                let tried = self.tried(claimed);
-                self.tell(
-                    claimed,
-                    &Status::Failed { reason, tried: &tried, draft },
-                    Some(Labels::Failed),
-                )
-                .await
-            }
-        };
-        if let Err(error) = told {
-            tracing::warn!(run = %claimed.id, %error, "the issue could not be told");
+async fn tell_success(
+    services: &Services,
+    run: &RunContext,
+    pull_request: &PullRequest,
+) -> Result<(), Failure> {
+    let PullRequest { number, url, .. } = pull_request;
+    services.journal.record_pull_request(run.id, *number, url).await?;
+    enter_stage(services, run, Stage::Settle, "telling the issue").await?;
+    tell(services, run, &IssueStatus::Done { number: *number }, Some(Labels::Done)).await
+}
+
+async fn record_success(services: &Services, run: &RunContext) -> Result<(), JournalError> {
+    let decision = Decision::new(Outcome::Done, &Disposition::Complete)?;
+    services.journal.decide(run.id, &decision).await?;
+    end(services, run, &decision).await
+}
+
+/// Decides what becomes of a delivery whose run failed, and tells the issue why there is no pull
+/// request to merge, and what comes next.
+pub(super) async fn settle_failure(
+    services: &Services,
+    run: &RunContext,
+    failure: Failure,
+    draft: Option<u64>,
+) -> Disposition {
+    let disposition = outcome::disposition(&failure, run.attempt);
+    let detail = errors::chain(&failure);
+    tracing::warn!(reason = detail, ?disposition, "the run failed");
+    let decided = async {
+        let decision = Decision::new(outcome_of(disposition), &disposition)?
+            .with_detail(detail)
+            .with_reason(&reason(&failure))?
+            .with_draft(draft);
+        services.journal.decide(run.id, &decision).await?;
+        Ok(decision)
+    };
+    match decided.await {
+        Ok(decision) => tell_decision(services, run, disposition, &decision).await,
+        Err(error) => if_recorded(Err(error), disposition),
+    }
+}
+
+/// Tells the issue what was decided. A forge that can't be told changes nothing of the decision.
+pub(super) async fn tell_decision(
+    services: &Services,
+    run: &RunContext,
+    disposition: Disposition,
+    decision: &Decision,
+) -> Disposition {
+    let attempt = run.attempt.receive_count;
+    let (reason, draft) = (&reason_of(decision), decision.draft);
+    let told = match disposition {
+        Disposition::Complete | Disposition::Abandon => Ok(()),
+        Disposition::RetryAfter(delay) => {
+            tell(services, run, &IssueStatus::Retrying { reason, attempt, delay }, None).await
         }
-        self.recorded(claimed, disposition, || self.end(claimed, decision))
+        Disposition::Cancel => tell(services, run, &IssueStatus::Cancelled { reason }, None).await,
+        Disposition::DeadLetter => {
+            let tried = earlier_reasons(services, run).await;
+            let status = IssueStatus::Failed { reason, tried: &tried, draft };
+            tell(services, run, &status, Some(Labels::Failed)).await
+        }
+    };
+    if let Err(error) = told {
+        let error = errors::chain(&error);
+        tracing::warn!(error, "the worker could not tell the issue how the run ended");
     }
+    if_recorded(end(services, run, decision).await, disposition)
+}
 
-    /// The lease is lost: whoever receives the message next goes on. Nothing is said, since saying
-    /// so would be an act without a right.
-    pub(super) fn abandon(&self, claimed: &Claimed) -> Disposition {
-        let reason = Failure::LeaseLost.to_string();
-        tracing::warn!(run = %claimed.id, task = %claimed.task.key(), reason, "the run is given up");
-        self.recorded(claimed, Disposition::Abandon, || {
-            let decision =
-                Decision::new(Outcome::Abandoned, Some(reason), &Disposition::Abandon, None)?;
-            self.journal.decide(claimed.id, &decision)?;
-            self.end(claimed, &decision)
+/// Ends a run whose lease is lost. Nothing is said on the issue: whoever receives the message next
+/// goes on, and this worker has no right to speak any more.
+pub(super) async fn abandon(services: &Services, run: &RunContext) -> Disposition {
+    let detail = errors::chain(&Failure::LeaseLost);
+    tracing::warn!(reason = detail, "the worker gives the run up");
+    let recorded = async {
+        let abandon = Disposition::Abandon;
+        let decision = Decision::new(Outcome::Abandoned, &abandon)?.with_detail(detail);
+        services.journal.decide(run.id, &decision).await?;
+        end(services, run, &decision).await
+    };
+    if_recorded(recorded.await, Disposition::Abandon)
+}
+
+/// What each earlier run of the task failed with.
+async fn earlier_reasons(services: &Services, run: &RunContext) -> Vec<Reason> {
+    let attempts = services.journal.attempts(&run.task.key()).await.unwrap_or_default();
+    let failed = attempts.into_iter().filter(|attempt| attempt.detail.is_some());
+    failed
+        .map(|attempt| {
+            let reason = attempt.reason.and_then(|reason| serde_json::from_value(reason).ok());
+            reason_or_text(reason, attempt.detail)
         })
-    }
+        .collect()
+}
 
-    /// What each run of the task failed with before this one.
-    fn tried(&self, claimed: &Claimed) -> Vec<String> {
-        let attempts = self.journal.attempts(&claimed.task.key()).unwrap_or_default();
-        attempts.into_iter().filter_map(|RunRecord { detail, .. }| detail).collect()
-    }
+fn reason_of(decision: &Decision) -> Reason {
+    reason_or_text(decision.reason(), decision.detail.clone())
+}
 
-    async fn tell(
-        &self,
-        claimed: &Claimed,
-        status: &Status<'_>,
-        labels: Option<Labels>,
-    ) -> Result<(), Failure> {
-        self.announce(claimed, status).await?;
-        let Some(labels) = labels else { return Ok(()) };
-        let (repository, issue) = (&claimed.task.repository, claimed.task.issue_number);
-        self.act(
-            claimed,
-            Act::Label,
-            labels.name(),
-            claimed.publisher.label(repository, issue, labels),
-        )
-        .await
-    }
+/// Journals of version 0.1.0 hold a reason only as an English text.
+fn reason_or_text(reason: Option<Reason>, detail: Option<String>) -> Reason {
+    reason.unwrap_or_else(|| Reason::Text(detail.unwrap_or_default()))
+}
 
-    fn end(&self, claimed: &Claimed, decision: &Decision) -> Result<(), JournalError> {
-        let outcome = decision.outcome.name();
-        let said = decision
-            .detail
-            .as_ref()
-            .map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
-        let now = Timestamp::now();
-        self.journal.end(claimed.id, now)?;
-        self.journal.note(claimed.id, &said, now)
-    }
+async fn tell(
+    services: &Services,
+    run: &RunContext,
+    status: &IssueStatus<'_>,
+    labels: Option<Labels>,
+) -> Result<(), Failure> {
+    announce(services, run, status).await?;
+    let Some(labels) = labels else { return Ok(()) };
+    let labeling = run.publisher.label(&run.task.repository, run.task.issue_number, labels);
+    perform(services, run, Effect::Label, labels.name(), labeling).await
+}
 
-    /// A disposition counts once it is recorded.
-    fn recorded(
-        &self,
-        claimed: &Claimed,
-        disposition: Disposition,
-        record: impl FnOnce() -> Result<(), JournalError>,
-    ) -> Disposition {
-        match record() {
-            Ok(()) => disposition,
-            Err(error) => {
-                tracing::error!(run = %claimed.id, %error, "how the run ended could not be recorded: its message comes again");
-                Disposition::Abandon
-            }
-        }
-    }
+async fn end(
+    services: &Services,
+    run: &RunContext,
+    decision: &Decision,
+) -> Result<(), JournalError> {
+    let outcome = decision.outcome.name();
+    let detail = decision.detail.as_ref();
+    let text = detail.map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
+    let now = Timestamp::now();
+    services.journal.end(run.id, now).await?;
+    services.journal.note(run.id, &text, now).await
+}
 
-    /// Removes what a run worked in; its log stays, and what the agent made is in the worker's
-    /// repository.
-    pub(super) async fn clear(&self, claimed: &Claimed) {
-        for directory in [TREES, SCRATCH] {
-            let directory = claimed.directory.join(directory);
-            if let Err(error) = crate::workspace::remove_tree(&directory).await {
-                tracing::warn!(run = %claimed.id, %error, "the run's directory could not be removed");
-            }
+/// A disposition counts once it is recorded. Without a record the message has to come again.
+fn if_recorded(recorded: Result<(), JournalError>, disposition: Disposition) -> Disposition {
+    match recorded {
+        Ok(()) => disposition,
+        Err(error) => {
+            let error = errors::chain(&error);
+            tracing::error!(
+                error,
+                "the worker could not record how the run ended: its message comes again"
+            );
+            Disposition::Abandon
         }
     }
 }

@@ -1,151 +1,144 @@
-//! Linux: the walls that bubblewrap builds around one program.
+//! Linux: the backend that confines a program by bubblewrap.
 //!
-//! Everything is new inside: the root, the processes, the network, the user's identity. Paths keep
-//! their names, so what the program prints and what it was told mean the same on both sides.
+//! bubblewrap(1) starts the program in new namespaces (namespaces(7)): a root directory, process
+//! ids, a network and users of its own. Paths have the same names inside and outside, so a path in
+//! a prompt, in the output of a program and in a log means the same file.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::inside::probe::Canaries;
-use super::inside::{Act, Forward, Orders, SUBCOMMAND};
-use super::root::{Part, Root};
-use super::{Limits, Reach, View};
+use super::arguments::BubblewrapArguments;
+use super::init::probe::Canaries;
+use super::init::{Forward, InitConfig, Role, SUBCOMMAND};
+use super::root::{Root, RootEntry};
+use super::{FsPolicy, NetworkPolicy, ResourceLimits};
 use crate::process::Invocation;
 
-/// Where this program and the relay's socket are inside.
+/// Where the sandbox has this program and the socket of the relay.
 const HELPER: &str = "/run/codingworker/codingworker";
 const RELAY: &str = "/run/codingworker/relay";
 
-/// The ports inside that lead to the relays. Ollama's own, so that programs which know only that
-/// one find it.
+/// The port of the model's relay inside. It is Ollama's default port, so that a program finds the
+/// model without any setting.
 pub(super) const MODEL_PORT: u16 = 11434;
+
+/// The port of the proxy inside.
 pub(super) const PROXY_PORT: u16 = 3128;
 
-/// bubblewrap, and what it builds with.
+/// bubblewrap, and what it needs to confine a program.
 #[derive(Debug, Clone)]
 pub(super) struct Bubblewrap {
+    /// The path of `bwrap`.
     pub(super) executable: PathBuf,
-    /// This program, which goes inside too.
+    /// The executable of this program, which also runs inside.
     pub(super) helper: PathBuf,
     pub(super) root: Root,
-    pub(super) limits: Limits,
+    pub(super) limits: ResourceLimits,
     pub(super) sockets: Sockets,
 }
 
-/// The relays' sockets outside.
+/// The sockets at which the relays listen outside.
 #[derive(Debug, Clone)]
 pub(super) struct Sockets {
     pub(super) model: PathBuf,
     pub(super) proxy: PathBuf,
 }
 
-/// The lowest niceness, as `RLIMIT_NICE` counts it (getrlimit(2)).
+/// The value of `RLIMIT_NICE` that allows a niceness of -20: the ceiling is 20 minus the limit
+/// (getrlimit(2)).
 #[cfg(target_os = "linux")]
-const LEAST_NICE: u64 = 40;
+const LOWEST_NICENESS: u64 = 40;
 
 impl Bubblewrap {
-    /// Lets the wardens come before what they watch. Root's processes the kernel does not count, so
-    /// a fork bomb of root's ends when the warden has its turn; and only root may allow this.
+    /// Lets the supervisors inside raise their priority.
+    ///
+    /// The kernel does not enforce `RLIMIT_NPROC` for root (getrlimit(2)), so only the supervisor
+    /// stops a fork bomb of root, and it needs processor time to do so. Only a privileged process
+    /// may raise this limit. For other users the kernel limits the processes, so a refusal is
+    /// harmless.
     #[cfg(target_os = "linux")]
-    pub(super) fn let_wardens_hurry() {
+    pub(super) fn raise_supervisor_priority() {
         use rustix::process::{Resource, Rlimit, setrlimit};
 
-        let limit = Rlimit { current: Some(LEAST_NICE), maximum: Some(LEAST_NICE) };
+        let limit = Rlimit { current: Some(LOWEST_NICENESS), maximum: Some(LOWEST_NICENESS) };
         if let Err(refused) = setrlimit(Resource::Nice, limit) {
-            tracing::debug!(%refused, "the kernel counts this user's processes itself");
+            tracing::debug!(%refused, "supervisors keep the worker's priority");
         }
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn let_wardens_hurry() {}
+    pub(super) fn raise_supervisor_priority() {}
 
-    /// The invocation with walls around it.
-    pub(super) fn around(&self, invocation: Invocation, view: &View) -> Invocation {
-        let forward = match view.reach {
-            Reach::Nothing => None,
-            Reach::Model => Some((MODEL_PORT, &self.sockets.model)),
-            Reach::Internet => Some((PROXY_PORT, &self.sockets.proxy)),
+    /// The invocation that runs the given one confined.
+    pub(super) fn wrap(&self, invocation: Invocation, policy: &FsPolicy) -> Invocation {
+        let forward = match policy.network {
+            NetworkPolicy::Nothing => None,
+            NetworkPolicy::Model => Some((MODEL_PORT, &self.sockets.model)),
+            NetworkPolicy::Internet => Some((PROXY_PORT, &self.sockets.proxy)),
         };
         let (helper, relay) = (PathBuf::from(HELPER), PathBuf::from(RELAY));
-        let mut walls = Arguments::default();
-        walls.flags(&[
+        let mut arguments = BubblewrapArguments::default();
+        arguments.flags(&[
+            // `--unshare-all` goes on without a user namespace where the kernel has none, and
+            // `--disable-userns` needs one.
             "--unshare-user",
             "--unshare-all",
+            // A program that makes a user namespace has all capabilities in it
+            // (user_namespaces(7)), and reaches more of the kernel.
             "--disable-userns",
+            // bubblewrap sets PR_SET_PDEATHSIG, so the kernel kills it when the thread that started
+            // it ends (PR_SET_PDEATHSIG(2const)). That thread is one of the runtime's, which live
+            // as long as the worker. bubblewrap takes the PID namespace with it.
             "--die-with-parent",
+            // A program without the worker's terminal can't type into it by TIOCSTI.
             "--new-session",
         ]);
-        walls.pair("--cap-drop", "ALL");
-        walls.pair("--hostname", "sandbox");
-        self.root.build(&mut walls, self.limits.temporary);
-        walls.bind("--ro-bind", &self.helper, &helper);
+        arguments.pair("--cap-drop", "ALL");
+        arguments.pair("--hostname", "sandbox");
+        self.root.build(&mut arguments, self.limits.temporary);
+        arguments.bind("--ro-bind", &self.helper, &helper);
         if let Some((_, socket)) = forward {
-            walls.bind("--ro-bind", socket, &relay);
+            arguments.bind("--ro-bind", socket, &relay);
         }
-        for part in self.root.installation(&invocation.program) {
-            match part {
-                Part::Bound(path) => walls.bind("--ro-bind-try", &path, &path),
-                Part::Link { at, to } => walls.bind("--symlink", &to, &at),
+        for entry in self.root.installation(&invocation.program) {
+            match entry {
+                RootEntry::Mount(path) => arguments.bind("--ro-bind-try", &path, &path),
+                RootEntry::Symlink { at, target } => arguments.bind("--symlink", &target, &at),
             }
         }
-        for path in &view.readable {
-            walls.bind("--ro-bind-try", path, path);
+        for path in &policy.readable {
+            arguments.bind("--ro-bind-try", path, path);
         }
-        for path in &view.writable {
-            walls.bind("--bind", path, path);
+        for path in &policy.writable {
+            arguments.bind("--bind", path, path);
         }
-        // Last, when every mount has its place.
-        walls.pair("--remount-ro", "/");
-        walls.pair("--remount-ro", "/dev");
-        walls.pair("--chdir", &invocation.directory);
-        let orders = Orders {
-            act: Act::Watch,
+        // The mounts above create their mount points, so these directories become read-only last.
+        arguments.pair("--remount-ro", "/");
+        arguments.pair("--remount-ro", "/dev");
+        arguments.pair("--chdir", &invocation.directory);
+        let config = InitConfig {
+            role: Role::Supervise,
             helper: helper.clone(),
-            writable: view.writable.clone(),
+            writable: policy.writable.clone(),
             limits: self.limits,
-            nice: 0,
+            niceness: 0,
             forwards: forward
                 .map(|(port, _)| Forward { port, socket: relay })
                 .into_iter()
                 .collect(),
         };
-        let orders = orders.to_argument();
-        walls.arguments.extend([
-            "--".into(),
-            helper.into(),
-            SUBCOMMAND.into(),
-            orders,
-            "--".into(),
-        ]);
-        walls.arguments.push(invocation.program.into());
-        walls.arguments.extend(invocation.arguments);
-        Invocation { program: self.executable.clone(), arguments: walls.arguments, ..invocation }
+        let command = [helper.into(), SUBCOMMAND.into(), config.to_argument(), "--".into()]
+            .into_iter()
+            .chain([invocation.program.into()])
+            .chain(invocation.arguments);
+        let arguments = arguments.with_command(command);
+        Invocation { program: self.executable.clone(), arguments, ..invocation }
     }
 
-    /// The program that tries to get out, and its arguments.
-    pub(super) fn prober(&self, canaries: Canaries) -> (PathBuf, Vec<OsString>) {
+    /// The program that runs the probes inside, and its arguments.
+    pub(super) fn probe_command(&self, canaries: Canaries) -> (PathBuf, Vec<OsString>) {
         let helper = PathBuf::from(HELPER);
-        let orders = Orders::to_probe(canaries, helper.clone(), self.limits);
-        (helper, vec![SUBCOMMAND.into(), orders.to_argument()])
-    }
-}
-
-/// The arguments that build a sandbox, in the order in which it is built.
-#[derive(Debug, Default)]
-pub(super) struct Arguments {
-    arguments: Vec<OsString>,
-}
-
-impl Arguments {
-    fn flags(&mut self, flags: &[&str]) {
-        self.arguments.extend(flags.iter().map(OsString::from));
-    }
-
-    pub(super) fn pair(&mut self, option: &str, value: impl Into<OsString>) {
-        self.arguments.extend([option.into(), value.into()]);
-    }
-
-    pub(super) fn bind(&mut self, option: &str, outside: &Path, inside: &Path) {
-        self.arguments.extend([option.into(), outside.into(), inside.into()]);
+        let config = InitConfig::to_probe(canaries, helper.clone(), self.limits);
+        (helper, vec![SUBCOMMAND.into(), config.to_argument()])
     }
 }

@@ -1,4 +1,4 @@
-//! How much a sandbox holds, found by trying to get out of it.
+//! How much a sandbox holds, which probes find by trying to get out of it.
 
 use std::fmt;
 use std::io;
@@ -8,39 +8,42 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::inside::probe::{Canaries, Wall};
-use super::{Reach, View, Walls};
+use super::init::probe::{Boundary, Canaries};
+use super::{Backend, FsPolicy, NetworkPolicy};
 use crate::process::{self, Ending, Invocation, Streams};
 
-/// How long the attempts may take.
+/// How long the probes may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// What the canary file holds before and after the probes.
 const CONTENT: &str = "this file shows that a sandbox holds\n";
 
 /// What a sandbox holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Nothing: programs run as the user.
+    /// There is no sandbox: programs run with all rights of the user.
     None,
-    /// There are walls, and not all of them held.
+    /// There is a sandbox, and at least one boundary did not hold.
     Degraded,
     /// Every attempt to get out failed.
     Full,
 }
 
-/// What was found.
+/// What the probes found.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct SandboxReport {
+    /// The level that follows from the boundaries.
     pub level: Level,
-    /// What is lacking, in words; empty when nothing is.
+    /// What is missing for [`Level::Full`], in words. It is empty when nothing is missing.
     pub why: String,
-    pub walls: Vec<(Wall, bool)>,
+    /// Every boundary that was probed, and whether it held.
+    pub boundaries: Vec<(Boundary, bool)>,
 }
 
-impl Standing {
+impl SandboxReport {
     pub(super) fn none(why: &str) -> Self {
-        Self { level: Level::None, why: why.to_owned(), walls: Vec::new() }
+        Self { level: Level::None, why: why.to_owned(), boundaries: Vec::new() }
     }
 }
 
@@ -54,7 +57,7 @@ impl fmt::Display for Level {
     }
 }
 
-impl fmt::Display for Wall {
+impl fmt::Display for Boundary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Reading => "the user's files can't be read",
@@ -65,13 +68,13 @@ impl fmt::Display for Wall {
             Self::Namespaces => "no namespace can be made",
             Self::Tracing => "no process can be traced",
             Self::Kernel => "rare kernel interfaces are closed",
-            Self::Limits => "whoever keeps the limits can't be stopped",
+            Self::Limits => "the process that enforces the limits can't be stopped",
         })
     }
 }
 
-/// Puts out canaries below `directory`, and sends the probes in.
-pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standing> {
+/// Makes the canaries, the file in `directory`, and runs the probes inside.
+pub(super) async fn probe(backend: &Backend, directory: &Path) -> io::Result<SandboxReport> {
     let file = directory.join("canary");
     std::fs::write(&file, CONTENT)?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -79,7 +82,7 @@ pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standin
     let _listening = listen_abstract(&abstract_socket)?;
     let canaries =
         Canaries { file: file.clone(), address: listener.local_addr()?, abstract_socket };
-    let (program, arguments) = walls.prober(canaries);
+    let (program, arguments) = backend.probe_command(canaries);
     let probe = Invocation {
         program,
         arguments,
@@ -91,35 +94,40 @@ pub(super) async fn probe(walls: &Walls, directory: &Path) -> io::Result<Standin
         streams: Streams::Apart,
         log: None,
     };
-    let view = View { reach: Reach::Nothing, ..View::default() };
-    let probe = walls.around(probe, &view);
+    let policy = FsPolicy { network: NetworkPolicy::Nothing, ..FsPolicy::default() };
+    let probe = backend.wrap(probe, &policy);
     let finished =
         process::run(probe, &CancellationToken::new()).await.map_err(io::Error::other)?;
     if std::fs::read_to_string(&file)? != CONTENT {
-        return Ok(Standing::none("the sandbox let a file outside be written"));
+        return Ok(SandboxReport::none("the sandbox let a file outside be written"));
     }
     if finished.ending != Ending::Exited(0) {
-        let said = String::from_utf8_lossy(&finished.errors);
-        let said = said.lines().last().unwrap_or("it said nothing");
-        return Ok(Standing::none(&format!("it can't be built here: {said}")));
+        let errors = String::from_utf8_lossy(&finished.errors);
+        let reason = errors.lines().last().unwrap_or("it wrote no error");
+        return Ok(SandboxReport::none(&format!("it can't be built here: {reason}")));
     }
     Ok(judge(serde_json::from_slice(&finished.output).map_err(io::Error::other)?))
 }
 
-fn judge(walls: Vec<(Wall, bool)>) -> Standing {
-    let broken: Vec<String> = walls
+/// The report for the results of the probes.
+fn judge(boundaries: Vec<(Boundary, bool)>) -> SandboxReport {
+    let broken: Vec<String> = boundaries
         .iter()
         .filter(|(_, held)| !held)
-        .map(|(wall, _)| format!("it does not hold that {wall}"))
+        .map(|(boundary, _)| format!("it does not hold that {boundary}"))
         .collect();
     let why = match broken.as_slice() {
-        // Nothing was found to be broken, and less was tried than there is to hold.
+        // Only Linux has probes for every boundary, so no failure is not enough elsewhere.
         [] if !cfg!(target_os = "linux") => {
             "nothing limits processes and memory here, and other programs are seen".to_owned()
         }
         broken => broken.join("; "),
     };
-    Standing { level: if why.is_empty() { Level::Full } else { Level::Degraded }, why, walls }
+    SandboxReport {
+        level: if why.is_empty() { Level::Full } else { Level::Degraded },
+        why,
+        boundaries,
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -141,11 +149,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_wall_that_does_not_hold_is_no_full_sandbox() {
-        assert_eq!(judge(vec![(Wall::Reading, true), (Wall::Network, true)]).level, Level::Full);
-        let standing = judge(vec![(Wall::Reading, true), (Wall::Network, false)]);
-        assert_eq!(standing.level, Level::Degraded);
-        assert_eq!(standing.why, "it does not hold that no network is reached");
+    fn one_boundary_that_does_not_hold_makes_the_sandbox_degraded() {
+        assert_eq!(
+            judge(vec![(Boundary::Reading, true), (Boundary::Network, true)]).level,
+            Level::Full
+        );
+        let report = judge(vec![(Boundary::Reading, true), (Boundary::Network, false)]);
+        assert_eq!(report.level, Level::Degraded);
+        assert_eq!(report.why, "it does not hold that no network is reached");
         assert!(Level::None < Level::Degraded && Level::Degraded < Level::Full);
     }
 }

@@ -1,5 +1,5 @@
-//! The two ways out of a sandbox, each a socket or a port behind which this program decides what
-//! goes on.
+//! The relays: the two ways out of a sandbox. Each is a socket or a port at which this program
+//! listens and decides what it forwards.
 
 mod model;
 mod proxy;
@@ -17,36 +17,36 @@ use tokio_util::task::AbortOnDropHandle;
 use super::bubblewrap::Sockets;
 use super::seatbelt::Ports;
 
-/// How often a relay tells of what it refused: a confined program may ask as often as it likes, and
-/// would fill the worker's log.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often a relay logs what it refused. A confined program could otherwise fill the worker's log
+/// by asking again and again.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much is told of what was asked for, in characters.
-const LONGEST_TOLD: usize = 200;
+/// How many characters of a refused request are logged.
+const LONGEST_LOGGED: usize = 200;
 
-/// What confined programs ask for and do not get, for the worker's log.
+/// Logs the requests that a relay refuses. Clones share the time of the last line.
 #[derive(Debug, Clone, Default)]
-struct Refusals(Arc<Mutex<Option<Instant>>>);
+struct RefusalLog(Arc<Mutex<Option<Instant>>>);
 
-impl Refusals {
-    fn tell(&self, asked: &str, why: &str) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            *told = Some(Instant::now());
-            let asked: String = asked.chars().take(LONGEST_TOLD).collect();
-            tracing::warn!(asked, "a confined program was refused: {why}");
+impl RefusalLog {
+    fn refused(&self, request: &str, why: &str) {
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+            *logged = Some(Instant::now());
+            let request: String = request.chars().take(LONGEST_LOGGED).collect();
+            tracing::warn!(request, "a confined program was refused: {why}");
         }
     }
 }
 
-/// Both relays, until they are dropped.
+/// Both relays. They stop when this is dropped.
 #[derive(Debug)]
 pub(super) struct Relays {
     _servers: [AbortOnDropHandle<()>; 2],
 }
 
 impl Relays {
-    /// Listens at sockets below `directory`, which is nobody else's.
+    /// Listens at sockets in `directory`, which no other worker uses.
     pub(super) fn at_sockets(
         directory: &Path,
         model_endpoint: &str,
@@ -54,7 +54,8 @@ impl Relays {
         let sockets =
             Sockets { model: directory.join("model.sock"), proxy: directory.join("proxy.sock") };
         let listen = |socket: &Path| {
-            // A worker that died left its own behind.
+            // A worker that was killed leaves its socket behind, and bind(2) refuses a path that
+            // exists.
             if socket.exists() {
                 std::fs::remove_file(socket)?;
             }
@@ -82,8 +83,9 @@ impl Relays {
     }
 }
 
-/// An endpoint's address with the relay's port in place of its origin; its path stays.
-pub(super) fn seen_from_inside(endpoint: &str, port: u16) -> String {
+/// The URL of an endpoint inside a sandbox: the relay's address in place of the origin, and the
+/// endpoint's own path.
+pub(super) fn endpoint_inside(endpoint: &str, port: u16) -> String {
     let path = reqwest::Url::parse(endpoint).map(|url| url.path().trim_end_matches('/').to_owned());
     format!("http://127.0.0.1:{port}{}", path.unwrap_or_default())
 }
@@ -94,9 +96,9 @@ mod tests {
 
     #[test]
     fn the_path_of_an_endpoint_is_kept() {
-        assert_eq!(seen_from_inside("http://127.0.0.1:4000", 11434), "http://127.0.0.1:11434");
+        assert_eq!(endpoint_inside("http://127.0.0.1:4000", 11434), "http://127.0.0.1:11434");
         assert_eq!(
-            seen_from_inside("https://api.openai.com/v1/", 11434),
+            endpoint_inside("https://api.openai.com/v1/", 11434),
             "http://127.0.0.1:11434/v1"
         );
     }

@@ -1,5 +1,5 @@
-//! The root directory that a confined program finds: the system's programs, a few files of `/etc`,
-//! and nothing of the user's.
+//! The root directory of a confined program: the system's programs, a few files of `/etc`, and no
+//! file of the user.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,15 +7,15 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::bubblewrap::Arguments;
+use super::arguments::BubblewrapArguments;
 
-/// Where systems keep programs and libraries. Some of them are links to others.
+/// Where systems keep programs and libraries. On some systems one of these is a link to another.
 const SYSTEM: &[&str] =
     &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
 
-/// What of `/etc` programs need in order to find libraries, alternatives, certificates and the
-/// time.
-const SETTINGS: &[&str] = &[
+/// Entries of `/etc` by which programs find libraries, alternatives, certificates and the time
+/// zone.
+const ETC: &[&str] = &[
     "alternatives",
     "ca-certificates",
     "ca-certificates.conf",
@@ -33,33 +33,39 @@ const SETTINGS: &[&str] = &[
     "ssl",
     "timezone",
 ];
-/// Those of Java and Python bear their version.
-const SETTINGS_BY_VERSION: &[&str] = &["java", "python", "maven", "gradle"];
 
-/// Links, interpreters and environments that a program may be found through; more is a circle.
+/// The beginnings of entries of `/etc` whose names may end with a version.
+const ETC_PREFIXES: &[&str] = &["java", "python", "maven", "gradle"];
+
+/// How many links, interpreters and environments are followed from a program. More of them are a
+/// cycle.
 const LONGEST_CHAIN: usize = 16;
 
-/// What a root is made of; found once, when the sandbox is opened.
+/// What the root directory is made of. It is found once, when the sandbox is opened.
 #[derive(Debug, Clone)]
 pub(super) struct Root {
-    /// Directories of the search path that are not the system's, with what their programs need
-    /// beside them.
+    /// Directories of the search path outside of the system's, with what their programs need beside
+    /// them.
     tools: Vec<PathBuf>,
-    /// What stands in for files of `/etc` that tell about the machine and its users.
-    made: PathBuf,
-    /// Never bound as a whole, nor anything above them: what is in them is the user's.
+    /// The directory with substitutes for files of `/etc` that describe the machine and its users.
+    substitutes: PathBuf,
+    /// Directories that hold the user's files. Neither they nor a directory above them is mounted
+    /// as a whole.
     private: Vec<PathBuf>,
 }
 
-/// Something of the file system that a program is shown.
+/// One entry that makes a program available inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
-    Bound(PathBuf),
-    Link { at: PathBuf, to: PathBuf },
+pub(super) enum RootEntry {
+    /// A file or directory with its name outside.
+    Mount(PathBuf),
+    /// A symbolic link.
+    Symlink { at: PathBuf, target: PathBuf },
 }
 
 impl Root {
-    /// `home` and `data_dir` are private; `directory` is for the files that stand in.
+    /// Finds the directories of tools and writes the substitutes for files of `/etc` into
+    /// `directory`. `home` and `data_dir` are private.
     pub(super) fn new(
         search_path: &OsStr,
         home: &Path,
@@ -69,13 +75,12 @@ impl Root {
         fs::create_dir_all(directory)?;
         let (user, group) =
             (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let passwd = format!(
+            "agent:x:{user}:{group}:agent:/tmp:/bin/sh\n\
+             nobody:x:65534:65534:nobody:/:/bin/false\n"
+        );
         for (name, text) in [
-            (
-                "passwd",
-                format!(
-                    "agent:x:{user}:{group}:agent:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
-                ),
-            ),
+            ("passwd", passwd),
             ("group", format!("agent:x:{group}:\nnogroup:x:65534:\n")),
             ("hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n".to_owned()),
             ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
@@ -86,50 +91,52 @@ impl Root {
         let private = [home, data_dir]
             .map(|path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
             .to_vec();
-        let mut root = Self { tools: Vec::new(), made: directory.to_path_buf(), private };
+        let mut root = Self { tools: Vec::new(), substitutes: directory.to_path_buf(), private };
         root.tools =
             std::env::split_paths(search_path).filter_map(|entry| root.tools_of(&entry)).collect();
         root.tools.dedup();
         Ok(root)
     }
 
-    pub(super) fn build(&self, walls: &mut Arguments, temporary: u64) {
+    /// Adds the root directory to the arguments. `temporary` is the size of each temporary
+    /// directory in bytes.
+    pub(super) fn build(&self, arguments: &mut BubblewrapArguments, temporary: u64) {
         for path in SYSTEM.iter().map(Path::new) {
             match fs::read_link(path) {
-                Ok(target) => walls.bind("--symlink", &target, path),
-                Err(_) => walls.bind("--ro-bind-try", path, path),
+                Ok(target) => arguments.bind("--symlink", &target, path),
+                Err(_) => arguments.bind("--ro-bind-try", path, path),
             }
         }
-        for path in settings() {
-            walls.bind("--ro-bind-try", &path, &path);
+        for path in etc_entries() {
+            arguments.bind("--ro-bind-try", &path, &path);
         }
-        for entry in fs::read_dir(&self.made).into_iter().flatten().flatten() {
-            walls.bind("--ro-bind", &entry.path(), &Path::new("/etc").join(entry.file_name()));
+        for entry in fs::read_dir(&self.substitutes).into_iter().flatten().flatten() {
+            arguments.bind("--ro-bind", &entry.path(), &Path::new("/etc").join(entry.file_name()));
         }
-        walls.pair("--proc", "/proc");
-        walls.pair("--dev", "/dev");
+        arguments.pair("--proc", "/proc");
+        arguments.pair("--dev", "/dev");
         for path in ["/dev/shm", "/tmp", "/var/tmp"] {
-            walls.pair("--size", temporary.to_string());
-            walls.pair("--tmpfs", path);
+            arguments.pair("--size", temporary.to_string());
+            arguments.pair("--tmpfs", path);
         }
         for path in &self.tools {
-            walls.bind("--ro-bind-try", path, path);
+            arguments.bind("--ro-bind-try", path, path);
         }
     }
 
-    /// Directories of the search path that are not the system's.
+    /// Directories of the search path outside of the system's, which every program sees.
     pub(super) fn tools(&self) -> &[PathBuf] {
         &self.tools
     }
 
-    /// A program with what it needs of where it is installed: what it is a link to, the interpreter
-    /// of its first line, and the whole of the Python environment or the `node_modules` that it is
-    /// in. What is shown anyhow is not repeated.
-    pub(super) fn installation(&self, program: &Path) -> Vec<Part> {
-        let (mut parts, mut shown) = (Vec::new(), self.tools.clone());
+    /// The entries that a program needs from where it is installed: the targets of its links, the
+    /// interpreter in its first line, and the whole Python environment or `node_modules` directory
+    /// that it is in. Entries that every program sees are left out.
+    pub(super) fn installation(&self, program: &Path) -> Vec<RootEntry> {
+        let (mut entries, mut visible) = (Vec::new(), self.tools.clone());
         let mut waiting = vec![program.to_path_buf()];
         while let Some(path) = waiting.pop() {
-            if is_system(&path) || shown.len() > self.tools.len() + LONGEST_CHAIN {
+            if is_system(&path) || visible.len() > self.tools.len() + LONGEST_CHAIN {
                 continue;
             }
             waiting.extend(interpreter(&path));
@@ -138,41 +145,45 @@ impl Root {
             for environment in python
                 .into_iter()
                 .chain(node_modules(&path))
-                .filter(|found| self.may_be_bound(found))
+                .filter(|found| self.may_be_mounted(found))
             {
-                if !shown.iter().any(|above| environment.starts_with(above)) {
-                    parts.push(Part::Bound(environment.clone()));
-                    shown.push(environment);
+                if !visible.iter().any(|above| environment.starts_with(above)) {
+                    entries.push(RootEntry::Mount(environment.clone()));
+                    visible.push(environment);
                 }
             }
-            let is_shown = shown.iter().any(|above| path.starts_with(above));
+            let is_visible = visible.iter().any(|above| path.starts_with(above));
             let target = fs::read_link(&path).ok();
-            waiting.extend(target.as_ref().and_then(|target| next(&path, target)));
-            if !is_shown {
-                parts.push(match target {
-                    Some(to) => Part::Link { at: path.clone(), to },
-                    None => Part::Bound(path.clone()),
+            waiting.extend(target.as_ref().and_then(|target| resolve(&path, target)));
+            if !is_visible {
+                entries.push(match target {
+                    Some(target) => RootEntry::Symlink { at: path.clone(), target },
+                    None => RootEntry::Mount(path.clone()),
                 });
             }
-            shown.push(path);
+            visible.push(path);
         }
-        parts
+        entries
     }
 
-    /// Outside the home a directory `bin` belongs to one product, and its neighbors do too; inside
-    /// it they may be anything.
+    /// The directory that makes the programs of one entry of the search path work.
+    ///
+    /// Outside of the user's home, a directory `bin` belongs to one product, and so do the
+    /// directories beside it. Inside the home these may be anything, so only the entry itself is
+    /// visible.
     fn tools_of(&self, entry: &Path) -> Option<PathBuf> {
-        if !entry.is_absolute() || is_system(entry) || !self.may_be_bound(entry) {
+        if !entry.is_absolute() || is_system(entry) || !self.may_be_mounted(entry) {
             return None;
         }
         let product = entry.parent().filter(|_| entry.ends_with("bin")).filter(|product| {
             product.components().count() > 2
                 && !self.private.iter().any(|private| product.starts_with(private))
         });
-        Some(product.filter(|product| self.may_be_bound(product)).unwrap_or(entry).to_path_buf())
+        Some(product.filter(|product| self.may_be_mounted(product)).unwrap_or(entry).to_path_buf())
     }
 
-    fn may_be_bound(&self, path: &Path) -> bool {
+    /// Whether a path is a directory that does not contain the user's files.
+    fn may_be_mounted(&self, path: &Path) -> bool {
         let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         real.is_dir() && !self.private.iter().any(|private| private.starts_with(&real))
     }
@@ -182,24 +193,24 @@ fn is_system(path: &Path) -> bool {
     SYSTEM.iter().any(|system| path.starts_with(system))
 }
 
-fn settings() -> impl Iterator<Item = PathBuf> {
+/// The entries of this machine's `/etc` that a confined program sees.
+fn etc_entries() -> impl Iterator<Item = PathBuf> {
     let versioned = fs::read_dir("/etc").into_iter().flatten().flatten().filter(|entry| {
-        SETTINGS_BY_VERSION
+        ETC_PREFIXES
             .iter()
             .any(|prefix| entry.file_name().as_bytes().starts_with(prefix.as_bytes()))
     });
-    let fixed = SETTINGS.iter().map(|name| Path::new("/etc").join(name));
+    let fixed = ETC.iter().map(|name| Path::new("/etc").join(name));
     fixed.chain(versioned.map(|entry| entry.path()))
 }
 
-/// What a link leads to, by a name without `..` in it: itself maybe another link, in a directory
-/// whose name is its own.
-fn next(link: &Path, target: &Path) -> Option<PathBuf> {
+/// The path that a link leads to. It has no `..`, and its last component may be a link again.
+fn resolve(link: &Path, target: &Path) -> Option<PathBuf> {
     let target = link.parent()?.join(target);
     Some(target.parent()?.canonicalize().ok()?.join(target.file_name()?))
 }
 
-/// The program that the first line of a script names, unless it is looked for on the search path.
+/// The absolute path of the interpreter that the first line of a script names (execve(2)).
 fn interpreter(script: &Path) -> Option<PathBuf> {
     use std::io::Read as _;
 
@@ -210,13 +221,13 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(name))).filter(|path| path.is_absolute())
 }
 
-/// The packages that a program of Node's is among.
+/// The `node_modules` directory that a program is in.
 fn node_modules(program: &Path) -> Option<PathBuf> {
     program.ancestors().skip(1).find(|above| above.ends_with("node_modules")).map(Path::to_path_buf)
 }
 
-/// The environment or installation that an executable in its `bin` belongs to: one with
-/// `pyvenv.cfg`, or with Python's library.
+/// The Python environment or installation whose directory `bin` has the executable. An environment
+/// has a file `pyvenv.cfg`; an installation has Python's library.
 fn python_environment(executable: &Path) -> Option<PathBuf> {
     let prefix = executable.parent().filter(|directory| directory.ends_with("bin"))?.parent()?;
     let is_python = executable.file_name()?.as_bytes().starts_with(b"python");
@@ -230,7 +241,7 @@ mod tests {
 
     use super::*;
 
-    /// A home with a Python environment, a package of Node's, a link to each, and a key.
+    /// A home directory with a Python environment, a Node package, a link to each, and a key.
     struct Home {
         directory: tempfile::TempDir,
         root: Root,
@@ -266,25 +277,27 @@ mod tests {
         }
 
         fn installed(&self, program: &str) -> Vec<String> {
-            let parts = self.root.installation(&Path::new(&self.path()).join(program)).into_iter();
-            let told = parts.map(|part| match part {
-                Part::Bound(path) => path.display().to_string(),
-                Part::Link { at, to } => format!("{} -> {}", at.display(), to.display()),
+            let entries = self.root.installation(&Path::new(&self.path()).join(program));
+            let texts = entries.into_iter().map(|entry| match entry {
+                RootEntry::Mount(path) => path.display().to_string(),
+                RootEntry::Symlink { at, target } => {
+                    format!("{} -> {}", at.display(), target.display())
+                }
             });
-            told.map(|part| part.replace(&self.path(), "~")).collect()
+            texts.map(|text| text.replace(&self.path(), "~")).collect()
         }
     }
 
     #[test]
-    fn the_search_path_shows_directories_of_programs_and_never_the_home() {
+    fn tools_on_the_search_path_are_visible_and_the_home_is_not() {
         let home = Home::new();
         assert_eq!(home.root.tools, [Path::new(&home.path()).join("bin")]);
     }
 
     #[test]
-    fn a_program_brings_what_it_needs_and_no_more() {
+    fn a_program_gets_the_entries_that_it_needs_and_no_others() {
         let home = Home::new();
-        assert_eq!(home.installed("bin/alone"), Vec::<String>::new(), "the search path shows it");
+        assert_eq!(home.installed("bin/alone"), Vec::<String>::new(), "it is on the search path");
         assert_eq!(home.installed("data/x"), ["~/data/x"]);
         assert_eq!(home.installed("bin/aider"), ["~/venv"]);
         assert_eq!(home.installed("venv/bin/aider"), ["~/venv"]);

@@ -1,24 +1,25 @@
-//! macOS: a profile for the kernel's Seatbelt, which `/usr/bin/sandbox-exec` puts a program under.
-//! Everything is denied that it does not name.
+//! macOS: the backend that confines a program by Seatbelt, the kernel's sandbox.
 //!
-//! There are no namespaces: the program sees that others run, and shares this machine's loopback
-//! address, of which the profile opens the one port that leads to a relay. Nobody counts processes
-//! and memory. So the level is never [`Level::Full`](super::Level::Full).
+//! `/usr/bin/sandbox-exec` runs a program under a profile, which denies everything that it does not
+//! allow. macOS has no namespaces, so the program sees other processes and shares the loopback
+//! interface of this machine, where the profile opens only the port of one relay. Nothing limits
+//! processes and memory. The level is therefore never [`Level::Full`](super::Level::Full).
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::inside::probe::Canaries;
-use super::inside::{Orders, SUBCOMMAND};
-use super::root::{Part, Root};
-use super::{Limits, Reach, View};
+use super::init::probe::Canaries;
+use super::init::{InitConfig, SUBCOMMAND};
+use super::root::{Root, RootEntry};
+use super::{FsPolicy, NetworkPolicy, ResourceLimits};
 use crate::process::Invocation;
 
 const EXECUTABLE: &str = "/usr/bin/sandbox-exec";
 
-/// What every program needs: to start others like it, to read the system, to know the time and its
-/// user's name.
+/// The rules that every program needs to start other programs, to read the system, and to find the
+/// time and its user's name. Apple does not document the language of profiles; those in
+/// `/System/Library/Sandbox/Profiles` are examples of it.
 const BASE: &str = r#"(version 1)
 (deny default)
 (allow process-exec process-fork)
@@ -33,7 +34,11 @@ const BASE: &str = r#"(version 1)
   (global-name "com.apple.system.notification_center")
   (global-name "com.apple.system.logger")
   (global-name "com.apple.logd"))
-(allow file-read* file-write* (literal "/dev/null") (literal "/dev/zero") (literal "/dev/dtracehelper") (subpath "/dev/fd"))
+(allow file-read* file-write*
+  (literal "/dev/null")
+  (literal "/dev/zero")
+  (literal "/dev/dtracehelper")
+  (subpath "/dev/fd"))
 (allow file-read* (literal "/") (literal "/dev/random") (literal "/dev/urandom"))
 "#;
 
@@ -57,17 +62,17 @@ const SYSTEM: &[&str] = &[
     "/usr",
 ];
 
-/// Seatbelt, and what a profile is made of.
+/// Seatbelt, and what a profile is made from.
 #[derive(Debug, Clone)]
 pub(super) struct Seatbelt {
-    /// This program, which tries to get out.
+    /// The executable of this program, which runs the probes inside.
     pub(super) helper: PathBuf,
     pub(super) root: Root,
-    pub(super) limits: Limits,
+    pub(super) limits: ResourceLimits,
     pub(super) ports: Ports,
 }
 
-/// The relays' ports on this machine's loopback address.
+/// The ports at which the relays listen on the loopback address.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ports {
     pub(super) model: u16,
@@ -75,61 +80,66 @@ pub(super) struct Ports {
 }
 
 impl Seatbelt {
-    pub(super) fn is_here() -> bool {
+    /// Whether this machine has `sandbox-exec`.
+    pub(super) fn is_available() -> bool {
         Path::new(EXECUTABLE).is_file()
     }
 
-    /// The invocation under a profile.
-    pub(super) fn around(&self, invocation: Invocation, view: &View) -> Invocation {
+    /// The invocation that runs the given one confined.
+    pub(super) fn wrap(&self, invocation: Invocation, policy: &FsPolicy) -> Invocation {
         let mut arguments: Vec<OsString> =
-            vec!["-p".into(), self.profile(&invocation.program, view).into()];
+            vec!["-p".into(), self.profile(&invocation.program, policy).into()];
         arguments.push(invocation.program.into());
         arguments.extend(invocation.arguments);
         Invocation { program: EXECUTABLE.into(), arguments, ..invocation }
     }
 
-    pub(super) fn prober(&self, canaries: Canaries) -> (PathBuf, Vec<OsString>) {
-        let orders = Orders::to_probe(canaries, self.helper.clone(), self.limits);
-        (self.helper.clone(), vec![SUBCOMMAND.into(), orders.to_argument()])
+    /// The program that runs the probes inside, and its arguments.
+    pub(super) fn probe_command(&self, canaries: Canaries) -> (PathBuf, Vec<OsString>) {
+        let config = InitConfig::to_probe(canaries, self.helper.clone(), self.limits);
+        (self.helper.clone(), vec![SUBCOMMAND.into(), config.to_argument()])
     }
 
-    fn profile(&self, program: &Path, view: &View) -> String {
+    fn profile(&self, program: &Path, policy: &FsPolicy) -> String {
         let mut profile = BASE.to_owned();
-        let installed = self.root.installation(program).into_iter().filter_map(|part| match part {
-            Part::Bound(path) => Some(path),
-            // Where a link leads is metadata, which may be read everywhere.
-            Part::Link { .. } => None,
+        let entries = self.root.installation(program);
+        let installed = entries.into_iter().filter_map(|entry| match entry {
+            RootEntry::Mount(path) => Some(path),
+            // The target of a link is metadata, which BASE allows to read everywhere.
+            RootEntry::Symlink { .. } => None,
         });
         let system = SYSTEM.iter().map(PathBuf::from);
         let readable = system
             .chain(self.root.tools().iter().cloned())
             .chain(installed)
-            .chain(view.readable.iter().cloned());
+            .chain(policy.readable.iter().cloned());
         for path in readable.filter_map(|path| real(&path)) {
             allow(&mut profile, "file-read*", &path);
         }
-        for path in view.writable.iter().filter_map(|path| real(path)) {
+        for path in policy.writable.iter().filter_map(|path| real(path)) {
             allow(&mut profile, "file-read* file-write*", &path);
         }
-        let port = match view.reach {
-            Reach::Nothing => None,
-            Reach::Model => Some(self.ports.model),
-            Reach::Internet => Some(self.ports.proxy),
+        let port = match policy.network {
+            NetworkPolicy::Nothing => None,
+            NetworkPolicy::Model => Some(self.ports.model),
+            NetworkPolicy::Internet => Some(self.ports.proxy),
         };
         if let Some(port) = port {
             writeln!(profile, "(allow network-outbound (remote ip \"localhost:{port}\"))")
-                .expect("a string takes all");
+                .expect("writing to a string does not fail");
         }
         profile
     }
 }
 
-fn allow(profile: &mut String, what: &str, path: &str) {
+/// Adds a rule for everything below a path.
+fn allow(profile: &mut String, operations: &str, path: &str) {
     let path = path.replace('\\', "\\\\").replace('"', "\\\"");
-    writeln!(profile, "(allow {what} (subpath \"{path}\"))").expect("a string takes all");
+    writeln!(profile, "(allow {operations} (subpath \"{path}\"))")
+        .expect("writing to a string does not fail");
 }
 
-/// Profiles are held against names without links in them, and `/tmp` is one.
+/// The path without links: the kernel compares rules with resolved paths, and `/tmp` is a link.
 fn real(path: &Path) -> Option<String> {
     path.canonicalize().ok()?.to_str().map(str::to_owned)
 }
@@ -140,33 +150,36 @@ mod tests {
 
     use super::*;
 
-    fn profile(reach: Reach) -> String {
+    fn profile(network: NetworkPolicy) -> String {
         let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().canonicalize().unwrap();
+        let base = directory.path().canonicalize().unwrap();
         for made in ["home", "data", "tree \"x\"", "etc"] {
-            fs::create_dir(place.join(made)).unwrap();
+            fs::create_dir(base.join(made)).unwrap();
         }
-        std::os::unix::fs::symlink(place.join("tree \"x\""), place.join("link")).unwrap();
+        std::os::unix::fs::symlink(base.join("tree \"x\""), base.join("link")).unwrap();
         let root = Root::new(
             "/usr/bin".as_ref(),
-            &place.join("home"),
-            &place.join("data"),
-            &place.join("etc"),
+            &base.join("home"),
+            &base.join("data"),
+            &base.join("etc"),
         )
         .unwrap();
-        let limits = crate::config::SandboxSettings::default().limits;
+        let limits = super::super::settings::SandboxSettings::default().limits;
         let ports = Ports { model: 4001, proxy: 4002 };
         let seatbelt = Seatbelt { helper: "/opt/codingworker".into(), root, limits, ports };
-        let view =
-            View { readable: vec![place.join("none")], writable: vec![place.join("link")], reach };
-        let profile = seatbelt.profile(Path::new("/usr/bin/env"), &view);
-        profile.strip_prefix(BASE).unwrap().replace(place.to_str().unwrap(), "~")
+        let policy = FsPolicy {
+            readable: vec![base.join("none")],
+            writable: vec![base.join("link")],
+            network,
+        };
+        let profile = seatbelt.profile(Path::new("/usr/bin/env"), &policy);
+        profile.strip_prefix(BASE).unwrap().replace(base.to_str().unwrap(), "~")
     }
 
     #[test]
-    fn what_is_not_named_is_denied() {
+    fn the_profile_allows_only_what_the_policy_names() {
         assert!(BASE.contains("\n(deny default)\n"));
-        let named = profile(Reach::Nothing);
+        let named = profile(NetworkPolicy::Nothing);
         assert!(named.contains("(allow file-read* (subpath \"/usr\"))\n"), "{named}");
         assert!(
             named.contains("(allow file-read* file-write* (subpath \"~/tree \\\"x\\\"\"))\n"),
@@ -178,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn one_port_is_opened_for_what_is_granted() {
+    fn the_profile_opens_one_port_for_a_network() {
         assert!(
-            profile(Reach::Model)
+            profile(NetworkPolicy::Model)
                 .ends_with("(allow network-outbound (remote ip \"localhost:4001\"))\n")
         );
         assert!(
-            profile(Reach::Internet)
+            profile(NetworkPolicy::Internet)
                 .ends_with("(allow network-outbound (remote ip \"localhost:4002\"))\n")
         );
     }

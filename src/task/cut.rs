@@ -1,31 +1,34 @@
-//! The body of an issue that did not fit into a message.
+//! The body of an issue that is too long for one message.
 //!
-//! SQS takes 262,144 bytes a message, attributes included. A longer body is cut by the producer,
-//! which says so in the message attributes [`TRUNCATED`] and [`SHA256`]; the rest is read from
-//! GitHub, and counts only while it is what was labelled.
+//! A message of SQS has at most 262,144 bytes, including its attributes. The producer cuts a longer
+//! body and says so in the message attributes [`TRUNCATED`] and [`SHA256`]. The worker then reads
+//! the whole body from GitHub. It uses that text only while the digest matches, because somebody
+//! could edit the issue after a person labelled it.
 
 use sha2::{Digest, Sha256};
 
-/// The message attribute that is `true` when the body was cut.
+/// The message attribute that is `true` when the producer cut the body.
 pub const TRUNCATED: &str = "BodyTruncated";
-/// The message attribute with the SHA-256 of the whole body, as UTF-8, in hexadecimal digits.
+/// The message attribute with the SHA-256 of the whole body. The body is hashed as UTF-8, and the
+/// digest is written in hexadecimal digits.
 pub const SHA256: &str = "BodySha256";
 
-/// What is known of a body that was cut.
+/// What the producer said about the body that it cut.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CutBody {
     sha256: String,
 }
 
 impl CutBody {
-    /// Reads the two attributes; `None` when the body is whole.
+    /// Reads the two attributes. Returns `None` when the body is complete.
     #[must_use]
     pub fn from_attributes(truncated: Option<&str>, sha256: Option<&str>) -> Option<Self> {
         (truncated == Some("true"))
             .then(|| Self { sha256: sha256.unwrap_or_default().to_ascii_lowercase() })
     }
 
-    /// Whether this is the text that was cut. Nothing is, when the producer gave no digest.
+    /// Returns whether `body` is the text that the producer cut. No text is when the producer gave
+    /// no digest.
     #[must_use]
     pub fn is_of(&self, body: &str) -> bool {
         let digest: String =

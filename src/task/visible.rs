@@ -1,8 +1,8 @@
-//! What of a text a person sees, who decides by it. Does no I/O.
+//! Finds the part of a text that a person sees when they decide about it. This module does no I/O.
 //!
-//! A person who sets a label reads the issue as GitHub shows it. What GitHub does not show must not
-//! steer an agent: comments of HTML and of Markdown, characters without a width, those that turn
-//! the direction, and those that only programs read.
+//! A person who sets a label reads the issue as GitHub shows it. Text that GitHub does not show
+//! must not influence an agent: comments in HTML and in Markdown, characters without a width,
+//! characters that change the direction of the text, and characters that only programs read.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -14,28 +14,33 @@ static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is constant")
 });
 
-/// A comment that is not closed hides all that follows. A reference that nothing refers to is how
-/// Markdown is made to hide a line.
+/// Matches comments. An HTML comment that is not closed hides all the text that follows. A link
+/// reference definition that nothing uses is a common way to hide a line in Markdown (GitHub
+/// Flavored Markdown Spec, "Link reference definitions").
 static COMMENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?s)<!--.*?(?:-->|\z)|(?m:^ {0,3}\[[^\]\n]+\]:[ \t]*(?:#|<>)(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^)\n]*\)))?[ \t]*$)"#)
-        .expect("the pattern is constant")
+    let comment = r"(?s)<!--.*?(?:-->|\z)";
+    let title = r#"(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^)\n]*\)))?"#;
+    let reference = format!(r"(?m:^ {{0,3}}\[[^\]\n]+\]:[ \t]*(?:#|<>){title}[ \t]*$)");
+    Regex::new(&format!("{comment}|{reference}")).expect("the pattern is constant")
 });
 
-/// A text as it is seen.
+/// A text as a person sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visible {
     pub text: String,
-    /// How many characters were left out.
+    /// How many characters of the original text are missing here.
     pub hidden: usize,
 }
 
-/// The text without what GitHub does not show of it. Also in code, where a comment would be shown:
-/// whether something is code can be disputed, and what is left out is told.
+/// Removes the text that GitHub does not show. The function also removes comments in code, where
+/// GitHub would show them: whether a part of a text is code can be ambiguous, and the caller
+/// reports how much was removed.
 #[must_use]
 pub fn visible(text: &str) -> Visible {
     let unified = text.replace("\r\n", "\n");
-    // What hides between the characters of a comment's mark must not keep it from being one; nor
-    // must a comment that does.
+    // Hidden characters are removed first, because one inside `<!--` would keep the pattern from
+    // matching. The loop repeats because removing one comment may join the text around it into
+    // another.
     let mut seen = plain(&unified);
     while let Cow::Owned(less) = COMMENT.replace_all(&seen, "") {
         seen = less;
@@ -44,22 +49,23 @@ pub fn visible(text: &str) -> Visible {
     Visible { text: seen, hidden }
 }
 
-/// Text without terminal escapes, control characters and characters that reorder or hide what is
-/// seen.
+/// Removes terminal escapes, control characters, and characters that reorder or hide text.
 #[must_use]
 pub fn plain(text: &str) -> String {
     ESCAPE.replace_all(text, "").replace("\r\n", "\n").chars().filter(|&c| is_seen(c)).collect()
 }
 
-/// Whether a character stands for something that a reader sees, or is a line end or a tab.
+/// Returns whether a character is visible to a reader, or is a line end or a tab.
 ///
-/// U+FE0F stays: it makes an emoji of a sign. The other selectors of variants, of which a text can
-/// be made, go.
+/// U+FE0F stays, because it turns a sign into an emoji. The other variation selectors are removed,
+/// because a sequence of them can encode a hidden text.
 fn is_seen(c: char) -> bool {
     let hidden = matches!(c,
-        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}');
     matches!(c, '\n' | '\t') || (!c.is_control() && !hidden)
 }
 
@@ -103,7 +109,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_hidden_is_left(text in "\\PC{0,40}(<!--|-->|\u{200b}|\u{202e}|\u{e0041}|\n){0,6}\\PC{0,20}") {
+        fn nothing_hidden_is_left(
+            text in "\\PC{0,40}(<!--|-->|\u{200b}|\u{202e}|\u{e0041}|\n){0,6}\\PC{0,20}"
+        ) {
             let once = visible(&text).text;
             prop_assert!(!once.contains("<!--"));
             prop_assert!(once.chars().all(is_seen));

@@ -17,25 +17,26 @@ use tokio::sync::watch;
 const FILE_NAME: &str = "health.json";
 
 /// How often a living worker renews the file.
-const BEAT: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How old the file of a living worker may get on a machine that is short of breath.
+/// How old the file of a living worker may get on a machine that is overloaded.
 const STALE: SignedDuration = SignedDuration::from_secs(60);
 
-/// How a worker is.
+/// What a worker reports about itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Health {
     pub pid: u32,
     pub started_at: Timestamp,
-    /// When the worker last said so.
+    /// When the worker last reported.
     pub updated_at: Timestamp,
     /// When the queue last answered a poll.
     pub last_good_poll: Option<Timestamp>,
     pub state: State,
-    /// What keeps the worker from working, in words.
+    /// What keeps the worker from working, in a sentence.
     pub problem: Option<String>,
 }
 
+/// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -45,12 +46,14 @@ pub enum State {
     WaitingForModel,
     /// The queue fails, and is asked again soon.
     QueueFails,
-    /// The queue is missing or refuses the credentials: a person has to mend it.
+    /// The queue is missing or refuses the credentials, or the disk is full: a person has to fix
+    /// it.
     Unhealthy,
     Stopping,
 }
 
 impl State {
+    /// The state as a part of a sentence.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -64,10 +67,10 @@ impl State {
 }
 
 impl Health {
-    /// Reads what the worker of a data directory last said.
+    /// Reads what the worker of a data directory last reported.
     ///
     /// # Errors
-    /// There is such a file and it can't be read.
+    /// The file exists and can't be read.
     pub fn read(data_dir: &Path) -> io::Result<Option<Self>> {
         match std::fs::read(data_dir.join(FILE_NAME)) {
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
@@ -76,22 +79,23 @@ impl Health {
         }
     }
 
-    /// Whether a worker lives that can work.
+    /// Whether a living worker can work.
     #[must_use]
     pub fn is_well(&self, now: Timestamp) -> bool {
         self.is_alive(now) && self.state != State::Unhealthy
     }
 
+    /// Whether the file was renewed a short time ago.
     #[must_use]
     pub fn is_alive(&self, now: Timestamp) -> bool {
         now.duration_since(self.updated_at) < STALE
     }
 }
 
-/// The worker's own side: what it says goes to the file and to whoever follows.
-pub(super) struct Pulse(watch::Sender<Health>);
+/// The worker's own side: what it reports goes to the file and to whoever subscribed.
+pub(super) struct Heartbeat(watch::Sender<Health>);
 
-impl Pulse {
+impl Heartbeat {
     pub(super) fn new(now: Timestamp) -> Self {
         Self(watch::Sender::new(Health {
             pid: std::process::id(),
@@ -110,43 +114,50 @@ impl Pulse {
         });
     }
 
-    pub(super) fn is(&self, state: State, problem: Option<String>) {
+    pub(super) fn report(&self, state: State, problem: Option<String>) {
         self.0.send_modify(|health| (health.state, health.problem) = (state, problem));
     }
 
-    pub(super) fn follow(&self) -> watch::Receiver<Health> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<Health> {
         self.0.subscribe()
     }
 
-    /// Keeps the file of `data_dir` until it is dropped, and takes it away then: a worker that
-    /// ended is not one that hangs.
+    /// Renews the file below `data_dir` until this is dropped, and removes it then: a worker that
+    /// has ended must not pass for one that hangs.
     pub(super) async fn beat(&self, data_dir: &Path) {
-        let file = File(data_dir.join(FILE_NAME));
-        let mut said = self.0.subscribe();
+        let file = HealthFile(data_dir.join(FILE_NAME));
+        let mut reported = self.0.subscribe();
         loop {
             let health =
-                Health { updated_at: Timestamp::now(), ..said.borrow_and_update().clone() };
-            if let Err(error) = file.write(&health) {
-                tracing::warn!(%error, file = %file.0.display(), "how the worker is could not be written down");
+                Health { updated_at: Timestamp::now(), ..reported.borrow_and_update().clone() };
+            if let Err(error) = file.write(&health).await {
+                let file = file.0.display();
+                tracing::warn!(%error, %file, "the worker could not write down how it is");
             }
-            // The sender lives as long as this does.
-            tokio::time::timeout(BEAT, said.changed()).await.ok();
+            // The sender lives as long as this does, so only the interval can end the wait.
+            tokio::time::timeout(INTERVAL, reported.changed()).await.ok();
         }
     }
 }
 
-struct File(PathBuf);
+/// The file that tells other processes how the worker is.
+struct HealthFile(PathBuf);
 
-impl File {
-    /// Readers see the old file or the new one.
-    fn write(&self, health: &Health) -> io::Result<()> {
-        let new = self.0.with_extension("json.new");
-        std::fs::write(&new, serde_json::to_vec(health)?)?;
-        std::fs::rename(&new, &self.0)
+impl HealthFile {
+    /// Replaces the file as a whole, so that readers see the old one or the new one. The write
+    /// happens on a thread that may block.
+    async fn write(&self, health: &Health) -> io::Result<()> {
+        let (path, new) = (self.0.clone(), self.0.with_extension("json.new"));
+        let text = serde_json::to_vec(health)?;
+        let replace = move || {
+            std::fs::write(&new, text)?;
+            std::fs::rename(&new, &path)
+        };
+        tokio::task::spawn_blocking(replace).await.unwrap_or_else(|error| Err(error.into()))
     }
 }
 
-impl Drop for File {
+impl Drop for HealthFile {
     fn drop(&mut self) {
         std::fs::remove_file(&self.0).ok();
     }

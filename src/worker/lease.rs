@@ -1,25 +1,27 @@
-//! The right to work on a delivery: held by renewing its visibility, and given up for good once it
-//! is lost.
+//! The worker's side of a lease: it renews the visibility of a delivery, and gives the delivery up
+//! for good once the lease is lost.
 //!
-//! Renews at a third of the lease's length. Ends are reckoned on the wall clock, because a machine
-//! that slept has lost a lease that a monotonic clock believes in. A lost lease cancels its token;
-//! whoever works under the lease watches that token and stops.
+//! A lease is renewed at a third of its length. All times are of the wall clock, because a machine
+//! that slept has lost a lease that a monotonic clock still believes in. When a lease is lost its
+//! token is cancelled; whoever works under the lease watches the token and stops.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument as _;
 
+use crate::errors;
 use crate::journal::Journal;
 use crate::queue::{Queue, QueueError};
-use crate::run::{Hold, LeaseEnd};
+use crate::run::LeaseHandle;
 use crate::task::Delivery;
 
-/// SQS ends every lease twelve hours after the receive (the SQS Developer Guide, "Amazon SQS
-/// visibility timeout").
+/// SQS ends every lease twelve hours after the receive (SQS Developer Guide, "Amazon SQS visibility
+/// timeout").
 const LONGEST: SignedDuration = SignedDuration::from_hours(12);
 
 /// How often the clock is looked at, so that a suspended machine notices soon after it wakes.
@@ -28,25 +30,19 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long after a failed renewal the next is tried.
 const RETRY: SignedDuration = SignedDuration::from_secs(5);
 
-/// How long before its end a lease counts as lost: time to kill what works under it.
+/// How long before its end a lease counts as lost. The programs that work under it are killed in
+/// that time.
 fn margin(length: Duration) -> SignedDuration {
     (signed(length) / 10).min(SignedDuration::from_secs(60))
 }
 
-/// A lease that is being renewed until it is dropped.
+/// A lease that is renewed until it is released or dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
-    hold: Hold,
+    handle: LeaseHandle,
     lost: CancellationToken,
-    _renewal: DropGuard,
+    released: DropGuard,
     renewing: JoinHandle<()>,
-}
-
-/// What is leased: a delivery, until when, and for how long at a time.
-pub(super) struct Leased {
-    pub(super) delivery: Delivery,
-    pub(super) end: Timestamp,
-    pub(super) length: Duration,
 }
 
 /// Until when a delivery is leased that was received with this much visibility.
@@ -55,68 +51,86 @@ pub(super) fn end_of(delivery: &Delivery, visibility: Duration) -> Timestamp {
 }
 
 impl Lease {
-    /// Holds what is leased. The journal learns of each renewal, so that a restarted worker knows
-    /// whether it holds the lease still.
+    /// Holds a delivery that is leased until `end`, for `length` at a time. The journal learns of
+    /// each renewal, so that a restarted worker knows whether it still holds the lease.
     #[must_use]
-    pub(super) fn hold(queue: Arc<Queue>, journal: Arc<Journal>, leased: Leased) -> Self {
+    pub(super) fn hold(
+        queue: Arc<Queue>,
+        journal: Arc<Journal>,
+        delivery: Delivery,
+        end: Timestamp,
+        length: Duration,
+    ) -> Self {
         let lost = CancellationToken::new();
         let released = CancellationToken::new();
-        let (renewals, wishes) = mpsc::channel(1);
-        let end = LeaseEnd::at(leased.end);
-        let hold = Hold::new(lost.clone(), end.clone(), renewals);
-        let renewal =
-            Renewal { queue, journal, leased, end, lost: lost.clone(), waiting: Vec::new() };
-        let renewing = tokio::spawn(renewal.go_on(released.clone(), wishes));
-        Self { hold, lost, _renewal: released.drop_guard(), renewing }
+        let (renewals, requests) = mpsc::channel(1);
+        let (end_sender, end) = watch::channel(end);
+        let handle = LeaseHandle::new(lost.clone(), end, renewals);
+        let renewal = RenewalTask {
+            queue,
+            journal,
+            delivery,
+            length,
+            end: end_sender,
+            lost: lost.clone(),
+            waiting: Vec::new(),
+        };
+        let renewing = renewal.keep_renewing(released.clone(), requests).in_current_span();
+        let renewing = tokio::spawn(renewing);
+        Self { handle, lost, released: released.drop_guard(), renewing }
     }
 
-    /// The side of it that a run has.
+    /// The run's handle on the lease.
     #[must_use]
-    pub(super) fn side(&self) -> Hold {
-        self.hold.clone()
+    pub(super) fn handle(&self) -> LeaseHandle {
+        self.handle.clone()
     }
 
     /// Stops renewing, and returns until when the lease is still held, if it is. No renewal is
-    /// under way once this returned, so what is then done to the delivery is not overtaken by one.
+    /// under way once this has returned, so none overtakes what is then done to the delivery.
     pub(super) async fn release(self) -> Option<Timestamp> {
-        let Self { hold, lost, _renewal, renewing } = self;
-        drop(_renewal);
+        let Self { handle, lost, released, renewing } = self;
+        drop(released);
         if renewing.await.is_err() {
             lost.cancel();
         }
-        hold.is_held(Timestamp::now()).then(|| hold.end())
+        handle.is_held(Timestamp::now()).then(|| handle.end())
     }
 }
 
-struct Renewal {
+/// The task that renews a lease.
+struct RenewalTask {
     queue: Arc<Queue>,
     journal: Arc<Journal>,
-    leased: Leased,
-    end: LeaseEnd,
+    delivery: Delivery,
+    length: Duration,
+    end: watch::Sender<Timestamp>,
     lost: CancellationToken,
-    /// Dropped unanswered when the lease is lost, which tells whoever waits.
+    /// Those who wait for a renewal. They are dropped unanswered when the lease is lost, which
+    /// tells them.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-impl Renewal {
-    async fn go_on(
+impl RenewalTask {
+    async fn keep_renewing(
         mut self,
         released: CancellationToken,
-        mut wishes: mpsc::Receiver<oneshot::Sender<()>>,
+        mut requests: mpsc::Receiver<oneshot::Sender<()>>,
     ) {
-        let mut schedule = Schedule::of(&self.leased, Timestamp::now());
+        let mut schedule = Schedule::new(*self.end.borrow(), self.length, Timestamp::now());
         loop {
             tokio::select! {
                 () = released.cancelled() => return,
-                Some(wish) = wishes.recv() => self.waiting.push(wish),
+                Some(request) = requests.recv() => self.waiting.push(request),
                 () = tokio::time::sleep(TICK) => {}
             }
             let now = Timestamp::now();
-            match schedule.look(now, self.end.get(), !self.waiting.is_empty()) {
+            let end = *self.end.borrow();
+            match schedule.look(now, end, !self.waiting.is_empty()) {
                 Look::Wait => continue,
                 Look::Renew => {}
                 Look::Lost => {
-                    self.lose("it could not be renewed in time");
+                    self.lose("the worker could not renew it in time");
                     return;
                 }
             }
@@ -127,39 +141,35 @@ impl Renewal {
                     return;
                 }
                 Err(error) => {
-                    let message_id = &self.leased.delivery.message_id;
-                    tracing::warn!(message_id, %error, "the lease was not renewed; trying again");
+                    let (message_id, error) = (&self.delivery.message_id, errors::chain(&error));
+                    tracing::warn!(message_id, error, "the lease was not renewed; trying again");
                     schedule.failed(now);
                 }
             }
         }
     }
 
-    /// One renewal, from the moment it is asked for.
+    /// Renews once. SQS counts the visibility from the moment it receives the call, so the new end
+    /// is reckoned from the moment before.
     async fn renew(&mut self, now: Timestamp) -> Result<(), QueueError> {
-        let Leased { delivery, length, .. } = &self.leased;
-        let last_end = add(delivery.received_at, LONGEST);
-        let wished =
-            (*length).min(Duration::try_from(now.duration_until(last_end)).unwrap_or_default());
-        self.queue.change_visibility(delivery, wished).await?;
-        let end = add(now, signed(wished));
-        self.end.set(end);
-        if let Err(error) = self.journal.renewed(&delivery.receipt_handle, end) {
-            tracing::warn!(message_id = delivery.message_id, %error, "the renewal of the lease was not written down");
-        }
-        for wish in self.waiting.drain(..) {
-            // A run that ended meanwhile waits no more.
-            wish.send(()).ok();
+        let last_end = add(self.delivery.received_at, LONGEST);
+        let left = Duration::try_from(now.duration_until(last_end)).unwrap_or_default();
+        let length = self.length.min(left);
+        self.queue.change_visibility(&self.delivery, length).await?;
+        let end = add(now, signed(length));
+        self.end.send_replace(end);
+        // This does not wait for the disk: a slow one must not delay the next renewal.
+        self.journal.record_renewal(&self.delivery, end);
+        for request in self.waiting.drain(..) {
+            // A run that has ended meanwhile does not wait any more.
+            request.send(()).ok();
         }
         Ok(())
     }
 
     fn lose(&self, why: &str) {
-        tracing::warn!(
-            message_id = self.leased.delivery.message_id,
-            why,
-            "the lease is lost: the run stops"
-        );
+        let message_id = &self.delivery.message_id;
+        tracing::warn!(message_id, why, "the lease is lost: the run stops");
         self.lost.cancel();
     }
 }
@@ -172,10 +182,11 @@ struct Schedule {
     margin: SignedDuration,
     next: Timestamp,
     seen: Timestamp,
-    /// After a failure, until then not even for one who waits.
+    /// After a failure nothing is tried until then, even when somebody waits.
     not_before: Timestamp,
 }
 
+/// What a look at the clock tells to do.
 #[derive(Debug, PartialEq, Eq)]
 enum Look {
     Wait,
@@ -184,20 +195,21 @@ enum Look {
 }
 
 impl Schedule {
-    fn of(leased: &Leased, now: Timestamp) -> Self {
-        let length = signed(leased.length);
-        let next = add(leased.end, length / 3 - length);
-        Self { length, margin: margin(leased.length), next, seen: now, not_before: Timestamp::MIN }
+    fn new(end: Timestamp, length: Duration, now: Timestamp) -> Self {
+        let margin = margin(length);
+        let length = signed(length);
+        let next = add(end, length / 3 - length);
+        Self { length, margin, next, seen: now, not_before: Timestamp::MIN }
     }
 
-    fn look(&mut self, now: Timestamp, end: Timestamp, is_wished: bool) -> Look {
+    fn look(&mut self, now: Timestamp, end: Timestamp, is_requested: bool) -> Look {
         if now < self.seen {
             (self.next, self.not_before) = (now, now);
         }
         self.seen = now;
         if now.duration_until(end) <= self.margin {
             Look::Lost
-        } else if now >= self.not_before && (is_wished || now >= self.next) {
+        } else if now >= self.not_before && (is_requested || now >= self.next) {
             Look::Renew
         } else {
             Look::Wait
@@ -243,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_renewed_at_a_third_and_when_it_is_wished() {
+    fn a_lease_is_renewed_at_a_third_and_when_it_is_requested() {
         let mut schedule = schedule();
         assert_eq!(schedule.look(at(99), at(300), false), Look::Wait);
         assert_eq!(schedule.look(at(99), at(300), true), Look::Renew);

@@ -1,28 +1,29 @@
-//! The end of a delivery: what its run ended in is told to the queue, and what a worker that died
-//! did not tell is told by the next one.
+//! The end of a delivery: the worker tells the queue what the run ended in. What a worker that died
+//! did not tell, the next one tells.
 
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 
-use super::{AT_ONCE, Worker};
-use crate::journal::{Act, Decision, JournalError, Outcome, RunId, Unreleased};
+use super::{VISIBLE_NOW, Worker};
+use crate::errors;
+use crate::journal::{BegunEffect, Decision, Effect, JournalError, Outcome, RunId, Unreleased};
 use crate::queue::QueueError;
 use crate::run::{Disposition, Ended};
 use crate::task::Delivery;
 
-/// How long a queue that fails is asked again to end a delivery. What is still not ended then comes
-/// again, and is known.
-const INSISTENCE: ExponentialBuilder = ExponentialBuilder::new()
+/// How long a queue that fails is asked again to end a delivery. A delivery that is still not ended
+/// then comes again, and the journal knows its run.
+const RELEASE_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_secs(1))
     .with_max_delay(Duration::from_secs(30))
     .with_max_times(8)
     .with_jitter();
 
 impl Worker {
-    /// Ends a delivery in the right of a lease that is held until `held_until`; without one nothing
-    /// is touched.
+    /// Ends a delivery under a lease that is held until `held_until`. Without a lease the delivery
+    /// is left alone.
     pub(super) async fn release(
         &self,
         delivery: &Delivery,
@@ -31,30 +32,56 @@ impl Worker {
     ) -> Disposition {
         let Ended { run, disposition } = ended;
         let disposition = if held_until.is_some() { disposition } else { Disposition::Abandon };
-        let failed = |error: &JournalError| tracing::error!(message_id = delivery.message_id, %error, "the end of the delivery was not recorded");
-        let intent = run.and_then(|run| {
-            let intent =
-                self.rooms.journal.intend(run, Act::Release, name(disposition), Timestamp::now());
-            intent.inspect_err(failed).ok()
-        });
+        let begun = match run {
+            Some(run) => self.begin_release(run, disposition).await,
+            None => None,
+        };
         let is_held = |error: &QueueError| {
-            !matches!(error, QueueError::LeaseOver { .. })
-                && held_until.is_some_and(|end| Timestamp::now() < end)
+            let ours = held_until.is_some_and(|end| Timestamp::now() < end);
+            ours && !matches!(error, QueueError::LeaseOver { .. })
         };
         let told =
-            (|| self.tell_queue(delivery, disposition)).retry(INSISTENCE).when(is_held).await;
+            (|| self.tell_queue(delivery, disposition)).retry(RELEASE_BACKOFF).when(is_held).await;
         if let Err(error) = &told
             && !matches!(error, QueueError::LeaseOver { .. })
         {
-            tracing::error!(message_id = delivery.message_id, ?disposition, %error, "the delivery could not be ended: it comes again");
+            let (message_id, error) = (&delivery.message_id, errors::chain(error));
+            tracing::error!(
+                message_id,
+                ?disposition,
+                error,
+                "the worker could not end the delivery: it comes again"
+            );
         }
-        let observation = told.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
-        if let (Some(run), Some(intent)) = (run, intent) {
-            let now = Timestamp::now();
-            let observed = self.rooms.journal.observe(&intent, &observation, now);
-            observed.and_then(|()| self.rooms.journal.release(run, now)).inspect_err(failed).ok();
+        if let (Some(run), Some(begun)) = (run, begun) {
+            let result = match &told {
+                Ok(()) => "done".to_owned(),
+                Err(error) => errors::chain(error),
+            };
+            if let Err(error) = self.record_release(run, &begun, &result).await {
+                log_unrecorded(run, &error);
+            }
         }
         disposition
+    }
+
+    /// A release that can't be journaled is carried out all the same: the message is the queue's,
+    /// and it would come again for no reason.
+    async fn begin_release(&self, run: RunId, disposition: Disposition) -> Option<BegunEffect> {
+        let (journal, now) = (&self.services.journal, Timestamp::now());
+        let begun = journal.begin_effect(run, Effect::Release, name(disposition), now).await;
+        begun.inspect_err(|error| log_unrecorded(run, error)).ok()
+    }
+
+    async fn record_release(
+        &self,
+        run: RunId,
+        begun: &BegunEffect,
+        result: &str,
+    ) -> Result<(), JournalError> {
+        let now = Timestamp::now();
+        self.services.journal.finish_effect(begun, result, now).await?;
+        self.services.journal.release(run, now).await
     }
 
     async fn tell_queue(
@@ -64,47 +91,54 @@ impl Worker {
     ) -> Result<(), QueueError> {
         match disposition {
             Disposition::Complete | Disposition::Cancel => self.queue.delete(delivery).await,
-            Disposition::RetryAfter(rest) => self.queue.change_visibility(delivery, rest).await,
-            Disposition::DeadLetter => self.queue.change_visibility(delivery, AT_ONCE).await,
+            Disposition::RetryAfter(delay) => self.queue.change_visibility(delivery, delay).await,
+            Disposition::DeadLetter => self.queue.change_visibility(delivery, VISIBLE_NOW).await,
             Disposition::Abandon => Ok(()),
         }
     }
 
     /// The runs of a worker before this one whose lease is still held, oldest first. The others are
     /// given up: their messages come again.
-    pub(super) fn left_behind(&self) -> Vec<Unreleased> {
-        let left = self.rooms.journal.unreleased().unwrap_or_else(|error| {
-            tracing::error!(%error, "what a worker before this one left can't be read: its messages come again");
+    pub(super) async fn left_behind(&self) -> Vec<Unreleased> {
+        let left = self.services.journal.unreleased().await.unwrap_or_else(|error| {
+            let error = errors::chain(&error);
+            tracing::error!(
+                error,
+                "the worker can't read what one before it left: its messages come again"
+            );
             Vec::new()
         });
         let now = Timestamp::now();
         let (held, over): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|left| now < left.lease_end);
         for left in over {
-            tracing::info!(run = %left.run, "a run that was cut off is given up: its lease is over, and its message comes again");
-            if let Err(error) =
-                self.give_up(left.run, left.decided.is_some_and(|decision| decision.told), now)
-            {
-                tracing::error!(run = %left.run, %error, "that it was given up could not be recorded");
+            let run = left.run;
+            tracing::info!(%run, "giving up a run whose lease is over: its message comes again");
+            let ended = left.decided.is_some_and(|decision| decision.told);
+            if let Err(error) = self.give_up(run, ended, now).await {
+                log_unrecorded(run, &error);
             }
         }
         held
     }
 
-    fn give_up(&self, run: RunId, ended: bool, now: Timestamp) -> Result<(), JournalError> {
-        let journal = &self.rooms.journal;
+    async fn give_up(&self, run: RunId, ended: bool, now: Timestamp) -> Result<(), JournalError> {
+        let journal = &self.services.journal;
         if !ended {
             let why = "the worker was stopped or died, and the lease ended before it came back";
-            let detail = Some(why.to_owned());
-            journal.decide(
-                run,
-                &Decision::new(Outcome::Abandoned, detail, &Disposition::Abandon, None)?,
-            )?;
-            journal.end(run, now)?;
-            journal.note(run, why, now)?;
+            let decision = Decision::new(Outcome::Abandoned, &Disposition::Abandon)?
+                .with_detail(why.to_owned());
+            journal.decide(run, &decision).await?;
+            journal.end(run, now).await?;
+            journal.note(run, why, now).await?;
         }
-        journal.release(run, now)
+        journal.release(run, now).await
     }
+}
+
+fn log_unrecorded(run: RunId, error: &JournalError) {
+    let error = errors::chain(error);
+    tracing::error!(%run, error, "the worker could not record the end of the run's delivery");
 }
 
 fn name(disposition: Disposition) -> &'static str {

@@ -1,59 +1,65 @@
 //! The bare repository that the worker keeps for each repository at the forge.
 //!
-//! Owns what is under `repositories/`: it is fetched into, read from, pushed from, and what agents
-//! made is kept in it. It has no remote, no credential and no work tree; only the forge's default
-//! branch is fetched, to one ref that no branch name can collide with. Several runs may use one
-//! cache at once: fetches take turns, everything else only adds objects.
+//! This module owns the directory `repositories/`. The worker fetches into a cache, reads from it,
+//! pushes from it, and stores in it what the agents made. A cache has no remote, no credential and
+//! no work tree. The worker fetches only the default branch of the forge, into one reference
+//! outside `refs/heads/`, so that it can't collide with the name of any branch. Several runs may
+//! use one cache at once: only one of them fetches at a time, and every other command only adds
+//! objects.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::WorkspaceError;
-use super::git::{Command, Git};
-use super::object::{BranchName, CommitId, InvalidName, ObjectId, TreeId, is_reference_name};
-use super::path::RepoPath;
+use super::git::{Git, GitCommand};
 use super::remote::{Remote, explain, explain_push};
+use crate::errors;
+use crate::git::{BranchName, CommitId, InvalidName, is_reference_name};
 use crate::task::RepoName;
 
-/// Where the forge's default branch is fetched to.
+/// The reference that holds the last fetched commit of the forge's default branch.
 const FETCHED: &str = "refs/fetched/default";
 
-/// The caches of all repositories, under one data directory.
+/// The caches of all repositories under one data directory.
 #[derive(Debug)]
 pub struct Caches {
     git: Git,
     directory: PathBuf,
     excludes: &'static [&'static str],
-    turns: Mutex<HashMap<PathBuf, Turn>>,
+    turns: Mutex<HashMap<PathBuf, FetchTurn>>,
 }
 
-/// Whose turn it is to fetch into a cache, and whether this process has had it in hand before.
-type Turn = Arc<tokio::sync::Mutex<Known>>;
+/// The lock that a fetch into one cache holds, with whether this process has already removed the
+/// lock files that an earlier process left there.
+type FetchTurn = Arc<tokio::sync::Mutex<LockState>>;
 
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Known {
+enum LockState {
     #[default]
     No,
     Yes,
 }
 
-/// The cache of one repository. Clones are the same cache.
+/// The cache of one repository. All clones of this value refer to the same directory and lock.
 #[derive(Debug, Clone)]
 pub struct Cache {
     git: Git,
     directory: PathBuf,
-    turn: Turn,
+    turn: FetchTurn,
 }
 
-/// What a task starts from: the tip of the default branch.
+/// The commit from which the work on a task begins, and the branch that the pull request targets.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Base {
-    pub branch: BranchName,
     pub commit: CommitId,
+    /// The journal of version 0.1.0 calls this field `branch`.
+    #[serde(alias = "branch")]
+    pub onto: BranchName,
 }
 
 impl Caches {
+    /// The caches in the directory `repositories` below `data_dir`.
     #[must_use]
     pub fn new(git: Git, data_dir: &Path) -> Self {
         Self {
@@ -64,19 +70,20 @@ impl Caches {
         }
     }
 
-    /// Untracked files that match these patterns of gitignore are neither harvested nor cleaned
-    /// away, whether a repository ignores them or not.
+    /// Adds gitignore patterns. A snapshot leaves out untracked files that match one of them, and a
+    /// checkout does not remove those files, whether the repository ignores them or not.
     #[must_use]
     pub fn excluding(self, excludes: &'static [&'static str]) -> Self {
         Self { excludes, ..self }
     }
 
-    /// The cache of a repository, made empty if it is not there.
+    /// Opens the cache of a repository, and makes an empty one when it does not exist.
     ///
-    /// Names that differ by case are one repository at GitHub, and one directory here.
+    /// GitHub treats names that differ only in case as one repository, so the directory's name is
+    /// in lower case.
     ///
     /// # Errors
-    /// When the directory can't be made.
+    /// The directory can't be made.
     pub async fn open(&self, repository: &RepoName) -> Result<Cache, WorkspaceError> {
         let owner = repository.owner().to_ascii_lowercase();
         let name = format!("{}.git", repository.name().to_ascii_lowercase());
@@ -92,10 +99,13 @@ impl Caches {
 }
 
 impl Cache {
-    /// Also mends a directory that was left half made: `git init` on a repository changes nothing.
+    /// Makes the repository, and completes one that a crash left unfinished. `git init` is safe in
+    /// an existing repository: it does not overwrite what is already there (git-init(1)).
     async fn create(&self, excludes: &[&str]) -> Result<(), WorkspaceError> {
         let mut known = self.turn.lock().await;
-        if *known == Known::No {
+        // Only the first use in this process removes lock files. A later use could remove the lock
+        // of a git command that this process is running.
+        if *known == LockState::No {
             unlock(self.directory.clone()).await?;
         }
         tokio::fs::create_dir_all(&self.directory).await.map_err(|source| WorkspaceError::Io {
@@ -109,6 +119,8 @@ impl Cache {
             .argument(&self.directory)
             .output()
             .await?;
+        // git reads ignore patterns of the repository itself from `$GIT_DIR/info/exclude`
+        // (gitignore(5)). No file of the work tree can change these patterns.
         let info = self.directory.join("info");
         let exclude = info.join("exclude");
         let written = async {
@@ -120,7 +132,7 @@ impl Cache {
             path: exclude.clone(),
             source,
         })?;
-        *known = Known::Yes;
+        *known = LockState::Yes;
         Ok(())
     }
 
@@ -132,21 +144,21 @@ impl Cache {
         &self.directory
     }
 
-    pub(super) fn command(&self, name: &'static str) -> Command<'_> {
+    pub(super) fn command(&self, name: &'static str) -> GitCommand<'_> {
         self.git.in_repository(&self.directory, name)
     }
 
-    /// Brings the cache up to the remote's default branch; what is there already is not transferred
-    /// again.
+    /// Fetches the remote's default branch. git transfers only the objects that the cache does not
+    /// have, and the function transfers nothing when the branch has not moved.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoCommits`] when there is no default branch to start from; the others tell
-    /// what is wrong with the remote.
+    /// [`WorkspaceError::NoCommits`] when the remote has no default branch to start from. The other
+    /// errors say what is wrong with the remote.
     pub async fn fetch(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
         let _turn = self.turn.lock().await;
         let (branch, announced) = self.default_branch(remote).await?;
         if self.fetched().await?.as_ref() == Some(&announced) {
-            return Ok(Base { branch, commit: announced });
+            return Ok(Base { onto: branch, commit: announced });
         }
         let answer = self
             .command("fetch")
@@ -158,6 +170,8 @@ impl Cache {
                 "--no-recurse-submodules",
             ])
             .argument(&remote.url)
+            // The `+` allows an update that is not a fast-forward, because somebody may have
+            // force-pushed the default branch (git-fetch(1), `<refspec>`).
             .argument(format!("+{}:{FETCHED}", branch.reference()))
             .run_against(remote)
             .await?;
@@ -165,23 +179,26 @@ impl Cache {
             return Err(explain(remote, answer));
         }
         self.tidy().await;
-        // The branch may have moved on since it was announced.
+        // Another push may have moved the branch after `ls-remote` listed it, so the commit is read
+        // from the fetched reference.
         let commit = self
             .fetched()
             .await?
             .ok_or_else(|| WorkspaceError::NoCommits { url: remote.url.clone() })?;
-        Ok(Base { branch, commit })
+        Ok(Base { onto: branch, commit })
     }
 
-    /// What the remote's default branch is right now, and where.
+    /// Asks the remote for its default branch and the commit at its tip, without fetching.
     ///
     /// # Errors
-    /// As for [`Self::fetch`].
+    /// The same errors as [`Self::fetch`].
     pub async fn announced(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
-        self.default_branch(remote).await.map(|(branch, commit)| Base { branch, commit })
+        self.default_branch(remote).await.map(|(onto, commit)| Base { commit, onto })
     }
 
-    /// The branch that the remote's HEAD points at, and its commit.
+    /// Returns the branch that the remote's HEAD points at, and its commit. `git ls-remote
+    /// --symref` prints `ref: refs/heads/NAME<TAB>HEAD` for the symbolic reference, and then a line
+    /// with the commit (git-ls-remote(1)).
     async fn default_branch(
         &self,
         remote: &Remote,
@@ -192,8 +209,8 @@ impl Cache {
         let commit = listing
             .lines()
             .find_map(|line| line.strip_suffix("\tHEAD").filter(|name| !name.starts_with("ref: ")));
-        // An empty repository announces nothing; one whose HEAD names no branch has no default
-        // branch to open a pull request against.
+        // An empty repository lists no HEAD. A repository whose HEAD is detached has no default
+        // branch, so no pull request could target one.
         let (Some(reference), Some(commit)) = (symbolic, commit) else {
             return Err(WorkspaceError::NoCommits { url: remote.url.clone() });
         };
@@ -204,10 +221,11 @@ impl Cache {
         Ok((branch, commit))
     }
 
-    /// The commit that a branch has at the remote right now.
+    /// Asks the remote for the commit that a branch has now, or `None` when there is no such
+    /// branch.
     ///
     /// # Errors
-    /// As for [`Self::fetch`].
+    /// The same errors as [`Self::fetch`].
     pub async fn remote_branch(
         &self,
         remote: &Remote,
@@ -215,7 +233,9 @@ impl Cache {
     ) -> Result<Option<CommitId>, WorkspaceError> {
         let reference = branch.reference();
         let listing = self.ask(remote, &reference).await?;
-        // git matches the end of a name, so refs/heads/x/refs/heads/main would be listed too.
+        // `git ls-remote` matches a pattern against the last components of each name, so it would
+        // also list refs/heads/x/refs/heads/main (git-ls-remote(1), `<patterns>`). Only the exact
+        // name counts.
         let commit = listing
             .lines()
             .find_map(|line| line.strip_suffix(reference.as_str())?.strip_suffix('\t'))
@@ -246,20 +266,26 @@ impl Cache {
         Ok(String::from_utf8_lossy(&answer.output).trim_end().parse().ok())
     }
 
-    /// Lets git pack what has piled up. It spares what is younger than two weeks, so it is safe
-    /// beside runs; whether it worked is no run's affair.
+    /// Lets git pack loose objects when there are many of them. git deletes unreachable objects
+    /// only when they are older than two weeks (git-gc(1), `gc.pruneExpire`), so this is safe while
+    /// runs add objects. A failure is only logged, because no run depends on the packing.
     async fn tidy(&self) {
         if let Err(error) = self.command("gc").arguments(["--auto", "--quiet"]).output().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, cache = %self.directory.display(), "could not tidy the cache");
+            let (error, cache) = (errors::chain(&error), self.directory.display());
+            tracing::warn!(error, %cache, "git could not tidy the repository");
         }
     }
 
-    /// Pushes a commit to a branch that is expected to be at `expected`, or not to exist. A push
-    /// that was done before does nothing.
+    /// Pushes a commit to a branch. The forge's branch must be at `expected`, or must not exist
+    /// when `expected` is `None`. Repeating a push that succeeded before changes nothing.
+    ///
+    /// The expected commit is always given explicitly. Without it, `--force-with-lease` compares
+    /// with a remote-tracking branch (git-push(1)), and the cache has none. An empty value after
+    /// the colon means that the branch must not exist yet.
     ///
     /// # Errors
-    /// [`WorkspaceError::StaleRemote`] when the branch is elsewhere,
-    /// [`WorkspaceError::PushRefused`] when the forge's rules are against it.
+    /// [`WorkspaceError::StaleRemote`] when the branch is at another commit,
+    /// [`WorkspaceError::PushRefused`] when a rule of the forge forbids the push.
     pub async fn push(
         &self,
         remote: &Remote,
@@ -270,6 +296,8 @@ impl Cache {
         let reference = branch.reference();
         let answer = self
             .command("push")
+            // `--porcelain` prints one line for the branch on standard output in a fixed format,
+            // and `--no-verify` skips the pre-push hook (git-push(1)).
             .arguments(["--quiet", "--porcelain", "--no-verify"])
             .argument(format!(
                 "--force-with-lease={reference}:{}",
@@ -282,7 +310,8 @@ impl Cache {
         if answer.code == 0 { Ok(()) } else { Err(explain_push(remote, branch, answer)) }
     }
 
-    /// Names a commit in the cache as `refs/codingworker/NAME`, so that it is never thrown away.
+    /// Names a commit in the cache as `refs/codingworker/NAME`. `git gc` never deletes an object
+    /// that a reference reaches (git-gc(1)).
     ///
     /// # Errors
     /// [`WorkspaceError::InvalidName`] when git does not allow the name.
@@ -298,102 +327,14 @@ impl Cache {
             .await
             .map(drop)
     }
-
-    /// Whether an object is here.
-    pub(super) async fn has(&self, tree: &TreeId) -> Result<bool, WorkspaceError> {
-        Ok(self.command("cat-file").arguments(["-e", tree.as_str()]).run().await?.code == 0)
-    }
-
-    /// The tree of a commit. A commit is empty when its tree is its parent's.
-    ///
-    /// # Errors
-    /// When there is no such commit in the cache.
-    pub async fn tree_at(&self, commit: &CommitId) -> Result<TreeId, WorkspaceError> {
-        let tree = self
-            .command("rev-parse")
-            .arguments(["--verify", "--quiet"])
-            .argument(format!("{commit}^{{tree}}"))
-            .word()
-            .await?;
-        tree.parse()
-            .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "rev-parse", answer: tree })
-    }
-
-    /// The names of all files of a commit.
-    ///
-    /// # Errors
-    /// When there is no such commit in the cache.
-    pub async fn files_at(&self, commit: &CommitId) -> Result<Vec<RepoPath>, WorkspaceError> {
-        let listing = self
-            .command("ls-tree")
-            .arguments(["-r", "-z", "--name-only", "--full-tree", commit.as_str()])
-            .output()
-            .await?;
-        let names = listing.split(|&byte| byte == 0).filter(|name| !name.is_empty());
-        Ok(names.map(|name| RepoPath::new(name.to_vec())).collect())
-    }
-
-    /// The content of a file of a commit; nothing when there is no file under that path.
-    ///
-    /// # Errors
-    /// [`WorkspaceError::TooLarge`] when it has more than `limit` bytes.
-    pub async fn file_at(
-        &self,
-        commit: &CommitId,
-        path: &RepoPath,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        let name = [commit.as_str().as_bytes(), b":", path.as_bytes()].concat();
-        self.read_blob(name, path.to_string(), limit).await
-    }
-
-    /// The content of an object; nothing when there is no such file content.
-    ///
-    /// # Errors
-    /// [`WorkspaceError::TooLarge`] when it has more than `limit` bytes.
-    pub async fn blob(
-        &self,
-        object: &ObjectId,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        self.read_blob(object.as_str().as_bytes().to_vec(), object.to_string(), limit).await
-    }
-
-    async fn read_blob(
-        &self,
-        name: Vec<u8>,
-        what: String,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, WorkspaceError> {
-        let (before, after) =
-            ("an object's header and its name".len() + 64 + name.len(), "\n".len());
-        let answer = self
-            .command("cat-file")
-            .arguments(["--batch", "-z"])
-            .input([name.as_slice(), b"\0"].concat())
-            .output_limit(limit.saturating_add(before + after))
-            .run()
-            .await?;
-        if answer.code != 0 {
-            return Err(answer.into_error());
-        }
-        let Some(object) = parse_object(&answer.output) else {
-            return Ok(None);
-        };
-        if answer.truncated || object.size > limit {
-            return Err(WorkspaceError::TooLarge { what, limit });
-        }
-        object.content.map(|content| Some(content.to_vec())).ok_or_else(|| {
-            WorkspaceError::UnexpectedAnswer {
-                command: "cat-file",
-                answer: String::from_utf8_lossy(&answer.output).chars().take(200).collect(),
-            }
-        })
-    }
 }
 
-/// Takes away the locks that a killed git left in a repository. Nobody else's can be there: one
-/// worker has the data directory, and what the one before it left running is dead.
+/// Removes the lock files that a killed git left in a repository. git creates `NAME.lock`
+/// exclusively before it changes `NAME`, and refuses to work when the file exists, so a stale one
+/// would block the repository for ever.
+///
+/// No other process can own these files: only one worker uses the data directory, and the commands
+/// that the worker before it started have ended.
 async fn unlock(directory: PathBuf) -> Result<(), WorkspaceError> {
     let path = directory.clone();
     let unlocked = tokio::task::spawn_blocking(move || {
@@ -415,51 +356,12 @@ fn remove_locks(directory: &Path, below: bool) -> std::io::Result<()> {
         let is_lock = path.extension().is_some_and(|extension| extension == "lock")
             || path.ends_with("gc.pid");
         if is_lock && path.is_file() {
-            tracing::warn!(lock = %path.display(), "a git that was killed left a lock: it is taken away");
+            tracing::warn!(lock = %path.display(), "a git that was killed left a lock: it is taken \
+                                                    away");
             std::fs::remove_file(&path)?;
         } else if below && path.is_dir() {
             remove_locks(&path, true)?;
         }
     }
     Ok(())
-}
-
-/// One object as `git cat-file --batch` prints it: a line with name, type and size, then the
-/// content.
-struct BatchObject<'a> {
-    size: usize,
-    /// Nothing when the answer was cut.
-    content: Option<&'a [u8]>,
-}
-
-/// Nothing for what is missing and for what is not a blob, such as a directory.
-fn parse_object(answer: &[u8]) -> Option<BatchObject<'_>> {
-    let end = answer.iter().position(|&byte| byte == b'\n')?;
-    let (header, rest) = answer.split_at_checked(end)?;
-    let mut words = std::str::from_utf8(header).ok()?.split(' ');
-    let (Some(_), Some("blob"), Some(size), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return None;
-    };
-    let size = size.parse().ok()?;
-    Some(BatchObject { size, content: rest.get(1..)?.get(..size) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_object_is_read_from_a_batch() {
-        let content = |answer: &'static [u8]| {
-            parse_object(answer).map(|object| (object.size, object.content))
-        };
-        assert_eq!(content(b"0123abcd blob 5\na\nb\0c\n"), Some((5, Some(b"a\nb\0c".as_slice()))));
-        assert_eq!(content(b"0123abcd blob 0\n\n"), Some((0, Some(b"".as_slice()))));
-        assert_eq!(content(b"0123abcd blob 900\nhead"), Some((900, None)));
-        assert_eq!(content(b"0123abcd tree 5\nabcde\n"), None);
-        assert_eq!(content(b"abc:a file missing\n"), None);
-        assert_eq!(content(b""), None);
-    }
 }

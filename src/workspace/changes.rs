@@ -1,88 +1,21 @@
-//! What a commit changes, read from `git diff-tree`.
+//! Reads what a commit changes from `git diff-tree`.
 //!
-//! Pure but for the two questions to git; names are bytes and NUL-separated throughout. Renames are
-//! told as a deletion and an addition, so that every path that is touched is named.
+//! Apart from its calls of git this module is pure. Paths are bytes, and NUL separates them
+//! everywhere: without `-z` git quotes a path that contains unusual bytes (git-diff-tree(1)). A
+//! rename appears as a deletion and an addition, so that the result names every path that the
+//! commit touches.
 
 use std::collections::HashMap;
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
-use super::object::{CommitId, ObjectId};
-use super::path::RepoPath;
+use crate::git::{Change, ChangeStatus, CommitId, LineCount, Mode, ObjectId, RepoPath, TreeEntry};
 
-/// The longest target of a symbolic link that Linux and macOS can make is below this.
+/// Linux and macOS allow no symbolic link with a target of this many bytes or more: the limit of
+/// both, `PATH_MAX`, is at most 4096 and counts the NUL at the end (`path_resolution(7)`).
 const LONGEST_LINK: u64 = 4096;
 
-/// One path that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    pub path: RepoPath,
-    pub status: Status,
-    /// What was there.
-    pub before: Option<Entry>,
-    /// What is there now.
-    pub after: Option<Entry>,
-    /// Nothing for binary content.
-    pub lines: Option<Lines>,
-    /// The size in bytes of what is there now.
-    pub size: u64,
-    /// Where the symbolic link that is there now points. Nothing if it is none, or if its target is
-    /// longer than any system allows.
-    pub link_target: Option<Vec<u8>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    pub mode: Mode,
-    pub id: ObjectId,
-}
-
-/// The kinds of entries that git's trees have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    File,
-    Executable,
-    Link,
-    /// A gitlink: a commit of another repository.
-    Submodule,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    Added,
-    Modified,
-    Deleted,
-    /// A file became a link, a link a submodule, and so on.
-    TypeChanged,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lines {
-    pub added: u64,
-    pub deleted: u64,
-}
-
-/// How much differs in all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Diffstat {
-    pub files: usize,
-    pub insertions: u64,
-    pub deletions: u64,
-}
-
-impl Diffstat {
-    #[must_use]
-    pub fn of(changes: &[Change]) -> Self {
-        let lines = || changes.iter().filter_map(|change| change.lines);
-        Self {
-            files: changes.len(),
-            insertions: lines().map(|lines| lines.added).sum(),
-            deletions: lines().map(|lines| lines.deleted).sum(),
-        }
-    }
-}
-
-/// Everything that differs between two commits.
+/// Returns every path that differs between two commits.
 pub(super) async fn changes(
     cache: &Cache,
     base: &CommitId,
@@ -95,6 +28,8 @@ pub(super) async fn changes(
             "-z",
             "--raw",
             "--numstat",
+            // Attributes of a repository can name a program that converts or compares files. These
+            // options keep git from running one and from detecting renames.
             "--no-renames",
             "--no-ext-diff",
             "--no-textconv",
@@ -109,7 +44,8 @@ pub(super) async fn changes(
     Ok(changes)
 }
 
-/// Asks for all sizes at once.
+/// Sets the sizes of all changes with one call of `git cat-file --batch-check`, which reads one
+/// object name from each line and prints one line for each.
 async fn measure(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceError> {
     let blobs: Vec<&ObjectId> = changes.iter().filter_map(blob_after).collect();
     if blobs.is_empty() {
@@ -138,9 +74,11 @@ async fn measure(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceE
     Ok(())
 }
 
+/// Reads the targets of symbolic links. git stores the target as the content of a blob, so the size
+/// of the blob is the length of the target.
 async fn read_links(cache: &Cache, changes: &mut [Change]) -> Result<(), WorkspaceError> {
     for change in changes {
-        if let Some(Entry { mode: Mode::Link, id }) = &change.after
+        if let Some(TreeEntry { mode: Mode::Link, id }) = &change.after
             && change.size < LONGEST_LINK
             && let Ok(limit) = usize::try_from(change.size)
         {
@@ -150,7 +88,8 @@ async fn read_links(cache: &Cache, changes: &mut [Change]) -> Result<(), Workspa
     Ok(())
 }
 
-/// What has a size: a submodule's commit is not in this repository.
+/// Returns the object whose size git can tell. The object of a submodule is a commit of another
+/// repository, which the cache does not have.
 fn blob_after(change: &Change) -> Option<&ObjectId> {
     change.after.as_ref().filter(|entry| entry.mode != Mode::Submodule).map(|entry| &entry.id)
 }
@@ -162,8 +101,11 @@ fn unexpected(command: &'static str, answer: &[u8]) -> WorkspaceError {
     }
 }
 
-/// Reads `--raw --numstat -z`: first `:MODE MODE ID ID STATUS NUL PATH NUL` for each path, then
-/// `ADDED TAB DELETED TAB PATH NUL` for each.
+/// Parses the output of `--raw --numstat -z`. git first prints `:MODE MODE ID ID STATUS NUL PATH
+/// NUL` for every path, and then `ADDED TAB DELETED TAB PATH NUL` for every path.
+///
+/// A path may start with a colon. The loop reads a header and its path together, so it never takes
+/// a path for a header. Returns `None` when any part is not understood.
 fn parse(answer: &[u8]) -> Option<Vec<Change>> {
     let mut fields = answer.split(|&byte| byte == 0).filter(|field| !field.is_empty()).peekable();
     let mut changes = Vec::new();
@@ -176,8 +118,12 @@ fn parse(answer: &[u8]) -> Option<Vec<Change>> {
         lines.insert(path, counts);
     }
     for change in &mut changes {
-        change.lines =
-            lines.get(change.path.as_bytes()).copied().unwrap_or_else(|| Some(Lines::default()));
+        // git prints no counts for a path whose content is the same, such as a change of the mode
+        // only.
+        change.lines = lines
+            .get(change.path.as_bytes())
+            .copied()
+            .unwrap_or_else(|| Some(LineCount::default()));
     }
     Some(changes)
 }
@@ -187,10 +133,10 @@ fn parse_raw(header: &[u8], path: &[u8]) -> Option<Change> {
     let (before_mode, after_mode) = (words.next()?, words.next()?);
     let (before_id, after_id) = (words.next()?, words.next()?);
     let status = match words.next()? {
-        "A" => Status::Added,
-        "M" => Status::Modified,
-        "D" => Status::Deleted,
-        "T" => Status::TypeChanged,
+        "A" => ChangeStatus::Added,
+        "M" => ChangeStatus::Modified,
+        "D" => ChangeStatus::Deleted,
+        "T" => ChangeStatus::TypeChanged,
         _ => return None,
     };
     Some(Change {
@@ -204,8 +150,11 @@ fn parse_raw(header: &[u8], path: &[u8]) -> Option<Change> {
     })
 }
 
-/// The outer option says whether it is understood, the inner whether there is an entry.
-fn parse_entry(mode: &str, id: &str) -> Option<Option<Entry>> {
+/// Parses one mode and object of a raw line. The outer `Option` is `None` when the mode or the id
+/// is unknown. The inner one is `None` when that side of the diff has no entry.
+///
+/// Old histories contain the mode 100664, which stands for an ordinary file.
+fn parse_entry(mode: &str, id: &str) -> Option<Option<TreeEntry>> {
     let mode = match mode {
         "000000" => return Some(None),
         "100644" | "100664" => Mode::File,
@@ -214,17 +163,19 @@ fn parse_entry(mode: &str, id: &str) -> Option<Option<Entry>> {
         "160000" => Mode::Submodule,
         _ => return None,
     };
-    Some(Some(Entry { mode, id: id.parse().ok()? }))
+    Some(Some(TreeEntry { mode, id: id.parse().ok()? }))
 }
 
-fn parse_numstat(field: &[u8]) -> Option<(&[u8], Option<Lines>)> {
+/// Parses one line of `--numstat`. git prints `-` in place of both counts for a binary file
+/// (git-diff-tree(1), `--numstat`). A path may contain tabs, so only the first two separate fields.
+fn parse_numstat(field: &[u8]) -> Option<(&[u8], Option<LineCount>)> {
     let mut parts = field.splitn(3, |&byte| byte == b'\t');
     let (added, deleted, path) = (parts.next()?, parts.next()?, parts.next()?);
     if added == b"-" && deleted == b"-" {
         return Some((path, None));
     }
     let count = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse().ok();
-    Some((path, Some(Lines { added: count(added)?, deleted: count(deleted)? })))
+    Some((path, Some(LineCount { added: count(added)?, deleted: count(deleted)? })))
 }
 
 #[cfg(test)]
@@ -262,7 +213,7 @@ mod tests {
             let changes = check(&[(&header, path)], &[&[b"3\t1\t", path].concat()]).unwrap();
             assert_eq!(changes.len(), 1);
             assert_eq!(changes[0].path.as_bytes(), path);
-            assert_eq!(changes[0].lines, Some(Lines { added: 3, deleted: 1 }));
+            assert_eq!(changes[0].lines, Some(LineCount { added: 3, deleted: 1 }));
         }
     }
 
@@ -296,10 +247,19 @@ mod tests {
         let statuses: Vec<_> = changes.iter().map(|change| change.status).collect();
         assert_eq!(
             statuses,
-            [Status::Added, Status::Deleted, Status::TypeChanged, Status::Added, Status::Modified]
+            [
+                ChangeStatus::Added,
+                ChangeStatus::Deleted,
+                ChangeStatus::TypeChanged,
+                ChangeStatus::Added,
+                ChangeStatus::Modified
+            ]
         );
-        assert_eq!(changes[4].lines, Some(Lines::default()));
-        assert_eq!(Diffstat::of(&changes), Diffstat { files: 5, insertions: 4, deletions: 8 });
+        assert_eq!(changes[4].lines, Some(LineCount::default()));
+        let lines = || changes.iter().filter_map(|change| change.lines);
+        assert_eq!(changes.len(), 5);
+        assert_eq!(lines().map(|lines| lines.added).sum::<u64>(), 4);
+        assert_eq!(lines().map(|lines| lines.deleted).sum::<u64>(), 8);
     }
 
     #[test]

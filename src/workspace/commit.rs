@@ -1,29 +1,30 @@
-//! Commits that others made, read for who made them.
+//! Reads commits that somebody else may have made, to find out who made them.
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
-use super::object::{BranchName, CommitId};
 use super::remote::{Remote, explain};
+use crate::git::{BranchName, CommitId};
 
-/// What a commit says of itself.
+/// The headers and the message of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     pub parents: usize,
-    /// Name, address, time and zone, as git writes them.
+    /// Name, e-mail address, time and zone, in the form in which git writes them.
     pub author: String,
     pub committer: String,
     pub message: String,
 }
 
-/// A commit's own text that is larger than this, in bytes, is not one of ours.
+/// The largest commit object that the worker reads, in bytes. The worker never makes a larger one.
 const LARGEST: usize = 1 << 20;
 
 impl Cache {
-    /// Reads the commit that a branch has at the remote. It is fetched without its history, to no
-    /// name.
+    /// Fetches a branch of the remote and reads `commit`, which the caller has seen at its tip. No
+    /// reference in the cache names the fetched commit.
     ///
     /// # Errors
-    /// As for [`Cache::fetch`], and when the branch moved on meanwhile.
+    /// The same errors as [`Cache::fetch`]. The function also fails when the branch no longer
+    /// contains the commit.
     pub async fn fetch_commit(
         &self,
         remote: &Remote,
@@ -51,8 +52,8 @@ impl Cache {
     }
 }
 
-/// Reads a commit object: headers, an empty line, the message (git's "Git Objects", Commit
-/// Objects).
+/// Parses a commit object: the headers, an empty line, and the message (Pro Git, "Git Objects",
+/// section "Commit Objects").
 fn parse(text: &str) -> Commit {
     let (headers, message) = text.split_once("\n\n").unwrap_or((text, ""));
     let header = |name: &str| {
@@ -73,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_commit_tells_who_made_it() {
-        let text = "tree 1\nparent 2\nparent 3\nauthor A <a@x> 5 +0000\ncommitter B <b@x> 6 +0100\ngpgsig -----BEGIN\n more\n\nTitle\n\nBody\n";
+        let text = "tree 1\nparent 2\nparent 3\nauthor A <a@x> 5 +0000\ncommitter B <b@x> 6 \
+                    +0100\ngpgsig -----BEGIN\n more\n\nTitle\n\nBody\n";
         let expected = Commit {
             parents: 2,
             author: "A <a@x> 5 +0000".to_owned(),

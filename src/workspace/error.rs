@@ -1,33 +1,39 @@
-//! What goes wrong with repositories and work trees, told apart as far as a caller acts on it.
+//! The errors of repositories and work trees. There is one variant for each case that a caller
+//! handles in its own way.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::object::InvalidName;
-use super::path::RepoPath;
+use crate::disk::DiskError;
+use crate::git::InvalidName;
+use crate::git::RepoPath;
 use crate::process::ProcessError;
 
+/// Why an operation on a repository or a work tree failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    /// The address is not repeated: it may hold a password.
+    /// The message does not repeat the address, because it may contain a password.
     #[error(
-        "the address of the repository is not usable: write it as https://HOST/OWNER/NAME.git, without a user or a password in it"
+        "the address of the repository is not usable: write it as https://HOST/OWNER/NAME.git, \
+         without a user or a password in it"
     )]
     UnusableAddress,
     #[error(
-        "{url} refused the credential: check that GITHUB_TOKEN is valid and may read and write this repository ({detail})"
+        "{url} refused the credential: check that GITHUB_TOKEN is valid and may read and write \
+         this repository ({detail})"
     )]
     Unauthorized { url: String, detail: String },
     #[error("there is no repository at {url}, or the token may not see it")]
     RepositoryNotFound { url: String },
     #[error(
-        "{url} redirects to another address: the repository was renamed or moved, use its new name ({detail})"
+        "{url} redirects to another address: the repository was renamed or moved, use its new name \
+         ({detail})"
     )]
     Moved { url: String, detail: String },
     #[error("{url} has no commits on a default branch: push a first commit")]
     NoCommits { url: String },
-    /// Worth another try later.
+    /// The same command may succeed later.
     #[error("{url} can't be reached: {detail}")]
     Unreachable { url: String, detail: String },
     #[error(
@@ -52,6 +58,8 @@ pub enum WorkspaceError {
     Git { command: &'static str, code: i32, stderr: String },
     #[error("git {command} gave an answer that can't be understood: {answer:?}")]
     UnexpectedAnswer { command: &'static str, answer: String },
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
     #[error("git could not be run")]

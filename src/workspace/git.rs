@@ -1,10 +1,10 @@
-//! The only builder of git commands.
+//! The only module that builds git commands.
 //!
-//! Owns the environment every git command runs in: an absolute executable, no system or user
-//! configuration, no hooks, no fsmonitor, no prompts, no network protocol but the one that is asked
-//! for, a fixed locale. What is configured is configured through the environment of that one
-//! command, so neither an argument nor a file ever holds a token. Leaves the meaning of what git
-//! says to the callers.
+//! It owns the environment in which every git command runs: an absolute executable, no system or
+//! user configuration, no hooks, no fsmonitor, no prompts, no network protocol except the requested
+//! one, and a fixed locale. Every setting reaches git through the environment of that one command,
+//! so no argument and no file ever contains a token: other users of the machine can read the
+//! arguments of a process. The callers interpret what git prints.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,20 +13,25 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::answer::GitAnswer;
 use super::error::WorkspaceError;
 use super::remote::Remote;
 use crate::process::{self, Ending, Invocation, Streams};
-use crate::sandbox::{Sandbox, View};
+use crate::sandbox::{FsPolicy, Sandbox};
 
-/// How much of an answer is read into memory: a listing of some 500,000 files.
+/// The largest output that is read into memory, in bytes. It holds a listing of about 500,000
+/// files.
 const OUTPUT_LIMIT: usize = 64 * 1024 * 1024;
 
-/// What every command is configured with, whatever the repository at hand says: configuration from
-/// the environment comes last and wins.
+/// The configuration of every command. It overrides the configuration file of the repository,
+/// because git gives `GIT_CONFIG_KEY_n` precedence over every file (git-config(1), ENVIRONMENT).
 ///
-/// `protectHFS` and `protectNTFS` refuse the spellings of `.git` that other file systems take for
-/// it. `safe.bareRepository` keeps git from running in a repository that was planted in a tree.
-/// Nothing runs in the background, or it would outlive its command.
+/// `core.fsmonitor` and `core.hooksPath` are off because both name programs that git runs.
+/// `protectHFS` and `protectNTFS` refuse the spellings that HFS+ and NTFS treat as `.git`. With
+/// `safe.bareRepository=explicit` git does not discover a bare repository that somebody hid inside
+/// a tree; it uses only the one in `GIT_DIR`. An empty `credential.helper` clears the list of
+/// helpers (gitcredentials(7)). Maintenance does not detach, because a process in the background
+/// would outlive the command and its deadline.
 const CONFIGURATION: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -44,11 +49,12 @@ const CONFIGURATION: &[(&str, &str)] = &[
     ("maintenance.autoDetach", "false"),
 ];
 
-/// What commands that talk to a remote are configured with besides.
+/// The additional configuration of commands that talk to a remote.
 ///
-/// A redirect is not followed, since git would send the header with the token on to wherever it
-/// leads. The three `fsck` messages are about harmless flaws in the old history of well-known
-/// projects, which GitHub serves as it is.
+/// git does not follow redirects, because it would send the header with the token to the new
+/// address. `transfer.fsckObjects` makes git refuse malformed objects and objects with dangerous
+/// paths. The three `fetch.fsck` settings allow harmless flaws in the old history of well-known
+/// projects, which GitHub serves unchanged.
 const REMOTE_CONFIGURATION: &[(&str, &str)] = &[
     ("http.followRedirects", "false"),
     ("http.lowSpeedLimit", "1000"),
@@ -61,12 +67,12 @@ const REMOTE_CONFIGURATION: &[(&str, &str)] = &[
     ("push.recurseSubmodules", "no"),
 ];
 
-/// How long a command may take before it is killed.
+/// The time after which a command is killed.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// A command that talks to a remote.
+    /// The limit of a command that talks to a remote.
     pub remote: Duration,
-    /// Any other.
+    /// The limit of any other command.
     pub local: Duration,
 }
 
@@ -76,7 +82,7 @@ impl Default for Deadlines {
     }
 }
 
-/// The git executable, and where it may look.
+/// The git executable and the directories that it may use.
 #[derive(Debug, Clone)]
 pub struct Git(Arc<Installation>);
 
@@ -90,9 +96,10 @@ struct Installation {
 }
 
 impl Git {
-    /// `executable` is an absolute path, `search_path` is where git finds what it starts itself,
-    /// and `home` a directory of our own with nothing in it. `sandbox` is where git looks at trees
-    /// that others wrote.
+    /// `executable` is an absolute path, and `search_path` is the list of directories in which git
+    /// finds the programs that it starts. `home` is an empty directory of the worker's own, so that
+    /// git finds no `.gitconfig` and no `.netrc` in it. Commands that read trees written by others
+    /// run in `sandbox`.
     #[must_use]
     pub fn new(
         executable: PathBuf,
@@ -110,9 +117,10 @@ impl Git {
         }))
     }
 
-    /// A command of git (`fetch`, `add`, …) in no repository yet, run in `directory`.
-    pub(super) fn command(&self, directory: &Path, name: &'static str) -> Command<'_> {
-        Command {
+    /// Begins a git command (`fetch`, `add`, …) that runs in `directory` and has no repository yet.
+    /// The caller adds the arguments and then runs it.
+    pub(super) fn command(&self, directory: &Path, name: &'static str) -> GitCommand<'_> {
+        GitCommand {
             installation: &self.0,
             directory: directory.to_owned(),
             name,
@@ -130,41 +138,33 @@ impl Git {
         }
     }
 
-    /// A command of git on the repository at `git_dir`, without a work tree. It also runs there:
-    /// never in a tree that somebody else may write.
-    pub(super) fn in_repository(&self, git_dir: &Path, name: &'static str) -> Command<'_> {
+    /// Begins a git command on the repository at `git_dir`, without a work tree. The command also
+    /// runs in `git_dir`: a working directory that somebody else can write could contain a
+    /// repository for git to discover.
+    pub(super) fn in_repository(&self, git_dir: &Path, name: &'static str) -> GitCommand<'_> {
         self.command(git_dir, name).variable("GIT_DIR", git_dir)
     }
 }
 
-/// One git command being put together.
-pub(super) struct Command<'a> {
+/// One git command that is being built.
+pub(super) struct GitCommand<'a> {
     installation: &'a Installation,
     directory: PathBuf,
     name: &'static str,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     configuration: Vec<(String, String)>,
-    /// The one protocol it may use; none when empty.
+    /// The only transport protocol that the command may use. It may use none when this is empty.
     protocol: &'static str,
     input: Vec<u8>,
     deadline: Duration,
     output_limit: usize,
-    /// What it sees, when it runs in the sandbox.
-    view: Option<View>,
+    /// The files that the command sees when it runs in the sandbox. `None` means that it runs
+    /// outside of it.
+    view: Option<FsPolicy>,
 }
 
-/// What a command answered that ran to its end.
-pub(super) struct Answer {
-    pub(super) name: &'static str,
-    pub(super) code: i32,
-    pub(super) output: Vec<u8>,
-    pub(super) errors: Vec<u8>,
-    /// Whether the middle of the output was left out.
-    pub(super) truncated: bool,
-}
-
-impl Command<'_> {
+impl GitCommand<'_> {
     pub(super) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
@@ -193,23 +193,26 @@ impl Command<'_> {
         self
     }
 
-    /// Runs in the sandbox, where it sees no more than this.
-    pub(super) fn confined(mut self, view: View) -> Self {
+    /// Makes the command run in the sandbox, where it sees only the files of `view`.
+    pub(super) fn confined(mut self, view: FsPolicy) -> Self {
         self.view = Some(view);
         self
     }
 
-    /// Lets the command read from the repository in a local directory.
+    /// Allows the command to fetch from a repository in a local directory.
     pub(super) fn local_source(mut self) -> Self {
         self.protocol = "file";
         self
     }
 
-    /// Runs the command, which talks to `remote`: by its protocol only, and with its token for its
-    /// host only.
+    /// Runs the command against `remote`. It may use only that remote's protocol, and git sends the
+    /// token only to that remote's host.
     ///
-    /// A remote that does not answer in time is one that can't be reached.
-    pub(super) async fn run_against(mut self, remote: &Remote) -> Result<Answer, WorkspaceError> {
+    /// A remote that does not answer in time counts as unreachable.
+    pub(super) async fn run_against(
+        mut self,
+        remote: &Remote,
+    ) -> Result<GitAnswer, WorkspaceError> {
         let address = remote.address()?;
         self.protocol = address.protocol;
         self.deadline = self.installation.deadlines.remote;
@@ -217,6 +220,8 @@ impl Command<'_> {
             REMOTE_CONFIGURATION.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())),
         );
         if let (Some(origin), Some(authorization)) = (address.origin, remote.authorization()) {
+            // git applies `http.<url>.*` only to addresses that match the URL (git-config(1)), so a
+            // request to another host carries no token.
             self.configuration.push((format!("http.{origin}/.extraHeader"), authorization));
         }
         let (command, deadline) = (self.name, self.deadline);
@@ -230,8 +235,8 @@ impl Command<'_> {
         })
     }
 
-    /// Runs the command to its end, whatever its exit code is.
-    pub(super) async fn run(self) -> Result<Answer, WorkspaceError> {
+    /// Runs the command to its end and returns its answer, whatever the exit code is.
+    pub(super) async fn run(self) -> Result<GitAnswer, WorkspaceError> {
         let Self {
             installation,
             directory,
@@ -260,7 +265,8 @@ impl Command<'_> {
             Some(view) => installation.sandbox.confine(invocation, &view),
             None => invocation,
         };
-        // A caller that no longer wants the command drops the future, which kills it.
+        // The command needs no stop signal of its own: when the caller drops this future, the
+        // process is killed.
         let finished = process::run(invocation, &CancellationToken::new()).await?;
         let code = match finished.ending {
             Ending::Exited(code) => code,
@@ -270,7 +276,7 @@ impl Command<'_> {
             }
             Ending::Stopped => return Err(WorkspaceError::Killed { command: name, signal: 0 }),
         };
-        Ok(Answer {
+        Ok(GitAnswer {
             name,
             code,
             output: finished.output,
@@ -279,7 +285,7 @@ impl Command<'_> {
         })
     }
 
-    /// Runs the command and gives its whole output; any exit code but 0 is an error.
+    /// Runs the command and returns its whole output. Every exit code except 0 is an error.
     pub(super) async fn output(self) -> Result<Vec<u8>, WorkspaceError> {
         let limit = self.output_limit;
         let answer = self.run().await?;
@@ -295,25 +301,19 @@ impl Command<'_> {
         Ok(answer.output)
     }
 
-    /// The output as one word, such as the name of an object.
+    /// Runs the command and returns its output as one word, such as an object id.
     pub(super) async fn word(self) -> Result<String, WorkspaceError> {
         let output = self.output().await?;
         Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
     }
 }
 
-impl Answer {
-    pub(super) fn into_error(self) -> WorkspaceError {
-        WorkspaceError::Git { command: self.name, code: self.code, stderr: self.complaint() }
-    }
-
-    /// What git wrote to standard error, as text.
-    pub(super) fn complaint(&self) -> String {
-        String::from_utf8_lossy(&self.errors).trim().to_owned()
-    }
-}
-
-/// The whole environment of a command; nothing is inherited.
+/// Builds the whole environment of a command, which inherits nothing from the worker.
+///
+/// `GIT_ALLOW_PROTOCOL` lists the only protocols that git may use, so an empty value forbids all of
+/// them (git(1)). `GIT_OPTIONAL_LOCKS=0` keeps commands that only read from taking locks.
+/// `GIT_NO_REPLACE_OBJECTS` makes git ignore `refs/replace/`, which would show other content for an
+/// object id (git-replace(1)).
 fn complete(
     installation: &Installation,
     protocol: &str,

@@ -1,43 +1,44 @@
-//! The repository at the forge: its address, its token, and what its refusals mean.
+//! The repository at the forge: its address, its token, and the meaning of its refusals.
 //!
-//! The token is told to git for the one host of the address, and only over HTTP. The texts are
-//! those of git 2.30 and later in the C locale; what is not recognized stays
+//! git gets the token only for the host of the address, and only over HTTP. The recognized texts
+//! are those of git 2.30 and later in the C locale. A text that is not recognized becomes
 //! [`WorkspaceError::Git`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::answer::GitAnswer;
 use super::error::WorkspaceError;
-use super::git::Answer;
-use super::object::BranchName;
+use crate::git::BranchName;
 
-/// Where a repository is fetched from and pushed to.
+/// The address from which the worker fetches a repository and to which it pushes.
 #[derive(Debug, Clone)]
 pub struct Remote {
     /// `https://…`, `http://…` or, for a local repository, an absolute path.
     pub url: String,
-    /// Sent to the address's host alone.
+    /// git sends this token only to the host of the address.
     pub token: Option<SecretString>,
 }
 
-/// An address that git may be given.
+/// An address that is safe to pass to git.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address<'a> {
-    /// As in `GIT_ALLOW_PROTOCOL`.
+    /// The protocol by the name that `GIT_ALLOW_PROTOCOL` uses (git(1)).
     pub(super) protocol: &'static str,
-    /// Scheme, host and port of an HTTP address.
+    /// The scheme, host and port of an HTTP address.
     pub(super) origin: Option<&'a str>,
 }
 
 impl Remote {
-    /// Refuses what git would take for an option, a remote helper, or an address with a password in
-    /// it.
+    /// Checks the address. The function refuses a text that git would treat as an option or as a
+    /// remote helper, such as `ext::` which runs a command (gitremote-helpers(7)), and an address
+    /// that contains a user or a password.
     pub(super) fn address(&self) -> Result<Address<'_>, WorkspaceError> {
         parse_address(&self.url).ok_or(WorkspaceError::UnusableAddress)
     }
 
-    /// The header that GitHub takes a token in over git's protocol.
+    /// Returns the header in which GitHub accepts a token over git's protocol.
     pub(super) fn authorization(&self) -> Option<String> {
         self.token.as_ref().map(|token| {
             let credential = STANDARD.encode(format!("x-access-token:{}", token.expose_secret()));
@@ -66,8 +67,8 @@ fn parse_address(url: &str) -> Option<Address<'_>> {
     Some(Address { protocol, origin: Some(origin) })
 }
 
-/// What the failure of a command that talked to `remote` means.
-pub(super) fn explain(remote: &Remote, answer: Answer) -> WorkspaceError {
+/// Translates the failure of a command that talked to `remote`.
+pub(super) fn explain(remote: &Remote, answer: GitAnswer) -> WorkspaceError {
     let url = remote.url.clone();
     let detail = answer.complaint();
     match meaning(&detail) {
@@ -79,9 +80,13 @@ pub(super) fn explain(remote: &Remote, answer: Answer) -> WorkspaceError {
     }
 }
 
-/// What the failure of a push means: its porcelain output tells of the branch, standard error of
-/// the rest.
-pub(super) fn explain_push(remote: &Remote, branch: &BranchName, answer: Answer) -> WorkspaceError {
+/// Translates the failure of a push. The porcelain output on standard output tells what happened to
+/// the branch, and standard error tells the rest.
+pub(super) fn explain_push(
+    remote: &Remote,
+    branch: &BranchName,
+    answer: GitAnswer,
+) -> WorkspaceError {
     let Some(reason) = rejection(&String::from_utf8_lossy(&answer.output)).map(str::to_owned)
     else {
         return explain(remote, answer);
@@ -90,7 +95,8 @@ pub(super) fn explain_push(remote: &Remote, branch: &BranchName, answer: Answer)
     if is_lost_race(&reason) {
         return WorkspaceError::StaleRemote { url, branch, detail: reason };
     }
-    // Why a hook or a rule of the forge refused stands in the lines that it sent along.
+    // The forge sends the reason why a hook or a rule refused the push, and git prints each line of
+    // it after `remote:`.
     let told: Vec<String> = answer
         .complaint()
         .lines()
@@ -150,8 +156,8 @@ fn meaning(stderr: &str) -> Option<Meaning> {
     }
 }
 
-/// The status in libcurl's words, as in `The requested URL returned error: 502`, or git's own, as
-/// in `RPC failed; HTTP 502 curl 22`.
+/// Finds the HTTP status in libcurl's words, such as `The requested URL returned error: 502`, or in
+/// git's own, such as `RPC failed; HTTP 502 curl 22`.
 fn http_status(stderr: &str) -> Option<u16> {
     ["returned error: ", "RPC failed; HTTP "].into_iter().find_map(|before| {
         let (_, after) = stderr.split_once(before)?;
@@ -159,14 +165,16 @@ fn http_status(stderr: &str) -> Option<u16> {
     })
 }
 
-/// The reason in a line such as `!<TAB>refs/heads/a:refs/heads/a<TAB>[rejected] (stale info)`.
+/// Returns the reason from a porcelain line such as `!<TAB>refs/heads/a:refs/heads/a<TAB>[rejected]
+/// (stale info)` (git-push(1), OUTPUT).
 fn rejection(porcelain: &str) -> Option<&str> {
     let line = porcelain.lines().find(|line| line.starts_with("!\t"))?;
     line.splitn(3, '\t').nth(2)
 }
 
-/// Whether the branch was not what we thought: found out by our git, or by the remote's while it
-/// updated the ref.
+/// Returns whether the push failed because the branch was not at the expected commit. The local git
+/// detects this before it sends anything, or the git of the forge detects it while it updates the
+/// reference.
 fn is_lost_race(reason: &str) -> bool {
     [
         "stale info",
@@ -237,7 +245,7 @@ mod tests {
     #[test]
     fn git_s_complaints_have_a_meaning() {
         let check = |stderr: &str, expected: Option<Meaning>| {
-            assert_eq!(meaning(stderr), expected, "{stderr}")
+            assert_eq!(meaning(stderr), expected, "{stderr}");
         };
         let url = "unable to access 'https://github.com/o/r.git/': ";
         for (status, expected) in [
@@ -259,7 +267,8 @@ mod tests {
             Some(Meaning::Unauthorized),
         );
         check(
-            "remote: Repository not found.\nfatal: repository 'https://github.com/o/r.git/' not found",
+            "remote: Repository not found.\nfatal: repository 'https://github.com/o/r.git/' not \
+             found",
             Some(Meaning::NotFound),
         );
         check("fatal: '/x' does not appear to be a git repository", Some(Meaning::NotFound));

@@ -1,8 +1,10 @@
-//! Where git works on a tree that somebody else wrote: beside the repository, inside the sandbox.
+//! Runs git on a tree that somebody else wrote, inside the sandbox.
 //!
-//! The repository is only read there. What git makes of the tree goes to a directory of the side's
-//! own, and comes over as a pack through a pipe, which is held to a size and to git's strictest
-//! rules before the repository has it.
+//! A command there can only read the cache. git writes the objects that it makes from the tree into
+//! a directory that belongs to the side. The worker then transfers them into the cache as a pack
+//! through a pipe, and checks the size of the pack and git's strictest rules before the cache
+//! stores it. A program that gained control of git in the sandbox could therefore not damage the
+//! cache.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -10,23 +12,23 @@ use std::path::{Path, PathBuf};
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
-use super::git::Command;
-use super::object::{CommitId, TreeId};
-use crate::sandbox::View;
+use super::git::GitCommand;
+use crate::git::{CommitId, TreeId};
+use crate::sandbox::FsPolicy;
 
-/// The largest pack that is taken over, in bytes: far more than the gate lets pass.
+/// The largest pack that the worker imports, in bytes. The gate allows far less.
 const LARGEST_PACK: usize = 64 << 20;
 
-/// A tree of files, and what git keeps about it.
+/// A tree of files, with the index and the new objects that git keeps for it.
 #[derive(Debug)]
 pub(super) struct Staging {
     pub(super) files: PathBuf,
-    /// The index, which is the memory of what was seen, and the objects that are not in the
-    /// repository yet.
+    /// Holds the index, which remembers the state of the files at the last snapshot, and the
+    /// objects that are not in the cache yet.
     directory: PathBuf,
 }
 
-/// Whether a command changes the files of the tree.
+/// Says whether a command may change the files of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Files {
     Read,
@@ -59,15 +61,18 @@ impl Staging {
         self.directory.join("objects")
     }
 
-    /// A command on the tree, in the sandbox.
+    /// Begins a git command on the tree. The command runs in the sandbox.
+    ///
+    /// git writes new objects to `GIT_OBJECT_DIRECTORY` and reads the objects of the cache through
+    /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`, to which it never writes (git(1)).
     pub(super) fn command<'a>(
         &self,
         cache: &'a Cache,
         name: &'static str,
         files: Files,
-    ) -> Command<'a> {
+    ) -> GitCommand<'a> {
         let repository = cache.directory();
-        let mut view = View { readable: vec![repository.to_owned()], ..View::default() };
+        let mut view = FsPolicy { readable: vec![repository.to_owned()], ..FsPolicy::default() };
         view.writable.push(self.directory.clone());
         match files {
             Files::Read => view.readable.push(self.files.clone()),
@@ -83,12 +88,13 @@ impl Staging {
             .confined(view)
     }
 
-    /// Brings a tree that was made here into the repository, whose `base` it has most of its
-    /// objects from.
+    /// Imports a tree from the staging directory into the cache. `base` is the commit from which
+    /// the tree has most of its objects; the pack leaves those out.
     ///
     /// # Errors
-    /// [`WorkspaceError::Unacceptable`] when it is too large, or not what git may be given.
-    pub(super) async fn take_over(
+    /// [`WorkspaceError::Unacceptable`] when the pack is too large, or when git's checks refuse an
+    /// object.
+    pub(super) async fn import(
         &self,
         cache: &Cache,
         tree: &TreeId,
@@ -123,7 +129,9 @@ impl Staging {
         if indexed.code != 0 {
             return Err(WorkspaceError::Unacceptable { why: indexed.complaint() });
         }
-        // That all of it came, and not only what was named.
+        // `index-pack` checks the objects in the pack. The walk of `rev-list --objects` also fails
+        // when an object is missing that the tree refers to, so it shows that the import is
+        // complete (git-rev-list(1)).
         let whole = cache
             .command("rev-list")
             .arguments(["--objects", "--quiet", "--stdin"])
@@ -134,7 +142,7 @@ impl Staging {
             return Err(WorkspaceError::Unacceptable { why: whole.complaint() });
         }
         let objects = self.objects();
-        super::remove_tree(&objects).await?;
+        crate::disk::remove_tree(&objects).await?;
         let made = tokio::fs::create_dir_all(&objects).await;
         made.map_err(|source| WorkspaceError::Io {
             action: "make the directory",
@@ -143,7 +151,7 @@ impl Staging {
         })
     }
 
-    /// The index, for the agent's own git.
+    /// Copies the index to the agent's own repository.
     pub(super) async fn copy_index(&self, to: &Path) -> Result<(), WorkspaceError> {
         let copied = tokio::fs::copy(self.index(), to).await;
         copied.map(drop).map_err(|source| WorkspaceError::Io {
@@ -154,7 +162,9 @@ impl Staging {
     }
 }
 
-/// A path in a list that colons separate, as `GIT_ALTERNATE_OBJECT_DIRECTORIES` in git(1) has it.
+/// Quotes a path for a list that colons separate. git reads an entry of
+/// `GIT_ALTERNATE_OBJECT_DIRECTORIES` that starts with a double quote as a C-style quoted path
+/// (git(1)), so a colon in it does not end it.
 fn quoted(path: &Path) -> OsString {
     let mut quoted = b"\"".to_vec();
     for &byte in path.as_os_str().as_bytes() {

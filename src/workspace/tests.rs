@@ -1,9 +1,9 @@
-//! Scenarios with real git, in directories of their own: against a bare repository by path, and
-//! against one behind HTTP.
+//! Scenarios with real git, each in a directory of its own. They use a bare repository by its path
+//! and one behind HTTP.
 
 mod forge;
-mod harvests;
 mod remotes;
+mod snapshots;
 mod trees;
 
 use std::ffi::{OsStr, OsString};
@@ -20,7 +20,7 @@ use super::*;
 use crate::process::{self, Ending, Invocation, Streams};
 use crate::sandbox::Sandbox;
 
-/// A repository at a forge, and a worker's data directory.
+/// An upstream repository and a worker's data directory.
 struct World {
     directory: TempDir,
     git: Git,
@@ -28,7 +28,7 @@ struct World {
 }
 
 impl World {
-    /// The upstream repository is empty.
+    /// Makes a world whose upstream repository is empty.
     async fn new() -> Self {
         Self::with_deadlines(Deadlines::default()).await
     }
@@ -50,7 +50,7 @@ impl World {
         world
     }
 
-    /// The upstream repository has one commit with these files.
+    /// Makes a world whose upstream repository has one commit with these files.
     async fn with_files(files: &[(&[u8], &str)]) -> Self {
         let world = Self::new().await;
         for (name, content) in files {
@@ -68,12 +68,12 @@ impl World {
         self.path().join("forge/o/r.git")
     }
 
-    /// Somebody's clone of the upstream repository.
+    /// Returns the path of an author's clone of the upstream repository.
     fn author(&self) -> PathBuf {
         self.path().join("author")
     }
 
-    /// Commits whatever is in the author's tree, ignored or not, and pushes it.
+    /// Commits every file in the author's tree, even ignored ones, and pushes the commit.
     async fn author_pushes(&self, message: &str) {
         run_git(&self.author(), ["add", "--all", "--force"]).await;
         run_git(&self.author(), ["commit", "--quiet", "--allow-empty", "-m", message]).await;
@@ -90,7 +90,7 @@ impl World {
         .await;
     }
 
-    /// The upstream repository by its path.
+    /// Returns the upstream repository as a remote by its path.
     fn remote(&self) -> Remote {
         Remote { url: self.upstream().to_str().unwrap().to_owned(), token: None }
     }
@@ -99,7 +99,7 @@ impl World {
         self.caches.open(&"o/r".parse().unwrap()).await.unwrap()
     }
 
-    /// A workspace at the tip of the upstream repository.
+    /// Makes a workspace at the tip of the upstream repository.
     async fn workspace(&self) -> (Workspace, Base) {
         let cache = self.cache().await;
         let base = cache.fetch(&self.remote()).await.unwrap();
@@ -121,7 +121,7 @@ fn write(tree: &Path, name: &[u8], content: &str) {
     fs::write(path, content).unwrap();
 }
 
-/// Git as a person runs it, with what the repository at hand configures.
+/// Runs git as a person does, with the configuration of the repository.
 async fn run_git<A: AsRef<OsStr>>(
     directory: &Path,
     arguments: impl IntoIterator<Item = A>,

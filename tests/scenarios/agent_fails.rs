@@ -1,29 +1,33 @@
-//! An agent or a model that does not do what it should: each way is told apart, and none is taken
-//! for success.
+//! An agent or a model that does not do what it should: the worker tells each way to fail apart,
+//! and takes none for success.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::world::World;
+use crate::exit_codes::RETRIED;
 use crate::world::ollama::{NOBODY, Ollama};
-use crate::world::program::commands_with;
+use crate::world::processes::commands_with;
+use crate::world::{TASK_SCRIPT, World};
+
+/// Much shorter than the 600 seconds that the processes of these agents sleep, and much longer than
+/// a run takes on a busy machine.
+const SOON: Duration = Duration::from_secs(120);
 
 async fn check_retried(mut world: World, issue: u64, reason: &str) {
     world.set("queue", json!({ "retry_delays_seconds": [30, 60, 120] }));
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert!(world.pull_requests().await.is_empty());
-    let comments = world.comments(issue).await;
-    assert_eq!(comments.len(), 1);
-    assert!(comments[0].contains(reason), "{comments:?}");
-    let (_, rest) = comments[0].split_once("will be repeated in ").expect("it is not told when");
-    let seconds: f64 = rest.split_once(" s.").unwrap().0.parse().unwrap();
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains(reason), "{comment}");
+    let (_, delay) = comment.split_once("tries again in ").expect("it is not told when");
+    let seconds: f64 = delay.split_once(" s.").unwrap().0.parse().unwrap();
     assert!((30.0..=37.5).contains(&seconds), "{seconds} s are not 30 and up to a quarter more");
     assert_eq!(world.labels(issue).await, ["ai-task", "keep me"]);
-    assert_eq!(world.queue.counts().await, (0, 1, 0), "the message rests");
-    world.finish();
+    assert_eq!(world.queue.counts().await, (0, 1, 0), "the message is hidden for the delay");
+    world.leaves_messages(1, "it is delivered again after the delay");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,11 +35,11 @@ async fn an_agent_that_changes_nothing_is_tried_again() {
     let mut world = World::new().await;
     world.agent("echo I looked at it and all is well");
     let issue = world.task("Add a greeting", "").await;
-    check_retried(world, issue, "the agent changed nothing").await;
+    check_retried(world, issue, "The agent changed nothing").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_crashes_is_told_with_its_last_words() {
+async fn the_last_output_of_an_agent_that_crashes_is_told() {
     let mut world = World::new().await;
     world.agent("echo out of cheese >&2; exit 3");
     let issue = world.task("Add a greeting", "").await;
@@ -43,7 +47,7 @@ async fn an_agent_that_crashes_is_told_with_its_last_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_hangs_is_killed_with_all_it_started() {
+async fn an_agent_that_hangs_is_killed_with_all_that_it_started() {
     let mut world = World::new().await;
     let sleeper = sleeper(&world);
     world.agent(&format!("'{sleeper}' 600 & setsid '{sleeper}' 600 & wait"));
@@ -51,44 +55,44 @@ async fn an_agent_that_hangs_is_killed_with_all_it_started() {
     let issue = world.task("Add a greeting", "").await;
     let began = Instant::now();
     let ran = world.work().await;
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
     assert_eq!(commands_with(&sleeper), Vec::<String>::new());
-    assert!(world.comments(issue).await[0].contains("time"), "{:?}", world.comments(issue).await);
-    world.finish();
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("time"), "{comment}");
+    world.leaves_messages(1, "the task is to be repeated");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_ended_is_not_waited_for_because_something_holds_its_output() {
+async fn the_worker_does_not_wait_for_a_process_that_holds_the_output_of_an_agent_that_ended() {
     let mut world = World::new().await;
     let sleeper = sleeper(&world);
-    let edit = "echo test > greeting_test.txt; echo hello > greeting.txt";
-    world.agent(&format!("setsid '{sleeper}' 600 & {edit}"));
-    world.task("Add a greeting", "").await;
+    world.agent(&format!("setsid '{sleeper}' 600 & {TASK_SCRIPT}"));
+    let issue = world.task("Add a greeting", "").await;
     let began = Instant::now();
     let ran = world.work().await;
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(world.pull_requests().await.len(), 1);
     assert_eq!(commands_with(&sleeper), Vec::<String>::new());
-    world.finish();
+    world.check_done(issue).await;
 }
 
 /// A program that is found by its name in the process table.
 fn sleeper(world: &World) -> String {
-    let sleeper = world.stage().join("sleeper");
+    let sleeper = world.shared_dir().join("sleeper");
     std::os::unix::fs::symlink("/bin/sleep", &sleeper).unwrap();
     sleeper.to_string_lossy().into_owned()
 }
 
-/// The worker asks before it takes a message, so a model that is down costs no delivery.
-async fn check_not_taken(world: World, issue: u64, said: &str) {
+/// The worker asks the model before it takes a message, so a model that is down costs no delivery.
+async fn check_not_taken(world: World, issue: u64, expected: &str) {
     let ran = world.work().await;
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains(said), "{ran:?}");
+    assert!(ran.stderr.contains(expected), "{ran:?}");
     assert_eq!(world.queue.counts().await, (1, 0, 0));
     assert!(world.comments(issue).await.is_empty());
-    world.finish();
+    world.leaves_messages(1, "the worker does not take it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,11 +111,17 @@ async fn while_the_model_is_missing_no_message_is_taken() {
     let ollama = Ollama::start(["another:1b"]).await;
     let mut world = World::new().await;
     let issue = world.task("Add a greeting", "").await;
-    world.set("agent", json!({ "models": ["ollama_chat/qwen2.5-coder:1.5b"], "model_endpoint": ollama.endpoint() }));
+    world.set(
+        "agent",
+        json!({
+            "models": ["ollama_chat/qwen2.5-coder:1.5b"],
+            "model_endpoint": ollama.endpoint(),
+        }),
+    );
     check_not_taken(world, issue, "ollama pull qwen2.5-coder:1.5b").await;
 }
 
-/// It accepts the connection, says nothing, and the kernel takes what is sent to it.
+/// The kernel accepts the connection and takes what is sent, and nobody ever answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_model_hangs_no_message_is_taken() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,14 +1,15 @@
-//! The whole way with the real Aider and a scripted model: the issue becomes a pull request, and a
-//! model that fails is told apart.
+//! The whole way with the real Aider and a scripted model: the issue becomes a pull request, and
+//! the worker tells the ways to fail apart.
 
 use serde_json::json;
 
+use crate::exit_codes::RETRIED;
 use crate::world::ollama::{Answer, Ollama};
 use crate::world::{World, tools};
 
 const MODEL: &str = "qwen2.5-coder:1.5b";
 
-/// A world whose worker uses Aider; nothing when it is not installed here.
+/// A world whose worker uses Aider; `None` when Aider is not installed.
 async fn world(ollama: &Ollama) -> Option<World> {
     let aider = tools::aider()?;
     let mut world = World::new().await;
@@ -43,34 +44,46 @@ async fn aider_edits_the_checks_pass_and_the_pull_request_opens() {
     let bare = world.forge.hub.repository_path("owner/repo").unwrap();
     let changed = crate::world::run_git(&bare, &["diff", "--name-only", "main", &branch]);
     assert_eq!(changed, "hello.txt\nhello_test.txt\n", "Aider left nothing of its own");
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_aider_could_not_do_is_told_on_the_issue() {
-    for (answer, said) in
-        [(Answer::talk(), "the agent changed nothing"), (Answer::malformed(), "malformed")]
+async fn the_issue_is_told_what_aider_could_not_do() {
+    for (answer, reason) in
+        [(Answer::talk(), "The agent changed nothing"), (Answer::malformed(), "malformed")]
     {
         let ollama = Ollama::start([MODEL]).await;
         let Some(world) = world(&ollama).await else { return };
         ollama.script([answer]);
         let issue = world.task("Add a greeting", "").await;
         let ran = world.work().await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
         assert!(world.pull_requests().await.is_empty());
-        let comments = world.comments(issue).await;
-        assert!(comments[0].contains(said), "{said:?} is not in {comments:?}");
-        world.finish();
+        let comment = world.status_comment(issue).await;
+        assert!(comment.contains(reason), "{reason:?} is not in {comment}");
+        world.leaves_messages(1, "the task is to be repeated");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_runs_with_aider_and_a_model_of_the_users() {
+    const MODULE: &str = "\
+def fizzbuzz(number):
+    return \"Fizz\" * (number % 3 == 0) + \"Buzz\" * (number % 5 == 0) or str(number)
+";
+    const TESTS: &str = "\
+import unittest
+
+from fizzbuzz import fizzbuzz
+
+
+class FizzBuzzTest(unittest.TestCase):
+    def test_fifteen(self):
+        self.assertEqual(fizzbuzz(15), \"FizzBuzz\")
+";
     let ollama = Ollama::start([MODEL]).await;
     let Some(world) = world(&ollama).await else { return };
-    let module = "def fizzbuzz(number):\n    return \"Fizz\" * (number % 3 == 0) + \"Buzz\" * (number % 5 == 0) or str(number)\n";
-    let tests = "import unittest\n\nfrom fizzbuzz import fizzbuzz\n\n\nclass FizzBuzzTest(unittest.TestCase):\n    def test_fifteen(self):\n        self.assertEqual(fizzbuzz(15), \"FizzBuzz\")\n";
-    ollama.script([Answer::file("fizzbuzz.py", module), Answer::file("test_fizzbuzz.py", tests)]);
+    ollama.script([Answer::file("fizzbuzz.py", MODULE), Answer::file("test_fizzbuzz.py", TESTS)]);
     let ran = world
         .run(&["demo", "--json", "--agent", "aider", "--model", &format!("ollama_chat/{MODEL}")])
         .await;

@@ -1,26 +1,42 @@
-//! An agent uses more than there is: of processes, memory, disk and time. It ends at its limits,
-//! and all that it started ends with it.
+//! An agent uses more than it may: of processes, memory, disk and time. The sandbox ends it at its
+//! limits, with all that it started.
 
-use std::process::Stdio;
+use serde_json::{Value, json};
 
-use serde_json::json;
+use crate::world::TASK_SCRIPT;
+use crate::world::attack::Attack;
+use crate::world::held_program::HeldProgram;
+use crate::world::processes::{commands_with, kill_commands_with};
 
-use crate::world::TOKEN;
-use crate::world::program::{Program, commands_with, kill_those_with};
-use crate::world::scene::{COVER, Scene};
-
-/// Runs an agent that uses too much, and returns what its run says of it.
-async fn uses_too_much(script: &str, limits: serde_json::Value) -> String {
-    ends(&mut Scene::new(true).await, script, limits).await
+use crate::exit_codes::RETRIED;
+/// Runs an agent that uses too much, and returns what the issue is told of it.
+async fn comment_on_excess(script: &str, limits: Value) -> String {
+    ended_by_limits(&mut Attack::new(true).await, script, limits).await
 }
 
-async fn ends(scene: &mut Scene, script: &str, limits: serde_json::Value) -> String {
-    scene.world.set("sandbox", limits);
-    scene.world.agent(script);
-    let ran = scene.world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert_eq!(commands_with(&scene.world.stage().to_string_lossy()), Vec::<String>::new());
-    scene.world.comments(scene.issue).await.concat()
+async fn ended_by_limits(attack: &mut Attack, script: &str, limits: Value) -> String {
+    attack.world.set("sandbox", limits);
+    attack.world.agent(script);
+    let ran = attack.world.work().await;
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
+    let living = commands_with(&attack.world.shared_dir().to_string_lossy());
+    assert_eq!(living, Vec::<String>::new());
+    attack.world.leaves_messages(1, "the task is to be repeated");
+    attack.world.status_comment(attack.issue).await
+}
+
+/// The counterpart: as many processes as would be too many under a lower limit do no harm.
+async fn check_processes_are_allowed(count: usize, limit: usize) {
+    // They live at the same time, for many looks of the supervisor.
+    let script = format!(
+        "python3 -c 'import subprocess, time\n\
+         children = [subprocess.Popen([\"sleep\", \"600\"]) for _ in range({count})]\n\
+         time.sleep(0.5)\n\
+         for child in children: child.kill()'"
+    );
+    let mut attack = Attack::new(true).await;
+    attack.world.set("sandbox", json!({ "processes": limit }));
+    attack.run(&script).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,30 +45,29 @@ async fn a_fork_bomb_ends_at_the_limit() {
     let many_sessions =
         "echo 'setsid sh /tmp/bomb & setsid sh /tmp/bomb & sleep 600' > /tmp/bomb; sh /tmp/bomb";
     for bomb in [one_session, many_sessions] {
-        let said = uses_too_much(bomb, json!({ "processes": 64 })).await;
-        assert!(said.contains("more than 64 processes"), "{said}");
+        let comment = comment_on_excess(bomb, json!({ "processes": 64 })).await;
+        assert!(comment.contains("more than 64 processes"), "{comment}");
     }
-    // What is no bomb goes on under the same limit, and as many as would be one under a higher.
-    for (processes, limit) in [(20, 64), (100, 512)] {
-        let mut scene = Scene::new(true).await;
-        scene.world.set("sandbox", json!({ "processes": limit }));
-        scene.attack(&format!("for i in $(seq {processes}); do sleep 0.2 & done; wait")).await;
-    }
+    check_processes_are_allowed(20, 64).await;
+    check_processes_are_allowed(100, 512).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_ends_at_the_limit() {
-    let many = "for i in 1 2 3 4; do python3 -c 'import time; x = bytearray(100 << 20); time.sleep(600)' & done; wait";
-    let said = uses_too_much(many, json!({ "memory_mib": 256 })).await;
-    assert!(said.contains("more than 256 MiB of memory"), "{said}");
-    let mut scene = Scene::new(true).await;
-    scene.world.set("sandbox", json!({ "memory_mib": 1024 }));
-    scene.attack(&many.replace("time.sleep(600)", "time.sleep(0.5)")).await;
+    let many = "for i in 1 2 3 4; do \
+                python3 -c 'import time; x = bytearray(100 << 20); time.sleep(600)' & \
+                done; wait";
+    let comment = comment_on_excess(many, json!({ "memory_mib": 256 })).await;
+    assert!(comment.contains("more than 256 MiB of memory"), "{comment}");
+    let mut attack = Attack::new(true).await;
+    attack.world.set("sandbox", json!({ "memory_mib": 1024 }));
+    attack.run(&many.replace("time.sleep(600)", "time.sleep(0.5)")).await;
 }
 
-/// Memory that no process has: it stays when the one that made it has let go of it.
+/// A segment of shared memory stays when the process that made it detaches from it, so no process
+/// has this memory.
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_that_is_left_behind_ends_at_the_limit_too() {
+async fn memory_that_no_process_has_ends_at_the_limit_too() {
     const LEAVE: &str = r#"
 import ctypes, time
 libc = ctypes.CDLL(None)
@@ -65,104 +80,111 @@ for _ in range(4):
     libc.shmdt(address)
 time.sleep(600)
 "#;
-    let mut scene = Scene::new(true).await;
-    std::fs::write(scene.world.stage().join("leave.py"), LEAVE).unwrap();
-    let script = format!("python3 '{}'", scene.world.stage().join("leave.py").display());
-    let said = ends(&mut scene, &script, json!({ "memory_mib": 256 })).await;
-    assert!(said.contains("more than 256 MiB of memory"), "{said}");
+    let mut attack = Attack::new(true).await;
+    let file = attack.world.shared_dir().join("leave.py");
+    std::fs::write(&file, LEAVE).unwrap();
+    let script = format!("python3 '{}'", file.display());
+    let comment = ended_by_limits(&mut attack, &script, json!({ "memory_mib": 256 })).await;
+    assert!(comment.contains("more than 256 MiB of memory"), "{comment}");
 }
 
-/// Whoever counts is not stopped by what it counts.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_warden_is_not_stopped() {
-    let stop = "for pid in 1 2 -1; do kill -STOP $pid; kill -TSTP $pid; done 2>/dev/null; bomb() { bomb | bomb & }; bomb; wait; sleep 600";
-    let said = uses_too_much(stop, json!({ "processes": 64 })).await;
-    assert!(said.contains("more than 64 processes"), "{said}");
+async fn a_fork_bomb_can_not_stop_the_process_that_counts_it() {
+    let stop = "for pid in 1 2 -1; do kill -STOP $pid; kill -TSTP $pid; done 2>/dev/null; \
+                bomb() { bomb | bomb & }; bomb; wait; sleep 600";
+    let comment = comment_on_excess(stop, json!({ "processes": 64 })).await;
+    assert!(comment.contains("more than 64 processes"), "{comment}");
 }
 
-/// Writes the last MiB of a file, and returns the file's size; sparse, so that nothing but the
-/// limit stands in its way.
-async fn writes_a_file(mib: u64, limit: u64) -> u64 {
-    let mut scene = Scene::new(true).await;
-    scene.world.set("sandbox", json!({ "file_size_mib": limit }));
+/// Writes the last MiB of a file, and returns the file's size. The file is sparse, so that only the
+/// limit can stop the agent.
+async fn size_of_written_file(mib: u64, limit: u64) -> u64 {
+    let mut attack = Attack::new(true).await;
+    attack.world.set("sandbox", json!({ "file_size_mib": limit }));
     let write = format!("dd if=/dev/zero of=large bs=1M count=1 seek={} 2>/dev/null", mib - 1);
-    scene.attack(&format!("{write}; stat -c %s large > \"$LOOT\"; rm -f large")).await;
-    scene.loot().trim().parse().unwrap_or(0)
+    attack.run(&format!("{write}; stat -c %s large > \"$OUTPUT\"; rm -f large")).await;
+    attack.output().trim().parse().unwrap_or(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_ten_gigabytes_ends_at_the_limit() {
-    assert!(writes_a_file(10_240, 64).await <= 64 << 20);
-    assert_eq!(writes_a_file(100, 4_096).await, 100 << 20);
+    assert!(size_of_written_file(10_240, 64).await <= 64 << 20);
+    assert_eq!(size_of_written_file(100, 4_096).await, 100 << 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn temporary_files_end_at_the_limit() {
     for place in ["/tmp", "/var/tmp", "/dev/shm"] {
-        let mut scene = Scene::new(true).await;
-        scene.world.set("sandbox", json!({ "temporary_mib": 16 }));
+        let mut attack = Attack::new(true).await;
+        attack.world.set("sandbox", json!({ "temporary_mib": 16 }));
         let write = format!(
             "dd if=/dev/zero of={place}/large bs=1M count=64 2>/dev/null; stat -c %s {place}/large"
         );
-        scene.attack(&format!("{write} > \"$LOOT\"; rm {place}/large")).await;
-        let size = scene.loot().trim().parse::<u64>().unwrap();
+        attack.run(&format!("{write} > \"$OUTPUT\"; rm {place}/large")).await;
+        let size = attack.output().trim().parse::<u64>().unwrap();
         assert!((15 << 20..=16 << 20).contains(&size), "{place}: {size}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_left_its_session_dies_with_the_call() {
-    for walls in [false, true] {
-        let mut scene = Scene::new(walls).await;
-        let sleeper = scene.world.stage().join("sleeper");
+async fn a_process_that_left_its_session_dies_with_the_call() {
+    for sandboxed in [false, true] {
+        let mut attack = Attack::new(sandboxed).await;
+        let shared = attack.world.shared_dir();
+        let (sleeper, detached) = (shared.join("sleeper"), shared.join("detached"));
         std::os::unix::fs::symlink("/bin/sleep", &sleeper).unwrap();
-        let sleeper = sleeper.to_string_lossy().into_owned();
-        // Twice forked, in a session of its own, deaf to the polite signal, and without the mark of
-        // its call.
+        let (sleeper, detached) = (sleeper.to_string_lossy(), detached.display());
+        // It forks twice, has a session of its own, ignores SIGTERM, and lacks the mark of its
+        // call.
         let leave = format!("trap '' TERM; env -i '{sleeper}' 600 >/dev/null 2>&1 &");
-        scene.attack(&format!("setsid sh -c \"{leave}\"; sleep 0.2")).await;
-        assert_eq!(commands_with(&sleeper).is_empty(), walls, "walls: {walls}");
-        kill_those_with(&sleeper);
+        let wait = format!("until [ -e '{detached}' ]; do sleep 0.02; done");
+        attack.run(&format!("setsid sh -c \"{leave} touch '{detached}'\"; {wait}")).await;
+        assert_eq!(commands_with(&sleeper).is_empty(), sandboxed, "sandboxed: {sandboxed}");
+        kill_commands_with(&sleeper);
     }
 }
 
-/// Root's threads the kernel does not count; those of another user it refuses, which the program
-/// sees.
+/// The kernel does not count the threads of root; those of another user it refuses, and the program
+/// gets the error.
 #[tokio::test(flavor = "multi_thread")]
 async fn threads_end_at_the_limit() {
-    let start = "python3 -c 'import threading, time\nfor _ in range(3000): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\ntime.sleep(600)'";
-    let said = uses_too_much(start, json!({ "processes": 64 })).await;
+    let start = "python3 -c 'import threading, time\n\
+                 def start():\n  \
+                 threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n\
+                 for _ in range(3000): start()\n\
+                 time.sleep(600)'";
+    let comment = comment_on_excess(start, json!({ "processes": 64 })).await;
     assert!(
-        said.contains("more than 1024 threads") || said.contains("can't start new thread"),
-        "{said}"
+        comment.contains("more than 1024 threads") || comment.contains("can't start new thread"),
+        "{comment}"
     );
 }
 
-/// No path leads to the end of such a tree, which is put away all the same.
+/// The path to the bottom of such a tree is longer than any system call takes, and the worker
+/// removes the tree all the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tree_may_be_as_deep_as_it_likes() {
-    let mut scene = Scene::new(true).await;
+async fn a_tree_may_have_any_depth() {
+    let mut attack = Attack::new(true).await;
     let deep =
         "import os\nfor _ in range(5000): os.mkdir(\"a-directory\"); os.chdir(\"a-directory\")";
-    scene.world.set("sandbox", json!({ "processes": 512 }));
-    scene.world.agent(&format!("(cd \"$HOME\" && python3 -c '{deep}'); python3 -c '{deep}'"));
-    let ran = scene.world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    scene.world.agent(COVER);
-    let ran = scene.world.work().await;
+    attack.world.set("sandbox", json!({ "processes": 512 }));
+    attack.world.agent(&format!("(cd \"$HOME\" && python3 -c '{deep}'); python3 -c '{deep}'"));
+    let ran = attack.world.work().await;
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
+    attack.world.agent(TASK_SCRIPT);
+    let ran = attack.world.work().await;
     assert_eq!(ran.code, Some(0), "the worker is as good as before: {ran:?}");
-    scene.check_kept(&ran);
-    scene.world.finish();
+    attack.check_contained(&ran).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_special_files_than_anybody_would_look_at_are_refused() {
+async fn more_special_files_than_the_worker_looks_at_are_refused() {
     let many = "import os\nfor number in range(20000): os.mkfifo(str(number))";
-    let said = uses_too_much(&format!("python3 -c '{many}'"), json!({})).await;
-    assert!(said.contains("more than 10000 nested repositories, pipes"), "{said}");
+    let comment = comment_on_excess(&format!("python3 -c '{many}'"), json!({})).await;
+    assert!(comment.contains("more than 10000 nested repositories, pipes"), "{comment}");
 }
 
-/// What the relay refuses is told, and not as often as it is asked.
+/// The worker logs what the relay refuses, and not every time.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_are_refused_do_not_fill_the_log() {
     const ASK: &str = r#"
@@ -171,18 +193,20 @@ for _ in range(500):
     try: urllib.request.urlopen(os.environ['OLLAMA_HOST'] + '/api/' + 'x' * 5000)
     except OSError as error: assert error.code == 403
 "#;
-    let mut scene = Scene::new(true).await;
-    let ask = scene.world.stage().join("ask.py");
+    let mut attack = Attack::new(true).await;
+    let ask = attack.world.shared_dir().join("ask.py");
     std::fs::write(&ask, ASK).unwrap();
-    scene.world.agent(&format!("python3 '{}' && {{ {COVER}; }}", ask.display()));
-    let ran = scene.world.work().await;
+    attack.world.agent(&format!("python3 '{}' && {{ {TASK_SCRIPT}; }}", ask.display()));
+    let ran = attack.world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let told = ran.stderr.matches("it is no call for inference").count();
-    assert!((1..100).contains(&told) && ran.stderr.len() < 50_000, "{told}: {}", ran.stderr.len());
+    let logged = ran.stderr.matches("it is no call for inference").count();
+    let length = ran.stderr.len();
+    assert!((1..100).contains(&logged) && length < 50_000, "{logged} times, {length} bytes");
+    attack.world.check_done(attack.issue).await;
 }
 
-/// An agent that opens connection after connection to the relay takes no more of the worker than
-/// its places there.
+/// An agent that opens one connection after the other to the relay uses no more of the worker's
+/// file descriptors than the relay has slots.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_to_the_relay_end_at_the_limit() {
     const MANY: &str = r#"
@@ -191,20 +215,24 @@ host, port = os.environ['OLLAMA_HOST'].removeprefix('http://').split(':')
 held = [socket.create_connection((host, int(port))) for _ in range(300)]
 for connection in held: connection.sendall(b'GET /api/tags HTTP/1.1\r\n')
 "#;
-    let mut scene = Scene::new(true).await;
-    let many = scene.world.stage().join("many.py");
+    let mut attack = Attack::new(true).await;
+    let many = attack.world.shared_dir().join("many.py");
     std::fs::write(&many, MANY).unwrap();
-    let agent = Program::new(&scene.world, "agent", 1, COVER);
-    scene.world.agent(&format!(
-        "python3 -c 'import runpy, subprocess, sys; many = runpy.run_path(\"{}\"); subprocess.run([\"sh\", \"{}\"])'",
+    let agent = HeldProgram::new(&attack.world, "agent", 1, TASK_SCRIPT);
+    // The connections are open while the program is held.
+    attack.world.agent(&format!(
+        "python3 -c 'import runpy, subprocess\n\
+         many = runpy.run_path(\"{}\")\n\
+         subprocess.run([\"sh\", \"{}\"])'",
         many.display(),
         agent.file("script").display()
     ));
-    let mut command = scene.world.command(&["worker", "--once"]);
-    let worker = command.env("GITHUB_TOKEN", TOKEN).stderr(Stdio::null()).spawn().unwrap();
+    let mut worker = attack.world.start(&["worker", "--once"]);
     agent.wait_until_it_stops().await;
-    let open = std::fs::read_dir(format!("/proc/{}/fd", worker.id().unwrap())).unwrap().count();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", worker.id())).unwrap().count();
     agent.go_on();
-    assert!(worker.wait_with_output().await.unwrap().status.success());
+    let status = worker.ended().await;
+    assert!(status.success(), "{status}: {}", worker.printed());
     assert!((32..150).contains(&open), "the worker had {open} files open");
+    attack.world.check_done(attack.issue).await;
 }

@@ -1,6 +1,7 @@
-//! A real apply: the queues at localsqs, everything else at moto, read back row by row against the
-//! contract, planned again, judged by a policy evaluator, and taken away. One test, because the
-//! provider waits half a minute for each queue and each of its policies.
+//! A real apply: the queues at localsqs, everything else at moto. The test reads every row of the
+//! documented tables back, plans again, lets a policy evaluator judge the permissions, and destroys
+//! everything. It is one test, because the provider waits half a minute for each queue and each of
+//! its policies.
 
 mod permissions;
 
@@ -39,7 +40,7 @@ struct Applied {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_applied_is_the_contract_and_is_taken_away_again() {
+async fn terraform_makes_the_documented_resources_and_destroys_them_again() {
     let Some(moto) = Moto::start().await else { return };
     let directory = tempfile::tempdir().unwrap();
     let queue = serve_queues(directory.path()).await;
@@ -96,7 +97,12 @@ terraform {{
     skip_metadata_api_check     = true
     skip_requesting_account_id  = true
     skip_s3_checksum            = true
-    endpoints                   = {{ s3 = "{moto}", dynamodb = "{moto}", iam = "{moto}", sts = "{moto}" }}
+    endpoints = {{
+      s3       = "{moto}"
+      dynamodb = "{moto}"
+      iam      = "{moto}"
+      sts      = "{moto}"
+    }}
   }}
 }}
 
@@ -182,7 +188,7 @@ impl Applied {
         )
     }
 
-    /// The contract's tables of queues, identity and outputs, a row each.
+    /// Checks the documented tables of queues, identity and outputs, row by row.
     fn check_table(&self) {
         let (main_arn, dlq_arn) = [("codingworker-tasks"), ("codingworker-tasks-dlq")]
             .map(|name| format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"))
@@ -244,8 +250,10 @@ impl Applied {
                 "Action": "sts:AssumeRoleWithWebIdentity",
                 "Condition": { "StringEquals": {
                     "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-                    "token.actions.githubusercontent.com:sub":
-                        ["repo:owner@11/repo@22:ref:refs/heads/main", "repo:owner/repo:ref:refs/heads/main"],
+                    "token.actions.githubusercontent.com:sub": [
+                        "repo:owner@11/repo@22:ref:refs/heads/main",
+                        "repo:owner/repo:ref:refs/heads/main",
+                    ],
                 } },
             }])
         );

@@ -1,4 +1,4 @@
-//! The Terraform configuration by itself: well formed, its own tests, and what it says to bad
+//! The Terraform configuration by itself: it is well formed, passes its own tests, and refuses bad
 //! values.
 
 use crate::world::terraform::{OFFLINE, Terraform};
@@ -8,8 +8,8 @@ async fn the_configuration_is_well_formed_and_its_own_tests_pass() {
     let Some(terraform) = Terraform::with(OFFLINE) else { return };
     terraform.succeed(&["fmt", "-check", "-diff", "-recursive"]);
     terraform.succeed(&["validate"]);
-    let said = terraform.succeed(&["test", "-no-color"]);
-    assert!(said.contains(" passed, 0 failed."), "{said}");
+    let printed = terraform.succeed(&["test", "-no-color"]);
+    assert!(printed.contains(" passed, 0 failed."), "{printed}");
 }
 
 #[tokio::test]
@@ -24,14 +24,14 @@ async fn every_bad_value_is_refused_with_its_reason() {
             arguments.extend(["-var", value]);
         }
         let output = terraform.run(&arguments);
-        let said = String::from_utf8_lossy(&output.stderr)
+        let printed = String::from_utf8_lossy(&output.stderr)
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");
         // Terraform breaks long lines and draws a bar before each.
-        let said = said.replace("│ ", "").replace("╷ ", "");
+        let printed = printed.replace("│ ", "").replace("╷ ", "");
         assert_eq!(output.status.code(), Some(1), "{values:?} was taken");
-        assert!(said.contains(reason), "{values:?}: {reason:?} is not in {said}");
+        assert!(printed.contains(reason), "{values:?}: {reason:?} is not in {printed}");
     };
     check(&["aws_region=tokyo"], "aws_region must be a region's code");
     check(&["environment=Dev!"], "environment must be 1 to 32 lowercase letters");

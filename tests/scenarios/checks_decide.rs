@@ -1,58 +1,61 @@
-//! What the repository's own checks say decides what becomes of a change, and only what the change
-//! broke counts.
+//! The results of the repository's own checks decide what becomes of a change, and only what the
+//! change broke counts.
 
-use crate::world::{FILES, World};
+use serde_json::Value;
+
+use crate::exit_codes::{DEAD_LETTERED, RETRIED};
+use crate::world::{FILES, World, run_git};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_red_check_is_mended_at_the_second_try() {
+async fn a_fix_up_call_fixes_a_failed_check() {
     let mut world = World::new().await;
-    let script = "if grep -q 'FAILED broken is there' \"$1\"; then rm broken; elif test ! -e hello.txt; then echo hello > hello.txt; touch broken; fi";
+    let script = "if grep -q 'FAILED broken is there' \"$1\"; then rm broken; \
+                  elif test ! -e hello.txt; then echo hello > hello.txt; touch broken; fi";
     world.agent(script);
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pulls = world.pull_requests().await;
     let body = pulls[0]["body"].as_str().unwrap();
-    assert!(body.contains("1 of them to mend a failed check"), "{body}");
+    assert!(body.contains("1 of them to fix a failed check"), "{body}");
     assert_eq!(world.file(&format!("codingworker/issue-{issue}"), "broken"), None);
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checks_that_stay_red_are_retried_and_end_as_a_draft() {
+async fn a_change_whose_checks_keep_failing_is_retried_and_ends_as_a_draft() {
     let mut world = World::new().await;
     world.agent("echo x >> broken");
     let issue = world.task("Break it", "").await;
     for delivery in 1..=2 {
         let ran = world.work().await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
         assert!(world.pull_requests().await.is_empty(), "delivery {delivery}");
     }
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     let pulls = world.pull_requests().await;
     assert_eq!(pulls.len(), 1);
     assert_eq!(pulls[0]["draft"], true);
     assert!(pulls[0]["body"].as_str().unwrap().contains("FAILED broken is there"), "{pulls:?}");
     assert!(!pulls[0]["body"].as_str().unwrap().contains("Closes"));
-    let comments = world.comments(issue).await;
-    assert_eq!(comments.len(), 1);
+    let comment = world.status_comment(issue).await;
     assert!(
-        comments[0].contains("could not be done") && comments[0].contains("What was tried"),
-        "{comments:?}"
+        comment.contains("could not be done") && comment.contains("What was tried"),
+        "{comment}"
     );
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
     world.queue.poke().await;
     assert_eq!(world.queue.counts().await, (0, 0, 1), "the message is in the dead-letter queue");
-    world.finish();
+    world.leaves_in_dead_letters(1, "the task failed in all of its deliveries");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_that_were_there_before_are_told_and_not_blamed() {
+async fn checks_that_already_failed_on_the_base_branch_are_told_and_do_not_block() {
     let world = World::without_repository().await;
     let files: Vec<_> = FILES.iter().copied().chain([("broken", "since long ago\n")]).collect();
     world.forge.repository("owner/repo", "main", &files);
-    world.task("Add a greeting", "").await;
+    let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pulls = world.pull_requests().await;
@@ -61,15 +64,16 @@ async fn failures_that_were_there_before_are_told_and_not_blamed() {
         pulls[0]["body"].as_str().unwrap().contains("failed before this change too"),
         "{pulls:?}"
     );
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_that_can_not_be_run_is_said() {
+async fn the_pull_request_tells_that_a_check_could_not_be_run() {
     let world = World::without_repository().await;
-    let toml = "[checks]\nbuild = \"\"\nformat = \"\"\nlint = \"no-such-linter --strict\"\nsetup = \"\"\ntest = \"sh check.sh\"\n";
+    let toml = "[checks]\nbuild = \"\"\nformat = \"\"\nlint = \"no-such-linter --strict\"\n\
+                setup = \"\"\ntest = \"sh check.sh\"\n";
     world.forge.repository("owner/repo", "main", &[FILES[1], (".codingworker.toml", toml)]);
-    world.task("Add a greeting", "").await;
+    let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pulls = world.pull_requests().await;
@@ -80,76 +84,117 @@ async fn a_check_that_can_not_be_run_is_said() {
             .contains("could not be run: `no-such-linter` is missing"),
         "{pulls:?}"
     );
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_checks_are_those_of_the_base_whatever_the_agent_wrote() {
+async fn the_agent_can_not_turn_the_checks_of_the_base_branch_off() {
     let mut world = World::new().await;
     world.agent("touch broken; printf '[checks]\\ntest = \"true\"\\n' > .codingworker.toml");
-    world.task("Turn the checks off", "").await;
+    let issue = world.task("Turn the checks off", "").await;
     let ran = world.work().await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     assert!(world.pull_requests().await.is_empty());
-    world.finish();
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("`.codingworker.toml` is protected by the rule"), "{comment}");
+    world.leaves_messages(1, "it is on its way to the dead-letter queue");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_file_that_can_not_be_read_is_reported_with_its_place() {
     let world = World::without_repository().await;
-    world.forge.repository(
-        "owner/repo",
-        "main",
-        &[(".codingworker.toml", "[checks]\ntset = \"make\"\n")],
-    );
+    world.forge.repository("owner/repo", "main", &[(".codingworker.toml", "[checks]\ntest = 7\n")]);
     let issue = world.task("Add a greeting", "").await;
-    assert_eq!(world.work().await.code, Some(1));
-    let comments = world.comments(issue).await;
-    assert!(comments[0].contains("line 2") && comments[0].contains("tset"), "{comments:?}");
+    assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("line 2") && comment.contains("integer `7`"), "{comment}");
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
-    world.finish();
+    world.leaves_messages(1, "it is on its way to the dead-letter queue");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_builds_leave_behind_is_no_part_of_the_change_and_is_there_for_the_next_check() {
+async fn a_key_of_a_later_version_in_the_repository_file_does_not_end_the_task() {
+    let world = World::without_repository().await;
+    let toml = "[checks]\ntest = \"sh check.sh\"\nimage = \"rust:1\"\n[later]\nkey = 1\n";
+    world.forge.repository("owner/repo", "main", &[FILES[1], (".codingworker.toml", toml)]);
+    let issue = world.task("Add a greeting", "").await;
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let pulls = world.pull_requests().await;
+    assert_eq!(pulls[0]["draft"], false);
+    let body = pulls[0]["body"].as_str().unwrap();
+    assert!(body.contains("sh check.sh"), "{body}");
+    for (line, key) in [(3, "`checks.image`"), (4, "`later`")] {
+        let told = format!("line {line}: this version of CodingWorker does not know the key {key}");
+        assert!(body.contains(&told), "{body}");
+    }
+    world.check_done(issue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_output_of_a_build_is_kept_for_the_next_check_and_is_no_part_of_the_change() {
     let mut world = World::without_repository().await;
-    let toml = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\nbuild = \"mkdir -p target && echo built >> target/count\"\ntest = \"test $(wc -l < target/count) -ge 2\"\n";
+    let toml = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\n\
+                build = \"mkdir -p target && echo built >> target/count\"\n\
+                test = \"test $(wc -l < target/count) -ge 2\"\n";
     world.forge.repository(
         "owner/repo",
         "main",
         &[("README.md", "no .gitignore\n"), (".codingworker.toml", toml)],
     );
-    world.agent("mkdir -p target node_modules/x && touch target/by-agent node_modules/x/y && echo hello > hello.txt");
+    world.agent(
+        "mkdir -p target node_modules/x && touch target/by-agent node_modules/x/y && \
+         echo hello > hello.txt",
+    );
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let bare = world.forge.hub.repository_path("owner/repo").unwrap();
-    let changed = crate::world::run_git(
-        &bare,
-        &["diff", "--name-only", "main", &format!("codingworker/issue-{issue}")],
-    );
+    let branch = format!("codingworker/issue-{issue}");
+    let changed = run_git(&bare, &["diff", "--name-only", "main", &branch]);
     assert_eq!(changed, "hello.txt\n");
     let pulls = world.pull_requests().await;
     assert!(
         !pulls[0]["body"].as_str().unwrap().contains("failed before"),
         "each check began without what was built: {pulls:?}"
     );
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_tests_are_asked_for_what_does_not_build() {
+async fn the_agent_is_not_asked_for_tests_of_a_change_that_does_not_build() {
     let mut world = World::without_repository().await;
-    let toml = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\nbuild = \"test ! -e broken\"\n";
+    let toml = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n\
+                build = \"test ! -e broken\"\n";
     world.forge.repository("owner/repo", "main", &[(".codingworker.toml", toml)]);
-    let prompts = world.stage().join("prompts");
+    let prompts = world.shared_dir().join("prompts");
     world.agent(&format!("cat \"$1\" >> {}; echo x >> broken", prompts.display()));
-    world.task("Break it", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    let issue = world.task("Break it", "").await;
+    assert_eq!(world.work().await.code, Some(RETRIED));
     let prompts = std::fs::read_to_string(prompts).unwrap();
     assert!(
         prompts.contains("Break it") && !prompts.contains("has just been implemented"),
         "{prompts}"
     );
-    world.finish();
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("test ! -e broken"), "{comment}");
+    world.leaves_messages(1, "the task is to be repeated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_the_keys_that_it_does_not_know_in_the_repository_at_hand() {
+    let world = World::new().await;
+    let repository = world.shared_dir();
+    for (text, is_good, expected) in [
+        ("[checks]\ntset = \"make\"\n", true, "did you mean `checks.test`?"),
+        ("[checks]\ntest = 7\n", false, "line 2"),
+    ] {
+        std::fs::write(repository.join(".codingworker.toml"), text).unwrap();
+        let mut doctor = world.command(&["doctor", "--json"]);
+        let ran = doctor.current_dir(&repository).output().await.unwrap();
+        let findings: Vec<Value> = serde_json::from_slice(&ran.stdout).unwrap();
+        let found = findings.iter().find(|finding| finding["what"] == "checks").unwrap();
+        assert_eq!(found["good"], is_good, "{found}");
+        assert!(found["detail"].as_str().unwrap().contains(expected), "{found}");
+    }
 }

@@ -1,20 +1,21 @@
-//! What an operator does with tasks that failed for good: look, put back, throw away.
+//! What an operator does with tasks that failed for good: list them, put them back, delete them.
 
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::exit_codes::{DEAD_LETTERED, RETRIED};
+use crate::world::{TASK_SCRIPT, World};
 
 /// A task that failed in all of its deliveries, and its key.
 async fn failed_task(world: &mut World) -> (u64, String) {
     world.agent("true");
     let issue = world.task("Add a greeting", "").await;
-    for _ in 0..3 {
-        assert_eq!(world.work().await.code, Some(1));
+    for expected in [RETRIED, RETRIED, DEAD_LETTERED] {
+        assert_eq!(world.work().await.code, Some(expected));
     }
     world.queue.poke().await;
     assert_eq!(world.queue.counts().await, (0, 0, 1));
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
-    world.agent("test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt");
+    world.agent(TASK_SCRIPT);
     let key = list(world).await[0]["task_key"].as_str().unwrap().to_owned();
     (issue, key)
 }
@@ -30,18 +31,18 @@ async fn dlq(world: &World, arguments: &[&str]) -> (Option<i32>, String) {
     (ran.code, ran.stdout + &ran.stderr)
 }
 
-async fn is_done(world: &World, issue: u64) {
+/// Fails unless the message is back in the queue, and a worker does its task.
+async fn check_worked_on(world: &World, issue: u64) {
     assert_eq!(world.queue.counts().await, (1, 0, 0));
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(world.pull_requests().await.len(), 1);
-    assert_eq!(world.comments(issue).await.len(), 1);
-    assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);
+    world.check_done(issue).await;
     assert_eq!(world.queue.counts().await, (0, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_is_listed_with_what_it_failed_of_and_stays_where_it_is() {
+async fn a_task_is_listed_with_its_failures_and_stays_where_it_is() {
     let mut world = World::new().await;
     let (issue, key) = failed_task(&mut world).await;
     assert!(key.starts_with(&format!("owner/repo#{issue}@")), "{key}");
@@ -64,47 +65,46 @@ async fn a_task_is_listed_with_what_it_failed_of_and_stays_where_it_is() {
         assert!(shown.contains("\"issue_number\": 1") && shown.contains("try 3"), "{shown}");
     }
     assert_eq!(world.queue.counts().await, (0, 0, 1), "it was given back");
-    world.finish();
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("changed nothing"), "{comment}");
+    world.leaves_in_dead_letters(1, "listing leaves a message where it is");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_task_is_put_back_and_known_by_its_key() {
+async fn a_task_that_is_put_back_keeps_its_key() {
     let mut world = World::new().await;
     let (issue, key) = failed_task(&mut world).await;
-    let (code, said) = dlq(&world, &["redrive", "--task", &key]).await;
-    assert_eq!(code, Some(0), "{said}");
-    is_done(&world, issue).await;
+    let (code, printed) = dlq(&world, &["redrive", "--task", &key]).await;
+    assert_eq!(code, Some(0), "{printed}");
+    check_worked_on(&world, issue).await;
     let attempts = world.run(&["status", "--json"]).await;
     let status: Value = serde_json::from_str(&attempts.stdout).unwrap();
     let keys: Vec<_> =
         status["runs"].as_array().unwrap().iter().map(|run| run["task_key"].clone()).collect();
     assert_eq!(keys, vec![json!(key); 4]);
-    world.finish();
 }
 
-/// Its journal knows nothing of the failure; the issue's label does.
+/// Its journal does not know of the failure; the issue's label tells it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redriven_task_is_done_by_a_worker_that_never_saw_it() {
     let mut world = World::new().await;
     let (issue, key) = failed_task(&mut world).await;
     assert_eq!(dlq(&world, &["redrive", "--task", &key]).await.0, Some(0));
     world.set("data_dir", json!(world.path().join("another")));
-    is_done(&world, issue).await;
-    world.finish();
+    check_worked_on(&world, issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_are_put_back_by_sqs_itself() {
+async fn sqs_itself_puts_all_messages_back() {
     let mut world = World::new().await;
     let (issue, _) = failed_task(&mut world).await;
-    let (code, said) = dlq(&world, &["redrive", "--all", "--rate", "50"]).await;
-    assert_eq!((code, said.trim()), (Some(0), "1 put back"));
-    is_done(&world, issue).await;
-    world.finish();
+    let (code, printed) = dlq(&world, &["redrive", "--all", "--rate", "50"]).await;
+    assert_eq!((code, printed.trim()), (Some(0), "1 put back"));
+    check_worked_on(&world, issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_producer_said_beside_the_body_is_put_back_too() {
+async fn the_attributes_of_a_message_are_put_back_too() {
     let world = World::new().await;
     let body = json!({ "no": "task" }).to_string();
     world.queue.send_dead(&body, &[("BodyTruncated", "true")]).await;
@@ -138,28 +138,28 @@ async fn more_than_one_batch_is_listed_and_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_thrown_away_without_a_yes() {
+async fn nothing_is_deleted_without_a_yes() {
     let world = World::new().await;
     world.queue.send_dead("one", &[]).await;
-    let (code, said) = dlq(&world, &["purge"]).await;
+    let (code, printed) = dlq(&world, &["purge"]).await;
     assert_eq!(code, Some(1));
-    assert!(said.contains("about 1 messages") && said.contains("--yes"), "{said}");
+    assert!(printed.contains("about 1 messages") && printed.contains("--yes"), "{printed}");
     assert_eq!(world.queue.counts().await, (0, 0, 1));
     assert_eq!(dlq(&world, &["purge", "--yes"]).await.0, Some(0));
     assert_eq!(world.queue.counts().await, (0, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_said() {
+async fn a_message_that_is_not_there_is_told() {
     let world = World::new().await;
     for command in ["show", "redrive"] {
         let arguments: &[&str] =
             if command == "show" { &["show", "x"] } else { &["redrive", "--task", "x"] };
-        let (code, said) = dlq(&world, arguments).await;
+        let (code, printed) = dlq(&world, arguments).await;
         assert_eq!(code, Some(1));
-        assert!(said.contains("there is no x in the dead-letter queue"), "{said}");
+        assert!(printed.contains("there is no x in the dead-letter queue"), "{printed}");
     }
-    let (code, said) = dlq(&world, &["redrive"]).await;
+    let (code, printed) = dlq(&world, &["redrive"]).await;
     assert_eq!(code, Some(2));
-    assert!(said.contains("--task <KEY>|--all"), "{said}");
+    assert!(printed.contains("--task <KEY>|--all"), "{printed}");
 }

@@ -1,44 +1,15 @@
-//! The disk fills up under the queue, the journal and the workspace: what can't be done is said,
-//! nothing is lost, and it goes on once there is space.
+//! The disk fills up under the queue, the journal and the workspace: what can't be done is told,
+//! nothing is lost, and the work goes on once there is space.
 
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use crate::world::queue_proxy::QueueProxy;
+use crate::world::running::Running;
 use crate::world::small_disk::{fill, on_small_disk, seen_by};
 use crate::world::{TOKEN, World};
-
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Starts a program whose lines on standard error, or output, are awaited and then thrown away.
-async fn start_and_hear(mut command: Command, what: &str) -> (Child, String) {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (mut out, mut err) = (
-        BufReader::new(child.stdout.take().unwrap()).lines(),
-        BufReader::new(child.stderr.take().unwrap()).lines(),
-    );
-    let heard = async {
-        loop {
-            let line = tokio::select! {
-                Ok(Some(line)) = out.next_line() => line,
-                Ok(Some(line)) = err.next_line() => line,
-                else => panic!("it ended without a word of {what}"),
-            };
-            if line.contains(what) {
-                return line;
-            }
-        }
-    };
-    let line = tokio::time::timeout(DEADLINE, heard).await.expect("it does not say so");
-    tokio::spawn(async move { while let Ok(Some(_)) = out.next_line().await {} });
-    tokio::spawn(async move { while let Ok(Some(_)) = err.next_line().await {} });
-    (child, line)
-}
 
 async fn ask(url: &str, action: &str, mut request: Value) -> (u16, Value) {
     request["QueueUrl"] = json!(format!("{url}/000000000000/codingworker-tasks"));
@@ -69,14 +40,15 @@ async fn a_queue_on_a_full_disk_refuses_and_goes_on_when_there_is_space() {
     let mut serve = world.command(&["queue", "serve", "--listen", "127.0.0.1:0", "--data"]);
     serve.arg(&data);
     let Some(serve) = on_small_disk(&serve, &data, 3_000) else { return };
-    let (server, line) = start_and_hear(serve, "http://").await;
+    let mut server = Running::start(serve);
+    let line = server.line_with("http://").await;
     let url = format!("http://{}", line.rsplit_once("http://").unwrap().1);
     let mut acknowledged = 0;
     for number in 0..10 {
         assert_eq!(send(&url, number).await, 200);
         acknowledged += 1;
     }
-    let filler = fill(&seen_by(server.id().unwrap(), &data));
+    let filler = fill(&seen_by(server.id(), &data));
     let mut refused = 0;
     for number in 10..16 {
         match send(&url, number).await {
@@ -111,54 +83,56 @@ async fn a_queue_on_a_full_disk_refuses_and_goes_on_when_there_is_space() {
     assert_eq!(found, acknowledged, "what was acknowledged is there, and nothing that was refused");
 }
 
-/// Longer than the worker rests between two looks at the disk.
-async fn while_it_is_full(data_dir: &Path) {
-    let free = rustix::fs::statvfs(data_dir).unwrap();
+/// Waits until the worker has looked at the full disk twice more, and fails if it received anything
+/// between the two looks: a message was there to be taken all the time.
+async fn check_nothing_is_taken(worker: &mut Running, queue: &QueueProxy, disk: &Path) {
+    const REFUSAL: &str = "no task is taken while";
+    let free = rustix::fs::statvfs(disk).unwrap();
     assert!(free.f_bavail * free.f_frsize < 1 << 20, "the disk is not full");
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    let looks = worker.lines_with(REFUSAL, 1).await.len();
+    worker.lines_with(REFUSAL, looks + 1).await;
+    let received = queue.count("sqs:ReceiveMessage");
+    worker.lines_with(REFUSAL, looks + 2).await;
+    assert_eq!(queue.count("sqs:ReceiveMessage"), received, "a delivery is spent on a full disk");
 }
 
 /// The agent's tree and the journal are on the same disk, which the agent fills.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_on_a_full_disk_comes_again_and_is_done_when_there_is_space() {
+async fn a_run_on_a_full_disk_is_repeated_and_done_when_there_is_space() {
     let mut world = World::new().await;
+    let queue = QueueProxy::before(&world.queue.url).await;
     let agent = world.held_agent(1);
     let issue = world.task("Add a greeting", "").await;
+    world.set("queue", json!({ "endpoint_url": queue.url }));
     world.set("worker", json!({ "free_space_mib": 1 }));
     world.queue.set_visibility_timeout(6).await;
     let worker = world.command(&["worker"]);
     let Some(mut worker) = on_small_disk(&worker, &world.data_dir(), 8_000) else { return };
     worker.env("GITHUB_TOKEN", TOKEN);
-    let (mut worker, _) = start_and_hear(worker, "works on the task").await;
+    let mut worker = Running::start(worker);
     agent.wait_until_it_stops().await;
-    let filler = fill(&seen_by(worker.id().unwrap(), &world.data_dir()));
+    let disk = seen_by(worker.id(), &world.data_dir());
+    let filler = fill(&disk);
     agent.go_on();
     world.queue.wait_until_visible(1).await;
-    while_it_is_full(&seen_by(worker.id().unwrap(), &world.data_dir())).await;
-    assert_eq!(world.queue.counts().await, (1, 0, 0), "no delivery is spent on a full disk");
+    check_nothing_is_taken(&mut worker, &queue, &disk).await;
+    assert_eq!(world.queue.counts().await, (1, 0, 0));
     assert_eq!(world.pull_requests().await.len(), 0);
-    assert_eq!(worker.try_wait().unwrap(), None, "the worker ended");
+    assert_eq!(worker.has_ended(), None, "the worker ended: {}", worker.printed());
     std::fs::remove_file(filler).unwrap();
-    let done = async {
-        while world.labels(issue).await != ["ai-task-done", "keep me"]
-            || world.queue.counts().await != (0, 0, 0)
-        {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, done).await.expect("it does not go on");
+    world.wait_until_done(issue).await;
     assert_eq!(world.pull_requests().await.len(), 1);
-    assert_eq!(world.comments(issue).await.len(), 1);
-    worker.kill().await.unwrap();
+    world.check_done(issue).await;
+    worker.stop_at_once().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_data_directory_that_can_not_be_written_is_named_at_the_start() {
+async fn a_data_directory_that_can_not_be_written_is_told_at_the_start() {
     let world = World::new().await;
     let worker = world.command(&["worker"]);
     let Some(worker) = on_small_disk(&worker, &world.data_dir(), 100) else { return };
     let worker = worker.as_std();
-    // The same, but for a disk that can only be read.
+    // The same with a disk that is mounted read-only.
     let mut only_read = Command::new(worker.get_program());
     only_read.args(worker.get_args().map(|argument| match argument.to_str() {
         Some(script) if script.contains("size=") => {
@@ -168,10 +142,10 @@ async fn a_data_directory_that_can_not_be_written_is_named_at_the_start() {
     }));
     only_read.env_clear().envs(worker.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = only_read.env("GITHUB_TOKEN", TOKEN).output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
     assert!(
-        said.contains(&world.data_dir().display().to_string()) && said.contains("Read-only"),
-        "{said}"
+        printed.contains(&world.data_dir().display().to_string()) && printed.contains("Read-only"),
+        "{printed}"
     );
 }

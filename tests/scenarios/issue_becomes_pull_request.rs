@@ -1,9 +1,10 @@
-//! The happy path, and what of it must hold for any text, any file name and any default branch.
+//! A labelled issue becomes a pull request, for any text, any file name and any default branch.
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::world::{FILES, World};
+use crate::exit_codes::DEAD_LETTERED;
+use crate::world::{FILES, World, run_git};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_labelled_issue_becomes_a_pull_request() {
@@ -32,12 +33,10 @@ async fn a_labelled_issue_becomes_a_pull_request() {
     assert_eq!(world.file(&branch, "hello.txt").as_deref(), Some("hello\n"));
     assert_eq!(world.file(&branch, "hello_test.txt").as_deref(), Some("test\n"));
 
-    let comments = world.comments(issue).await;
-    assert_eq!(comments.len(), 1, "{comments:?}");
-    assert!(comments[0].contains(&format!("Done: #{}", pull["number"])), "{comments:?}");
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains(&format!("Done: #{}", pull["number"])), "{comment}");
     assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);
     assert_eq!(world.queue.counts().await, (0, 0, 0));
-    world.finish();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,9 +45,8 @@ async fn the_issue_is_answered_in_japanese() {
     world.set("language", json!("ja"));
     let issue = world.task("挨拶を追加", "こんにちはと表示する。").await;
     assert_eq!(world.work().await.code, Some(0));
-    assert!(world.comments(issue).await[0].contains("完了しました"));
+    assert!(world.status_comment(issue).await.contains("完了しました"));
     assert!(world.pull_requests().await[0]["body"].as_str().unwrap().contains("チェック結果"));
-    world.finish();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,19 +54,18 @@ async fn a_japanese_body_of_65536_characters_reaches_the_agent_whole() {
     let mut world = World::new().await;
     world.agent("test -e length || wc -m < \"$1\" > length");
     let body = "課".repeat(65_536);
-    world.task("長い依頼", &body).await;
+    let issue = world.task("長い依頼", &body).await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let branch =
-        world.branches().into_iter().find(|branch| branch.starts_with("codingworker/")).unwrap();
+    let branch = format!("codingworker/issue-{issue}");
     let length: usize = world.file(&branch, "length").unwrap().trim().parse().unwrap();
     assert!(length > 65_536, "the prompt has {length} characters");
-    world.finish();
+    world.check_done(issue).await;
 }
 
-/// Queues an issue as the workflow does when its text is too long, with the digest of what
-/// `labelled` says it was.
-async fn queue_cut(world: &World, body: &str, labelled: &str) -> u64 {
+/// Queues an issue as the workflow does when its text is too long: with the first half of the body,
+/// and the digest of the body that the issue had when it was labelled.
+async fn queue_truncated(world: &World, body: &str, body_when_labelled: &str) -> u64 {
     let number = world.issue("A long story", body).await;
     let message = json!({
         "issue_number": number,
@@ -78,8 +75,8 @@ async fn queue_cut(world: &World, body: &str, labelled: &str) -> u64 {
         "labels": ["ai-task"],
         "created_at": jiff::Timestamp::now().to_string(),
     });
-    let sha256: String =
-        Sha256::digest(labelled).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest(body_when_labelled);
+    let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     world
         .queue
         .send_with(&message.to_string(), &[("BodyTruncated", "true"), ("BodySha256", &sha256)])
@@ -88,31 +85,32 @@ async fn queue_cut(world: &World, body: &str, labelled: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rest_of_a_text_that_was_cut_is_read_from_the_issue() {
+async fn the_rest_of_a_truncated_text_is_read_from_the_issue() {
     let mut world = World::new().await;
     world.agent("test -e length || wc -c < \"$1\" > length");
     let body = "x".repeat(60_000);
-    let issue = queue_cut(&world, &body, &body).await;
+    let issue = queue_truncated(&world, &body, &body).await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let length = world.file(&format!("codingworker/issue-{issue}"), "length").unwrap();
     assert!(length.trim().parse::<usize>().unwrap() > body.len(), "the prompt has {length} bytes");
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_text_that_was_cut_and_edited_since_is_not_worked_on() {
+async fn a_truncated_text_that_was_edited_since_is_not_worked_on() {
     let world = World::new().await;
-    let issue = queue_cut(&world, &"y".repeat(60_000), "what it said when it was labelled").await;
+    let issue = queue_truncated(&world, &"y".repeat(60_000), "the text when it was labelled").await;
     world.work().await;
     assert_eq!(world.pull_requests().await.len(), 0);
-    let comments = world.comments(issue).await;
-    assert!(comments[0].contains("was changed after the issue was labelled"), "{comments:?}");
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("was changed after the issue was labelled"), "{comment}");
     assert!(world.labels(issue).await.contains(&"ai-task-failed".to_owned()));
+    world.leaves_messages(1, "it is on its way to the dead-letter queue");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_file_name_arrives() {
+async fn files_of_any_name_are_published() {
     let mut world = World::new().await;
     let names = [
         "with space.txt",
@@ -137,37 +135,40 @@ async fn any_file_name_arrives() {
             "{name:?}"
         );
     }
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_default_branch_may_have_any_name() {
     let world = World::without_repository().await;
     world.forge.repository("owner/repo", "trunk/幹", FILES);
-    world.task("Add a greeting", "").await;
+    let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(world.pull_requests().await[0]["base"]["ref"], "trunk/幹");
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_commits_by_itself_is_harvested_just_the_same() {
+async fn the_commits_of_an_agent_are_published_as_one_of_the_workers() {
     let mut world = World::new().await;
-    world.agent("test -e hello.txt && exit\necho hello > hello.txt\ngit add -A && git -c user.name=a -c user.email=a@b commit -qm mine");
+    world.agent(
+        "test -e hello.txt && exit\n\
+         echo hello > hello.txt\n\
+         git add -A && git -c user.name=a -c user.email=a@b commit -qm mine",
+    );
     let issue = world.task("Add a greeting", "").await;
     assert_eq!(world.work().await.code, Some(0));
     let branch = format!("codingworker/issue-{issue}");
     assert_eq!(world.file(&branch, "hello.txt").as_deref(), Some("hello\n"));
     let bare = world.forge.hub.repository_path("owner/repo").unwrap();
-    let authors =
-        crate::world::run_git(&bare, &["log", "--format=%an", &format!("main..{branch}")]);
+    let authors = run_git(&bare, &["log", "--format=%an", &format!("main..{branch}")]);
     assert_eq!(authors, "CodingWorker\n");
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_was_published_already_is_only_settled() {
+async fn a_task_that_was_published_already_is_not_worked_on_again() {
     let world = World::new().await;
     let issue = world.issue("Add a greeting", "").await;
     let message = json!({
@@ -180,29 +181,27 @@ async fn a_task_that_was_published_already_is_only_settled() {
         assert_eq!(ran.code, Some(0), "{ran:?}");
     }
     assert_eq!(world.pull_requests().await.len(), 1);
-    assert_eq!(world.comments(issue).await.len(), 1);
+    world.check_done(issue).await;
     let status = world.run(&["status", "--json"]).await;
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(status["runs"][0]["stage"], "settle");
     assert_eq!(status["runs"][0]["commit"], serde_json::Value::Null, "the second run made nothing");
-    world.finish();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_label_put_on_again_works_on_the_same_pull_request() {
+async fn an_issue_that_is_submitted_again_is_worked_on_in_the_same_pull_request() {
     let mut world = World::new().await;
     let issue = world.task("Add a greeting", "").await;
     assert_eq!(world.work().await.code, Some(0));
     world.agent("echo bye > bye.txt");
-    let again = world.run(&["submit", "--issue", &format!("owner/repo#{issue}")]).await;
-    assert_eq!(again.code, Some(0), "{again:?}");
+    world.submit(issue).await;
     assert_eq!(world.work().await.code, Some(0));
     assert_eq!(world.pull_requests().await.len(), 1);
     assert_eq!(
         world.file(&format!("codingworker/issue-{issue}"), "bye.txt").as_deref(),
         Some("bye\n")
     );
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,27 +210,14 @@ async fn commits_of_a_person_on_the_branch_are_never_overwritten() {
     let issue = world.task("Add a greeting", "").await;
     assert_eq!(world.work().await.code, Some(0));
     let branch = format!("codingworker/issue-{issue}");
-    let bare = world.forge.hub.repository_path("owner/repo").unwrap();
-    let tree = world.path().join("person");
-    crate::world::run_git(
-        world.path(),
-        &["clone", "--quiet", "--branch", &branch, bare.to_str().unwrap(), "person"],
-    );
-    std::fs::write(tree.join("by-hand.txt"), "mine\n").unwrap();
-    crate::world::run_git(&tree, &["add", "--all"]);
-    crate::world::run_git(&tree, &["commit", "--quiet", "--message", "by hand"]);
-    crate::world::run_git(&tree, &["push", "--quiet"]);
+    world.forge.commit("owner/repo", &branch, "by-hand.txt");
 
     world.agent("echo bye > bye.txt");
-    let again = world.run(&["submit", "--issue", &format!("owner/repo#{issue}")]).await;
-    assert_eq!(again.code, Some(0), "{again:?}");
-    assert_eq!(world.work().await.code, Some(1));
-    assert_eq!(world.file(&branch, "by-hand.txt").as_deref(), Some("mine\n"));
+    world.submit(issue).await;
+    assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
+    assert_eq!(world.file(&branch, "by-hand.txt").as_deref(), Some("by hand\n"));
     assert_eq!(world.file(&branch, "bye.txt"), None);
-    assert!(
-        world.comments(issue).await[0].contains("did not make"),
-        "{:?}",
-        world.comments(issue).await
-    );
-    world.finish();
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("did not make"), "{comment}");
+    world.leaves_messages(1, "it is on its way to the dead-letter queue");
 }

@@ -1,9 +1,10 @@
-//! The forge is not as the worker left it: a pull request was closed or merged, a branch has other
-//! commits, the base moved on.
+//! The forge has changed since the worker was there: a pull request was closed or merged, a branch
+//! has other commits, the base branch has moved on.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::exit_codes::{CANCELLED, DEAD_LETTERED, OK, RETRIED};
 use crate::world::{World, run_git};
 
 async fn label_again(world: &World, issue: u64) {
@@ -12,8 +13,7 @@ async fn label_again(world: &World, issue: u64) {
         .forge
         .ask(Method::POST, &format!("/repos/owner/repo/issues/{issue}/labels"), labels)
         .await;
-    let again = world.run(&["submit", "--issue", &format!("owner/repo#{issue}")]).await;
-    assert_eq!(again.code, Some(0), "{again:?}");
+    world.submit(issue).await;
 }
 
 async fn close(world: &World, number: &Value) {
@@ -28,7 +28,7 @@ fn heads(pulls: &[Value]) -> Vec<&str> {
     heads
 }
 
-/// Adds a commit to a branch as a person would, and returns its name.
+/// Adds a commit to a branch as a person would, and returns its id.
 fn push_as_a_person(world: &World, branch: &str, amend: bool) -> String {
     let clone = tempfile::tempdir().unwrap();
     let bare = world.forge.hub.repository_path("owner/repo").unwrap();
@@ -60,7 +60,7 @@ async fn while_the_pull_request_is_open_the_new_task_goes_on_its_branch() {
     assert_eq!(heads(&pulls), ["codingworker/issue-1"]);
     assert_eq!(world.file("codingworker/issue-1", "bye.txt").as_deref(), Some("bye\n"));
     assert_eq!(world.file("codingworker/issue-1", "hello.txt"), None);
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,8 +86,7 @@ async fn after_the_pull_request_was_closed_or_merged_the_new_task_gets_a_new_bra
         assert_eq!(ran.code, Some(0), "{ran:?}");
         let pulls = world.pull_requests().await;
         assert_eq!(heads(&pulls), ["codingworker/issue-1", "codingworker/issue-1-2"]);
-        assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);
-        world.finish();
+        world.check_done(issue).await;
     }
 }
 
@@ -104,7 +103,8 @@ async fn delivered_again(close_it: bool) -> (World, u64) {
         close(&world, &number).await;
     }
     world.queue.send(body).await;
-    assert_eq!(world.work().await.code, Some(0));
+    let expected = if close_it { CANCELLED } else { OK };
+    assert_eq!(world.work().await.code, Some(expected));
     assert_eq!(world.pull_requests().await.len(), 1);
     assert_eq!(world.queue.counts().await, (0, 0, 0));
     (world, issue)
@@ -113,20 +113,19 @@ async fn delivered_again(close_it: bool) -> (World, u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_was_done_is_not_done_again() {
     let (world, issue) = delivered_again(false).await;
-    assert!(world.comments(issue).await[0].contains("Done"));
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_whose_pull_request_a_person_closed_is_not_done_again_and_that_is_said() {
+async fn a_task_whose_pull_request_a_person_closed_is_not_done_again_and_that_is_told() {
     let (world, issue) = delivered_again(true).await;
     assert_eq!(world.pull_requests().await[0]["state"], "closed");
-    assert!(world.comments(issue).await[0].contains("was closed by somebody"));
-    world.finish();
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("of this task was closed"), "{comment}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_commits_on_the_branch_are_left_alone_and_that_is_said() {
+async fn a_persons_commits_on_the_branch_are_left_alone_and_that_is_told() {
     for amend in [false, true] {
         let mut world = World::new().await;
         let issue = world.task("Add a greeting", "").await;
@@ -134,14 +133,11 @@ async fn a_persons_commits_on_the_branch_are_left_alone_and_that_is_said() {
         let by_hand = push_as_a_person(&world, "codingworker/issue-1", amend);
         world.agent("echo bye > bye.txt");
         label_again(&world, issue).await;
-        assert_eq!(world.work().await.code, Some(1));
+        assert_eq!(world.work().await.code, Some(DEAD_LETTERED));
         assert_eq!(tip(&world, "codingworker/issue-1"), by_hand);
-        let comments = world.comments(issue).await;
-        assert!(
-            comments[0].contains("holds commits that this worker did not make"),
-            "{comments:?}"
-        );
-        world.finish();
+        let comment = world.status_comment(issue).await;
+        assert!(comment.contains("holds commits that this worker did not make"), "{comment}");
+        world.leaves_messages(1, "it is on its way to the dead-letter queue");
     }
 }
 
@@ -157,22 +153,22 @@ async fn a_branch_that_another_worker_left_is_taken_over() {
         When::Nth(1),
         Fault::Answer(Answer::status(403)),
     );
-    world.task("Add a greeting", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    let issue = world.task("Add a greeting", "").await;
+    assert_eq!(world.work().await.code, Some(RETRIED));
     let left = tip(&world, "codingworker/issue-1");
     world.set("data_dir", json!(world.path().join("another")));
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(world.pull_requests().await.len(), 1);
     assert_ne!(left, "");
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_base_that_moved_on_is_said_in_the_pull_request() {
+async fn the_pull_request_tells_that_the_base_branch_has_moved_on() {
     let mut world = World::new().await;
     let agent = world.held_agent(1);
-    world.task("Add a greeting", "").await;
+    let issue = world.task("Add a greeting", "").await;
     let meanwhile = async {
         agent.wait_until_it_stops().await;
         push_as_a_person(&world, "main", false);
@@ -186,5 +182,5 @@ async fn a_base_that_moved_on_is_said_in_the_pull_request() {
         "{}",
         pulls[0]["body"]
     );
-    world.finish();
+    world.check_done(issue).await;
 }

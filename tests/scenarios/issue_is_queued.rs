@@ -1,5 +1,5 @@
-//! The workflow that sends an issue to SQS: its own scripts, over payloads as GitHub makes them,
-//! into two kinds of queue.
+//! The workflow that sends an issue to SQS: its own scripts run on payloads as GitHub makes them,
+//! and send to two kinds of queue.
 
 use codingworker::task::Task;
 use localhub::{Answer, Fault, Permission, When};
@@ -14,7 +14,7 @@ use crate::world::{FILES, Forge, Queue};
 const LARGEST: usize = 262_144;
 const PERMISSION: &str = "/repos/{owner}/{repo}/collaborators/{name}/permission";
 
-struct Stage {
+struct Workflow {
     _directory: tempfile::TempDir,
     forge: Forge,
     queue: Queue,
@@ -22,7 +22,7 @@ struct Stage {
     number: u64,
 }
 
-impl Stage {
+impl Workflow {
     async fn new() -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let queue = Queue::start(directory.path()).await;
@@ -50,7 +50,10 @@ impl Stage {
         json!({
             "action": "labeled",
             "label": { "name": "ai-task" },
-            "issue": { "number": self.number, "state": "open", "title": title, "body": body, "labels": labels },
+            "issue": {
+                "number": self.number, "state": "open", "title": title, "body": body,
+                "labels": labels,
+            },
             "repository": { "full_name": "owner/repo" },
             "sender": { "login": "owner" },
         })
@@ -61,14 +64,8 @@ impl Stage {
     }
 
     async fn comments(&self) -> Vec<String> {
-        let comments =
-            self.forge.get(&format!("/repos/owner/repo/issues/{}/comments", self.number)).await;
-        comments
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|comment| comment["body"].as_str().unwrap().to_owned())
-            .collect()
+        let comments = self.forge.comments("owner/repo", self.number).await;
+        comments.into_iter().map(|comment| comment.body).collect()
     }
 
     async fn labels(&self) -> Vec<String> {
@@ -81,7 +78,7 @@ impl Stage {
             .collect()
     }
 
-    /// Queues an issue with this text, and compares what the queue holds with it.
+    /// Queues an issue with this text, and compares the text with the message in the queue.
     async fn check(&self, title: &str, body: &Value, labels: &[String]) {
         let job = self.run(&self.labeled(title, body, labels));
         let body = body.as_str().unwrap_or_default();
@@ -146,7 +143,8 @@ impl Stage {
         self.check("Lines and quotes, too long", &json!("\"a\\b\"\r\n".repeat(30_000)), &ai_task)
             .await;
         self.check("😀 emoji, cut between two", &json!("😀".repeat(30_000)), &ai_task).await;
-        let attack = "\"; touch pwned; '$(touch pwned)' `touch pwned` ${{ github.token }} ${IFS} \\ \n\r\n\ttouch pwned\n";
+        let attack = "\"; touch pwned; '$(touch pwned)' `touch pwned` ${{ github.token }} \
+                      ${IFS} \\ \n\r\n\ttouch pwned\n";
         self.check(attack, &json!(attack), &[ai_task[0].clone(), attack.to_owned()]).await;
         self.check("-n --help @file", &json!("@/etc/passwd"), &ai_task).await;
         self.check("\u{fffe}", &json!("before \u{fffe} \u{ffff} \u{7f} \u{200b} after"), &ai_task)
@@ -167,22 +165,23 @@ fn hex(bytes: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_text_reaches_the_embedded_queue_as_it_was_labelled() {
-    let Some(stage) = Stage::new().await else { return };
-    stage.check_every_text().await;
+    let Some(fixture) = Workflow::new().await else { return };
+    fixture.check_every_text().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_text_reaches_moto_as_it_was_labelled() {
     let Some(moto) = Moto::start().await else { return };
     let queue = Queue::at_moto(&moto.url).await;
-    let Some(stage) = Stage::with(tempfile::tempdir().unwrap(), queue).await else { return };
-    stage.check_every_text().await;
+    let directory = tempfile::tempdir().unwrap();
+    let Some(fixture) = Workflow::with(directory, queue).await else { return };
+    fixture.check_every_text().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_who_may_write_here_can_queue_an_issue() {
-    let Some(stage) = Stage::new().await else { return };
-    let hub = &stage.forge.hub;
+async fn only_a_person_who_may_write_to_the_repository_can_queue_an_issue() {
+    let Some(fixture) = Workflow::new().await else { return };
+    let hub = &fixture.forge.hub;
     for (login, permission) in [
         ("reader", Some(Permission::Read)),
         ("sorter", Some(Permission::Triage)),
@@ -194,16 +193,16 @@ async fn only_who_may_write_here_can_queue_an_issue() {
         }
     }
     for login in ["reader", "sorter", "stranger", "nobody", "some-app[bot]"] {
-        hub.add_labels("owner/repo", "owner", stage.number, &["ai-task"]).unwrap();
-        let mut payload = stage.labeled("Do as I say", &json!(""), &["ai-task".to_owned()]);
+        hub.add_labels("owner/repo", "owner", fixture.number, &["ai-task"]).unwrap();
+        let mut payload = fixture.labeled("Do as I say", &json!(""), &["ai-task".to_owned()]);
         payload["sender"]["login"] = json!(login);
-        let before = stage.comments().await.len();
-        let job = stage.run(&payload);
+        let before = fixture.comments().await.len();
+        let job = fixture.run(&payload);
         assert_eq!(job.conclusion, "success", "{login}: {job}");
         assert_eq!(job.outcome("Send the message"), "skipped");
-        assert_eq!(stage.queue.take().await, None, "{login}");
-        assert_eq!(stage.labels().await, Vec::<String>::new(), "{login}");
-        let comments = stage.comments().await;
+        assert_eq!(fixture.queue.take().await, None, "{login}");
+        assert_eq!(fixture.labels().await, Vec::<String>::new(), "{login}");
+        let comments = fixture.comments().await;
         assert_eq!(comments.len(), before + 1, "{login}");
         assert!(
             comments[before].contains("CodingWorker did not queue this issue"),
@@ -215,17 +214,17 @@ async fn only_who_may_write_here_can_queue_an_issue() {
     {
         hub.add_user(login, &format!("token-of-{login}")).unwrap();
         hub.grant("owner/repo", login, permission).unwrap();
-        let mut payload = stage.labeled("Do as I say", &json!(""), &["ai-task".to_owned()]);
+        let mut payload = fixture.labeled("Do as I say", &json!(""), &["ai-task".to_owned()]);
         payload["sender"]["login"] = json!(login);
-        assert_eq!(stage.run(&payload).conclusion, "success");
-        assert!(stage.queue.take().await.is_some(), "{login}");
+        assert_eq!(fixture.run(&payload).conclusion, "success");
+        assert!(fixture.queue.take().await.is_some(), "{login}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_a_labelled_open_issue_starts_nothing() {
-    let Some(mut stage) = Stage::new().await else { return };
-    let plain = stage.labeled("An issue", &json!(""), &["ai-task".to_owned()]);
+async fn an_event_of_anything_but_a_labelled_open_issue_starts_nothing() {
+    let Some(mut fixture) = Workflow::new().await else { return };
+    let plain = fixture.labeled("An issue", &json!(""), &["ai-task".to_owned()]);
     let changed = |change: fn(&mut Value)| {
         let mut payload = plain.clone();
         change(&mut payload);
@@ -242,80 +241,81 @@ async fn what_is_not_a_labelled_open_issue_starts_nothing() {
         }),
     ];
     for payload in payloads {
-        assert_eq!(stage.run(&payload).conclusion, "skipped", "{payload}");
+        assert_eq!(fixture.run(&payload).conclusion, "skipped", "{payload}");
     }
     for value in ["", "false", "1"] {
-        stage.actions.enabled = value;
-        assert_eq!(stage.run(&plain).conclusion, "skipped", "ENABLE_SQS_WORKFLOW = {value:?}");
+        fixture.actions.enabled = value;
+        assert_eq!(fixture.run(&plain).conclusion, "skipped", "ENABLE_SQS_WORKFLOW = {value:?}");
     }
-    assert_eq!(stage.queue.take().await, None);
-    assert_eq!(stage.comments().await, Vec::<String>::new());
+    assert_eq!(fixture.queue.take().await, None);
+    assert_eq!(fixture.comments().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issue_is_queued_again_by_hand() {
-    let Some(stage) = Stage::new().await else { return };
-    let path = format!("/repos/owner/repo/issues/{}", stage.number);
+    let Some(fixture) = Workflow::new().await else { return };
+    let path = format!("/repos/owner/repo/issues/{}", fixture.number);
     let change =
         json!({ "title": "Edited since", "body": "and more", "labels": ["ai-task-failed"] });
-    stage.forge.ask(reqwest::Method::PATCH, &path, change).await;
+    fixture.forge.ask(reqwest::Method::PATCH, &path, change).await;
     let payload =
         json!({ "repository": { "full_name": "owner/repo" }, "sender": { "login": "owner" } })
             .to_string();
     let dispatch = |number: Value| {
-        stage.actions.run("workflow_dispatch", &payload, &json!({ "issue_number": number }))
+        fixture.actions.run("workflow_dispatch", &payload, &json!({ "issue_number": number }))
     };
 
-    let job = dispatch(json!(stage.number.to_string()));
+    let job = dispatch(json!(fixture.number.to_string()));
     assert_eq!(job.conclusion, "success", "{job}");
-    let message = stage.queue.take().await.unwrap();
+    let message = fixture.queue.take().await.unwrap();
     let task = Task::decode(message["Body"].as_str().unwrap().as_bytes()).unwrap();
     assert_eq!((task.title.as_str(), task.body.as_str()), ("Edited since", "and more"));
     assert!(task.labels.contains(&"ai-task".to_owned()), "{:?}", task.labels);
-    assert_eq!(stage.labels().await, ["ai-task", "ai-task-failed"]);
+    assert_eq!(fixture.labels().await, ["ai-task", "ai-task-failed"]);
 
     for wrong in ["999", "0", "1/../../../../user", "1; touch pwned", "-1"] {
         let job = dispatch(json!(wrong));
         assert_eq!(job.conclusion, "failure", "{wrong}");
         assert!(!job.directory.path().join("pwned").exists());
     }
-    stage.forge.ask(reqwest::Method::PATCH, &path, json!({ "state": "closed" })).await;
-    assert_eq!(dispatch(json!(stage.number)).conclusion, "failure");
-    let comments = stage.comments().await;
+    fixture.forge.ask(reqwest::Method::PATCH, &path, json!({ "state": "closed" })).await;
+    assert_eq!(dispatch(json!(fixture.number)).conclusion, "failure");
+    let comments = fixture.comments().await;
     assert!(comments.last().unwrap().contains("could **not** be queued"), "{comments:?}");
-    assert_eq!(stage.queue.take().await, None);
+    assert_eq!(fixture.queue.take().await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_said_on_the_issue() {
-    let Some(stage) = Stage::new().await else { return };
-    let payload = stage.labeled("An issue", &json!(""), &["ai-task".to_owned()]);
+async fn the_issue_is_told_of_a_failure() {
+    let Some(fixture) = Workflow::new().await else { return };
+    let payload = fixture.labeled("An issue", &json!(""), &["ai-task".to_owned()]);
 
-    // GitHub can't tell who the sender is.
-    stage.forge.hub.faults().inject(
+    // GitHub fails when it is asked what the sender may do.
+    fixture.forge.hub.faults().inject(
         "GET",
         PERMISSION,
         When::Nth(1),
         Fault::Answer(Answer::status(500)),
     );
-    let job = stage.run(&payload);
+    let job = fixture.run(&payload);
     assert_eq!(job.conclusion, "failure");
-    assert!(stage.comments().await.pop().unwrap().contains("actions/runs/1234567890"));
+    assert!(fixture.comments().await.pop().unwrap().contains("actions/runs/1234567890"));
 
-    // Nobody answers where the queue was.
-    let nowhere = Actions::at(&stage.forge.url, "http://127.0.0.1:9").unwrap();
+    // Nobody answers at the queue's address.
+    let nowhere = Actions::at(&fixture.forge.url, "http://127.0.0.1:9").unwrap();
     let job = nowhere.run("issues", &payload.to_string(), &json!({}));
     assert_eq!((job.conclusion.as_str(), job.outcome("Send the message")), ("failure", "failure"));
-    let comments = stage.comments().await;
+    let comments = fixture.comments().await;
     assert_eq!(comments.len(), 2);
     assert!(comments[1].contains("could **not** be queued"), "{}", comments[1]);
-    assert_eq!(stage.queue.take().await, None);
+    assert_eq!(fixture.queue.take().await, None);
 }
 
-/// The runner that the other tests trust does execute what a workflow writes into its scripts.
+/// The runner of these tests does execute what a workflow pastes into its scripts, so the tests
+/// above would see it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_that_pastes_a_title_into_a_script_would_be_caught() {
-    let Some(stage) = Stage::new().await else { return };
+    let Some(fixture) = Workflow::new().await else { return };
     let directory = tempfile::tempdir().unwrap();
     let careless = directory.path().join("careless.yml");
     std::fs::write(
@@ -323,7 +323,7 @@ async fn a_workflow_that_pastes_a_title_into_a_script_would_be_caught() {
         "jobs:\n  send:\n    steps:\n      - run: echo \"${{ github.event.issue.title }}\"\n",
     )
     .unwrap();
-    let payload = stage.labeled("$(touch pwned)", &json!(""), &[]).to_string();
-    let job = stage.actions.run_workflow(&careless, "issues", &payload, &json!({}));
+    let payload = fixture.labeled("$(touch pwned)", &json!(""), &[]).to_string();
+    let job = fixture.actions.run_workflow(&careless, "issues", &payload, &json!({}));
     assert!(job.directory.path().join("pwned").exists(), "{job}");
 }

@@ -1,4 +1,4 @@
-//! `codingworker init`, as it meets repositories and Terraform folders.
+//! `codingworker init` in repositories and in Terraform folders.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,19 +36,19 @@ async fn init(world: &World, directory: &Path, arguments: &[&str]) -> Ran {
     world.run_with(&[&["init", directory.to_str().unwrap()], arguments].concat(), &[]).await
 }
 
-/// What a directory holds, apart from git's own, by path.
-fn held(directory: &Path) -> Vec<(PathBuf, String)> {
-    let mut held = Vec::new();
+/// The files of a directory, but for git's own, with their paths.
+fn files_of(directory: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if entry.file_type().unwrap().is_dir() && entry.file_name() != ".git" {
-            held.extend(self::held(&path));
+            files.extend(self::files_of(&path));
         } else if entry.file_type().unwrap().is_file() {
-            held.push((path.clone(), std::fs::read_to_string(path).unwrap()));
+            files.push((path.clone(), std::fs::read_to_string(path).unwrap()));
         }
     }
-    held.sort();
-    held
+    files.sort();
+    files
 }
 
 #[track_caller]
@@ -60,7 +60,7 @@ fn refused(ran: &Ran, parts: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_gets_the_workflow_and_its_checks_and_a_second_time_nothing() {
+async fn a_repository_gets_the_workflow_and_its_checks_and_nothing_new_at_a_second_time() {
     let world = World::without_repository().await;
     let directory = repository(&world);
     let mut command = world.command(&["init"]);
@@ -77,11 +77,11 @@ async fn a_repository_gets_the_workflow_and_its_checks_and_a_second_time_nothing
         toml::from_str("[checks]").unwrap()
     );
 
-    let before = held(&directory);
+    let before = files_of(&directory);
     let again = init(&world, &directory, &[]).await;
     assert_eq!(again.code, Some(0), "{again:?}");
     assert_eq!(again.stdout.matches("unchanged ").count(), 2, "{again:?}");
-    assert_eq!(held(&directory), before);
+    assert_eq!(files_of(&directory), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,10 +89,10 @@ async fn a_file_that_somebody_changed_is_kept_unless_forced() {
     let world = World::without_repository().await;
     let directory = repository(&world);
     std::fs::write(directory.join(".codingworker.toml"), "[checks]\ntest = \"make\"\n").unwrap();
-    let before = held(&directory);
+    let before = files_of(&directory);
     let ran = init(&world, &directory, &[]).await;
     refused(&ran, &[".codingworker.toml is there and differs; nothing was written", "--force"]);
-    assert_eq!(held(&directory), before);
+    assert_eq!(files_of(&directory), before);
 
     let shown = init(&world, &directory, &["--dry-run"]).await;
     assert_eq!(shown.code, Some(0), "{shown:?}");
@@ -104,7 +104,7 @@ async fn a_file_that_somebody_changed_is_kept_unless_forced() {
         shown.stdout.contains(WORKFLOW) && shown.stdout.contains("#: build = \"cargo build\""),
         "{shown:?}"
     );
-    assert_eq!(held(&directory), before);
+    assert_eq!(files_of(&directory), before);
 
     let forced = init(&world, &directory, &["--force"]).await;
     assert_eq!(forced.code, Some(0), "{forced:?}");
@@ -114,7 +114,7 @@ async fn a_file_that_somebody_changed_is_kept_unless_forced() {
             .unwrap()
             .contains("#: test = ")
     );
-    assert_eq!(held(&directory).len(), before.len() + 1, "a temporary file was left behind");
+    assert_eq!(files_of(&directory).len(), before.len() + 1, "a temporary file was left behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,11 +139,11 @@ async fn nothing_is_written_through_a_symbolic_link() {
         !directory.join(".github").exists(),
         "a file was written before all places were looked at"
     );
-    assert_eq!(held(&outside), [(theirs, "[checks]\n".to_owned())]);
+    assert_eq!(files_of(&outside), [(theirs, "[checks]\n".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_neither_a_repository_nor_named_is_left_alone() {
+async fn a_directory_that_is_no_repository_is_left_alone_unless_it_is_named() {
     let mut world = World::without_repository().await;
     let directory = world.path().join("plain");
     std::fs::create_dir(&directory).unwrap();
@@ -158,12 +158,13 @@ async fn what_is_neither_a_repository_nor_named_is_left_alone() {
         &init(&world, &directory, &FLAGS).await,
         &["are for the Terraform folder", "declares github_org"],
     );
-    assert_eq!(held(&directory), []);
-    // Named, it is set up; and what needs no settings does not mind those that are broken.
+    assert_eq!(files_of(&directory), []);
+    // When it is named, it is set up. A broken file of settings is no hindrance, because none is
+    // needed for that.
     world.set("repositores", json!([]));
     let ran = init(&world, &directory, &[]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(held(&directory).len(), 2);
+    assert_eq!(files_of(&directory).len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,7 +196,7 @@ async fn a_terraform_folder_gets_its_variables_from_flags() {
             .lines()
             .any(|line| line.starts_with("github_owner_id") || line.starts_with("github_repo_ids"))
     );
-    terraform_formats(&directory);
+    check_terraform_format(&directory);
 
     let again = init(&world, &directory, &flags).await;
     assert!(again.stdout.starts_with("unchanged "), "{again:?}");
@@ -205,7 +206,7 @@ async fn a_terraform_folder_gets_its_variables_from_flags() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_token_the_numbers_are_looked_up_and_names_spelled_as_the_forge_does() {
+async fn with_a_token_the_numbers_and_the_spelling_of_names_are_looked_up() {
     let world = World::new().await;
     world.forge.empty_repository("owner/Second", "main");
     let directory = terraform_folder(&world);
@@ -241,8 +242,7 @@ async fn with_a_token_the_numbers_are_looked_up_and_names_spelled_as_the_forge_d
         "environment": "dev",
     });
     assert_eq!(serde_json::to_value(values).unwrap(), expected);
-    terraform_formats(&directory);
-    world.finish();
+    check_terraform_format(&directory);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,7 +274,7 @@ async fn a_look_up_that_fails_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_or_wrong_is_said_where_nobody_can_be_asked() {
+async fn missing_and_wrong_values_are_told_where_there_is_no_terminal_to_ask() {
     let world = World::without_repository().await;
     let directory = terraform_folder(&world);
     refused(
@@ -302,9 +302,9 @@ async fn what_is_missing_or_wrong_is_said_where_nobody_can_be_asked() {
     assert!(!directory.join("terraform.tfvars").exists());
 }
 
-/// Terraform reads the file and would lay it out no other way; where there is no Terraform, nothing
-/// is asked.
-fn terraform_formats(directory: &Path) {
+/// Fails when Terraform can't read the file or would format it differently; checks nothing where
+/// Terraform is not installed.
+fn check_terraform_format(directory: &Path) {
     let run = Command::new("terraform")
         .args(["fmt", "-check", "-diff", "terraform.tfvars"])
         .current_dir(directory)

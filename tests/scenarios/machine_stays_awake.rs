@@ -1,17 +1,16 @@
-//! While a task is worked on, the machine is kept from sleeping, by the platform's own tool; a
-//! stand-in for it shows when it runs.
+//! While a worker works on a task, it keeps the machine from sleeping by the platform's own tool. A
+//! script in place of the tool shows when it runs.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::json;
 
-use crate::world::{TOKEN, World};
+use crate::world::{TOKEN, World, wait_until};
 
-/// Puts a stand-in for the tool first on a search path: it writes down how it was called and its
-/// process id, then does what it is told.
-fn stand_in(world: &World) -> (String, PathBuf) {
+/// Puts a script in place of the tool first on a search path, and returns the search path and the
+/// file of calls: the script records its process id and its arguments, then does as the tool does.
+fn replace_inhibitor(world: &World) -> (String, PathBuf) {
     let directory = world.path().join("bin");
     let calls = world.path().join("inhibitor.calls");
     std::fs::create_dir(&directory).unwrap();
@@ -26,7 +25,7 @@ fn stand_in(world: &World) -> (String, PathBuf) {
     (format!("{}:{}", directory.display(), std::env::var("PATH").unwrap()), calls)
 }
 
-fn lives(pid: &str) -> bool {
+fn is_alive(pid: &str) -> bool {
     std::process::Command::new("kill")
         .args(["-0", pid])
         .stderr(std::process::Stdio::null())
@@ -39,21 +38,16 @@ fn lives(pid: &str) -> bool {
 async fn the_machine_is_kept_awake_exactly_while_a_task_is_worked_on() {
     let mut world = World::new().await;
     let agent = world.held_agent(1);
-    world.task("Add a greeting", "").await;
-    let (search_path, calls) = stand_in(&world);
+    let issue = world.task("Add a greeting", "").await;
+    let (search_path, calls) = replace_inhibitor(&world);
     let meanwhile = async {
         agent.wait_until_it_stops().await;
-        let called = async {
-            while !calls.exists() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), called)
-            .await
-            .expect("the tool is not called");
-        let call = std::fs::read_to_string(&calls).unwrap();
+        // The shell makes the file before it writes the line.
+        let call = || std::fs::read_to_string(&calls).unwrap_or_default();
+        wait_until("the tool is called", async || call().ends_with('\n')).await;
+        let call = call();
         let pid = call.split(' ').next().unwrap().to_owned();
-        assert!(lives(&pid), "{call}");
+        assert!(is_alive(&pid), "{call}");
         agent.go_on();
         (pid, call)
     };
@@ -61,31 +55,24 @@ async fn the_machine_is_kept_awake_exactly_while_a_task_is_worked_on() {
     let (ran, (pid, call)) =
         tokio::join!(world.run_with(&["worker", "--once"], &environment), meanwhile);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    // Killed by a worker that ended at once, it is laid to rest by whoever takes orphans in.
-    let gone = async {
-        while lives(&pid) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), gone)
-        .await
-        .expect("the machine is kept awake after the task");
+    // The worker kills the tool and ends at once, so the process that adopts orphans reaps it.
+    wait_until("the tool is gone", async || !is_alive(&pid)).await;
     if cfg!(target_os = "linux") {
         assert!(call.contains("--what=sleep:idle") && call.contains("tail --pid="), "{call}");
     }
-    world.finish();
+    world.check_done(issue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_want_it_is_not_kept_awake() {
+async fn the_machine_is_not_kept_awake_when_the_setting_says_so() {
     let mut world = World::new().await;
     world.set("worker", json!({ "keep_awake": false }));
-    world.task("Add a greeting", "").await;
-    let (search_path, calls) = stand_in(&world);
+    let issue = world.task("Add a greeting", "").await;
+    let (search_path, calls) = replace_inhibitor(&world);
     let ran = world
         .run_with(&["worker", "--once"], &[("GITHUB_TOKEN", TOKEN), ("PATH", &search_path)])
         .await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(!calls.exists());
-    world.finish();
+    world.check_done(issue).await;
 }

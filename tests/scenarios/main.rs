@@ -1,4 +1,4 @@
-//! The scenarios: one test binary, a file each, named by what happens.
+//! The scenarios: one test binary, with one file for each thing that happens.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,7 +6,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     unreachable_pub,
-    reason = "a test fails by panicking, says what it passes over, and has nobody outside to reach it"
+    reason = "a test fails by panicking, prints that it is skipped, and has no user outside"
 )]
 
 mod agent_fails;
@@ -22,17 +22,22 @@ mod checks_decide;
 mod dead_letters_are_redriven;
 mod demo_and_tools;
 mod disk_is_full;
+mod draft_becomes_ready;
 mod everything_on_one_laptop;
+mod exit_codes;
 mod forge_fails;
 mod issue_becomes_pull_request;
 mod issue_is_labelled_again;
 mod issue_is_queued;
 mod it_is_set_up;
+mod journal_is_only_read;
 mod lease_is_lost;
 mod linters_find_nothing;
 mod locks_are_left;
+mod log_lines_name_their_run;
 mod machine_stays_awake;
 mod message_is_refused;
+mod older_data_is_opened;
 mod programs_are_left_running;
 mod programs_flood;
 mod queue_is_killed;
@@ -40,7 +45,7 @@ mod queue_is_served;
 mod queue_misbehaves;
 mod real_aider;
 mod sandbox_is_asked_for;
-mod secrets_are_struck_out;
+mod secrets_are_redacted;
 mod state_has_a_place;
 mod storm;
 mod task_is_called_off;
@@ -49,3 +54,4 @@ mod worker_is_killed;
 mod worker_is_stopped;
 mod worker_tells_how_it_is;
 mod world;
+mod world_is_left_clean;

@@ -1,33 +1,36 @@
 //! The queue is killed again and again under load: what it acknowledged is there, and what it
 //! deleted does not come back.
 //!
-//! A few rounds each time; `CODINGWORKER_KILL_ROUNDS=100` makes it a hundred.
+//! There are a few rounds; `CODINGWORKER_KILL_ROUNDS=100` makes it a hundred.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Child;
 
-use crate::world::World;
+use crate::world::running::Running;
+use crate::world::{DEADLINE, World, wait_until};
 
 const CLIENTS: usize = 16;
 const FEW_ROUNDS: u64 = 5;
-/// Longer than a round, so that no receipt handle grows stale in one.
+/// The queue is not killed before this many deletions were acknowledged in a round, however slow
+/// the machine is.
+const DELETIONS: usize = 20;
+/// Longer than a round, so that no receipt handle expires in one.
 const VISIBILITY_SECONDS: u64 = 10;
 
-/// What a client was told, and what it never heard the end of.
+/// What the queue acknowledged to a client, and what the client got no answer to.
 #[derive(Default)]
-struct Told {
+struct Acknowledged {
     sent: BTreeSet<String>,
     deleted: BTreeSet<String>,
     unsure: BTreeSet<String>,
 }
 
-impl Told {
-    fn take_in(&mut self, other: Self) {
+impl Acknowledged {
+    fn extend(&mut self, other: Self) {
         self.sent.extend(other.sent);
         self.deleted.extend(other.deleted);
         self.unsure.extend(other.unsure);
@@ -37,11 +40,14 @@ impl Told {
 struct Client {
     http: reqwest::Client,
     url: String,
+    /// How many deletions were acknowledged to all clients of the round.
+    deletions: Arc<AtomicUsize>,
 }
 
 impl Client {
-    fn at(url: &str) -> Self {
-        Self { http: reqwest::Client::new(), url: url.to_owned() }
+    fn at(url: &str, deletions: &Arc<AtomicUsize>) -> Self {
+        let (url, deletions) = (url.to_owned(), Arc::clone(deletions));
+        Self { http: reqwest::Client::new(), url, deletions }
     }
 
     /// `None` when the queue is gone.
@@ -63,24 +69,28 @@ impl Client {
     }
 
     async fn receive(&self) -> Option<Vec<Value>> {
-        let request = json!({ "VisibilityTimeout": VISIBILITY_SECONDS, "WaitTimeSeconds": 0, "MaxNumberOfMessages": 10 });
+        let request = json!({
+            "VisibilityTimeout": VISIBILITY_SECONDS,
+            "WaitTimeSeconds": 0,
+            "MaxNumberOfMessages": 10,
+        });
         let mut answer = self.ask("ReceiveMessage", request).await?;
         Some(answer["Messages"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
 
     /// Sends twice for every message it deletes, until the queue is gone.
-    async fn load(self, name: String) -> Told {
-        let mut told = Told::default();
+    async fn load(self, name: String) -> Acknowledged {
+        let mut acknowledged = Acknowledged::default();
         for n in 0.. {
             for half in ["a", "b"] {
                 let body = format!("{name}-{n}-{half}");
                 if self.ask("SendMessage", json!({ "MessageBody": body })).await.is_none() {
-                    told.unsure.insert(body);
-                    return told;
+                    acknowledged.unsure.insert(body);
+                    return acknowledged;
                 }
-                told.sent.insert(body);
+                acknowledged.sent.insert(body);
             }
-            let Some(messages) = self.receive().await else { return told };
+            let Some(messages) = self.receive().await else { return acknowledged };
             if let Some(message) = messages.into_iter().next() {
                 let body = message["Body"].as_str().unwrap().to_owned();
                 if self
@@ -88,13 +98,14 @@ impl Client {
                     .await
                     .is_none()
                 {
-                    told.unsure.insert(body);
-                    return told;
+                    acknowledged.unsure.insert(body);
+                    return acknowledged;
                 }
-                told.deleted.insert(body);
+                acknowledged.deleted.insert(body);
+                self.deletions.fetch_add(1, Ordering::Relaxed);
             }
         }
-        told
+        acknowledged
     }
 
     /// Everything that the queue still holds, each as often as it is handed out.
@@ -102,15 +113,16 @@ impl Client {
         let mut found = Vec::new();
         let mut progress = Instant::now();
         loop {
-            assert!(progress.elapsed() < Duration::from_secs(60), "the queue can't be drained");
+            assert!(progress.elapsed() < DEADLINE, "the queue can't be drained");
             let messages = self.receive().await.unwrap();
             found.extend(
                 messages.iter().map(|message| message["Body"].as_str().unwrap().to_owned()),
             );
             let entries = messages.iter().enumerate();
-            let entries =
-                entries.map(|(n, message)| json!({ "Id": n.to_string(), "ReceiptHandle": message["ReceiptHandle"] }));
-            let entries: Vec<Value> = entries.collect();
+            let entries: Vec<Value> = entries
+                .map(|(n, message)| (n.to_string(), &message["ReceiptHandle"]))
+                .map(|(id, receipt)| json!({ "Id": id, "ReceiptHandle": receipt }))
+                .collect();
             if !entries.is_empty() {
                 progress = Instant::now();
                 self.ask("DeleteMessageBatch", json!({ "Entries": entries })).await.unwrap();
@@ -132,14 +144,12 @@ impl Client {
     }
 }
 
-async fn serve(world: &World) -> (Child, String) {
+async fn serve(world: &World) -> (Running, String) {
     let data = world.path().join("killed");
     let arguments = ["queue", "serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"];
-    let mut served =
-        world.command(&arguments).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-    let mut lines = BufReader::new(served.stdout.take().unwrap()).lines();
-    let line = lines.next_line().await.unwrap().expect("the queue does not start");
-    (served, line.strip_prefix("queue codingworker-tasks at ").unwrap().to_owned())
+    let mut queue = Running::start(world.command(&arguments));
+    let line = queue.line_with("queue codingworker-tasks at ").await;
+    (queue, line.strip_prefix("queue codingworker-tasks at ").unwrap().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,46 +159,52 @@ async fn nothing_acknowledged_is_lost_and_nothing_deleted_comes_back() {
     let seed = std::env::var("CODINGWORKER_SEED")
         .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("CODINGWORKER_SEED={seed} CODINGWORKER_KILL_ROUNDS={rounds}");
-    let mut chance = fastrand::Rng::with_seed(seed);
+    let mut rng = fastrand::Rng::with_seed(seed);
     let world = World::new().await;
-    let mut told = Told::default();
+    let mut acknowledged = Acknowledged::default();
     for round in 0..rounds {
-        let (mut served, url) = serve(&world).await;
-        Client::at(&url).ask("CreateQueue", json!({ "QueueName": "load" })).await.unwrap();
-        let clients = (0..CLIENTS)
-            .map(|client| tokio::spawn(Client::at(&url).load(format!("{round}-{client}"))));
+        let (mut queue, url) = serve(&world).await;
+        let deletions = Arc::default();
+        let client = || Client::at(&url, &deletions);
+        client().ask("CreateQueue", json!({ "QueueName": "load" })).await.unwrap();
+        let clients =
+            (0..CLIENTS).map(|number| tokio::spawn(client().load(format!("{round}-{number}"))));
         let clients: Vec<_> = clients.collect();
-        tokio::time::sleep(Duration::from_millis(chance.u64(20..400))).await;
-        served.kill().await.unwrap();
+        wait_until("the queue is under load", async || {
+            deletions.load(Ordering::Relaxed) >= DELETIONS
+        })
+        .await;
+        // Not a wait for anything: the moment of the kill is to be a random one.
+        tokio::time::sleep(Duration::from_millis(rng.u64(0..400))).await;
+        queue.kill().await;
         for client in clients {
-            told.take_in(client.await.unwrap());
+            acknowledged.extend(client.await.unwrap());
         }
     }
-    let (mut served, url) = serve(&world).await;
-    let drained = Client::at(&url).drain().await;
+    let (mut queue, url) = serve(&world).await;
+    let drained = Client::at(&url, &Arc::default()).drain().await;
     let found: BTreeSet<String> = drained.iter().cloned().collect();
     assert_eq!(found.len(), drained.len(), "a message is there twice");
-    let expected = told.sent.difference(&told.deleted).filter(|body| !told.unsure.contains(*body));
+    let expected = acknowledged
+        .sent
+        .difference(&acknowledged.deleted)
+        .filter(|body| !acknowledged.unsure.contains(*body));
     let lost: Vec<&String> = expected.filter(|body| !found.contains(*body)).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    let back: Vec<&String> = found.intersection(&told.deleted).collect();
+    let back: Vec<&String> = found.intersection(&acknowledged.deleted).collect();
     assert!(back.is_empty(), "deleted and back: {back:?}");
     let strange: Vec<&String> = found
         .iter()
-        .filter(|body| !told.sent.contains(*body) && !told.unsure.contains(*body))
+        .filter(|body| !acknowledged.sent.contains(*body) && !acknowledged.unsure.contains(*body))
         .collect();
     assert!(strange.is_empty(), "never sent: {strange:?}");
-    assert!(
-        told.sent.len() > 100 && told.deleted.len() > 20,
-        "{} sent, {} deleted",
-        told.sent.len(),
-        told.deleted.len()
-    );
+    let deletions = DELETIONS * usize::try_from(rounds).unwrap();
+    assert!(acknowledged.deleted.len() >= deletions, "{} deleted", acknowledged.deleted.len());
     println!(
         "{rounds} kills, {} sent, {} deleted, {} left",
-        told.sent.len(),
-        told.deleted.len(),
+        acknowledged.sent.len(),
+        acknowledged.deleted.len(),
         found.len()
     );
-    served.kill().await.unwrap();
+    queue.kill().await;
 }

@@ -1,13 +1,10 @@
 //! `codingworker queue serve` as a program of its own, used by the product's own client with AWS's
 //! own signatures.
 
-use std::process::Stdio;
-
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Child;
 
 use crate::world::World;
+use crate::world::running::Running;
 
 const KEYS: [(&str, &str); 2] = [
     ("CODINGWORKER_QUEUE_ACCESS_KEY_ID", "AKIDEXAMPLE"),
@@ -15,25 +12,24 @@ const KEYS: [(&str, &str); 2] = [
 ];
 
 /// Starts the queue with these variables, and returns it with its address.
-async fn serve(world: &World, variables: &[(&str, &str)]) -> (Child, String) {
+async fn serve(world: &World, variables: &[(&str, &str)]) -> (Running, String) {
     let data = world.path().join("served");
     let arguments = ["queue", "serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"];
-    let served =
-        world.command(&arguments).envs(variables.iter().copied()).stdout(Stdio::piped()).spawn();
-    let mut served = served.unwrap();
-    let mut lines = BufReader::new(served.stdout.take().unwrap()).lines();
-    let line = lines.next_line().await.unwrap().unwrap();
-    (served, line.strip_prefix("queue codingworker-tasks at ").unwrap().to_owned())
+    let mut command = world.command(&arguments);
+    command.envs(variables.iter().copied());
+    let mut queue = Running::start(command);
+    let line = queue.line_with("queue codingworker-tasks at ").await;
+    (queue, line.strip_prefix("queue codingworker-tasks at ").unwrap().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_queues_have_the_settings_of_the_contract() {
+async fn the_served_queues_have_the_same_settings_as_those_that_terraform_makes() {
     let world = World::new().await;
-    let (mut served, url) = serve(&world, &[]).await;
+    let (mut queue, url) = serve(&world, &[]).await;
     let main = "arn:aws:sqs:us-east-1:000000000000:codingworker-tasks";
     let redrive = format!(r#"{{"deadLetterTargetArn":"{main}-dlq","maxReceiveCount":3}}"#);
     let allow = format!(r#"{{"redrivePermission":"byQueue","sourceQueueArns":["{main}"]}}"#);
-    for (queue, name, value) in [
+    for (name, attribute, value) in [
         ("codingworker-tasks", "VisibilityTimeout", "10800"),
         ("codingworker-tasks", "MessageRetentionPeriod", "604800"),
         ("codingworker-tasks", "ReceiveMessageWaitTimeSeconds", "20"),
@@ -43,8 +39,8 @@ async fn its_queues_have_the_settings_of_the_contract() {
         ("codingworker-tasks-dlq", "SqsManagedSseEnabled", "true"),
         ("codingworker-tasks-dlq", "RedriveAllowPolicy", &allow),
     ] {
-        let request =
-            json!({ "QueueUrl": format!("{url}/000000000000/{queue}"), "AttributeNames": [name] });
+        let queue_url = format!("{url}/000000000000/{name}");
+        let request = json!({ "QueueUrl": queue_url, "AttributeNames": [attribute] });
         let answer = reqwest::Client::new()
             .post(&url)
             .header("x-amz-target", "AmazonSQS.GetQueueAttributes")
@@ -53,19 +49,20 @@ async fn its_queues_have_the_settings_of_the_contract() {
             .await
             .unwrap();
         let answer: serde_json::Value = answer.json().await.unwrap();
-        assert_eq!(answer["Attributes"][name], value, "{queue} {name}");
+        assert_eq!(answer["Attributes"][attribute], value, "{name} {attribute}");
     }
-    served.kill().await.unwrap();
+    queue.kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_pair_makes_it_check_every_signature() {
+async fn a_queue_with_a_key_pair_checks_every_signature() {
     let mut world = World::new().await;
-    let (mut served, url) = serve(&world, &KEYS).await;
+    let (mut queue, url) = serve(&world, &KEYS).await;
     world.set("queue", json!({ "endpoint_url": url, "region": "us-east-1" }));
     let message = world.path().join("message.json");
     let task = json!({
-        "issue_number": 1, "repository": "owner/repo", "title": "t", "body": "", "labels": [], "created_at": "2026-01-01T00:00:00Z",
+        "issue_number": 1, "repository": "owner/repo", "title": "t", "body": "", "labels": [],
+        "created_at": "2026-01-01T00:00:00Z",
     });
     std::fs::write(&message, task.to_string()).unwrap();
     let submit = ["submit", message.to_str().unwrap()];
@@ -80,11 +77,11 @@ async fn a_key_pair_makes_it_check_every_signature() {
     let status = world.run_with(&["status", "--json"], &signed("the right secret")).await;
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(status["queue"]["depth"], json!({ "waiting": 1, "in_flight": 0, "delayed": 0 }));
-    served.kill().await.unwrap();
+    queue.kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_others_reach_is_refused_without_a_key_pair() {
+async fn a_queue_without_a_key_pair_does_not_listen_to_other_machines() {
     let world = World::new().await;
     let data = world.path().join("served");
     let ran = world

@@ -1,11 +1,12 @@
-//! A worker does not start with less of a sandbox than it was asked for, and `doctor` says what
-//! there is.
+//! A worker does not start with less of a sandbox than its settings require, and `doctor` tells
+//! what the machine has.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::exit_codes::NOT_READY;
 use crate::world::{Ran, TOKEN, World, tools};
 
 /// A search path with git on it and no bubblewrap.
@@ -22,7 +23,7 @@ async fn work(world: &World, path: &Path, arguments: &[&str]) -> Ran {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn less_than_is_required_is_refused_and_none_at_all_must_be_wanted_twice() {
+async fn less_than_the_required_sandbox_is_refused_and_none_must_be_asked_for_twice() {
     let mut world = World::new().await;
     let issue = world.task("Add a greeting", "").await;
     let path = without_bubblewrap(&world);
@@ -30,10 +31,11 @@ async fn less_than_is_required_is_refused_and_none_at_all_must_be_wanted_twice()
         world.set("sandbox", json!({ "require": require }));
         let ran = work(&world, &path, &["worker", "--once", "--unsafe"]).await;
         assert_eq!(ran.code, Some(1), "{ran:?}");
-        let said = format!(
-            "the sandbox is none, and `sandbox.require` is {require}: bubblewrap was not found: install it"
+        let refusal = format!(
+            "the sandbox is none, and `sandbox.require` is {require}: \
+             bubblewrap was not found: install it"
         );
-        assert!(ran.stderr.contains(&said), "{ran:?}");
+        assert!(ran.stderr.contains(&refusal), "{ran:?}");
     }
     world.set("sandbox", json!({ "require": "none" }));
     // The world would add `--unsafe`.
@@ -41,11 +43,11 @@ async fn less_than_is_required_is_refused_and_none_at_all_must_be_wanted_twice()
     let arguments = added.as_std().get_args().filter(|argument| *argument != "--unsafe");
     let mut worker = tokio::process::Command::new(added.as_std().get_program());
     let refused = worker.args(arguments).env("GITHUB_TOKEN", TOKEN).output().await.unwrap();
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(1), "{said}");
+    let printed = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{printed}");
     assert!(
-        said.contains("agents and checks would run as you") && said.contains("--unsafe"),
-        "{said}"
+        printed.contains("agents and checks would run as you") && printed.contains("--unsafe"),
+        "{printed}"
     );
     assert_eq!(world.queue.counts().await, (1, 0, 0), "nothing was received");
     let ran = world.work().await;
@@ -54,7 +56,7 @@ async fn less_than_is_required_is_refused_and_none_at_all_must_be_wanted_twice()
     assert!(
         world.pull_requests().await[0]["body"].as_str().unwrap().contains("| sandbox | none |")
     );
-    assert_eq!(world.labels(issue).await, ["ai-task-done", "keep me"]);
+    world.check_done(issue).await;
 }
 
 async fn doctor(world: &World, path: Option<&Path>) -> (Option<i32>, Vec<(String, bool, String)>) {
@@ -72,7 +74,7 @@ async fn doctor(world: &World, path: Option<&Path>) -> (Option<i32>, Vec<(String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_says_what_holds() {
+async fn doctor_tells_how_much_of_a_sandbox_the_machine_has() {
     if tools::on_the_path("bwrap").is_none() {
         return;
     }
@@ -84,24 +86,25 @@ async fn doctor_says_what_holds() {
         "{findings:?}"
     );
     assert_eq!(
-        findings.iter().filter(|(what, good, _)| what == "wall" && *good).count(),
+        findings.iter().filter(|(what, good, _)| what == "boundary" && *good).count(),
         9,
         "{findings:?}"
     );
 
     let path = without_bubblewrap(&world);
     let (code, findings) = doctor(&world, Some(&path)).await;
-    assert_eq!(code, Some(1), "{findings:?}");
+    assert_eq!(code, Some(NOT_READY), "{findings:?}");
     assert!(findings.iter().any(|(what, good, detail)| what == "sandbox"
         && !good
         && detail.contains("bubblewrap was not found")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_worker_keeps_is_closed_to_others_of_this_machine() {
+async fn other_users_of_the_machine_can_not_read_what_a_worker_keeps() {
     let world = World::new().await;
-    world.task("Add a greeting", "").await;
+    let issue = world.task("Add a greeting", "").await;
     assert_eq!(world.work().await.code, Some(0));
+    world.check_done(issue).await;
     for directory in ["worker", "forge", "queue"] {
         let directory = world.path().join(directory);
         assert_eq!(
@@ -113,7 +116,7 @@ async fn what_a_worker_keeps_is_closed_to_others_of_this_machine() {
     }
     std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let (code, findings) = doctor(&world, None).await;
-    assert_eq!(code, Some(1), "{findings:?}");
+    assert_eq!(code, Some(NOT_READY), "{findings:?}");
     assert!(
         findings
             .iter()

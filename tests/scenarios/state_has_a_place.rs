@@ -1,5 +1,4 @@
-//! The script that makes the bucket and the table for Terraform's state, before an AWS that
-//! answers.
+//! The script that makes the bucket and the table for Terraform's state, run against moto.
 
 use std::path::Path;
 use std::process::Output;
@@ -15,12 +14,12 @@ const BUCKET: &str = "codingworker-dev-tfstate";
 const TABLE: &str = "codingworker-dev-tfstate-lock";
 const KEY: &str = "codingworker/terraform.tfstate";
 
-struct Stage {
+struct BackendFixture {
     _moto: Moto,
     aws: AwsCli,
 }
 
-impl Stage {
+impl BackendFixture {
     async fn new() -> Option<Self> {
         tools::on_the_path("jq")?;
         let moto = Moto::start().await?;
@@ -45,9 +44,9 @@ impl Stage {
     #[track_caller]
     fn refused(&self, arguments: &[&str], reason: &str) {
         let output = self.run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
-        assert!(said.contains(reason), "{reason:?} is not in {said:?}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {printed}");
+        assert!(printed.contains(reason), "{reason:?} is not in {printed:?}");
     }
 
     fn put_state(&self, key: &str, state: &str) {
@@ -76,11 +75,11 @@ impl Stage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bucket_and_table_are_made_as_the_contract_says_and_twice_is_once() {
-    let Some(stage) = Stage::new().await else { return };
-    let plan = stage.succeed(&["--dry-run"]);
+async fn the_bucket_and_the_table_are_made_and_a_second_run_changes_nothing() {
+    let Some(fixture) = BackendFixture::new().await else { return };
+    let plan = fixture.succeed(&["--dry-run"]);
     assert_eq!(
-        (stage.buckets(), stage.tables()),
+        (fixture.buckets(), fixture.tables()),
         (json!([]), json!([])),
         "a dry run made something"
     );
@@ -91,8 +90,8 @@ async fn bucket_and_table_are_made_as_the_contract_says_and_twice_is_once() {
     );
 
     for _ in 0..2 {
-        assert!(stage.succeed(&[]).ends_with("ready: `terraform init` finds its state there\n"));
-        let of_bucket = |call: &str| stage.aws.ask(&["s3api", call, "--bucket", BUCKET]);
+        assert!(fixture.succeed(&[]).ends_with("ready: `terraform init` finds its state there\n"));
+        let of_bucket = |call: &str| fixture.aws.ask(&["s3api", call, "--bucket", BUCKET]);
         assert_eq!(of_bucket("get-bucket-location")["LocationConstraint"], "ap-northeast-1");
         assert_eq!(of_bucket("get-bucket-versioning")["Status"], "Enabled");
         let blocked = of_bucket("get-public-access-block")["PublicAccessBlockConfiguration"].take();
@@ -117,7 +116,7 @@ async fn bucket_and_table_are_made_as_the_contract_says_and_twice_is_once() {
             }])
         );
         let table =
-            stage.aws.ask(&["dynamodb", "describe-table", "--table-name", TABLE])["Table"].take();
+            fixture.aws.ask(&["dynamodb", "describe-table", "--table-name", TABLE])["Table"].take();
         assert_eq!(table["KeySchema"], json!([{ "AttributeName": "LockID", "KeyType": "HASH" }]));
         assert_eq!(
             table["AttributeDefinitions"],
@@ -128,18 +127,18 @@ async fn bucket_and_table_are_made_as_the_contract_says_and_twice_is_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_are_taken_away_only_when_they_hold_nothing() {
-    let Some(stage) = Stage::new().await else { return };
-    stage.succeed(&[]);
+async fn the_bucket_and_the_table_are_removed_only_when_they_are_empty() {
+    let Some(fixture) = BackendFixture::new().await else { return };
+    fixture.succeed(&[]);
     // moto reads no conditions in a bucket's policy, and would refuse everything.
-    stage.aws.ask(&["s3api", "delete-bucket-policy", "--bucket", BUCKET]);
-    stage.put_state(KEY, r#"{"version": 4, "resources": [{}, {}]}"#);
-    stage.refused(&["--destroy"], "a state with 2 resources: run `terraform destroy` first");
-    stage.put_state(KEY, r#"{"version": 4, "resources": []}"#);
+    fixture.aws.ask(&["s3api", "delete-bucket-policy", "--bucket", BUCKET]);
+    fixture.put_state(KEY, r#"{"version": 4, "resources": [{}, {}]}"#);
+    fixture.refused(&["--destroy"], "a state with 2 resources: run `terraform destroy` first");
+    fixture.put_state(KEY, r#"{"version": 4, "resources": []}"#);
 
-    stage.put_state("codingworker/terraform.tfstate.tflock", "{}");
-    stage.refused(&["--destroy"], "Terraform holds a lock");
-    stage.aws.ask(&[
+    fixture.put_state("codingworker/terraform.tfstate.tflock", "{}");
+    fixture.refused(&["--destroy"], "Terraform holds a lock");
+    fixture.aws.ask(&[
         "s3api",
         "delete-object",
         "--bucket",
@@ -152,7 +151,7 @@ async fn both_are_taken_away_only_when_they_hold_nothing() {
     let (lock, digest) =
         (json!({ "LockID": { "S": id } }), json!({ "LockID": { "S": format!("{id}-md5") } }));
     for item in [&lock, &digest] {
-        stage.aws.ask(&[
+        fixture.aws.ask(&[
             "dynamodb",
             "put-item",
             "--table-name",
@@ -161,30 +160,37 @@ async fn both_are_taken_away_only_when_they_hold_nothing() {
             &item.to_string(),
         ]);
     }
-    stage.refused(&["--destroy"], &format!("Terraform holds a lock in {TABLE}: {id}"));
-    stage.aws.ask(&["dynamodb", "delete-item", "--table-name", TABLE, "--key", &lock.to_string()]);
+    fixture.refused(&["--destroy"], &format!("Terraform holds a lock in {TABLE}: {id}"));
+    fixture.aws.ask(&[
+        "dynamodb",
+        "delete-item",
+        "--table-name",
+        TABLE,
+        "--key",
+        &lock.to_string(),
+    ]);
 
-    stage.put_state("notes.txt", "mine");
-    stage.refused(&["--destroy"], "holds notes.txt, which is no state of Terraform");
-    stage.aws.ask(&["s3api", "delete-object", "--bucket", BUCKET, "--key", "notes.txt"]);
+    fixture.put_state("notes.txt", "mine");
+    fixture.refused(&["--destroy"], "holds notes.txt, which is no state of Terraform");
+    fixture.aws.ask(&["s3api", "delete-object", "--bucket", BUCKET, "--key", "notes.txt"]);
 
-    assert!(stage.succeed(&["--destroy", "--dry-run"]).ends_with("nothing was changed\n"));
-    assert_eq!((stage.buckets(), stage.tables()), (json!([BUCKET]), json!([TABLE])));
+    assert!(fixture.succeed(&["--destroy", "--dry-run"]).ends_with("nothing was changed\n"));
+    assert_eq!((fixture.buckets(), fixture.tables()), (json!([BUCKET]), json!([TABLE])));
     for _ in 0..2 {
-        stage.succeed(&["--destroy"]);
-        assert_eq!((stage.buckets(), stage.tables()), (json!([]), json!([])));
+        fixture.succeed(&["--destroy"]);
+        assert_eq!((fixture.buckets(), fixture.tables()), (json!([]), json!([])));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_can_be_chosen_and_what_is_wrong_is_told() {
-    let Some(stage) = Stage::new().await else { return };
-    stage.succeed(&["--bucket", "state-of-ours", "--table", "locks", "--region", "us-east-1"]);
-    assert_eq!(stage.buckets(), json!(["state-of-ours"]));
-    stage.refused(&["--buckets"], "unknown argument --buckets; --help tells the ones there are");
-    stage.refused(&["--bucket"], "--bucket wants a value");
-    stage.refused(&["--bucket", "No_Bucket!"], "the bucket No_Bucket! can't be looked up");
-    assert!(stage.succeed(&["--help"]).contains("--dry-run"));
+async fn names_can_be_chosen_and_wrong_ones_are_told() {
+    let Some(fixture) = BackendFixture::new().await else { return };
+    fixture.succeed(&["--bucket", "state-of-ours", "--table", "locks", "--region", "us-east-1"]);
+    assert_eq!(fixture.buckets(), json!(["state-of-ours"]));
+    fixture.refused(&["--buckets"], "unknown argument --buckets; --help tells the ones there are");
+    fixture.refused(&["--bucket"], "--bucket wants a value");
+    fixture.refused(&["--bucket", "No_Bucket!"], "the bucket No_Bucket! can't be looked up");
+    assert!(fixture.succeed(&["--help"]).contains("--dry-run"));
     let elsewhere = AwsCli::at("http://127.0.0.1:9").unwrap();
     let output = elsewhere.command(Path::new(SCRIPT)).output().unwrap();
     assert!(

@@ -1,10 +1,9 @@
-//! The user changes their mind while the agent works.
-
-use std::time::Duration;
+//! The user calls a task off while the agent works on it.
 
 use serde_json::{Value, json};
 
-use crate::world::{TOKEN, World};
+use crate::exit_codes::CANCELLED;
+use crate::world::World;
 
 /// Calls a task off while the agent works, and returns the world with the issue's number.
 async fn call_off(method: reqwest::Method, path: &str, body: Value) -> (World, u64) {
@@ -14,11 +13,11 @@ async fn call_off(method: reqwest::Method, path: &str, body: Value) -> (World, u
     let issue = world.task("Add a greeting", "").await;
     let meanwhile = async {
         agent.wait_until_it_stops().await;
-        assert!(!agent.living().is_empty(), "it is not seen, so its end is not either");
+        assert!(!agent.living().is_empty(), "the agent can't be seen, so its end can't either");
         world.forge.ask(method, &format!("/repos/owner/repo/issues/{issue}{path}"), body).await;
     };
     let (ran, ()) = tokio::join!(world.work(), meanwhile);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.code, Some(CANCELLED), "{ran:?}");
     assert_eq!(agent.living(), Vec::<String>::new());
     assert_eq!(world.pull_requests().await.len(), 0);
     assert_eq!(world.queue.counts().await, (0, 0, 0), "the message is deleted");
@@ -28,24 +27,21 @@ async fn call_off(method: reqwest::Method, path: &str, body: Value) -> (World, u
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_the_issue_ends_the_run() {
     let (world, issue) = call_off(reqwest::Method::PATCH, "", json!({ "state": "closed" })).await;
-    let comments = world.comments(issue).await;
-    assert_eq!(comments.len(), 1);
-    assert!(comments[0].contains("the issue was closed"), "{}", comments[0]);
-    world.finish();
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("The issue was closed"), "{comment}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn taking_the_label_off_ends_the_run() {
     let (world, issue) = call_off(reqwest::Method::DELETE, "/labels/ai-task", Value::Null).await;
-    let comments = world.comments(issue).await;
-    assert!(comments[0].contains("the label `ai-task` was taken off"), "{}", comments[0]);
+    let comment = world.status_comment(issue).await;
+    assert!(comment.contains("The label `ai-task` was taken off"), "{comment}");
     assert_eq!(world.labels(issue).await, ["keep me"]);
-    world.finish();
 }
 
 /// SQS may deliver a message twice, and the other worker takes the label off when it is done.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_another_worker_ended_is_done() {
+async fn a_run_ends_well_when_another_worker_has_done_its_task() {
     let mut world = World::new().await;
     world.set("github", json!({ "watch_seconds": 1 }));
     let agent = world.held_agent(1);
@@ -54,18 +50,14 @@ async fn a_task_that_another_worker_ended_is_done() {
     for _ in 0..2 {
         world.queue.send(message["Body"].as_str().unwrap()).await;
     }
-    let first = world.command(&["worker", "--once"]).env("GITHUB_TOKEN", TOKEN).output();
-    let first = tokio::spawn(first);
+    let mut first = world.start(&["worker", "--once"]);
     agent.wait_until_it_stops().await;
     world.set("data_dir", json!(world.path().join("another")));
     assert_eq!(world.work().await.code, Some(0));
-    let first =
-        tokio::time::timeout(Duration::from_secs(60), first).await.unwrap().unwrap().unwrap();
-    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let status = first.ended().await;
+    assert!(status.success(), "{status}: {}", first.printed());
     assert_eq!(agent.living(), Vec::<String>::new());
     assert_eq!(world.pull_requests().await.len(), 1);
-    let comments = world.comments(issue).await;
-    assert_eq!((comments.len(), comments[0].contains("Done")), (1, true), "{comments:?}");
+    world.check_done(issue).await;
     assert_eq!(world.queue.counts().await, (0, 0, 0));
-    world.finish();
 }

@@ -1,6 +1,6 @@
-//! The worker is killed from outside, at every request it makes: before it is done, and after it is
-//! done and before the worker knows. The next worker brings the task to the same end that it would
-//! have had.
+//! The worker is killed from outside, at every request it makes: before the request takes effect,
+//! and after it and before the worker gets the answer. The next worker brings the task to the same
+//! end that it would have had.
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,32 +9,33 @@ use rusqlite::Connection;
 use serde_json::json;
 use tokio::process::Child;
 
-use crate::world::crossing::{Crossing, Side};
-use crate::world::{FILES, TOKEN, World};
+use crate::world::wire_recorder::{Side, WireRecorder};
+use crate::world::{FILES, TOKEN, World, run_git};
 
 /// How often at most a worker is started again until the queue is empty.
-const LIVES: usize = 5;
+const STARTS: usize = 5;
 
-/// A task and the one end it may have.
+/// A task, by the one end that it may have.
 #[derive(Debug, Clone, Copy)]
-enum Story {
+enum Case {
     /// One pull request.
     Done,
-    /// The repository's own settings can't be used: told on the issue, and to the dead-letter
-    /// queue.
+    /// The repository's own settings can't be used: the issue is told, and the message ends in the
+    /// dead-letter queue.
     Failed,
-    /// The issue is closed: told, and the message deleted.
+    /// The issue is closed: the issue is told, and the message deleted.
     Cancelled,
 }
 
-struct Stage {
+/// A world with one task, in which everything that the worker sends is recorded.
+struct Fixture {
     world: World,
-    crossing: Crossing,
+    recorder: WireRecorder,
     issue: u64,
 }
 
-impl Story {
-    async fn stage(self) -> Stage {
+impl Case {
+    async fn fixture(self) -> Fixture {
         let mut world = World::without_repository().await;
         let unusable = [("README.md", ""), (".codingworker.toml", "[checks\n")];
         world.forge.repository(
@@ -47,15 +48,15 @@ impl Story {
             let path = format!("/repos/owner/repo/issues/{issue}");
             world.forge.ask(reqwest::Method::PATCH, &path, json!({ "state": "closed" })).await;
         }
-        let crossing = Crossing::before(&world.queue.url, &world.forge.url).await;
-        world.set("queue", json!({ "endpoint_url": crossing.queue_url }));
+        let recorder = WireRecorder::before(&world.queue.url, &world.forge.url).await;
+        world.set("queue", json!({ "endpoint_url": recorder.queue_url }));
         world
-            .set("github", json!({ "api_url": crossing.forge_url, "git_url": crossing.forge_url }));
-        Stage { world, crossing, issue }
+            .set("github", json!({ "api_url": recorder.forge_url, "git_url": recorder.forge_url }));
+        Fixture { world, recorder, issue }
     }
 
-    /// How often the message is received when nothing goes wrong: a failure has it received until
-    /// it is moved away.
+    /// How often the message is received when nothing goes wrong. The message of a failed task is
+    /// received until SQS moves it to the dead-letter queue.
     fn deliveries(self) -> usize {
         match self {
             Self::Done | Self::Cancelled => 1,
@@ -63,10 +64,10 @@ impl Story {
         }
     }
 
-    async fn judge(self, stage: Stage, at: &str) {
-        let Stage { world, issue, .. } = stage;
-        let comments = world.comments(issue).await;
-        assert_eq!(comments.len(), 1, "{at}: {comments:?}");
+    async fn check_end(self, fixture: Fixture, at: &str) {
+        let Fixture { world, issue, .. } = fixture;
+        println!("{at}");
+        let comment = world.status_comment(issue).await;
         let (pulls, labels) = (world.pull_requests().await, world.labels(issue).await);
         let branches: Vec<_> =
             world.branches().into_iter().filter(|branch| branch != "main").collect();
@@ -76,40 +77,28 @@ impl Story {
                 assert_eq!(pulls[0]["draft"], false, "{at}");
                 assert_eq!(labels, ["ai-task-done", "keep me"], "{at}");
                 assert_eq!(branches, ["codingworker/issue-1"], "{at}");
-                assert_eq!(
-                    world.file(&branches[0], "hello.txt").as_deref(),
-                    Some("hello\n"),
-                    "{at}"
-                );
-                assert_eq!(
-                    world.file(&branches[0], "hello_test.txt").as_deref(),
-                    Some("test\n"),
-                    "{at}"
-                );
-                assert_eq!(
-                    tip(&world),
-                    last_pass(&world),
-                    "{at}: what was committed is what was pushed"
-                );
+                for (file, text) in [("hello.txt", "hello\n"), ("hello_test.txt", "test\n")] {
+                    assert_eq!(world.file(&branches[0], file).as_deref(), Some(text), "{at}");
+                }
+                let (pushed, committed) = (tip(&world), last_pass(&world));
+                assert_eq!(pushed, committed, "{at}: the worker pushes what it committed");
+                assert!(comment.contains("Done: #"), "{at}: {comment}");
             }
             Self::Failed => {
-                assert!(comments[0].contains("can't be used"), "{at}: {comments:?}");
+                assert!(comment.contains("can't be used"), "{at}: {comment}");
                 assert_eq!(labels, ["ai-task-failed", "keep me"], "{at}");
                 assert_eq!(world.queue.counts().await, (0, 0, 1), "{at}");
+                world.leaves_in_dead_letters(1, "the task failed in all of its deliveries");
             }
-            Self::Cancelled => assert!(comments[0].contains("was closed"), "{at}: {comments:?}"),
+            Self::Cancelled => assert!(comment.contains("was closed"), "{at}: {comment}"),
         }
         if !matches!(self, Self::Done) {
             assert_eq!((pulls.len(), branches.len()), (0, 0), "{at}");
         }
-        let left = std::fs::read_dir(world.data_dir().join("processes")).unwrap();
-        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["worker"], "{at}: a program is still noted as running");
-        world.finish();
     }
 }
 
-impl Stage {
+impl Fixture {
     fn worker(&self) -> Child {
         let mut worker = self.world.command(&["worker", "--once"]);
         worker
@@ -122,9 +111,9 @@ impl Stage {
 
     /// Starts workers, one after the other, until the queue has nothing more for them.
     async fn bring_to_an_end(&self, at: &str) {
-        for _ in 0..LIVES {
+        for _ in 0..STARTS {
             let ran = self.world.work().await;
-            if self.crossing.receipts().len() >= 3 {
+            if self.recorder.receipts().len() >= 3 {
                 self.world.queue.poke().await;
             }
             let (visible, in_flight, _) = self.world.queue.counts().await;
@@ -137,40 +126,40 @@ impl Stage {
     }
 }
 
-/// Plays a story with the worker killed at one request.
-async fn killed_at(story: Story, number: usize, side: Side) {
-    let stage = story.stage().await;
-    stage.crossing.stop_at(number, side);
-    let mut worker = stage.worker();
+/// Runs a case with the worker killed at one request.
+async fn check_killed_at(case: Case, number: usize, side: Side) {
+    let fixture = case.fixture().await;
+    fixture.recorder.hold_back(number, side);
+    let mut worker = fixture.worker();
     tokio::select! {
-        () = stage.crossing.wait_until_stopped() => {}
+        () = fixture.recorder.wait_until_held() => {}
         status = worker.wait() => panic!("the worker ended before request {number}: {status:?}"),
     }
     worker.kill().await.unwrap();
-    let request = stage.crossing.requests().last().unwrap().clone();
-    let at = format!("{story:?}, killed {side:?} {number}: {request}");
-    let pushed = tip(&stage.world);
-    stage.crossing.open();
-    let mut deliveries = story.deliveries();
+    let request = fixture.recorder.requests().last().unwrap().clone();
+    let at = format!("{case:?}, killed {side:?} {number}: {request}");
+    let pushed = tip(&fixture.world);
+    fixture.recorder.let_pass();
+    let mut deliveries = case.deliveries();
     if request == "sqs:ReceiveMessage" && side == Side::After {
-        // What SQS handed out and nobody read is hidden for its visibility timeout.
-        stage.world.queue.change_visibility(stage.crossing.receipts().last().unwrap(), 0).await;
+        // SQS hides a message that it handed out for the visibility timeout, and nobody read it.
+        let receipt = fixture.recorder.receipts().pop().unwrap();
+        fixture.world.queue.change_visibility(&receipt, 0).await;
         deliveries = (deliveries + 1).min(3);
     }
-    stage.bring_to_an_end(&at).await;
-    assert_eq!(stage.crossing.receipts().len(), deliveries, "{at}: a restart costs no delivery");
+    fixture.bring_to_an_end(&at).await;
+    let received = fixture.recorder.receipts().len();
+    assert_eq!(received, deliveries, "{at}: a restart costs no delivery");
     if pushed.is_some() {
-        assert_eq!(tip(&stage.world), pushed, "{at}: the same commit");
+        assert_eq!(tip(&fixture.world), pushed, "{at}: the commit is the same");
     }
-    story.judge(stage, &at).await;
+    case.check_end(fixture, &at).await;
 }
 
 fn tip(world: &World) -> Option<String> {
     let bare = world.forge.hub.repository_path("owner/repo").unwrap();
-    let tips = crate::world::run_git(
-        &bare,
-        &["for-each-ref", "--format=%(objectname)", "refs/heads/codingworker/"],
-    );
+    let tips =
+        run_git(&bare, &["for-each-ref", "--format=%(objectname)", "refs/heads/codingworker/"]);
     tips.lines().next().map(str::to_owned)
 }
 
@@ -180,49 +169,53 @@ fn last_pass(world: &World) -> Option<String> {
     journal.query_row(query, [], |row| row.get(0)).ok()
 }
 
-/// Plays a story with the worker killed at each request of it, on both sides; this is one part of
+/// Runs a case with the worker killed at each of its requests, on both sides. This is one part of
 /// several that run beside each other.
-async fn killed_everywhere(story: Story, part: usize, parts: usize) {
-    let undisturbed = story.stage().await;
+async fn check_killed_everywhere(case: Case, part: usize, parts: usize) {
+    let undisturbed = case.fixture().await;
     undisturbed.bring_to_an_end("undisturbed").await;
-    let requests = undisturbed.crossing.requests();
-    assert_eq!(undisturbed.crossing.receipts().len(), story.deliveries());
-    story.judge(undisturbed, "undisturbed").await;
-    // The first worker's requests only: what a story has more belongs to workers that find
-    // everything settled.
-    let of_one_life = 1 + requests
+    let requests = undisturbed.recorder.requests();
+    assert_eq!(undisturbed.recorder.receipts().len(), case.deliveries());
+    case.check_end(undisturbed, "undisturbed").await;
+    // Only the requests of the first worker: the later ones find everything settled.
+    let of_first_worker = 1 + requests
         .iter()
         .skip(1)
         .position(|name| name == "sqs:GetQueueUrl")
         .unwrap_or(requests.len() - 1);
-    let played = AtomicUsize::new(0);
-    for number in (1..=of_one_life).filter(|number| number % parts == part) {
+    let killed = AtomicUsize::new(0);
+    for number in (1..=of_first_worker).filter(|number| number % parts == part) {
         for side in [Side::Before, Side::After] {
-            killed_at(story, number, side).await;
-            played.fetch_add(1, Ordering::Relaxed);
+            check_killed_at(case, number, side).await;
+            killed.fetch_add(1, Ordering::Relaxed);
         }
     }
-    println!(
-        "{story:?}: killed at {} points of {}",
-        played.load(Ordering::Relaxed),
-        of_one_life * 2
-    );
+    let (killed, points) = (killed.load(Ordering::Relaxed), of_first_worker * 2);
+    println!("{case:?}: killed at {killed} points of {points}");
 }
 
 macro_rules! parts {
-    ($($name:ident: $story:expr, $part:literal of $parts:literal;)*) => {$(
+    ($($name:ident: $case:expr, $part:literal of $parts:literal;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $name() {
-            killed_everywhere($story, $part, $parts).await;
+            check_killed_everywhere($case, $part, $parts).await;
         }
     )*};
 }
 
 parts! {
-    a_worker_killed_anywhere_still_makes_one_pull_request_0: Story::Done, 0 of 4;
-    a_worker_killed_anywhere_still_makes_one_pull_request_1: Story::Done, 1 of 4;
-    a_worker_killed_anywhere_still_makes_one_pull_request_2: Story::Done, 2 of 4;
-    a_worker_killed_anywhere_still_makes_one_pull_request_3: Story::Done, 3 of 4;
-    a_worker_killed_anywhere_still_reports_a_failure_once: Story::Failed, 0 of 1;
-    a_worker_killed_anywhere_still_cancels: Story::Cancelled, 0 of 1;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_1_of_8: Case::Done, 0 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_2_of_8: Case::Done, 1 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_3_of_8: Case::Done, 2 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_4_of_8: Case::Done, 3 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_5_of_8: Case::Done, 4 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_6_of_8: Case::Done, 5 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_7_of_8: Case::Done, 6 of 8;
+    a_worker_killed_anywhere_still_makes_one_pull_request_part_8_of_8: Case::Done, 7 of 8;
+    a_worker_killed_anywhere_still_reports_a_failure_once_part_1_of_4: Case::Failed, 0 of 4;
+    a_worker_killed_anywhere_still_reports_a_failure_once_part_2_of_4: Case::Failed, 1 of 4;
+    a_worker_killed_anywhere_still_reports_a_failure_once_part_3_of_4: Case::Failed, 2 of 4;
+    a_worker_killed_anywhere_still_reports_a_failure_once_part_4_of_4: Case::Failed, 3 of 4;
+    a_worker_killed_anywhere_still_cancels_part_1_of_2: Case::Cancelled, 0 of 2;
+    a_worker_killed_anywhere_still_cancels_part_2_of_2: Case::Cancelled, 1 of 2;
 }

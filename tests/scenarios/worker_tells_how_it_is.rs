@@ -1,35 +1,18 @@
-//! Whether the worker is well is told by `status`, by a file that it renews and over HTTP; busy
-//! does not look dead, and a missing queue does not look well.
+//! `status`, a file that the worker renews, and an HTTP probe tell whether the worker is well. A
+//! busy worker does not look dead, and a worker whose queue is missing does not look well.
 
-use std::process::Stdio;
-use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::process::Child;
 
-use crate::world::{TOKEN, World};
+use crate::world::running::Running;
+use crate::world::{World, wait_until};
 
-const DEADLINE: Duration = Duration::from_secs(60);
-
-fn start(world: &mut World) -> (Child, String) {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    world.set("worker", json!({ "health_listen": free.to_string(), "drain_seconds": 0 }));
-    let mut worker = world.command(&["worker"]);
-    let worker = worker
-        .env("GITHUB_TOKEN", TOKEN)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    (worker, format!("http://{free}/health"))
-}
-
-async fn end(mut worker: Child) {
-    let pid = worker.id().and_then(|id| Pid::from_raw(id.try_into().unwrap())).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
-    assert!(tokio::time::timeout(DEADLINE, worker.wait()).await.unwrap().unwrap().success());
+/// Starts a worker that answers probes, and returns it with the probe's URL.
+async fn start(world: &mut World) -> (Running, String) {
+    world.set("worker", json!({ "health_listen": "127.0.0.1:0", "drain_seconds": 0 }));
+    let mut worker = world.start(&["worker"]);
+    let line = worker.line_with("health at http://").await;
+    let (_, url) = line.split_once("health at ").unwrap();
+    (worker, url.trim().to_owned())
 }
 
 async fn status(world: &World) -> Value {
@@ -37,30 +20,26 @@ async fn status(world: &World) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 
-/// What the probe answers, once its state is this.
+/// The probe's answer, once the worker's state is this.
 async fn probe(url: &str, state: &str) -> (u16, Value) {
-    let asked = async {
-        loop {
-            if let Ok(answer) = reqwest::get(url).await {
-                let (code, health) =
-                    (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
-                if health["state"] == state {
-                    return (code, health);
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut last = (0, Value::Null);
+    wait_until(&format!("the worker's state is {state}"), async || {
+        if let Ok(answer) = reqwest::get(url).await {
+            last = (answer.status().as_u16(), answer.json().await.unwrap());
         }
-    };
-    tokio::time::timeout(DEADLINE, asked).await.expect("it never is")
+        last.1["state"] == state
+    })
+    .await;
+    last
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_worker_is_well_and_says_what_it_holds() {
+async fn a_busy_worker_is_well_and_tells_which_task_it_works_on() {
     let mut world = World::new().await;
     let agent = world.held_agent(1);
     world.task("Add a greeting", "").await;
     assert_eq!(status(&world).await["worker"], Value::Null);
-    let (worker, url) = start(&mut world);
+    let (worker, url) = start(&mut world).await;
     agent.wait_until_it_stops().await;
     let (code, health) = probe(&url, "working").await;
     assert_eq!(code, 200, "{health}");
@@ -77,15 +56,19 @@ async fn a_busy_worker_is_well_and_says_what_it_holds() {
     let shown = world.run(&["status"]).await;
     assert!(shown.stdout.contains("worker working (process "), "{shown:?}");
     assert!(shown.stdout.contains("its message is held until "), "{shown:?}");
-    end(worker).await;
-    assert_eq!(status(&world).await["worker"], Value::Null, "one that ended is not one that hangs");
-    assert!(status(&world).await["current"][0]["lease_end"].is_string(), "it is suspended");
+    worker.stop_at_once().await;
+    let told = status(&world).await;
+    assert_eq!(told["worker"], Value::Null, "a worker that ended is not one that hangs");
+    assert!(told["current"][0]["lease_end"].is_string(), "it is suspended: {told}");
+    world.leaves_messages(1, "the run is suspended");
+    world.leaves_open_leases(1, "the run is suspended");
+    world.leaves_comments_unread("the run is cut off, and this is about the worker's health");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_queue_was_deleted_is_not_well() {
     let mut world = World::new().await;
-    let (worker, url) = start(&mut world);
+    let (worker, url) = start(&mut world).await;
     probe(&url, "working").await;
     world.queue.delete().await;
     let (code, health) = probe(&url, "unhealthy").await;
@@ -97,24 +80,19 @@ async fn a_worker_whose_queue_was_deleted_is_not_well() {
         (&json!(true), &json!(false)),
         "{told}"
     );
-    end(worker).await;
+    worker.stop_at_once().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_was_killed_is_not_alive_for_long() {
+async fn a_worker_that_was_killed_counts_as_dead_after_a_minute() {
     let mut world = World::new().await;
-    let (mut worker, url) = start(&mut world);
+    let (mut worker, url) = start(&mut world).await;
     probe(&url, "working").await;
-    // It answers as soon as it listens, and writes down at the same time how it is.
+    // It writes the file at about the time at which it begins to listen.
     let file = world.data_dir().join("health.json");
-    let written = async {
-        while !file.exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), written).await.expect("it writes nothing down");
-    worker.kill().await.unwrap();
-    // As it is a minute later.
+    wait_until("the file is written", async || file.exists()).await;
+    worker.kill().await;
+    // The file as it is a minute later.
     let mut health: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let then: jiff::Timestamp = health["updated_at"].as_str().unwrap().parse().unwrap();
     health["updated_at"] = json!((then - jiff::SignedDuration::from_secs(61)).to_string());

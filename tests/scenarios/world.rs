@@ -1,23 +1,28 @@
-//! What scenarios are played in: a real queue, a real forge, and the real program as a process
+//! The world that a scenario runs in: a real queue, a real forge, and the real program as a process
 //! between them.
 //!
-//! A scenario sets the stage, runs the worker on one delivery, and asks the forge and the queue
-//! what became of it. [`World::finish`] fails when something is left behind.
+//! A scenario prepares the forge, runs the worker on one delivery, and asks the forge and the queue
+//! what became of it. When the world is dropped, a guard fails the scenario if anything is left
+//! behind that the scenario did not declare (see [`guard`]).
 
 pub mod actions;
+pub mod attack;
 pub mod aws_cli;
-pub mod crossing;
+pub mod chaos_proxy;
 pub mod forge;
+pub mod guard;
+pub mod held_program;
 pub mod moto;
 pub mod ollama;
-pub mod program;
+pub mod processes;
 pub mod queue;
-pub mod recorder;
-pub mod scene;
+pub mod queue_proxy;
+pub mod running;
 pub mod small_disk;
 pub mod terraform;
 pub mod tools;
-pub mod weather;
+pub mod up;
+pub mod wire_recorder;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,28 +34,38 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 pub use self::forge::{Forge, TOKEN, run_git};
-use self::program::Program;
+use self::guard::Guard;
+use self::held_program::HeldProgram;
 pub use self::queue::Queue;
+use self::running::Running;
 
-/// Longer than any scenario's run takes; one that is over is a hang.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// Longer than anything that a scenario waits for takes on a busy machine: what is not over by
+/// then hangs.
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
-/// A repository that is checked by a script of its own: `check.sh` passes unless a file `broken` is
-/// there.
+/// A repository that is checked by a script of its own: `check.sh` passes unless there is a file
+/// `broken`.
 pub const FILES: &[(&str, &str)] = &[
     ("README.md", "a small repository\n"),
     ("check.sh", "test ! -e broken || { echo 'FAILED broken is there'; exit 1; }\n"),
     (
         ".codingworker.toml",
-        "[checks]\nbuild = \"\"\nformat = \"\"\nlint = \"\"\nsetup = \"\"\ntest = \"sh check.sh\"\n",
+        "[checks]\nbuild = \"\"\nformat = \"\"\nlint = \"\"\nsetup = \"\"\n\
+         test = \"sh check.sh\"\n",
     ),
 ];
+
+/// What a scripted agent does for its task: it adds `hello.txt` in its first pass, and a test in
+/// its second.
+pub const TASK_SCRIPT: &str =
+    "test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt";
 
 pub struct World {
     pub forge: Forge,
     pub queue: Queue,
     pub settings: toml::Table,
     directory: TempDir,
+    guard: Guard,
 }
 
 /// What a run of the program printed, and how it ended.
@@ -62,8 +77,7 @@ pub struct Ran {
 }
 
 impl World {
-    /// A forge with the repository `owner/repo`, a queue, and an agent that adds `hello.txt` and
-    /// then a test.
+    /// A forge with the repository `owner/repo`, a queue, and an agent that runs [`TASK_SCRIPT`].
     pub async fn new() -> Self {
         let world = Self::without_repository().await;
         world.forge.repository("owner/repo", "main", FILES);
@@ -75,35 +89,38 @@ impl World {
         let forge = Forge::start(directory.path()).await;
         let queue = Queue::start(directory.path()).await;
         let data_dir = directory.path().join("worker");
-        let stage = directory.path().join("stage");
-        std::fs::create_dir(&stage).unwrap();
+        let shared = directory.path().join("shared");
+        std::fs::create_dir(&shared).unwrap();
+        std::fs::create_dir(directory.path().join("tmp")).unwrap();
         let settings = toml::Table::try_from(json!({
             "repositories": ["owner/repo"],
             "data_dir": data_dir,
-            "sandbox": { "writable": [stage] },
+            "sandbox": { "writable": [shared] },
             "queue": { "endpoint_url": queue.url, "retry_delays_seconds": [0] },
-            "github": { "api_url": forge.url, "git_url": forge.url, "timeout_seconds": 3 },
+            // A forge on a busy disk answers late, and a scenario about that sets less.
+            "github": { "api_url": forge.url, "git_url": forge.url, "timeout_seconds": 30 },
         }));
-        let mut world = Self { forge, queue, settings: settings.unwrap(), directory };
+        let (settings, guard) = (settings.unwrap(), Guard::default());
+        let mut world = Self { forge, queue, settings, directory, guard };
         if tools::on_the_path("bwrap").is_none() {
             world.without_sandbox();
         }
-        world.agent("test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt");
+        world.agent(TASK_SCRIPT);
         world
     }
 
-    /// Lets a shell script be the agent: it runs in the tree, with the prompt's file as `$1`.
+    /// Makes a shell script the agent: it runs in the tree, with the prompt's file as `$1`.
     pub fn agent(&mut self, script: &str) {
-        let path = self.stage().join("agent.sh");
+        let path = self.shared_dir().join("agent.sh");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        self.set("agent", json!({ "kind": "command", "command": [path, "{prompt_file}"], "models": ["scripted"] }));
+        let command = json!([path, "{prompt_file}"]);
+        self.set("agent", json!({ "kind": "command", "command": command, "models": ["scripted"] }));
     }
 
-    /// The agent of [`World::new`], which stops in its nth call until it is told to go on.
-    pub fn held_agent(&mut self, stops_at: usize) -> Program {
-        let edit = "test -e hello.txt && echo test > hello_test.txt || echo hello > hello.txt";
-        let agent = Program::new(self, "agent", stops_at, edit);
+    /// Makes [`TASK_SCRIPT`] the agent, which stops in its nth call until it is told to go on.
+    pub fn held_agent(&mut self, stops_at: usize) -> HeldProgram {
+        let agent = HeldProgram::new(self, "agent", stops_at, TASK_SCRIPT);
         self.agent(&format!(". '{}'", agent.file("script").display()));
         agent
     }
@@ -117,6 +134,11 @@ impl World {
         }
     }
 
+    /// Turns the sandbox off, for what must hold without one too.
+    pub fn without_sandbox(&mut self) {
+        self.set("sandbox", json!({ "require": "none" }));
+    }
+
     /// Opens a labelled issue, and returns its number.
     pub async fn issue(&self, title: &str, body: &str) -> u64 {
         let issue = json!({ "title": title, "body": body, "labels": ["ai-task", "keep me"] });
@@ -127,9 +149,14 @@ impl World {
     /// Opens a labelled issue and queues it.
     pub async fn task(&self, title: &str, body: &str) -> u64 {
         let number = self.issue(title, body).await;
-        let ran = self.run(&["submit", "--issue", &format!("owner/repo#{number}")]).await;
-        assert_eq!(ran.code, Some(0), "{ran:?}");
+        self.submit(number).await;
         number
+    }
+
+    /// Queues an issue as it is now.
+    pub async fn submit(&self, issue: u64) {
+        let ran = self.run(&["submit", "--issue", &format!("owner/repo#{issue}")]).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
     }
 
     /// Runs the worker on one delivery.
@@ -137,7 +164,7 @@ impl World {
         self.run(&["worker", "--once"]).await
     }
 
-    /// Runs the program as it is shipped, with nothing in its environment but what is meant for it.
+    /// Runs the program as it is shipped, with only those variables that are meant for it.
     pub async fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, &[("GITHUB_TOKEN", TOKEN)]).await
     }
@@ -153,6 +180,13 @@ impl World {
         }
     }
 
+    /// Starts the program with a token, and returns while it runs.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = self.command(arguments);
+        command.env("GITHUB_TOKEN", TOKEN);
+        Running::start(command)
+    }
+
     /// The program with the world's settings, and without a token.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_with(&self.settings, arguments)
@@ -163,21 +197,25 @@ impl World {
         let data_dir = Path::new(settings["data_dir"].as_str().unwrap());
         let file = self.directory.path().join(data_dir.file_name().unwrap()).with_extension("toml");
         std::fs::write(&file, toml::to_string(settings).unwrap()).unwrap();
-        let walls = settings
+        let is_worker = arguments.first() == Some(&"worker");
+        if is_worker {
+            self.guard.a_worker_was_started();
+        }
+        let required = settings
             .get("sandbox")
             .and_then(|sandbox| sandbox.get("require"))
             .and_then(toml::Value::as_str);
-        let agreed =
-            (arguments.first() == Some(&"worker") && walls == Some("none")).then_some("--unsafe");
+        let accepted = (is_worker && required == Some("none")).then_some("--unsafe");
         let mut command = Command::new(env!("CARGO_BIN_EXE_codingworker"));
         command
             .arg("--config")
             .arg(&file)
             .args(arguments)
-            .args(agreed)
+            .args(accepted)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", self.directory.path())
+            .env("TMPDIR", self.directory.path().join("tmp"))
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
@@ -187,15 +225,34 @@ impl World {
         self.forge.get("/repos/owner/repo/pulls?state=all").await.as_array().unwrap().clone()
     }
 
-    /// The bodies of an issue's comments.
+    /// The bodies of an issue's comments, which count as read from now on.
     pub async fn comments(&self, issue: u64) -> Vec<String> {
-        let comments = self.forge.get(&format!("/repos/owner/repo/issues/{issue}/comments")).await;
-        comments
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|comment| comment["body"].as_str().unwrap().to_owned())
-            .collect()
+        let comments = self.forge.comments("owner/repo", issue).await;
+        self.guard.comments_were_read(&comments);
+        comments.into_iter().map(|comment| comment.body).collect()
+    }
+
+    /// The body of the one comment that the worker keeps on an issue.
+    pub async fn status_comment(&self, issue: u64) -> String {
+        let mut comments = self.comments(issue).await;
+        assert_eq!(comments.len(), 1, "the comments on issue {issue}: {comments:?}");
+        comments.remove(0)
+    }
+
+    /// Fails unless the issue says that its task is done, by its comment and by its labels.
+    pub async fn check_done(&self, issue: u64) {
+        let comment = self.status_comment(issue).await;
+        assert!(comment.contains("Done: #"), "{comment}");
+        assert_eq!(self.labels(issue).await, ["ai-task-done", "keep me"]);
+    }
+
+    /// Waits until the issue has the label of a task that is done, and its message is deleted.
+    pub async fn wait_until_done(&self, issue: u64) {
+        wait_until("the task is done", async || {
+            self.labels(issue).await == ["ai-task-done", "keep me"]
+                && self.queue.counts().await == (0, 0, 0)
+        })
+        .await;
     }
 
     pub async fn labels(&self, issue: u64) -> Vec<String> {
@@ -210,7 +267,7 @@ impl World {
         labels
     }
 
-    /// What a file of a branch holds; nothing when it is not there.
+    /// What a file of a branch holds; `None` when it is not there.
     pub fn file(&self, branch: &str, path: &str) -> Option<String> {
         let bare = self.forge.hub.repository_path("owner/repo").unwrap();
         let names = run_git(&bare, &["ls-tree", "-r", "-z", "--name-only", branch]);
@@ -232,48 +289,59 @@ impl World {
         self.directory.path().join("worker")
     }
 
-    /// A directory that agents and checks may write too, for what they tell the scenario.
-    pub fn stage(&self) -> PathBuf {
-        self.directory.path().join("stage")
-    }
-
-    /// Takes the walls away, for what must hold without them too.
-    pub fn without_sandbox(&mut self) {
-        self.set("sandbox", json!({ "require": "none" }));
+    /// A directory that agents and checks may write to, for what they tell the scenario.
+    pub fn shared_dir(&self) -> PathBuf {
+        self.directory.path().join("shared")
     }
 
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Fails when a run left a tree or scratch files behind, or a token in any file of the
-    /// worker's.
-    pub fn finish(self) {
-        for run in std::fs::read_dir(self.data_dir().join("runs")).into_iter().flatten() {
-            let run = run.unwrap().path();
-            for left in ["trees", "scratch"] {
-                assert!(!run.join(left).exists(), "{} was left behind", run.join(left).display());
-            }
-        }
-        assert_eq!(self.files_with(TOKEN), Vec::<String>::new(), "the token was written to a file");
-    }
-
     /// The worker's own files that have a text in them.
     pub fn files_with(&self, text: &str) -> Vec<String> {
-        let has = |file: &PathBuf| {
-            memchr::memmem::find(&std::fs::read(file).unwrap_or_default(), text.as_bytes())
-                .is_some()
-        };
-        files_below(&self.data_dir())
-            .iter()
-            .filter(|file| has(file))
-            .map(|file| file.display().to_string())
-            .collect()
+        files_with(&self.data_dir(), text, &[])
     }
 }
 
-fn files_below(directory: &Path) -> Vec<PathBuf> {
-    let entries =
-        std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+/// Waits until a condition holds, and fails when it does not within [`DEADLINE`].
+pub async fn wait_until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    wait_until_within(DEADLINE, what, holds).await;
+}
+
+/// As [`wait_until`], for a condition that comes true by itself after a longer time.
+pub async fn wait_until_within(limit: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(limit, waiting).await.is_ok();
+    assert!(in_time, "it does not come about within {limit:?} that {what}");
+}
+
+/// The files below a directory that have a text in them, but for what is below `excluded`.
+fn files_with(directory: &Path, text: &str, excluded: &[PathBuf]) -> Vec<String> {
+    let has = |file: &PathBuf| {
+        memchr::memmem::find(&std::fs::read(file).unwrap_or_default(), text.as_bytes()).is_some()
+    };
+    let mut found = Vec::new();
+    for path in entries(directory) {
+        if excluded.contains(&path) {
+            continue;
+        }
+        // A link is not followed: it may lead out of the world, or round in a circle.
+        match std::fs::symlink_metadata(&path).map(|metadata| metadata.file_type()) {
+            Ok(kind) if kind.is_dir() => found.extend(files_with(&path, text, excluded)),
+            Ok(kind) if kind.is_file() && has(&path) => found.push(path.display().to_string()),
+            // A pipe would be waited for, and what is gone by now holds nothing.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    found
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
 }

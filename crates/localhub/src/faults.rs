@@ -1,23 +1,27 @@
-//! Failures on command: which call of which route is to fail, and how. Tests break the wire here,
-//! not the code.
+//! Faults on command: which call of which route fails, and how. A test makes the network fail here,
+//! so that the code under test needs no hooks.
 //!
-//! Invariant: without rules nothing happens; a rule counts the calls of its own route from the
-//! moment it was made.
+//! Invariant: without rules nothing fails. A rule counts the calls of its route from the moment
+//! when it was made.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-/// Which calls of a route fail, counted from 1.
+/// Which calls of a route fail. Calls are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
+    /// This one call.
     Nth(u64),
-    /// `count` calls, beginning with `first`.
+    /// A number of calls in a row.
     From {
+        /// The first call that fails.
         first: u64,
+        /// How many fail.
         count: u64,
     },
+    /// Every call.
     Always,
 }
 
@@ -31,7 +35,7 @@ impl When {
     }
 }
 
-/// An answer in place of the forge's own.
+/// An answer that is sent in place of the forge's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub(crate) status: StatusCode,
@@ -40,15 +44,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer with GitHub's form of an error body; a `status` that HTTP does not know becomes
-    /// 500.
+    /// An answer with this status code, and with GitHub's form of an error as the body. A code that
+    /// HTTP does not allow becomes 500.
     pub fn status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let message = status.canonical_reason().unwrap_or("Error");
         Self { status, headers: HeaderMap::new(), body: String::new() }.message(message)
     }
 
-    /// GitHub's error body with this message.
+    /// Makes the body GitHub's form of an error with this message.
     #[must_use]
     pub fn message(self, message: &str) -> Self {
         let documentation = "https://docs.github.com/rest";
@@ -56,14 +60,14 @@ impl Answer {
         self.header("content-type", "application/json; charset=utf-8").body(&body.to_string())
     }
 
-    /// Any other body.
+    /// Makes this the body.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
         body.clone_into(&mut self.body);
         self
     }
 
-    /// Adds a header or replaces it; one that HTTP does not allow is left out.
+    /// Adds a header, or replaces it. One that HTTP does not allow is left out.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -76,22 +80,22 @@ impl Answer {
 /// How a call fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The answer comes at once and nothing is done.
+    /// This answer is sent at once, and nothing is done.
     Answer(Answer),
-    /// The request is carried out, and answered by this all the same.
+    /// The request is carried out, and this answer is sent nevertheless.
     AnswerAfterEffect(Answer),
-    /// The request is carried out so much later.
+    /// The request is carried out after this time.
     Delay(Duration),
-    /// Nothing is done and no answer comes, until the caller gives up.
+    /// Nothing is done, and no answer is sent until the caller gives up.
     Hang,
-    /// The connection closes without an answer and nothing is done.
+    /// Nothing is done, and the connection closes without an answer.
     DropBeforeEffect,
-    /// The request is carried out and the connection closes without an answer.
+    /// The request is carried out, and the connection closes without an answer.
     DropAfterEffect,
 }
 
-/// A method and a path with `{placeholders}`, each for one segment or for the part of it before a
-/// fixed ending.
+/// A method, and a path with `{placeholders}`. A placeholder stands for one segment, or for the
+/// part of a segment before a fixed ending, as in `{repo}.git`.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     method: String,
@@ -99,12 +103,13 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Reads a pattern such as `/repos/{owner}/{repo}/pulls`.
     pub(crate) fn new(method: &str, pattern: &str) -> Self {
         let segments = pattern.trim_start_matches('/').split('/').map(str::to_owned).collect();
         Self { method: method.to_ascii_uppercase(), segments }
     }
 
-    /// Whether a request of this method and path, the query apart, is one of the route.
+    /// Whether a request with this method and path belongs to the route. The query does not matter.
     pub(crate) fn matches(&self, method: &str, path: &str) -> bool {
         let path = path.split('?').next().unwrap_or_default().trim_start_matches('/');
         let segments: Vec<&str> = path.split('/').collect();
@@ -130,28 +135,28 @@ struct Rule {
     calls: u64,
 }
 
-/// The rules in force; cheap to clone, all clones are one.
+/// The rules by which calls fail. Cheap to clone; all clones have the same rules.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<Vec<Rule>>>);
 
 impl Faults {
     /// Makes calls of a route fail.
     ///
-    /// The route is a method and GitHub's own pattern, as in
-    /// `inject("POST", "/repos/{owner}/{repo}/pulls", …)`, or one of git's:
-    /// `("POST", "/{owner}/{repo}.git/git-receive-pack")`. Of several rules that are due the oldest
-    /// is obeyed.
+    /// The route is a method and a pattern as in GitHub's reference, for example
+    /// `inject("POST", "/repos/{owner}/{repo}/pulls", …)` or `("POST", "/graphql")`, or one of
+    /// git's: `("POST", "/{owner}/{repo}.git/git-receive-pack")`. If several rules apply to one
+    /// call, the oldest decides.
     pub fn inject(&self, method: &str, pattern: &str, when: When, fault: Fault) {
         let rule = Rule { route: Route::new(method, pattern), when, fault, calls: 0 };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
 
-    /// Forgets every rule.
+    /// Removes every rule.
     pub fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Counts the call in every rule that it fits and tells how it is to fail.
+    /// Counts a call in every rule whose route it belongs to. Returns how it fails.
     pub(crate) fn due(&self, method: &str, path: &str) -> Option<Fault> {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = None;

@@ -1,7 +1,14 @@
 //! What GitHub does with a request once it knows who asks: permission, validation, effect, event.
 //!
-//! Owns the rules. SQL is `store`'s, processes are `git`'s, JSON and statuses are `rest`'s.
-//! Invariant: `now` is an argument, and a refusal leaves nothing changed.
+//! This module owns the rules. SQL is `store`'s, processes are `git`'s, JSON and status codes are
+//! `rest`'s and `graphql`'s.
+//!
+//! # Invariants
+//!
+//! - The time is an argument.
+//! - A request that is refused changes nothing.
+//! - Git runs outside of transactions. [`Forge::look_then_write`] makes sure that what git said
+//!   still holds when a transaction writes what follows from it.
 
 pub(crate) mod comments;
 pub(crate) mod issues;
@@ -12,7 +19,6 @@ pub(crate) mod repositories;
 use std::path::PathBuf;
 
 use rusqlite::Transaction;
-use tokio::sync::broadcast;
 
 use crate::git::{Git, GitError};
 use crate::names::RepositoryName;
@@ -21,34 +27,24 @@ use crate::store::repositories::Repository;
 use crate::store::users::User;
 use crate::store::{Store, StoreError, repositories as repository_rows};
 
-/// A label that was put on an issue or a pull request, as a webhook's `issues.labeled` tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labeled {
-    /// `owner/name`.
-    pub repository: String,
-    pub number: u64,
-    pub label: String,
-    /// The login of the user who did it.
-    pub sender: String,
-}
-
 /// One entry of the `errors` of a 422; see GitHub's page "Troubleshooting the REST API",
 /// "Validation Failed".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldError {
     pub(crate) resource: &'static str,
-    /// `None` when it is about the thing whole.
+    /// `None` when the error is about the resource as a whole.
     pub(crate) field: Option<&'static str>,
     pub(crate) code: &'static str,
     pub(crate) message: Option<String>,
 }
 
 impl FieldError {
+    /// An error whose code says all.
     pub(crate) fn new(resource: &'static str, field: &'static str, code: &'static str) -> Self {
         Self { resource, field: Some(field), code, message: None }
     }
 
-    /// GitHub's catch-all code, in which the message carries the meaning.
+    /// An error of GitHub's code `custom`, which leaves the explanation to a message.
     pub(crate) fn custom(
         resource: &'static str,
         field: &'static str,
@@ -57,6 +53,7 @@ impl FieldError {
         Self { resource, field: Some(field), code: "custom", message: Some(message.into()) }
     }
 
+    /// A `custom` error about no field in particular.
     pub(crate) fn whole(resource: &'static str, message: impl Into<String>) -> Self {
         Self { resource, field: None, code: "custom", message: Some(message.into()) }
     }
@@ -82,9 +79,11 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// GitHub's answer for what does not exist, and for what the caller may not see.
     pub(crate) const NOT_FOUND: Self = Self::NotFound("Not Found");
     const NOT_ALLOWED: Self = Self::Forbidden("Resource not accessible by personal access token");
 
+    /// A refusal for one reason.
     pub(crate) fn invalid(error: FieldError) -> Self {
         Self::Invalid(vec![error])
     }
@@ -94,31 +93,74 @@ impl Refusal {
 const TITLE_LIMIT: usize = 256;
 const BODY_LIMIT: usize = 65_536;
 
+/// How often an operation starts over because branches changed while it asked git. Every time, some
+/// push or merge has succeeded, so only a stream of them gets here.
+const ATTEMPTS: u32 = 50;
+
+/// The rules, with the two places where the forge keeps things.
 pub(crate) struct Forge {
     pub(crate) store: Store,
     pub(crate) git: Git,
-    /// Where the bare repositories are, as `OWNER/NAME.git` in lower case.
+    /// The directory of the bare repositories, which are `OWNER/NAME.git` there, in lower case.
     pub(crate) repositories: PathBuf,
-    pub(crate) labeled: broadcast::Sender<Labeled>,
 }
 
 impl Forge {
-    /// Names differ by more than case in SQLite and on GitHub alike, so on the disk they have one
-    /// case.
+    /// The directory of a bare repository.
+    ///
+    /// SQLite and GitHub compare names without regard to case, and most file systems do not. So
+    /// directories have lower case only.
     pub(crate) fn path(&self, name: &RepositoryName) -> PathBuf {
-        let owner = name.owner().to_ascii_lowercase();
-        self.repositories.join(owner).join(format!("{}.git", name.name().to_ascii_lowercase()))
+        self.bare_repository(name.owner(), name.name())
     }
 
-    /// Tells the subscribers; that there are none is no failure.
-    fn announce(&self, labeled: Vec<Labeled>) {
-        for event in labeled {
-            let _receivers = self.labeled.send(event);
+    fn bare_repository(&self, owner: &str, name: &str) -> PathBuf {
+        self.repositories
+            .join(owner.to_ascii_lowercase())
+            .join(format!("{}.git", name.to_ascii_lowercase()))
+    }
+
+    /// Asks git, and writes what follows from the answer.
+    ///
+    /// `enter` finds the repository and checks what the caller may do. `look` asks git, outside of
+    /// any transaction. `write` runs in a transaction in which `enter` has run once more. It
+    /// returns `None`, and writes nothing, when it needs something that `look` did not ask.
+    ///
+    /// A push may change branches at any moment, because `git http-backend` does it by itself.
+    /// Once it has, [`Forge::after_push`] counts that in `branch_changes` and applies the
+    /// consequences, both in one transaction. So when `write` runs, one of these is true:
+    ///
+    /// - The count is what it was before `look`. Either no push came in between, or the
+    ///   transaction of that push is still to come, and will find and treat what `write` wrote.
+    /// - The count is another. Then everything starts over.
+    ///
+    /// The same holds for merges, which count themselves, too.
+    fn look_then_write<H, F, T>(
+        &self,
+        enter: impl Fn(&Transaction<'_>) -> Result<(Repository, H), Refusal>,
+        look: impl Fn(&Repository) -> Result<F, Refusal>,
+        write: impl Fn(&Transaction<'_>, Repository, H, F) -> Result<Option<T>, Refusal>,
+    ) -> Result<T, Refusal> {
+        for _ in 0..ATTEMPTS {
+            let (before, _) = self.store.read(&enter)?;
+            let found = look(&before)?;
+            let written = self.store.write(|tx| {
+                let (repository, held) = enter(tx)?;
+                if repository.branch_changes == before.branch_changes {
+                    write(tx, repository, held, found)
+                } else {
+                    Ok(None)
+                }
+            })?;
+            if let Some(value) = written {
+                return Ok(value);
+            }
         }
+        Err(Refusal::Conflict("The branches keep changing. Try again.".to_owned()))
     }
 }
 
-/// What the actor may do to the repository; `None` when to them it does not exist.
+/// What the actor may do to the repository; `None` when the actor may not even see it.
 pub(crate) fn permission(
     tx: &Transaction<'_>,
     actor: &User,
@@ -131,9 +173,10 @@ pub(crate) fn permission(
     Ok(granted.or((!repository.private).then_some(Permission::Read)))
 }
 
-/// The repository, if the actor may see it and holds at least `needed`.
+/// The repository and the actor's role in it, which is at least `needed`.
 ///
-/// GitHub answers 404 for what one may not see, 403 for what one sees and may not do.
+/// GitHub answers 404 for what the actor may not see, and 403 for what the actor may see but not
+/// do.
 pub(crate) fn admit(
     tx: &Transaction<'_>,
     actor: &User,

@@ -1,9 +1,16 @@
-//! Git's smart HTTP at `/OWNER/NAME.git`: `git http-backend` behind the forge's own authentication.
+//! Git's smart HTTP at `/OWNER/NAME.git`: `git http-backend`, behind the forge's own
+//! authentication.
 //!
-//! Owns the translation between HTTP and CGI, streaming both ways, however large the pack. Git owns
-//! the protocol. Invariant: git sees a path that was made from a parsed name, and a push has had
-//! its consequences for pull requests before the last byte of its answer is sent.
+//! This module translates between HTTP and CGI. Both directions are streamed, so a pack may be
+//! larger than memory. The protocol is git's.
+//!
+//! # Invariants
+//!
+//! - Git gets a path that was made from a parsed name, never the path of the request.
+//! - The consequences of a push for pull requests are applied before the last byte of its answer
+//!   is sent. So a client that has pushed sees them.
 
+use std::error::Error;
 use std::io;
 use std::process::ExitStatus;
 
@@ -18,6 +25,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use strum::{EnumString, IntoStaticStr};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -29,9 +37,10 @@ use crate::names::RepositoryName;
 use crate::permission::Permission;
 use crate::store::users::User;
 
-/// More than git http-backend ever sends before a body.
+/// In bytes. Git http-backend never sends so much before a body.
 const HEADER_LIMIT: u64 = 16 * 1024;
 
+/// The three routes of the smart protocol (gitprotocol-http(5)).
 pub(crate) fn routes() -> Router<Hub> {
     Router::new()
         .route("/{owner}/{repo}/info/refs", get(advertise))
@@ -42,33 +51,39 @@ pub(crate) fn routes() -> Router<Hub> {
 type Names = Path<(String, String)>;
 
 async fn advertise(State(hub): State<Hub>, Path(names): Names, request: Request) -> Response {
-    let service = match request.uri().query() {
-        Some("service=git-upload-pack") => Service::Fetch,
-        Some("service=git-receive-pack") => Service::Push,
-        Some(_) | None => return plain(StatusCode::FORBIDDEN, "Please upgrade your git client.\n"),
+    let query = request.uri().query().unwrap_or_default();
+    let service = query.strip_prefix("service=").and_then(|name| name.parse().ok());
+    // A git older than 1.6.6 asks for files. GitHub answers it with this sentence.
+    let Some(service) = service else {
+        return plain(StatusCode::FORBIDDEN, "Please upgrade your git client.\n");
     };
-    run(hub, names, service, "info/refs", request).await.unwrap_or_else(IntoResponse::into_response)
+    let verb = "info/refs";
+    run(hub, names, service, verb, request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 async fn fetch(State(hub): State<Hub>, Path(names): Names, request: Request) -> Response {
-    run(hub, names, Service::Fetch, "git-upload-pack", request)
-        .await
-        .unwrap_or_else(IntoResponse::into_response)
+    call(hub, names, Service::Fetch, request).await
 }
 
 async fn push(State(hub): State<Hub>, Path(names): Names, request: Request) -> Response {
-    run(hub, names, Service::Push, "git-receive-pack", request)
-        .await
-        .unwrap_or_else(IntoResponse::into_response)
+    call(hub, names, Service::Push, request).await
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+async fn call(hub: Hub, names: (String, String), service: Service, request: Request) -> Response {
+    let verb = service.into();
+    run(hub, names, service, verb, request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// What a client wants to do, with git's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 enum Service {
+    #[strum(serialize = "git-upload-pack")]
     Fetch,
+    #[strum(serialize = "git-receive-pack")]
     Push,
 }
 
-/// Why git gets no answer; what a person sees of it is the body's text after "remote:".
+/// Why a git client gets an error for an answer. Git shows the body's text after "remote:".
 #[derive(Debug)]
 enum GitRefusal {
     Unauthorized,
@@ -109,8 +124,8 @@ impl IntoResponse for GitRefusal {
     }
 }
 
-fn broken(error: &dyn std::error::Error) -> Response {
-    tracing::error!(%error, "git http-backend can't answer");
+fn broken(error: &(dyn Error + 'static)) -> Response {
+    tracing::error!(error, "the forge can't answer a git client");
     plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error.\n")
 }
 
@@ -144,8 +159,8 @@ async fn run(
         .env("QUERY_STRING", request.uri().query().unwrap_or_default())
         .env("REMOTE_USER", &user.login)
         .env("REMOTE_ADDR", "127.0.0.1");
-    // The length is not told: `git-http-backend` reads to the end of its input then, but spins for
-    // ever when it is told a length and the client leaves before it has sent that much.
+    // CONTENT_LENGTH is left out, so that git-http-backend reads to the end of its input. With a
+    // length it would loop for ever when the client leaves before it has sent so much.
     let forwarded = [
         (CONTENT_TYPE, "CONTENT_TYPE"),
         (CONTENT_ENCODING, "HTTP_CONTENT_ENCODING"),
@@ -165,7 +180,7 @@ async fn run(
     let feeding = AbortOnDropHandle::new(tokio::spawn(feed(request.into_body(), stdin)));
     let complaints = AbortOnDropHandle::new(tokio::spawn(async move {
         let mut text = Vec::new();
-        // What git says is a help in the log; that it could not be read whole changes nothing.
+        // It is only logged, so it doesn't matter if it can't be read to its end.
         let _read = (&mut stderr).take(HEADER_LIMIT).read_to_end(&mut text).await;
         let _drained = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
         String::from_utf8_lossy(&text).trim().to_owned()
@@ -182,7 +197,8 @@ async fn run(
     Ok(response)
 }
 
-/// Basic with the token as the password, as git sends it, or the schemes of the REST API.
+/// The user whose token the request has. Git sends it as the password of Basic authentication. The
+/// schemes of the REST API are taken, too.
 async fn caller(hub: &Hub, headers: &HeaderMap) -> Result<User, GitRefusal> {
     let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(token);
     let token = token.ok_or(GitRefusal::Unauthorized)?;
@@ -200,12 +216,12 @@ fn token(authorization: &str) -> Option<String> {
     known.then(|| credentials.trim().to_owned())
 }
 
-/// The path under `GIT_PROJECT_ROOT`, in the one case that directories have.
+/// The path below `GIT_PROJECT_ROOT`. Directories have lower case only; see `Forge::path`.
 fn path_info(name: &RepositoryName, verb: &str) -> String {
     format!("/{}.git/{verb}", name.to_string().to_ascii_lowercase())
 }
 
-/// Gives git the request's body. A git that stops reading has said why in its answer.
+/// Gives git the body of the request. When git stops reading, its answer says why.
 async fn feed(body: Body, mut stdin: ChildStdin) {
     let mut body = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
     if let Err(error) = tokio::io::copy(&mut body, &mut stdin).await {
@@ -216,7 +232,8 @@ async fn feed(body: Body, mut stdin: ChildStdin) {
     }
 }
 
-/// Reads the CGI header: lines up to an empty one; `Status` is the answer's, 200 without it.
+/// Reads the CGI header (RFC 3875, section 6.3): lines up to an empty one. The status code is in
+/// `Status`, and is 200 without it.
 async fn read_head(stdout: &mut BufReader<ChildStdout>) -> io::Result<(StatusCode, HeaderMap)> {
     let mut status = StatusCode::OK;
     let mut headers = HeaderMap::new();
@@ -246,12 +263,12 @@ async fn read_head(stdout: &mut BufReader<ChildStdout>) -> io::Result<(StatusCod
     }
 }
 
-/// A running git, which dies with the answer's stream when the caller goes away.
+/// A running git. It is killed when the stream of its answer is dropped, because the caller left.
 struct Exchange {
     child: Child,
     feeding: AbortOnDropHandle<()>,
     complaints: AbortOnDropHandle<String>,
-    /// Whose push of what, when it is one.
+    /// The repository and the user, if this is a push.
     after: Option<(Hub, RepositoryName, User)>,
 }
 
@@ -269,7 +286,7 @@ impl Exchange {
     }
 }
 
-/// Git's output, and before its end what has to be done once git is.
+/// Git's output. The stream ends once git has ended and the consequences of a push are applied.
 fn answer(
     stdout: BufReader<ChildStdout>,
     exchange: Exchange,

@@ -1,7 +1,15 @@
-//! The handle on an open forge: what a program that embeds it sets up and asks, without HTTP.
+//! An open forge: what the server answers with, and what a program that embeds it can set up and
+//! look at without HTTP.
 //!
-//! The methods block for a few milliseconds of disk and git; nothing here waits on a network.
-//! Invariant: clones share one forge, one request log, one list of faults.
+//! The database and git block the thread that calls them. There is one way from async code to
+//! them, and every request takes it: [`Hub::run`] moves the work to one of tokio's blocking
+//! threads. There are 512 of those unless the runtime was built otherwise, and the server has at
+//! most 256 connections, so a slow git command delays no other request.
+//!
+//! The public methods are for a program that sets a forge up. They block for the milliseconds that
+//! the disk and git take. None of them waits for a network.
+//!
+//! Invariant: clones share one forge, one request log, and one list of faults.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -9,11 +17,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use subtle::ConstantTimeEq;
-use tokio::sync::broadcast;
 
 use crate::faults::Faults;
 use crate::forge::issues::NewIssue;
-use crate::forge::{Forge, Labeled, Refusal};
+use crate::forge::{Forge, Refusal};
 use crate::git::{Git, GitError};
 use crate::names::{NameError, RepositoryName, is_login};
 use crate::permission::Permission;
@@ -22,22 +29,30 @@ use crate::request_log::RequestLog;
 use crate::store::users::{self, User};
 use crate::store::{Store, StoreError, repositories};
 
-/// A subscriber that falls further behind than this loses the oldest.
-const LABELED_BACKLOG: usize = 1024;
-
-/// Why the forge could not be opened or set up as asked.
+/// Why the forge could not be opened, or not be set up as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
+    /// The directory of the forge could not be made.
     #[error("can't make the forge's directory {}", path.display())]
-    Directory { path: PathBuf, source: std::io::Error },
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The forge can't have a thing of this name.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// There is no repository or user of this name.
     #[error("there is no {0} in this forge: create it first")]
     Unknown(String),
+    /// The rules of the forge forbid it.
     #[error("the forge refused: {0}")]
     Refused(String),
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
 }
@@ -62,7 +77,7 @@ impl From<Refusal> for HubError {
     }
 }
 
-/// An open forge; cheap to clone.
+/// An open forge. Cheap to clone.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
@@ -74,24 +89,31 @@ struct Inner {
 }
 
 impl Hub {
-    /// Opens the forge that `dir` holds, or starts one there; `git` is the git executable.
+    /// Opens the forge in the directory `dir`, or starts one there. `git` is the git executable.
+    ///
+    /// One process at a time may have a forge open and answer requests with it: opening ends the
+    /// merges that a crash has cut off, and a merge that is under way looks the same.
+    ///
+    /// # Errors
+    ///
+    /// When the directory can't be made, when the database can't be opened or comes from a newer
+    /// version, and when git can't be run.
     pub fn open(dir: &Path, git: PathBuf) -> Result<Self, HubError> {
         let failed = |source| HubError::Directory { path: dir.to_owned(), source };
-        // Tokens and private repositories are no other user's of this machine.
+        // Other users of this machine must not read tokens and private repositories.
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(dir.join("repositories"))
             .map_err(failed)?;
-        // Git runs inside its repository, where a relative directory would mean another place.
+        // Git runs inside of a repository, where a relative path would lead elsewhere.
         let dir = dir.canonicalize().map_err(failed)?;
-        let (labeled, _) = broadcast::channel(LABELED_BACKLOG);
         let forge = Forge {
             store: Store::open(&dir.join("localhub.db"))?,
             git: Git::open(git)?,
             repositories: dir.join("repositories"),
-            labeled,
         };
+        forge.settle_merges(Timestamp::now())?;
         let inner = Inner {
             forge,
             faults: Faults::default(),
@@ -101,8 +123,12 @@ impl Hub {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Adds a user that authenticates by `token`; a known login gets this token in place of its old
+    /// Adds a user who authenticates by `token`. A known user gets this token in place of the old
     /// one.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub would not accept the login, or when another user has the token.
     pub fn add_user(&self, login: &str, token: &str) -> Result<(), HubError> {
         if !is_login(login) {
             return Err(NameError::Login(login.to_owned()).into());
@@ -111,8 +137,12 @@ impl Hub {
         Ok(())
     }
 
-    /// Creates `owner/name`, empty, and its owner if need be (who can't authenticate until
-    /// [`Hub::add_user`]).
+    /// Creates the empty repository `owner/name`. An owner who is not there yet is added, without a
+    /// token (see [`Hub::add_user`]).
+    ///
+    /// # Errors
+    ///
+    /// When there is such a repository, or when one of the names is not allowed.
     pub fn create_repository(
         &self,
         name: &str,
@@ -126,18 +156,30 @@ impl Hub {
         Ok(())
     }
 
-    /// Whether `owner/name` is in this forge.
+    /// Whether the repository `owner/name` is in this forge.
+    ///
+    /// # Errors
+    ///
+    /// When the name is not that of a repository.
     pub fn has_repository(&self, name: &str) -> Result<bool, HubError> {
         let name: RepositoryName = name.parse()?;
         Ok(self.forge().store.read(|tx| repositories::by_name(tx, &name))?.is_some())
     }
 
-    /// Where the bare repository of `owner/name` is on the disk.
+    /// The directory of the bare repository of `owner/name`, whether it exists or not.
+    ///
+    /// # Errors
+    ///
+    /// When the name is not that of a repository.
     pub fn repository_path(&self, name: &str) -> Result<PathBuf, HubError> {
         Ok(self.forge().path(&name.parse()?))
     }
 
-    /// Gives the user a role in the repository.
+    /// Gives a user a role in a repository, in place of the one that the user had.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such repository or user.
     pub fn grant(
         &self,
         repository: &str,
@@ -154,7 +196,11 @@ impl Hub {
         })
     }
 
-    /// Opens an issue and returns its number.
+    /// Opens an issue in the name of `author` and returns its number.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such repository or user, and when GitHub would refuse the issue.
     pub fn create_issue(
         &self,
         repository: &str,
@@ -175,7 +221,11 @@ impl Hub {
         Ok(issue.number)
     }
 
-    /// Puts labels on an issue or a pull request in the name of `sender`.
+    /// Adds labels to an issue or a pull request in the name of `sender`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such issue or user, and when the sender may not label.
     pub fn add_labels(
         &self,
         repository: &str,
@@ -196,30 +246,27 @@ impl Hub {
         Ok(())
     }
 
-    /// The labels that are put on issues and pull requests from now on.
-    pub fn events(&self) -> broadcast::Receiver<Labeled> {
-        self.forge().labeled.subscribe()
-    }
-
-    /// The failures that the server is to show; none unless told.
+    /// The faults that the server shows. At first there are none.
     pub fn faults(&self) -> &Faults {
         &self.0.faults
     }
 
-    /// The requests that came in, in their order.
+    /// The requests that have arrived.
     pub fn requests(&self) -> &RequestLog {
         &self.0.requests
     }
 
+    /// The counters of GitHub's rate limits.
     pub(crate) fn rates(&self) -> &RateWindows {
         &self.0.rates
     }
 
+    /// The rules. Their methods block: async code calls them by [`Hub::run`].
     pub(crate) fn forge(&self) -> &Forge {
         &self.0.forge
     }
 
-    /// Runs what blocks on the disk or on git away from the threads that serve.
+    /// Runs work that blocks on the disk or on git, on a thread that may block.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Forge) -> Result<T, Refusal> + Send + 'static,
@@ -234,8 +281,10 @@ impl Hub {
         }
     }
 
-    /// The user whose token this is. Compares with every token in constant time, so that timing
-    /// tells nothing about them.
+    /// The user who has this token.
+    ///
+    /// The token is compared with every known one, each in constant time, so that the time of the
+    /// answer tells nothing about them.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<Option<User>, Refusal> {
         let token = token.to_owned();
         self.run(move |forge| {

@@ -1,31 +1,32 @@
-//! Names that reach the disk or a git command: parsed once, so that none can leave its directory or
-//! be taken for an option.
+//! Names that reach the disk or a git command. They are parsed once, so that none can lead out of
+//! its directory or be taken for an option.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A name that GitHub would not give to a thing either.
+/// A name that GitHub would not accept either.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NameError {
+    /// Not the name of a repository.
     #[error(
         "{0:?} is no repository: expected OWNER/NAME of ASCII letters, digits, '-', '_' and '.'"
     )]
     Repository(String),
+    /// Not the login of a user.
     #[error("{0:?} is no login: expected up to 39 ASCII letters, digits and single inner hyphens")]
     Login(String),
-    #[error("{0:?} is no branch name: see git-check-ref-format(1)")]
-    Branch(String),
 }
 
-/// `owner/name`, both halves of GitHub's character set.
+/// `owner/name`, both made of the characters that GitHub allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepositoryName {
+pub(crate) struct RepositoryName {
     owner: String,
     name: String,
 }
 
 impl RepositoryName {
-    pub fn new(owner: &str, name: &str) -> Result<Self, NameError> {
+    /// Checks both halves.
+    pub(crate) fn new(owner: &str, name: &str) -> Result<Self, NameError> {
         if is_login(owner) && is_repository_name(name) {
             Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
         } else {
@@ -33,11 +34,13 @@ impl RepositoryName {
         }
     }
 
-    pub fn owner(&self) -> &str {
+    /// The login of the owner.
+    pub(crate) fn owner(&self) -> &str {
         &self.owner
     }
 
-    pub fn name(&self) -> &str {
+    /// The name without the owner.
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 }
@@ -58,7 +61,8 @@ impl fmt::Display for RepositoryName {
     }
 }
 
-/// Bots' logins end in `[bot]`; an underscore comes with enterprise-managed users.
+/// Whether a user may have this login. The login of a bot ends in `[bot]`. Logins of
+/// enterprise-managed users have an underscore.
 pub(crate) fn is_login(login: &str) -> bool {
     let stem = login.strip_suffix("[bot]").unwrap_or(login);
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -68,7 +72,8 @@ pub(crate) fn is_login(login: &str) -> bool {
         && !stem.ends_with('-')
 }
 
-/// GitHub keeps `.git` at the end for the clone URL, and a wiki's repository for itself.
+/// GitHub refuses names that end in `.git`, which belongs to the clone URL, and in `.wiki`, which
+/// is the name of a wiki's repository.
 fn is_repository_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     (1..=100).contains(&name.len())
@@ -81,21 +86,19 @@ fn is_repository_name(name: &str) -> bool {
         && !lower.ends_with(".wiki")
 }
 
-/// The rules of git-check-ref-format(1) with `--branch`, without asking git.
+/// In bytes. GitHub refuses longer names of branches and tags (its error GH002).
+const BRANCH_LIMIT: usize = 255;
+
+/// Whether a branch may have this name.
+///
+/// gix-validate decides by the rules of git-check-ref-format(1) for a ref without `refs/heads/`. It
+/// does not know the two rules that only branches have, and which `git check-ref-format --branch`
+/// adds: a name does not begin with a hyphen, and is not `HEAD`.
 pub(crate) fn is_branch(branch: &str) -> bool {
-    let component =
-        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
-    let forbidden =
-        |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
-    branch.len() <= 255
-        && branch.split('/').all(component)
-        && !branch.contains(forbidden)
-        && !branch.contains("..")
-        && !branch.contains("@{")
+    branch.len() <= BRANCH_LIMIT
         && !branch.starts_with('-')
-        && !branch.ends_with('.')
-        && branch != "@"
         && branch != "HEAD"
+        && gix_validate::reference::name_partial(branch.into()).is_ok()
 }
 
 #[cfg(test)]
@@ -122,7 +125,8 @@ mod tests {
         }
         for bad in [
             "", "-x", "a..b", "a b", "a~1", "a^", "a:b", "/a", "a/", "a//b", ".a", "a/.b",
-            "a.lock", "a.", "@", "HEAD", "a@{0}", "a\n",
+            "a.lock", "a.lock/b", "a.", "@", "HEAD", "a@{0}", "a\n", "a\u{7f}", "a*", "a?", "a[",
+            "a\\b",
         ] {
             assert!(!is_branch(bad), "{bad}");
         }

@@ -1,34 +1,32 @@
-//! What a user may do to a repository: GitHub's five roles, each containing the ones below it.
+//! What a user may do to a repository: GitHub's five roles, each of which includes the lower ones.
 
-/// A repository role, from least to most; see GitHub's page "Repository roles for an organization".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+use strum::{EnumString, IntoStaticStr};
+
+/// A repository role, from the least to the most; see GitHub's page "Repository roles for an
+/// organization".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Permission {
+    /// May read, open issues and comment.
     Read,
+    /// May also label, assign, edit and close issues and pull requests.
     Triage,
+    /// May also push, open pull requests and merge them.
     Write,
+    /// May do what [`Permission::Write`] may: this forge has no settings in between.
     Maintain,
+    /// May also change the repository's settings.
     Admin,
 }
 
 impl Permission {
+    /// GitHub's name of the role, as in `role_name`.
     pub(crate) fn role_name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Triage => "triage",
-            Self::Write => "write",
-            Self::Maintain => "maintain",
-            Self::Admin => "admin",
-        }
+        self.into()
     }
 
-    pub(crate) fn from_role_name(name: &str) -> Option<Self> {
-        [Self::Read, Self::Triage, Self::Write, Self::Maintain, Self::Admin]
-            .into_iter()
-            .find(|permission| permission.role_name() == name)
-    }
-
-    /// The older four-valued `permission` of an answer, in which `maintain` reads as `write` and
-    /// `triage` as `read` (GitHub's "Get repository permissions for a user").
+    /// The older `permission` of an answer, which has four values: `maintain` is told as `write`
+    /// and `triage` as `read` (GitHub's page "Get repository permissions for a user").
     pub(crate) fn legacy_name(self) -> &'static str {
         match self {
             Self::Read | Self::Triage => "read",

@@ -1,27 +1,27 @@
-//! What was asked and answered since the start, in memory, for tests and for a person who looks.
+//! The requests since the start and the status codes of their answers. They are kept in memory, for
+//! tests and for a person who looks.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
-
-/// Older entries make room: a forge that runs for months must not grow by its log.
+/// How many requests are remembered. A forge that runs for months must not grow by its log.
 const CAPACITY: usize = 10_000;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedRequest {
     /// Counts from 1, in order of arrival.
-    pub sequence: u64,
-    pub time: Timestamp,
+    sequence: u64,
+    /// The HTTP method.
     pub method: String,
-    /// The path as it came, with its query.
+    /// The path as it was sent, with its query.
     pub path: String,
-    /// `None` while it is being answered, and for ever when the connection was dropped instead.
+    /// The status code of the answer. `None` as long as there is no answer, and for ever when the
+    /// connection was closed instead.
     pub status: Option<u16>,
 }
 
-/// The log; cheap to clone, all clones are one.
+/// The log. Cheap to clone; all clones have the same entries.
 #[derive(Debug, Clone, Default)]
 pub struct RequestLog(Arc<Mutex<Log>>);
 
@@ -32,13 +32,13 @@ struct Log {
 }
 
 impl RequestLog {
-    /// Everything that is remembered, oldest first.
+    /// The requests that are remembered, oldest first.
     pub fn entries(&self) -> Vec<LoggedRequest> {
         self.with(|log| log.entries.iter().cloned().collect())
     }
 
-    /// How many requests of this method had a path that fits the pattern, as in
-    /// `("POST", "/repos/{owner}/{repo}/pulls")`.
+    /// How many of the remembered requests belong to a route, such as
+    /// `("POST", "/repos/{owner}/{repo}/pulls")`; see [`crate::Faults::inject`].
     pub fn count(&self, method: &str, pattern: &str) -> usize {
         let route = crate::faults::Route::new(method, pattern);
         self.with(|log| {
@@ -46,11 +46,13 @@ impl RequestLog {
         })
     }
 
+    /// Forgets all requests.
     pub fn clear(&self) {
         self.with(|log| log.entries.clear());
     }
 
-    pub(crate) fn arrive(&self, method: &str, path: &str, time: Timestamp) -> u64 {
+    /// Adds a request. Returns its number, for [`RequestLog::answered`].
+    pub(crate) fn arrive(&self, method: &str, path: &str) -> u64 {
         self.with(|log| {
             log.arrived += 1;
             if log.entries.len() == CAPACITY {
@@ -59,7 +61,6 @@ impl RequestLog {
             let sequence = log.arrived;
             log.entries.push_back(LoggedRequest {
                 sequence,
-                time,
                 method: method.to_owned(),
                 path: path.to_owned(),
                 status: None,
@@ -68,6 +69,7 @@ impl RequestLog {
         })
     }
 
+    /// Adds the status code to a request, if it is still remembered.
     pub(crate) fn answered(&self, sequence: u64, status: u16) {
         self.with(|log| {
             if let Some(entry) =

@@ -1,8 +1,9 @@
-//! The door: connections on loopback, the request log, and the faults that a test asked for.
+//! The server: what is done to every request before and after its route. That is the check for
+//! loopback, the request log, and the faults that a test asked for.
 //!
-//! Owns what is done to every request before and after its route. Invariant: nothing but a loopback
-//! address is served, to nobody but one who calls it by a loopback name (a web page that rebinds
-//! its own name to 127.0.0.1 does not).
+//! Invariant: only loopback addresses are served, and only requests that name one in `Host`. So a
+//! web page in a browser of this machine can't use the forge, not even by giving its own name the
+//! address 127.0.0.1 (DNS rebinding).
 
 use std::future::Future;
 use std::io;
@@ -14,18 +15,19 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use jiff::Timestamp;
 use localhttp::{Bounds, Unanswered};
 use tokio::net::TcpListener;
 
 use crate::faults::{Answer, Fault};
 use crate::hub::Hub;
-use crate::{git_http, rest};
+use crate::{git_http, graphql, rest};
 
-/// Serves the forge on a bound listener until `shutdown` is done.
+/// Answers requests to the forge on a listener until `shutdown` is done.
 ///
-/// An address that is not loopback is refused: the forge speaks plain HTTP and its tokens would
-/// travel in the open.
+/// # Errors
+///
+/// When the listener has no loopback address: the forge speaks plain HTTP, so everybody on the way
+/// could read the tokens.
 pub async fn serve(
     listener: TcpListener,
     hub: Hub,
@@ -43,22 +45,23 @@ pub async fn serve(
 
 fn router(hub: Hub) -> Router {
     rest::routes(&hub)
+        .merge(graphql::routes(&hub))
         .merge(git_http::routes())
         .layer(axum::middleware::from_fn_with_state(hub.clone(), answer))
         .with_state(hub)
 }
 
-/// What every request goes through, whatever its route.
+/// Answers one request, whatever its route.
 async fn answer(State(hub): State<Hub>, request: Request, next: Next) -> Response {
     let method = request.method().as_str().to_owned();
     let path =
         request.uri().path_and_query().map_or_else(String::new, |path| path.as_str().to_owned());
-    let sequence = hub.requests().arrive(&method, &path, Timestamp::now());
+    let sequence = hub.requests().arrive(&method, &path);
     let response = match localhttp::check_local(request.headers()) {
         Err(foreign) => (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response(),
         Ok(()) => match hub.faults().due(&method, &path) {
             None => next.run(request).await,
-            Some(fault) => fail(fault, request, next).await,
+            Some(fault) => show(fault, request, next).await,
         },
     };
     if response.extensions().get::<Unanswered>().is_none() {
@@ -67,40 +70,42 @@ async fn answer(State(hub): State<Hub>, request: Request, next: Next) -> Respons
     response
 }
 
-async fn fail(fault: Fault, request: Request, next: Next) -> Response {
+async fn show(fault: Fault, request: Request, next: Next) -> Response {
     match fault {
-        Fault::Answer(answer) => given(answer),
+        Fault::Answer(answer) => response(answer),
         Fault::AnswerAfterEffect(answer) => {
             carry_out(request, next).await;
-            given(answer)
+            response(answer)
         }
         Fault::Delay(delay) => {
             tokio::time::sleep(delay).await;
             next.run(request).await
         }
         Fault::Hang => std::future::pending().await,
-        Fault::DropBeforeEffect => dropped(),
+        Fault::DropBeforeEffect => unanswered(),
         Fault::DropAfterEffect => {
             carry_out(request, next).await;
-            dropped()
+            unanswered()
         }
     }
 }
 
-/// Runs the request to its end: a git push takes effect while its answer streams.
+/// Carries out a request to its end. The answer is read, because a push takes effect only while its
+/// answer is streamed.
 async fn carry_out(request: Request, next: Next) {
     let mut body = next.run(request).await.into_body().into_data_stream();
     while body.next().await.is_some() {}
 }
 
-fn given(answer: Answer) -> Response {
+fn response(answer: Answer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     response
 }
 
-fn dropped() -> Response {
+/// Makes `localhttp` close the connection instead of answering.
+fn unanswered() -> Response {
     let mut response = Response::default();
     response.extensions_mut().insert(Unanswered);
     response

@@ -1,10 +1,10 @@
 //! What the queue costs: durable sends a second, and receives with their deletes a second, over 16
 //! connections with bodies of 1 KiB.
 //!
-//! `cargo bench -p localsqs --bench load -- [--waiting N] [--seconds S]` measures each for S seconds
-//! (5 by default) on an empty queue and on one with N waiting messages (1,000,000 by default). It
-//! prints both and their ratio. It also prints how many commits of one row a second the same disk
-//! takes, so that figures of different disks can be compared.
+//! `cargo bench -p localsqs --bench load -- [--waiting N] [--seconds S]` measures each for S
+//! seconds (5 by default) on an empty queue and on one with N waiting messages (1,000,000 by
+//! default). It prints both and their ratio. It also prints how many commits of one row a second
+//! the same disk takes, so that figures of different disks can be compared.
 
 #![allow(
     clippy::unwrap_used,

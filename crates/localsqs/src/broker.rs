@@ -92,7 +92,7 @@ impl Default for Options {
 /// All queues of a data directory. Clones are the same queues.
 ///
 /// The futures of operations that write must run to their end, because their last step brings
-/// memory up to date: see [`run_detached`](Self::run_detached). The future of a receive may be
+/// memory up to date: see `run_detached`. The future of a receive may be
 /// dropped at any time.
 #[derive(Clone)]
 pub struct Queues(Arc<Shared>);

@@ -4,6 +4,7 @@
 //! the log in every commit (the SQLite documentation, "PRAGMA synchronous"). What is in the log
 //! and not yet in the database file is read back at the next start, also after a power cut.
 
+mod load;
 mod rows;
 mod schema;
 mod writer;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-use self::rows::{LoadError, Loaded};
+use self::load::{LoadError, Loaded};
 use self::writer::Writer;
 
 pub(crate) use self::rows::{
@@ -129,7 +130,7 @@ impl Store {
         schema::MIGRATIONS
             .to_latest(&mut connection)
             .map_err(|source| OpenError::Version { path: path.clone(), source })?;
-        let loaded = rows::load(&connection).map_err(|error| match error {
+        let loaded = load::load(&connection).map_err(|error| match error {
             LoadError::Sql(error) => open(error),
             LoadError::Damaged { table, row, column, source } => {
                 OpenError::Damaged { path: path.clone(), table, row, column, source }

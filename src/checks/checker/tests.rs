@@ -1,9 +1,8 @@
 //! Small projects of several kinds, checked by their real tools.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::{Baseline, Origin, Plan, RepositoryFile, Standing, Toolchains};
+use super::super::{Baseline, CheckVerdict, Manifests, Origin, Plan, RepositoryFile, Toolchains};
 use super::*;
 
 struct Project {
@@ -71,19 +70,19 @@ impl Project {
 
     fn plan(&self, files: &[(&str, &str)]) -> Plan {
         let paths: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
-        let contents = files
-            .iter()
-            .map(|&(path, text)| (path.to_owned(), text.to_owned()))
-            .collect::<BTreeMap<_, _>>();
+        let mut contents = Manifests::default();
+        for (path, text) in files {
+            contents.add(path, text.as_bytes().to_vec());
+        }
         Plan::detect(&paths, &contents, &RepositoryFile::default(), Duration::from_secs(120))
     }
 
     /// The judged results of the plan's checks, by kind.
-    async fn judged(&self, plan: &Plan, baseline: &Baseline) -> Vec<(Kind, Standing)> {
+    async fn judged(&self, plan: &Plan, baseline: &Baseline) -> Vec<(Kind, CheckVerdict)> {
         let mut results = Vec::new();
         for check in &plan.checks {
             let result = baseline.judge(self.run(check).await);
-            results.push((check.kind, result.standing));
+            results.push((check.kind, result.verdict));
         }
         results
     }
@@ -112,8 +111,8 @@ fn shell(command: &str, timeout: Duration) -> Check {
     }
 }
 
-fn new(failures: &[&str]) -> Standing {
-    Standing::New { failures: failures.iter().map(|&name| name.to_owned()).collect() }
+fn new(failures: &[&str]) -> CheckVerdict {
+    CheckVerdict::New { failures: failures.iter().map(|&name| name.to_owned()).collect() }
 }
 
 #[tokio::test]
@@ -131,10 +130,10 @@ async fn a_crate_is_formatted_and_only_its_new_failures_are_blamed() {
     assert_eq!(
         project.judged(&plan, &baseline).await,
         [
-            (Kind::Format, Standing::Passed),
-            (Kind::Build, Standing::Passed),
-            (Kind::Lint, Standing::Passed),
-            (Kind::Test, Standing::FailedBefore),
+            (Kind::Format, CheckVerdict::Passed),
+            (Kind::Build, CheckVerdict::Passed),
+            (Kind::Lint, CheckVerdict::Passed),
+            (Kind::Test, CheckVerdict::FailedBefore),
         ]
     );
     let formatted = std::fs::read_to_string(project.tree().join("src/lib.rs")).unwrap();
@@ -153,7 +152,7 @@ async fn a_crate_is_formatted_and_only_its_new_failures_are_blamed() {
     assert_eq!(
         judged,
         [
-            (Kind::Format, Standing::Passed),
+            (Kind::Format, CheckVerdict::Passed),
             (Kind::Build, new(&[mismatch])),
             (Kind::Lint, new(&[mismatch])),
             (Kind::Test, new(&[mismatch])),
@@ -163,7 +162,8 @@ async fn a_crate_is_formatted_and_only_its_new_failures_are_blamed() {
 
 #[tokio::test]
 async fn a_python_project_is_compiled_and_tested_as_it_is_now() {
-    let tests = "import unittest\nimport shop\n\n\nclass ShopTest(unittest.TestCase):\n    def test_add(self):\n        \
+    let tests = "import unittest\nimport shop\n\n\nclass ShopTest(unittest.TestCase):\n    def \
+        test_add(self):\n        \
                  self.assertEqual(shop.add(1, 2), 3)\n";
     let files = [("shop.py", "def add(a, b):\n    return a + b\n"), ("test_shop.py", tests)];
     let project = Project::new(&files);
@@ -176,7 +176,7 @@ async fn a_python_project_is_compiled_and_tested_as_it_is_now() {
     assert_eq!(
         project.judged(&plan, &baseline).await,
         [
-            (Kind::Build, Standing::Passed),
+            (Kind::Build, CheckVerdict::Passed),
             (Kind::Test, new(&["test_add (test_shop.ShopTest.test_add)"]))
         ]
     );
@@ -191,7 +191,8 @@ async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
         eprintln!("SKIPPED: needs pytest (scripts/test installs it)");
         return;
     };
-    let failing = "import pytest\n\n\n@pytest.mark.parametrize(\"n\", [1, 2])\ndef test_small(n):\n    assert n < 2\n";
+    let failing = "import pytest\n\n\n@pytest.mark.parametrize(\"n\", [1, 2])\ndef \
+        test_small(n):\n    assert n < 2\n";
     let project = Project::new(&[("test_shop.py", failing)]);
     let check = shell(
         &format!("'{}' -m pytest", environment.join("bin/python").display()),
@@ -200,11 +201,11 @@ async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
     let mut baseline = Baseline::default();
     baseline.record(&project.run(&check).await);
     project.write(&[("test_shop.py", &format!("\n\n{failing}"))]);
-    assert_eq!(baseline.judge(project.run(&check).await).standing, Standing::FailedBefore);
+    assert_eq!(baseline.judge(project.run(&check).await).verdict, CheckVerdict::FailedBefore);
     project
         .write(&[("test_shop.py", &format!("{failing}\n\ndef test_more():\n    raise OSError\n"))]);
     assert_eq!(
-        baseline.judge(project.run(&check).await).standing,
+        baseline.judge(project.run(&check).await).verdict,
         new(&["test_shop.py::test_more"])
     );
 }
@@ -213,16 +214,18 @@ async fn pytest_names_the_same_failure_alike_wherever_it_moves() {
 async fn a_node_package_runs_its_test_script() {
     let manifest =
         ("package.json", r#"{"name": "shop", "scripts": {"test": "node --test test.js"}}"#);
-    let test = "const { test } = require('node:test');\ntest('adds', () => { if (1 + 2 !== 3) throw new Error(); });\n";
+    let test = "const { test } = require('node:test');\ntest('adds', () => { if (1 + 2 !== 3) \
+        throw new Error(); });\n";
     let project = Project::new(&[manifest, ("test.js", test)]);
     if project.lacks("node") || project.lacks("npm") {
         return;
     }
     let plan = project.plan(&[manifest]);
     let baseline = project.baseline(&plan).await;
-    assert_eq!(project.judged(&plan, &baseline).await, [(Kind::Test, Standing::Passed)]);
+    assert_eq!(project.judged(&plan, &baseline).await, [(Kind::Test, CheckVerdict::Passed)]);
     project.write(&[("test.js", &test.replace("!== 3", "!== 4"))]);
-    let [(Kind::Test, Standing::New { failures })] = &project.judged(&plan, &baseline).await[..]
+    let [(Kind::Test, CheckVerdict::New { failures })] =
+        &project.judged(&plan, &baseline).await[..]
     else {
         panic!("the test is red")
     };
@@ -244,7 +247,7 @@ async fn make_passes_on_what_its_recipes_say() {
     assert_eq!(
         project.judged(&plan, &Baseline::default()).await,
         [
-            (Kind::Lint, Standing::NotRun { tool: "no-such-linter".to_owned() }),
+            (Kind::Lint, CheckVerdict::NotRun { tool: "no-such-linter".to_owned() }),
             (Kind::Test, new(&["shop.c: error: no"])),
         ]
     );
@@ -253,7 +256,7 @@ async fn make_passes_on_what_its_recipes_say() {
 #[tokio::test]
 async fn a_tool_that_is_not_there_is_named() {
     let project = Project::new(&[]);
-    let missing = |tool: &str| Ending::Missing { tool: tool.to_owned() };
+    let missing = |tool: &str| CheckEnding::Missing { tool: tool.to_owned() };
     assert_eq!(project.shell("no-such-tool --version").await.ending, missing("no-such-tool"));
     assert_eq!(project.shell("true && ./no-such-script").await.ending, missing("./no-such-script"));
     if !project.lacks("python3") {
@@ -286,7 +289,7 @@ async fn a_check_that_takes_too_long_is_timed_out_and_a_stopped_one_has_no_resul
     let project = Project::new(&[]);
     let began = Instant::now();
     let ran = project.run(&shell("echo begun; sleep 600", Duration::from_millis(300))).await;
-    assert_eq!((ran.ending, ran.output.as_str()), (Ending::TimedOut, "begun\n"));
+    assert_eq!((ran.ending, ran.output.as_str()), (CheckEnding::TimedOut, "begun\n"));
 
     let stop = CancellationToken::new();
     stop.cancel();
@@ -298,8 +301,8 @@ async fn a_check_that_takes_too_long_is_timed_out_and_a_stopped_one_has_no_resul
 #[tokio::test]
 async fn a_command_killed_by_a_signal_has_the_code_a_shell_gives_it() {
     let project = Project::new(&[]);
-    assert_eq!(project.shell("kill -9 $$").await.ending, Ending::Failed { code: 137 });
-    assert_eq!(project.shell("exit 3").await.ending, Ending::Failed { code: 3 });
+    assert_eq!(project.shell("kill -9 $$").await.ending, CheckEnding::Failed { code: 137 });
+    assert_eq!(project.shell("exit 3").await.ending, CheckEnding::Failed { code: 3 });
 }
 
 #[tokio::test]

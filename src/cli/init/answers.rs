@@ -1,8 +1,8 @@
-//! The values of a Terraform folder as far as a person gives them: by flags, else by answering on
+//! Gets the values of a Terraform folder from a person: from flags, and otherwise from answers on
 //! the terminal.
 //!
-//! Invariant: an answer goes through the same rule as the flag, and is asked for again until it is
-//! right.
+//! Invariant: an answer must obey the same rule as the flag, and the program repeats the question
+//! until it does.
 
 use std::io::{BufRead, Write};
 
@@ -11,7 +11,7 @@ use anyhow::Context;
 use super::TerraformArguments;
 use super::terraform::{self, DEFAULT_ENVIRONMENT, DEFAULT_REGION, Values};
 
-/// The values that flags give; those that have no default must be among them.
+/// Returns the values from the flags. A value without a default must be among them.
 pub(super) fn from_flags(flags: TerraformArguments) -> anyhow::Result<Values> {
     let (owner, repositories) = match (flags.owner, flags.repositories) {
         (Some(owner), repositories) if !repositories.is_empty() => (owner, repositories),
@@ -36,7 +36,7 @@ pub(super) fn from_flags(flags: TerraformArguments) -> anyhow::Result<Values> {
     })
 }
 
-/// The values that flags give, and answers for the others.
+/// Returns the values from the flags, and asks for the others.
 pub(super) fn asked_for(
     flags: TerraformArguments,
     input: &mut impl BufRead,
@@ -84,7 +84,7 @@ struct Terminal<'a, I, P> {
 }
 
 impl<I: BufRead, P: Write> Terminal<'_, I, P> {
-    /// Puts the question until `parse` takes the answer.
+    /// Repeats the question until `parse` accepts the answer.
     fn ask<T>(
         &mut self,
         question: &str,
@@ -120,7 +120,8 @@ fn names(answer: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// GitHub takes names that differ only in case for the same, and Terraform wants each once.
+/// Refuses a repository that appears twice. GitHub treats names that differ only in case as the
+/// same repository, and Terraform accepts each one once.
 fn distinct(repositories: Vec<String>) -> anyhow::Result<Vec<String>> {
     for (index, name) in repositories.iter().enumerate() {
         let twice = repositories.iter().take(index).any(|other| other.eq_ignore_ascii_case(name));

@@ -1,25 +1,26 @@
-//! The files that are to be there: what is at their places, and writing those that are not as they
-//! should be.
+//! Compares the files that `init` should write with what is on the disk, and writes those that
+//! differ.
 //!
-//! Invariant: all places are looked at before any file is written, nothing is written through a
-//! symbolic link, and a file is there whole or as it was before.
+//! Invariant: the program looks at all paths before it writes any file, never writes through a
+//! symbolic link, and leaves every file either complete or unchanged.
 
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Read and write for everybody; the user's umask takes from it, as from any new file.
+/// The mode of a new file: everybody may read and write it. The kernel removes the bits of the
+/// user's umask, as for any new file (umask(2)).
 const NEW_FILE_MODE: u32 = 0o666;
 
-/// A file as it should be; the path is relative to the directory that is set up, its parts
-/// separated by slashes.
+/// A file with the content that it should have. The path is relative to the directory that is being
+/// set up, and slashes separate its parts.
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) path: &'static str,
     pub(super) text: String,
 }
 
-/// A file beside what is at its place now.
+/// A file together with what is now at its path.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) file: File,
@@ -31,16 +32,17 @@ pub(super) struct Place {
 pub(super) enum Present {
     Nothing,
     TheSame,
-    /// A file with other content and these permissions.
+    /// A file with other content. `mode` holds its permissions.
     Another {
         mode: u32,
     },
 }
 
-/// Why a file can't be written.
+/// Why the program can't write a file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
-    #[error("{} is a symbolic link, and nothing is written through one: remove it, or write the file by hand", .0.display())]
+    #[error("{} is a symbolic link, and nothing is written through one: remove it, or write the \
+             file by hand", .0.display())]
     SymbolicLink(PathBuf),
     #[error("{} is not a directory: move it out of the way", .0.display())]
     NotADirectory(PathBuf),
@@ -53,10 +55,11 @@ pub(super) enum FileError {
 }
 
 impl Place {
-    /// Looks at what is at the file's place below `directory`.
+    /// Finds out what is at the path of the file below `directory`.
     ///
     /// # Errors
-    /// A part of the path is a symbolic link or of the wrong kind, or what is there can't be read.
+    /// A part of the path is a symbolic link or has the wrong kind, or the existing file can't be
+    /// read.
     pub(super) fn look(directory: &Path, file: File) -> Result<Self, FileError> {
         let target = directory.join(file.path);
         let mut here = directory.to_path_buf();
@@ -83,20 +86,22 @@ impl Place {
         Ok(Self { file, present, target })
     }
 
-    /// The file's path for people, from where they are.
+    /// Returns the path to show to a person, relative to their working directory.
     pub(super) fn path(&self) -> std::path::Display<'_> {
         self.target.strip_prefix(".").unwrap_or(&self.target).display()
     }
 
-    /// Whether a file with other content is there.
+    /// Returns whether a file with other content exists at the path.
     pub(super) fn differs(&self) -> bool {
         matches!(self.present, Present::Another { .. })
     }
 
-    /// Writes the file by way of a temporary one beside it, unless it is there as it should be.
+    /// Writes the file, unless it already has this content. The function writes a temporary file
+    /// beside it first and then puts that in its place, so a crash never leaves a part of the
+    /// content.
     ///
     /// # Errors
-    /// The directory or the file can't be made, or a file has appeared where there was none.
+    /// The directory or the file can't be made, or somebody made a file at a path that had none.
     pub(super) fn write(&self) -> Result<(), FileError> {
         let write = |source| FileError::Write { path: self.target.clone(), source };
         let mode = match self.present {
@@ -121,7 +126,8 @@ impl Place {
     }
 }
 
-/// What is at a path, if there is anything but a symbolic link.
+/// Returns what is at a path, or `None` when nothing is. A symbolic link is an error.
+/// `symlink_metadata` describes the link itself and not its target (lstat(2)).
 fn kind(path: &Path) -> Result<Option<std::fs::Metadata>, FileError> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => Err(FileError::SymbolicLink(path.to_path_buf())),
@@ -179,10 +185,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let outside = tempfile::tempdir().unwrap();
         let look = || Place::look(directory.path(), file("x"));
-        std::os::unix::fs::symlink(outside.path(), directory.path().join("a")).unwrap();
-        assert!(
-            matches!(look(), Err(FileError::SymbolicLink(path)) if path == directory.path().join("a"))
-        );
+        let link = directory.path().join("a");
+        std::os::unix::fs::symlink(outside.path(), &link).unwrap();
+        assert!(matches!(look(), Err(FileError::SymbolicLink(path)) if path == link));
         std::fs::remove_file(directory.path().join("a")).unwrap();
         std::fs::write(directory.path().join("a"), "").unwrap();
         assert!(matches!(look(), Err(FileError::NotADirectory(_))));

@@ -1,29 +1,31 @@
-//! A target repository: the workflow that queues its issues, and a `.codingworker.toml` that says
-//! how it is checked as things are.
+//! Sets up a target repository with the workflow that queues its issues and a `.codingworker.toml`
+//! that describes how the worker checks it now.
 //!
-//! Owns both texts. Invariant: the `.codingworker.toml` means the same as none, and a detected
-//! check that is taken out of its comment means what is done without it.
+//! This module owns both texts. Invariant: the generated `.codingworker.toml` means the same as no
+//! such file, and a person who removes the comment mark of a detected check does not change what
+//! the worker does.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use super::files::File;
-use crate::checks::{ARTIFACTS, Kind, Origin, Plan, REPOSITORY_FILE, RepositoryFile};
+use crate::checks::{self, Kind, Manifests, Origin, Plan, REPOSITORY_FILE, RepositoryFile};
 use crate::publish::TASK_LABEL;
 
 const WORKFLOW: &str = include_str!("../../../.github/workflows/send-to-sqs.yml");
 
-/// The worker's own `checks.timeout_seconds`, unless it is told another.
+/// The default of the worker's `checks.timeout_seconds`.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// A manifest larger than this is not one that somebody wrote, as for the worker.
+/// The largest manifest that the program reads, in bytes. The worker has the same limit. Nobody
+/// writes a larger one by hand.
 const LARGEST_MANIFEST: u64 = 1 << 20;
 
-/// Past this many files no more are looked at: detection goes by the root, which is listed first.
+/// The number of files after which the search stops. Detection depends on the root of the
+/// repository, and the search lists the root first.
 const MOST_FILES: usize = 20_000;
 
-/// What a repository is set up with.
+/// Returns the files for the set-up of a repository.
 pub(super) fn files(directory: &Path) -> Vec<File> {
     vec![
         File { path: ".github/workflows/send-to-sqs.yml", text: WORKFLOW.to_owned() },
@@ -31,35 +33,36 @@ pub(super) fn files(directory: &Path) -> Vec<File> {
     ]
 }
 
-/// What is left to do once the files are there.
+/// Returns the text about the steps that remain after the files are written.
 pub(super) fn next() -> String {
     format!(
-        "Next: commit both and push them to main, the only branch whose workflow AWS lets in. Then, in the repository:\n\
+        "Next: commit both and push them to main, the only branch whose workflow AWS lets in. \
+         Then, in the repository:\n\
          \n  gh label create {TASK_LABEL}\
          \n  gh secret set AWS_ROLE_ARN   # the Terraform output github_actions_role_arn\
          \n  gh variable set ENABLE_SQS_WORKFLOW --body true"
     )
 }
 
-/// The checks that the worker would find; what can't be read is passed over, since all this ends in
-/// comments.
+/// Detects the checks that the worker would find. The function skips what it can't read, because
+/// the result only appears in comments.
 fn detected(directory: &Path) -> Plan {
     let files = files_below(directory);
     let paths: Vec<&str> = files.iter().map(String::as_str).collect();
-    let mut contents = BTreeMap::new();
+    let mut contents = Manifests::default();
     for manifest in Plan::manifests(&paths) {
         let path = directory.join(manifest);
         if path.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST_MANIFEST)
-            && let Ok(text) = std::fs::read(&path)
+            && let Ok(content) = std::fs::read(&path)
         {
-            contents.insert(manifest.to_owned(), String::from_utf8_lossy(&text).into_owned());
+            contents.add(manifest, content);
         }
     }
     Plan::detect(&paths, &contents, &RepositoryFile::default(), CHECK_TIMEOUT)
 }
 
-/// The files' paths, each level before those below it, without git's own and what builds leave
-/// behind.
+/// Lists the paths of the files, each level before the level below it. The list leaves out git's
+/// own directory and the directories that builds leave behind.
 fn files_below(directory: &Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut level = vec![String::new()];
@@ -91,24 +94,29 @@ fn files_below(directory: &Path) -> Vec<String> {
 }
 
 fn is_artifact(name: &str) -> bool {
-    ARTIFACTS.iter().any(|pattern| pattern.trim_matches('/') == name)
+    checks::artifacts().iter().any(|pattern| pattern.trim_matches('/') == name)
 }
 
 fn checks_file(plan: &Plan) -> String {
     let mut text = String::from(
-        "# How CodingWorker checks a change to this repository. Only the base branch's copy of this file is read.\n\
-         # It changes nothing as it stands: a line that begins with \"#: \" shows a key with what is done without it, or an example.\n\
-         # A command is a line for /bin/sh, a list of lines, or a table { command = \"make test\", timeout_seconds = 1800 }; \"\" turns the check off.\n\
+        "# How CodingWorker checks a change to this repository. Only the base branch's copy of \
+         this file is read.\n\
+         # It changes nothing as it stands: a line that begins with \"#: \" shows a key with what \
+         is done without it, or an example.\n\
+         # A command is a line for /bin/sh, a list of lines, or a table \
+         { command = \"make test\", timeout_seconds = 1800 }; \"\" turns the check off.\n\
          \n[checks]\n",
     );
-    for kind in Kind::ALL {
+    for &kind in Kind::ALL {
         let (found, commands) = shown(plan, kind);
         text.push_str(&format!("# {} {found}\n#: {} = {commands}\n", purpose(kind), kind.name()));
     }
     text.push_str(&format!(
-        "# How long a check may take that names no time of its own, 1 to 86400. Else as the worker's settings say.\n\
+        "# How long a check may take that names no time of its own, 1 to 86400. Else as the \
+         worker's settings say.\n\
          #: timeout_seconds = {}\n\
-         # Whether the agent is asked for tests in a pass of its own; the test check runs either way.\n\
+         # Whether the agent is asked for tests in a pass of its own; the test check runs either \
+         way.\n\
          #: tests = true\n\
          # Whether setup may fetch from public addresses. Without it no check has a network.\n\
          #: setup_network = false\n",
@@ -129,14 +137,14 @@ fn purpose(kind: Kind) -> &'static str {
     }
 }
 
-/// What was detected of a kind, in words and in TOML. An empty command for a kind of which nothing
-/// was would turn it off for good, also for the change that brings the first of it: there an
-/// example stands.
+/// Returns the detected checks of a kind, in words and in TOML. When nothing was detected, the TOML
+/// is an example. An empty command would turn this kind off for good, even for the change that adds
+/// the first such check.
 fn shown(plan: &Plan, kind: Kind) -> (String, String) {
     let (mut projects, mut commands) = (Vec::new(), Vec::new());
     for check in plan.of(kind) {
-        if let Origin::Detected(project) = check.origin {
-            projects.push(project.name());
+        if let Origin::Detected(project) = &check.origin {
+            projects.push(project.as_ref());
         }
         commands.push(check.command.as_str());
     }
@@ -148,7 +156,7 @@ fn shown(plan: &Plan, kind: Kind) -> (String, String) {
     }
 }
 
-/// A command, or a list of them, in TOML.
+/// Formats a command or a list of commands in TOML.
 fn value(commands: &[&str]) -> String {
     match commands {
         [command] => quoted(command),
@@ -159,8 +167,8 @@ fn value(commands: &[&str]) -> String {
     }
 }
 
-/// A basic string of TOML, on one line whatever it holds: TOML knows all of JSON's escapes, and
-/// wants DEL escaped too.
+/// Formats a text as a basic string of TOML on one line. TOML knows all of JSON's escapes, and also
+/// requires DEL to be escaped (TOML v1.0.0, "String").
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\x7f', "\\u007f")
 }
@@ -168,8 +176,9 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::{Check, ProjectType};
-    use crate::config::{Config, Environment};
+    use crate::checks::Check;
+    use crate::config::Config;
+    use crate::environment::Environment;
 
     fn check(files: &[(&str, &str)], expected: &[&str]) {
         let directory = tempfile::tempdir().unwrap();
@@ -189,8 +198,8 @@ mod tests {
             .map(|line| format!("{}\n", line.strip_prefix("#: ").unwrap_or(line)))
             .collect();
         let said = RepositoryFile::parse(uncommented.as_bytes()).unwrap();
-        let said = Plan::detect(&[], &BTreeMap::new(), &said, Duration::from_secs(1));
-        // An example stands only where nothing was detected.
+        let said = Plan::detect(&[], &Manifests::default(), &said, Duration::from_secs(1));
+        // The file contains an example only for a kind of which nothing was detected.
         let told = |told: &Plan| -> Vec<_> {
             let detected = told.checks.iter().filter(|check| plan.of(check.kind).next().is_some());
             detected.map(|check| (check.kind, check.command.clone(), check.timeout)).collect()
@@ -221,7 +230,8 @@ mod tests {
             ],
             &[
                 "#: build = [\"cargo build\", \"go build ./...\"]",
-                "# Formats in place; what it changes becomes part of the change. Detected: Rust, Go.",
+                "# Formats in place; what it changes becomes part of the change. Detected: Rust, \
+                 Go.",
                 "#: test = [\"cargo test --no-fail-fast\", \"go test ./...\"]",
             ],
         );
@@ -230,7 +240,7 @@ mod tests {
     #[test]
     fn a_command_stays_on_its_line_whatever_it_holds() {
         let command = "echo \"a\\b\"\nfoo = 'bar'\t\u{7f}\u{1}日本".to_owned();
-        let origin = Origin::Detected(ProjectType::Make);
+        let origin = Origin::Detected("Make".into());
         let check = Check {
             kind: Kind::Lint,
             command: command.clone(),
@@ -238,7 +248,7 @@ mod tests {
             origin,
             network: false,
         };
-        let text = checks_file(&Plan { checks: vec![check], tests_pass: true });
+        let text = checks_file(&Plan { checks: vec![check], tests_pass: true, ..Plan::default() });
         assert_eq!(RepositoryFile::parse(text.as_bytes()).unwrap(), RepositoryFile::default());
         let parsed: toml::Table =
             toml::from_str(&format!("lint = {}", value(&[&command]))).unwrap();

@@ -1,8 +1,8 @@
-//! A Terraform folder: how it is known, and the `terraform.tfvars` that says whom it lets in.
+//! Recognizes a Terraform folder and writes its `terraform.tfvars`, which says who gets access.
 //!
-//! Owns the text of that file and the rules for its values, which are those of
-//! `infra/terraform/variables.tf`: what is refused there with a plan under way is refused here
-//! before anything is written.
+//! This module owns the text of that file and the rules for its values. They are the rules of
+//! `infra/terraform/variables.tf`: this program refuses before it writes anything what Terraform
+//! would refuse during a plan.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -12,16 +12,17 @@ use regex::Regex;
 use super::files::File;
 use crate::task::RepoName;
 
-/// The file that declares the variables, by which a folder is known.
+/// The file that declares the variables. The program recognizes a folder by it.
 const VARIABLES: &str = "variables.tf";
 
 pub(super) const DEFAULT_REGION: &str = "ap-northeast-1";
 pub(super) const DEFAULT_ENVIRONMENT: &str = "dev";
 
-/// Where a repository's number and its owner's come from when they are not looked up.
+/// The part of a `gh` command that prints the number of a repository and of its owner, for a user
+/// who has to look them up.
 const LOOKUP: &str = "--jq '.id, .owner.id'";
 
-/// Whether the directory is one of Terraform's that asks for our `github_org`.
+/// Returns whether the directory is a Terraform folder that declares the variable `github_org`.
 pub(super) fn is_folder(directory: &Path) -> bool {
     std::fs::read_to_string(directory.join(VARIABLES))
         .is_ok_and(|text| declares_organization(&text))
@@ -35,11 +36,11 @@ fn declares_organization(text: &str) -> bool {
     DECLARATION.is_match(text)
 }
 
-/// What `terraform.tfvars` says.
+/// The values in `terraform.tfvars`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Values {
     pub(super) owner: String,
-    /// In the order in which they were named.
+    /// The repositories in the order in which the user named them.
     pub(super) repositories: Vec<String>,
     pub(super) region: String,
     pub(super) environment: String,
@@ -47,7 +48,8 @@ pub(super) struct Values {
     pub(super) numbers: Option<Numbers>,
 }
 
-/// GitHub's numbers, which stay when a name is given up and taken by somebody else.
+/// GitHub's numbers for the owner and the repositories. They stay the same when somebody else takes
+/// over a name that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Numbers {
     pub(super) owner: u64,
@@ -55,18 +57,21 @@ pub(super) struct Numbers {
 }
 
 impl Values {
-    /// The file, laid out as `terraform fmt` does it.
+    /// Makes the file in the layout that `terraform fmt` produces.
     pub(super) fn file(&self) -> File {
         let repositories: Vec<String> = self.repositories.iter().map(|name| quoted(name)).collect();
         let mut text = format!(
-            "# Whom the queue takes tasks from. Names are exact, spelled as GitHub spells them; {VARIABLES} tells of every variable.\n\
+            "# Whom the queue takes tasks from. Names are exact, spelled as GitHub spells them; \
+             {VARIABLES} tells of every variable.\n\
              \ngithub_org   = {}\ngithub_repos = [{}]\n\n",
             quoted(&self.owner),
             repositories.join(", ")
         );
         text.push_str(
-            "# Numbers keep the trust with your repositories even if a name is given up and taken by somebody else.\n\
-             # Repositories created, renamed or transferred after 15 July 2026 present them, and need them here.\n",
+            "# Numbers keep the trust with your repositories even if a name is given up and taken \
+             by somebody else.\n\
+             # Repositories created, renamed or transferred after 15 July 2026 present them, and \
+             need them here.\n",
         );
         match &self.numbers {
             Some(numbers) => {
@@ -84,10 +89,12 @@ impl Values {
             None => text.push_str(&self.numbers_to_come()),
         }
         text.push_str(&format!(
-            "\n# With numbers, whether the names alone are trusted as well: for repositories that still present those.\n\
+            "\n# With numbers, whether the names alone are trusted as well: for repositories that \
+             still present those.\n\
              accept_legacy_subject = false\n\
              \naws_region  = {}\nenvironment = {}\n\n\
-             # Alarms by e-mail when the dead-letter queue holds a task or nobody works; SNS sends a link to confirm first.\n",
+             # Alarms by e-mail when the dead-letter queue holds a task or nobody works; SNS sends \
+             a link to confirm first.\n",
             quoted(&self.region),
             quoted(&self.environment)
         ));
@@ -114,7 +121,7 @@ impl Values {
     }
 }
 
-/// What is left to do once the file is there.
+/// Returns the text about the steps that remain after the file is written.
 pub(super) fn next(values: &Values) -> String {
     let mut text = String::from(
         "Next, in the same folder:\n\
@@ -125,15 +132,17 @@ pub(super) fn next(values: &Values) -> String {
     );
     if values.numbers.is_none() {
         text.push_str(
-            "\n\nThe file holds no numbers of GitHub's: a repository that was created, renamed or transferred after 15 July 2026 is not let\n\
-             in without them. Set GITHUB_TOKEN and run this again with --force, or fill them in as the file says.",
+            "\n\nThe file holds no numbers of GitHub's: a repository that was created, renamed or \
+             transferred after 15 July 2026 is not let\n\
+             in without them. Set GITHUB_TOKEN and run this again with --force, or fill them in as \
+             the file says.",
         );
     }
     text
 }
 
-/// An organization or user in GitHub's character set, as Terraform takes it: an exact name, no
-/// wildcard.
+/// Parses an organization or user in GitHub's character set, by Terraform's rule: an exact name
+/// without wildcards.
 pub(super) fn owner(text: &str) -> Result<String, String> {
     static OWNER: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$").expect("the pattern is fixed")
@@ -142,11 +151,12 @@ pub(super) fn owner(text: &str) -> Result<String, String> {
     accept(
         text,
         valid,
-        "an owner on GitHub: at most 39 letters, digits and single hyphens, with no hyphen at either end",
+        "an owner on GitHub: at most 39 letters, digits and single hyphens, with no hyphen at \
+         either end",
     )
 }
 
-/// A repository's name without its owner.
+/// Parses the name of a repository without its owner.
 pub(super) fn repository(text: &str) -> Result<String, String> {
     let named =
         format!("owner/{text}").parse::<RepoName>().is_ok_and(|parsed| parsed.name() == text);
@@ -154,11 +164,12 @@ pub(super) fn repository(text: &str) -> Result<String, String> {
     accept(
         text,
         valid,
-        "a repository's name without the owner: at most 100 letters, digits, dots, hyphens and underscores, and no .git at the end",
+        "a repository's name without the owner: at most 100 letters, digits, dots, hyphens and \
+         underscores, and no .git at the end",
     )
 }
 
-/// A region of AWS.
+/// Parses a region of AWS.
 pub(super) fn region(text: &str) -> Result<String, String> {
     static REGION: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$").expect("the pattern is fixed")
@@ -166,7 +177,7 @@ pub(super) fn region(text: &str) -> Result<String, String> {
     accept(text, REGION.is_match(text), "a region's code, such as ap-northeast-1")
 }
 
-/// The value of the tag `Environment`.
+/// Parses the value of the tag `Environment`.
 pub(super) fn environment(text: &str) -> Result<String, String> {
     static ENVIRONMENT: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$").expect("the pattern is fixed")
@@ -178,7 +189,7 @@ pub(super) fn environment(text: &str) -> Result<String, String> {
     )
 }
 
-/// An e-mail address.
+/// Parses an e-mail address.
 pub(super) fn alarm_email(text: &str) -> Result<String, String> {
     static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^[^@\s\p{Cc}]+@[^@\s\p{Cc}]+[.][^@\s\p{Cc}.]+$").expect("the pattern is fixed")
@@ -190,7 +201,8 @@ fn accept(text: &str, valid: bool, expected: &str) -> Result<String, String> {
     if valid { Ok(text.to_owned()) } else { Err(format!("{text:?} is not {expected}")) }
 }
 
-/// A quoted template of HCL that is just this text (Terraform's "Strings and Templates").
+/// Formats a text as a quoted template of HCL that stands for exactly this text (Terraform's
+/// "Strings and Templates").
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     let mut rest = text.chars().peekable();
@@ -203,7 +215,7 @@ fn quoted(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '$' | '%' if rest.peek() == Some(&'{') => quoted.extend([character, character]),
             control if control.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(control)))
+                quoted.push_str(&format!("\\u{:04x}", u32::from(control)));
             }
             plain => quoted.push(plain),
         }

@@ -1,7 +1,6 @@
-//! The relay to the model: calls for inference pass, and nothing else does.
+//! The relay to the model. It forwards calls for inference and refuses every other request.
 //!
-//! Ollama's interface can also fetch, copy, make and delete models, for whoever reaches it. An
-//! agent has no business there.
+//! Ollama's API lets every client also pull, copy, create and delete models. An agent must not.
 
 use std::io;
 
@@ -14,17 +13,19 @@ use http_body_util::Limited;
 use localhttp::Bounds;
 use reqwest::Url;
 
-use super::Refusals;
+use super::RefusalLog;
+use crate::errors;
 
-/// The longest request, in bytes: larger than any context window.
+/// The longest request in bytes. It is longer than any context window.
 const LARGEST_REQUEST: usize = 64 << 20;
-/// More than an agent has calls at once. Others of the worker's could not open a file if one took
-/// all it can.
+
+/// How many connections the relay serves at once. An agent makes fewer calls at once. Without this
+/// limit, one agent could use up the file descriptors of the whole worker.
 const CONNECTIONS: usize = 32;
 
-/// What may be asked, by path: Ollama's own interface (its `docs/api.md`), that of `OpenAI` and
-/// that of Anthropic, which others speak too.
-const PASSED: &[(Method, &str)] = &[
+/// The requests that the relay forwards, by method and path: those of Ollama (`docs/api.md` in its
+/// repository), of `OpenAI` and of Anthropic. Other servers implement these APIs too.
+const ALLOWED: &[(Method, &str)] = &[
     (Method::GET, "/"),
     (Method::HEAD, "/"),
     (Method::GET, "/api/version"),
@@ -44,7 +45,7 @@ const PASSED: &[(Method, &str)] = &[
     (Method::POST, "/messages/count_tokens"),
 ];
 
-/// Headers that mean something to a model's server.
+/// The headers that the relay forwards.
 const HEADERS: &[&str] = &[
     "accept",
     "anthropic-beta",
@@ -55,57 +56,63 @@ const HEADERS: &[&str] = &[
     "x-api-key",
 ];
 
+/// What the relay needs for each request.
 #[derive(Debug, Clone)]
-struct Model {
+struct ModelRelay {
     client: reqwest::Client,
     endpoint: Url,
-    refusals: Refusals,
+    refusals: RefusalLog,
 }
 
-/// Serves until it is dropped.
+/// Serves until the future is dropped.
+///
+/// # Errors
+/// The endpoint is not a URL, or the HTTP client can't be built.
 pub(super) fn serve<L: Listener>(
     listener: L,
     endpoint: &str,
 ) -> io::Result<impl Future<Output = ()> + use<L>> {
     let endpoint = Url::parse(endpoint).map_err(io::Error::other)?;
-    // Where a redirect leads is not the endpoint that the user named.
+    // The relay follows no redirect: the user trusts the endpoint, and not where it redirects to.
     let client =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
-    let refusals = Refusals::default();
-    let model = Model { client: client.map_err(io::Error::other)?, endpoint, refusals };
-    let routes = axum::Router::new().fallback(relay).with_state(model);
+    let refusals = RefusalLog::default();
+    let relay = ModelRelay { client: client.map_err(io::Error::other)?, endpoint, refusals };
+    let routes = axum::Router::new().fallback(forward).with_state(relay);
     let bounds = Bounds { connections: CONNECTIONS, ..Bounds::default() };
     Ok(localhttp::serve(listener, routes, bounds, std::future::pending()))
 }
 
-/// Hands on what comes as it comes, both ways, so that no number of large requests fills the
+/// Forwards one request and its answer. Both are streamed, so that large requests do not fill the
 /// worker's memory.
-async fn relay(State(model): State<Model>, request: Request) -> Response {
+async fn forward(State(relay): State<ModelRelay>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    // Where the relay is at a port of this machine's, a page in its browser could send here what
-    // the model's own server refuses from one.
+    // On macOS the relay listens at a port of this machine, so a page in the user's browser could
+    // send it a request that the model's server refuses because of its origin.
     if let Err(foreign) = localhttp::check_local(&head.headers) {
         return (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response();
     }
     let path = head.uri.path();
-    if !passes(&head.method, path, model.endpoint.path()) {
-        model.refusals.tell(&format!("{} {path}", head.method), "it is no call for inference");
+    if !passes(&head.method, path, relay.endpoint.path()) {
+        relay.refusals.refused(&format!("{} {path}", head.method), "it is no call for inference");
         return (
             StatusCode::FORBIDDEN,
             "this sandbox lets calls for inference pass, and no others\n",
         )
             .into_response();
     }
-    let mut url = model.endpoint.clone();
+    let mut url = relay.endpoint.clone();
     url.set_path(path);
     url.set_query(head.uri.query());
-    let mut asked = model.client.request(head.method, url).headers(known(&head.headers));
+    let mut forwarded =
+        relay.client.request(head.method, url).headers(forwarded_headers(&head.headers));
     if !body.is_end_stream() {
-        // The length went along as a header: not every server takes a body that comes without one.
+        // `content-length` is among the forwarded headers, because some servers refuse a body of
+        // unknown length.
         let body = Body::new(Limited::new(body, LARGEST_REQUEST));
-        asked = asked.body(reqwest::Body::wrap_stream(body.into_data_stream()));
+        forwarded = forwarded.body(reqwest::Body::wrap_stream(body.into_data_stream()));
     }
-    match asked.send().await {
+    match forwarded.send().await {
         Ok(answer) => {
             let answer: axum::http::Response<reqwest::Body> = answer.into();
             let (head, body) = answer.into_parts();
@@ -115,23 +122,26 @@ async fn relay(State(model): State<Model>, request: Request) -> Response {
                 .into_response()
         }
         Err(error) => {
-            let error = anyhow::Error::from(error);
-            (StatusCode::BAD_GATEWAY, format!("the model's server can't be reached: {error:#}\n"))
+            let cause = errors::chain(&error);
+            (StatusCode::BAD_GATEWAY, format!("the model's server can't be reached: {cause}\n"))
                 .into_response()
         }
     }
 }
 
-/// Paths are compared as they are sent on, so one that could mean another is refused.
+/// Whether the relay forwards a request. `prefix` is the path of the endpoint.
+///
+/// The path is compared as it is forwarded, without decoding, so a path such as `/api/%63hat` or
+/// `/api/chat/../delete` is refused.
 fn passes(method: &Method, path: &str, prefix: &str) -> bool {
     let path = path.strip_prefix(prefix.trim_end_matches('/')).unwrap_or(path);
     let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
-    PASSED.iter().any(|(allowed, exact)| allowed == method && *exact == path)
+    ALLOWED.iter().any(|(allowed, exact)| allowed == method && *exact == path)
 }
 
-fn known(headers: &HeaderMap) -> HeaderMap {
-    let known = HEADERS.iter().map(|name| HeaderName::from_static(name));
-    known.filter_map(|name| headers.get(&name).map(|value| (name, value.clone()))).collect()
+fn forwarded_headers(headers: &HeaderMap) -> HeaderMap {
+    let names = HEADERS.iter().map(|name| HeaderName::from_static(name));
+    names.filter_map(|name| headers.get(&name).map(|value| (name, value.clone()))).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! A proxy to public addresses, for a repository's setup that is allowed to fetch.
+//! An HTTP proxy to public addresses, for the setup check of a repository that may download.
 //!
-//! Names are looked up here, once, and what is connected to is the address that was judged: no
-//! answer of a name server leads to this machine, its network or a cloud's metadata.
+//! The proxy looks a name up once and connects to the address that it checked. A name server whose
+//! answers change can therefore not lead a program to this machine, its local network or the
+//! metadata service of a cloud.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,84 +13,89 @@ use localhttp::Bounded;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpStream, lookup_host};
 
-use super::Refusals;
+use super::RefusalLog;
 
 /// The longest head of a request, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
-/// How long a client has to send it, and a server to be connected to.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// What package registries listen on.
+
+/// How long a client may take to send the head, and how long connecting to the server may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The ports that the proxy connects to, which are those of package registries.
 const PORTS: [u16; 2] = [80, 443];
 
-/// More than a package manager has downloads at once.
+/// How many connections the proxy serves at once. Package managers make fewer downloads at once.
 const CONNECTIONS: usize = 64;
 
-/// Serves until it is dropped.
+/// Serves until the future is dropped.
 pub(super) async fn serve(listener: impl Listener) {
     let mut listener = Bounded::new(listener, CONNECTIONS);
-    let refusals = Refusals::default();
+    let refusals = RefusalLog::default();
     loop {
         let (client, place) = listener.accept().await;
         let refusals = refusals.clone();
         drop(tokio::spawn(async move {
-            attend(client, refusals).await;
+            serve_client(client, refusals).await;
             drop(place);
         }));
     }
 }
 
-async fn attend(mut client: impl AsyncRead + AsyncWrite + Unpin, refusals: Refusals) {
-    let refused = match serve_one(&mut client, &refusals).await {
-        Ok(()) => return,
-        Err(refused) => refused,
-    };
+/// Serves one connection. The client gets the reason when the proxy refuses.
+async fn serve_client(mut client: impl AsyncRead + AsyncWrite + Unpin, refusals: RefusalLog) {
+    let Err(refused) = connect(&mut client, &refusals).await else { return };
     let answer = format!(
-        "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\n{refused}\n"
+        "HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\
+         content-type: text/plain\r\n\r\n{refused}\n"
     );
     client.write_all(answer.as_bytes()).await.ok();
 }
 
-/// What a client asks to be connected to.
+/// A request to the proxy.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct ProxyRequest {
     host: String,
     port: u16,
-    /// What is sent on; nothing for a tunnel.
+    /// The head that the proxy sends to the server. It is empty for `CONNECT`.
     head: Vec<u8>,
 }
 
-/// An error is one that the client is told.
-async fn serve_one(
+/// Connects a client to the server that it asks for, until one of them closes the connection.
+///
+/// # Errors
+/// The proxy refuses the request or can't reach the server.
+async fn connect(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    refusals: &Refusals,
+    refusals: &RefusalLog,
 ) -> io::Result<()> {
-    let (head, rest) = tokio::time::timeout(PATIENCE, read_head(client)).await??;
-    let asked = parse(&head).ok_or_else(|| {
+    let (head, rest) = tokio::time::timeout(TIMEOUT, read_head(client)).await??;
+    let request = parse(&head).ok_or_else(|| {
         io::Error::other("this proxy serves CONNECT, and http:// URLs, on ports 80 and 443")
     })?;
     let addresses: Vec<SocketAddr> =
-        lookup_host((asked.host.as_str(), asked.port)).await?.collect();
+        lookup_host((request.host.as_str(), request.port)).await?.collect();
     if let Some(inner) = addresses.iter().find(|address| !is_public(address.ip())) {
-        refusals.tell(&asked.host, &format!("its address is {}, which is not public", inner.ip()));
+        let why = format!("its address is {}, which is not public", inner.ip());
+        refusals.refused(&request.host, &why);
         return Err(io::Error::other(format!(
             "{} is at {}, which is not a public address",
-            asked.host,
+            request.host,
             inner.ip()
         )));
     }
     let mut server =
-        tokio::time::timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await??;
-    if asked.head.is_empty() {
+        tokio::time::timeout(TIMEOUT, TcpStream::connect(addresses.as_slice())).await??;
+    if request.head.is_empty() {
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     }
-    server.write_all(&asked.head).await?;
+    server.write_all(&request.head).await?;
     server.write_all(&rest).await?;
-    // How a connection ends is between its two ends.
+    // A connection that breaks is the concern of the client and the server.
     copy_bidirectional(client, &mut server).await.ok();
     Ok(())
 }
 
-/// The head of a request with its empty line, and what came behind it.
+/// Reads the head of a request with its empty line, and returns also the bytes after it.
 async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut read = Vec::new();
     loop {
@@ -98,38 +104,44 @@ async fn read_head(client: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>
             return Ok((read, rest));
         }
         if read.len() > LARGEST_HEAD || client.read_buf(&mut read).await? == 0 {
-            return Err(io::Error::other("this is no request"));
+            return Err(io::Error::other("this is not a request"));
         }
     }
 }
 
-fn parse(head: &[u8]) -> Option<Asked> {
+/// Reads the head of a request. `None` means that the proxy does not serve it.
+fn parse(head: &[u8]) -> Option<ProxyRequest> {
     let head = std::str::from_utf8(head).ok()?;
     let (line, headers) = head.split_once("\r\n")?;
     let mut words = line.split(' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
     if method == "CONNECT" {
         let (host, port) = address(target, None)?;
-        return Some(Asked { host, port, head: Vec::new() });
+        return Some(ProxyRequest { host, port, head: Vec::new() });
     }
     let target = target.strip_prefix("http://")?;
     let split = target.find(['/', '?']).unwrap_or(target.len());
     let (authority, path) = target.split_at_checked(split)?;
     let (host, port) = address(authority, Some(80))?;
-    let own = |header: &&str| {
+    // Headers for the proxy itself and for this connection are not forwarded (RFC 9110, section
+    // 7.6.1).
+    let is_hop_by_hop = |header: &&str| {
         let name = header.split(':').next().unwrap_or_default().to_ascii_lowercase();
         name.starts_with("proxy-") || name == "connection" || name == "keep-alive"
     };
-    // One request a connection: what comes after it would go to the same server unread.
+    // The proxy does not read a second request on a connection, which may name another host. So it
+    // asks the server to close the connection after the first answer.
     let kept: String = headers
         .split_inclusive("\r\n")
-        .filter(|header| !own(header) && *header != "\r\n")
+        .filter(|header| !is_hop_by_hop(header) && *header != "\r\n")
         .collect();
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     let head = format!("{method} {path} {version}\r\n{kept}connection: close\r\n\r\n");
-    Some(Asked { host, port, head: head.into_bytes() })
+    Some(ProxyRequest { host, port, head: head.into_bytes() })
 }
 
+/// The host and port of an authority, when the port is allowed and the host is a plain name or
+/// address.
 fn address(authority: &str, default: Option<u16>) -> Option<(String, u16)> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
@@ -143,8 +155,8 @@ fn address(authority: &str, default: Option<u16>) -> Option<(String, u16)> {
         .then(|| (host.to_owned(), port))
 }
 
-/// Whether an address is reached through the internet alone: none of the special ones of IANA's two
-/// registries, nor one that has such a one in it.
+/// Whether an address is globally reachable: it is not in IANA's registries of special-purpose
+/// addresses for IPv4 and IPv6, and embeds no IPv4 address that is.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -176,11 +188,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         is_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
     };
     match (a, b) {
-        // Translated, and 6to4: each leads to the IPv4 address in it.
+        // NAT64 (RFC 6052) and 6to4 (RFC 3056) lead to the IPv4 address that they embed.
         (0x64, 0xff9b) => c == 0 && embedded(g, h),
         (0x2002, _) => embedded(b, c),
-        // Teredo and its neighbors, ORCHID, documentation.
+        // The IETF protocol assignments, such as Teredo and ORCHID, and documentation.
         (0x2001, 0..0x200 | 0xdb8) | (0x3fff, 0..0x1000) => false,
+        // 2000::/3 is the only block for global unicast (RFC 4291).
         _ => a & 0xe000 == 0x2000,
     }
 }
@@ -190,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_internet_is_public() {
+    fn only_globally_reachable_addresses_are_public() {
         for public in [
             "1.1.1.1",
             "140.82.112.3",
@@ -239,21 +252,21 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnel_and_a_plain_request_are_understood() {
-        let tunnel = Asked { host: "crates.io".to_owned(), port: 443, head: Vec::new() };
+    fn a_tunnel_and_a_plain_request_are_parsed() {
+        let tunnel = ProxyRequest { host: "crates.io".to_owned(), port: 443, head: Vec::new() };
         assert_eq!(parse(b"CONNECT crates.io:443 HTTP/1.1\r\nhost: x\r\n\r\n"), Some(tunnel));
         let head =
             b"GET /a?b HTTP/1.1\r\nHost: deb.debian.org\r\nconnection: close\r\n\r\n".to_vec();
-        let plain = Asked { host: "deb.debian.org".to_owned(), port: 80, head };
-        let sent =
-            b"GET http://deb.debian.org/a?b HTTP/1.1\r\nHost: deb.debian.org\r\nProxy-Connection: keep-alive\r\n\r\n";
+        let plain = ProxyRequest { host: "deb.debian.org".to_owned(), port: 80, head };
+        let sent = b"GET http://deb.debian.org/a?b HTTP/1.1\r\nHost: deb.debian.org\r\n\
+            Proxy-Connection: keep-alive\r\n\r\n";
         assert_eq!(parse(sent), Some(plain));
-        let v6 = Asked { host: "2606:4700::1111".to_owned(), port: 443, head: Vec::new() };
+        let v6 = ProxyRequest { host: "2606:4700::1111".to_owned(), port: 443, head: Vec::new() };
         assert_eq!(parse(b"CONNECT [2606:4700::1111]:443 HTTP/1.1\r\n\r\n"), Some(v6));
     }
 
     #[test]
-    fn what_is_not_plainly_one_host_is_refused() {
+    fn a_request_without_one_plain_host_and_port_is_refused() {
         for wrong in [
             "CONNECT crates.io:22 HTTP/1.1\r\n\r\n",
             "CONNECT crates.io HTTP/1.1\r\n\r\n",

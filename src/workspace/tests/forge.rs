@@ -1,5 +1,5 @@
-//! Just enough of a forge: git's own `http-backend` behind a server that sees every request and can
-//! be told how to answer.
+//! A minimal forge: git's own `http-backend` behind a server that records every request and that a
+//! test can tell how to answer.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,28 +17,29 @@ use super::{git_executable, search_path};
 use crate::process::{self, Invocation, Streams};
 use crate::workspace::Remote;
 
-/// How the forge answers.
+/// The way in which the forge answers a request.
 #[derive(Clone, Default)]
 pub(super) enum Manner {
     #[default]
     Serve,
-    /// Serves whoever shows this token.
+    /// Serves requests that carry this token.
     Ask(String),
     Fail(StatusCode),
     Redirect(String),
     Hang,
 }
 
-/// One request, and what could be seen while it waited for its answer.
+/// One request, and what was visible on the machine while the request waited for its answer.
 #[derive(Clone, Default)]
 pub(super) struct Seen {
     pub(super) path: String,
     pub(super) authorization: Option<String>,
-    /// The argument vectors of all processes that name this forge; empty where there is no `/proc`.
+    /// The argument vectors of all processes that name this forge. The list is empty on a system
+    /// without `/proc`.
     pub(super) command_lines: Vec<String>,
     /// The environments of the same processes.
     pub(super) environments: Vec<String>,
-    /// The number of objects in the pack that was sent, if one was.
+    /// The number of objects in the pack that the server sent, or `None` when it sent no pack.
     pub(super) objects: Option<u32>,
 }
 
@@ -56,7 +57,7 @@ struct State {
 }
 
 impl Forge {
-    /// Serves the bare repositories under `root`, on a free port.
+    /// Serves the bare repositories under `root` on a free port.
     pub(super) async fn start(root: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -89,7 +90,7 @@ impl Forge {
         *self.state.manner.lock().unwrap() = manner;
     }
 
-    /// What was requested since the last time this was asked.
+    /// Returns the requests since the last call of this function.
     pub(super) fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.seen.lock().unwrap())
     }
@@ -200,7 +201,8 @@ fn from_cgi(output: &[u8]) -> Response {
     response.body(body[4..].to_vec().into()).unwrap()
 }
 
-/// A pack begins with its name, its version and the number of its objects (gitformat-pack).
+/// Reads the number of objects in a pack. A pack starts with its signature, its version and the
+/// number of its objects (gitformat-pack(5)).
 fn objects_in_pack(output: &[u8]) -> Option<u32> {
     let start = output.windows(8).position(|window| window == b"PACK\0\0\0\x02")?;
     Some(u32::from_be_bytes(output[start + 8..start + 12].try_into().unwrap()))

@@ -1,13 +1,14 @@
-//! Fetching and pushing.
+//! Tests of fetching and pushing.
 
 use axum::http::StatusCode;
 use tokio::net::TcpListener;
 
 use super::forge::{Forge, Manner, Seen};
 use super::*;
+use crate::git::BranchName;
 
 const TOKEN: &str = "ghp_0123456789abcdefTOKEN";
-/// `x-access-token:` and the token, in base64.
+/// The text `x-access-token:` and the token, in base64.
 const BASIC: &str = "eC1hY2Nlc3MtdG9rZW46Z2hwXzAxMjM0NTY3ODlhYmNkZWZUT0tFTg==";
 
 impl World {
@@ -19,11 +20,11 @@ impl World {
         run_git(&self.upstream(), ["rev-parse", branch]).await.trim().to_owned()
     }
 
-    /// A commit in the cache that the remote does not have.
+    /// Makes a commit in the cache that the remote does not have.
     async fn new_commit(&self, message: &str) -> CommitId {
         let (workspace, base) = self.workspace().await;
         write(workspace.agent_tree(), b"new", message);
-        let tree = workspace.harvest(Side::Agent).await.unwrap();
+        let tree = workspace.snapshot(Side::Agent).await.unwrap();
         workspace
             .commit(&tree, &base.commit, message, &identity(), at(1_000_000_000))
             .await
@@ -67,7 +68,7 @@ async fn preparing_and_harvesting_ask_the_forge_nothing() {
     let base = cache.fetch(&forge.remote(None)).await.unwrap();
     assert!(!forge.seen().is_empty());
     let workspace = cache.prepare(&world.path().join("run"), &base).await.unwrap();
-    workspace.harvest(Side::Agent).await.unwrap();
+    workspace.snapshot(Side::Agent).await.unwrap();
     assert!(forge.seen().is_empty());
 }
 
@@ -89,13 +90,13 @@ async fn only_the_default_branch_is_fetched_and_no_tags() {
 async fn the_default_branch_may_have_any_name_and_change_it() {
     let world = World::with_files(&[(b"a", "1")]).await;
     let cache = world.cache().await;
-    assert_eq!(cache.fetch(&world.remote()).await.unwrap().branch, branch("trunk"));
+    assert_eq!(cache.fetch(&world.remote()).await.unwrap().onto, branch("trunk"));
     for name in ["trunk/日本語", "main"] {
-        // A branch `trunk` and one below `trunk/` can't be in one repository.
+        // One repository can't have a branch `trunk` and a branch below `trunk/`.
         run_git(&world.upstream(), ["branch", "-m", "tmp"]).await;
         run_git(&world.upstream(), ["branch", "-m", name]).await;
         let base = cache.fetch(&world.remote()).await.unwrap();
-        assert_eq!(base.branch, branch(name));
+        assert_eq!(base.onto, branch(name));
         let workspace = cache.prepare(&world.path().join("run"), &base).await.unwrap();
         assert_eq!(
             run_git(workspace.agent_tree(), ["branch", "--show-current"]).await.trim(),
@@ -128,7 +129,7 @@ async fn a_repository_without_commits_is_told_apart() {
         let error = world.cache().await.fetch(&remote).await.unwrap_err();
         assert!(matches!(error, WorkspaceError::NoCommits { .. }), "{error}");
     }
-    // A commit on a branch that is not the default one does not help.
+    // A commit on another branch than the default one makes no difference.
     let upstream = world.upstream();
     run_git(&world.author(), ["commit", "--quiet", "--allow-empty", "-m", "x"]).await;
     run_git(&world.author(), ["push", "--quiet", upstream.to_str().unwrap(), "HEAD:elsewhere"])
@@ -174,7 +175,7 @@ async fn the_forge_s_refusals_are_told_apart() {
         for token in [None, Some(TOKEN)] {
             let remote = forge.remote(token);
             let check = |error: WorkspaceError| {
-                assert!(format!("{error:?}").starts_with(expected), "{status}: {error:?}")
+                assert!(format!("{error:?}").starts_with(expected), "{status}: {error:?}");
             };
             check(cache.fetch(&remote).await.unwrap_err());
             check(cache.remote_branch(&remote, &branch("b")).await.unwrap_err());
@@ -220,7 +221,7 @@ async fn a_redirect_does_not_carry_the_token_away() {
     assert!(matches!(pushed, WorkspaceError::Moved { .. }), "{pushed:?}");
     assert_eq!(forge.seen().len(), 2);
     assert!(thief.seen().is_empty());
-    // The same redirect, to a git that follows it, does lead there.
+    // The positive control: a git that follows redirects does reach the other server.
     run_git(world.path(), ["-c", "http.followRedirects=true", "ls-remote", &remote.url]).await;
     assert!(!thief.seen().is_empty());
 }
@@ -236,7 +237,7 @@ async fn the_token_is_in_the_environment_of_one_command_and_nowhere_else() {
     let base = cache.fetch(&remote).await.unwrap();
     let workspace = cache.prepare(&world.path().join("run"), &base).await.unwrap();
     write(workspace.agent_tree(), b"a", "2");
-    let tree = workspace.harvest(Side::Agent).await.unwrap();
+    let tree = workspace.snapshot(Side::Agent).await.unwrap();
     let commit = workspace.commit(&tree, &base.commit, "x", &identity(), at(0)).await.unwrap();
     cache.push(&remote, &commit, &branch("b"), None).await.unwrap();
 
@@ -281,7 +282,7 @@ async fn the_token_is_in_the_environment_of_one_command_and_nowhere_else() {
     assert!(matches!(refused, WorkspaceError::Unauthorized { .. }), "{refused:?}");
 }
 
-/// All files below a directory whose bytes contain a text.
+/// Returns all files below a directory whose bytes contain a text.
 fn files_with(directory: &Path, text: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {

@@ -1,4 +1,4 @@
-//! The two trees, the commits and what the cache holds of them.
+//! Tests of the two trees, the commits, and what the cache stores of them.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -78,8 +78,8 @@ async fn showing_a_tree_touches_only_what_differs() {
     write(workspace.agent_tree(), b"changed", "2");
     write(workspace.agent_tree(), b"new", "3");
     fs::remove_file(workspace.agent_tree().join("gone")).unwrap();
-    let harvested = workspace.harvest(Side::Agent).await.unwrap();
-    workspace.show(Side::Checks, &harvested).await.unwrap();
+    let snapshotted = workspace.snapshot(Side::Agent).await.unwrap();
+    workspace.checkout(Side::Checks, &snapshotted).await.unwrap();
 
     let mut files: Vec<_> = files_below(&tree)
         .iter()
@@ -89,17 +89,17 @@ async fn showing_a_tree_touches_only_what_differs() {
     assert_eq!(files, [".gitignore", "changed", "new", "same", "target/built"]);
     assert_eq!((identity_of("same"), identity_of("target/built")), (before.0, before.1));
     assert_ne!(identity_of("changed"), before.2);
-    assert_eq!(workspace.harvest(Side::Checks).await.unwrap(), harvested);
+    assert_eq!(workspace.snapshot(Side::Checks).await.unwrap(), snapshotted);
 
-    // What a check did to tracked files is undone.
+    // A checkout undoes what a check did to tracked files.
     write(&tree, b"same", "vandalized");
     fs::remove_file(tree.join("new")).unwrap();
-    workspace.show(Side::Checks, &harvested).await.unwrap();
+    workspace.checkout(Side::Checks, &snapshotted).await.unwrap();
     assert_eq!(fs::read_to_string(tree.join("same")).unwrap(), "1");
-    assert_eq!(workspace.harvest(Side::Checks).await.unwrap(), harvested);
+    assert_eq!(workspace.snapshot(Side::Checks).await.unwrap(), snapshotted);
 
     workspace
-        .show(Side::Checks, &workspace.cache().tree_at(&base.commit).await.unwrap())
+        .checkout(Side::Checks, &workspace.cache().tree_at(&base.commit).await.unwrap())
         .await
         .unwrap();
     assert_eq!(fs::read_to_string(tree.join("gone")).unwrap(), "1");
@@ -110,12 +110,15 @@ async fn a_formatted_tree_goes_back_to_the_agent() {
     let world = World::with_files(&[(b"a", "1"), (b"b", "1")]).await;
     let (workspace, _) = world.workspace().await;
     write(workspace.agent_tree(), b"a", "two  words");
-    workspace.show(Side::Checks, &workspace.harvest(Side::Agent).await.unwrap()).await.unwrap();
+    workspace
+        .checkout(Side::Checks, &workspace.snapshot(Side::Agent).await.unwrap())
+        .await
+        .unwrap();
     write(workspace.check_tree(), b"a", "two words");
-    let formatted = workspace.harvest(Side::Checks).await.unwrap();
-    workspace.show(Side::Agent, &formatted).await.unwrap();
+    let formatted = workspace.snapshot(Side::Checks).await.unwrap();
+    workspace.checkout(Side::Agent, &formatted).await.unwrap();
     assert_eq!(fs::read_to_string(workspace.agent_tree().join("a")).unwrap(), "two words");
-    assert_eq!(workspace.harvest(Side::Agent).await.unwrap(), formatted);
+    assert_eq!(workspace.snapshot(Side::Agent).await.unwrap(), formatted);
     assert!(workspace.agent_tree().join(".git").exists());
 }
 
@@ -124,7 +127,7 @@ async fn the_same_change_is_the_same_commit() {
     let world = World::with_files(&[(b"a", "1")]).await;
     let (workspace, base) = world.workspace().await;
     write(workspace.agent_tree(), b"a", "2");
-    let tree = workspace.harvest(Side::Agent).await.unwrap();
+    let tree = workspace.snapshot(Side::Agent).await.unwrap();
     let commit = async |message: &str, seconds| {
         workspace.commit(&tree, &base.commit, message, &identity(), at(seconds)).await.unwrap()
     };
@@ -157,14 +160,14 @@ async fn a_kept_commit_outlives_the_run_and_any_tidying() {
     let mut commits = Vec::new();
     for content in ["kept", "dropped"] {
         write(workspace.agent_tree(), b"a", content);
-        let tree = workspace.harvest(Side::Agent).await.unwrap();
+        let tree = workspace.snapshot(Side::Agent).await.unwrap();
         commits.push(
             workspace.commit(&tree, &base.commit, content, &identity(), at(0)).await.unwrap(),
         );
     }
     workspace.keep(&commits[0], "runs/1/implement").await.unwrap();
     workspace.keep(&commits[0], "runs/1/implement").await.unwrap();
-    workspace.remove().await.unwrap();
+    remove_tree(&world.path().join("run")).await.unwrap();
     assert!(!world.path().join("run").exists());
     run_git(cache.directory(), ["gc", "--quiet", "--prune=now"]).await;
     assert_eq!(cache.file_at(&commits[0], &"a".into(), 100).await.unwrap().unwrap(), b"kept");
@@ -206,20 +209,6 @@ async fn a_large_file_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_patch_is_shown_within_a_limit() {
-    let world = World::with_files(&[(b"a", "one\n")]).await;
-    let (workspace, base) = world.workspace().await;
-    write(workspace.agent_tree(), b"a", "two\n");
-    write(workspace.agent_tree(), b"long", &"line\n".repeat(10_000));
-    let tree = workspace.harvest(Side::Agent).await.unwrap();
-    let commit = workspace.commit(&tree, &base.commit, "x", &identity(), at(0)).await.unwrap();
-    let whole = workspace.diff(&base.commit, &commit, 1 << 20).await.unwrap();
-    assert!(whole.contains("\n-one\n+two\n"), "{whole}");
-    let cut = workspace.diff(&base.commit, &commit, 1000).await.unwrap();
-    assert!(cut.contains("\n-one\n+two\n") && cut.len() < 1200, "{}", cut.len());
-}
-
-#[tokio::test]
 async fn a_workspace_is_made_over_the_ruins_of_another() {
     let world = World::with_files(&[(b"a", "1")]).await;
     let (workspace, base) = world.workspace().await;
@@ -231,7 +220,7 @@ async fn a_workspace_is_made_over_the_ruins_of_another() {
     let again = workspace.cache().prepare(&world.path().join("run"), &base).await.unwrap();
     assert!(!again.agent_tree().join("ruin").exists());
     assert_eq!(
-        again.harvest(Side::Agent).await.unwrap(),
+        again.snapshot(Side::Agent).await.unwrap(),
         again.cache().tree_at(&base.commit).await.unwrap()
     );
     write(again.check_tree(), b"locked/deep/er/ruin", "x");
@@ -239,7 +228,7 @@ async fn a_workspace_is_made_over_the_ruins_of_another() {
         fs::set_permissions(again.check_tree().join(locked), fs::Permissions::from_mode(0o000))
             .unwrap();
     }
-    again.remove().await.unwrap();
+    remove_tree(&world.path().join("run")).await.unwrap();
     assert!(!world.path().join("run").exists());
 }
 
@@ -251,7 +240,7 @@ async fn a_directory_with_an_odd_name_may_hold_it_all() {
     let base = cache.fetch(&world.remote()).await.unwrap();
     let workspace = cache.prepare(&world.path().join("run %41:b"), &base).await.unwrap();
     write(workspace.agent_tree(), b"a", "2");
-    let tree = workspace.harvest(Side::Agent).await.unwrap();
-    workspace.show(Side::Checks, &tree).await.unwrap();
+    let tree = workspace.snapshot(Side::Agent).await.unwrap();
+    workspace.checkout(Side::Checks, &tree).await.unwrap();
     assert_eq!(fs::read_to_string(workspace.check_tree().join("a")).unwrap(), "2");
 }

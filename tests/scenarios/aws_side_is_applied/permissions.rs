@@ -1,5 +1,5 @@
-//! Who may do what, by the policies that Terraform really made and an evaluator of other people's
-//! making.
+//! Which principal may do what, as a third party's evaluator reads the policies that Terraform
+//! really made.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, Applied};
-use crate::world::recorder::Recorder;
+use crate::world::queue_proxy::QueueProxy;
 use crate::world::{World, tools};
 
 const MAY: &str = "Allowed";
@@ -50,7 +50,7 @@ const OPERATOR_ON_DLQ: [&str; 9] = [
     "ListMessageMoveTasks",
 ];
 
-/// A request, and what must become of it.
+/// A request, and the decision that is expected.
 struct Row {
     what: String,
     request: Value,
@@ -64,8 +64,7 @@ struct Target {
 }
 
 impl Target {
-    /// The main queue, the dead-letter queue, and one that is not ours: it has no policy of ours
-    /// that would deny.
+    /// The main queue, the dead-letter queue, and a foreign queue, whose policy denies nothing.
     fn all(applied: &Applied) -> [Self; 3] {
         let arn = |name: &str| applied.output("sqs_queue_arn").replace("codingworker-tasks", name);
         let policy = |output: &str| {
@@ -114,7 +113,7 @@ pub(super) async fn check(applied: &Applied) {
     let queues = Target::all(applied);
     let mut rows = who_may_assume_the_role(applied);
     rows.extend(who_may_do_what(applied, &queues));
-    rows.extend(what_the_worker_really_asks(applied, &queues[0]).await);
+    rows.extend(calls_of_the_worker(applied, &queues[0]).await);
     assert!(rows.len() >= 60, "only {} rows", rows.len());
     let verdicts = judge(&rows);
     let wrong: Vec<String> = rows
@@ -222,25 +221,27 @@ fn who_may_do_what(applied: &Applied, [main, dlq, another]: &[Target; 3]) -> Vec
     rows
 }
 
-/// The worker's own calls are all allowed to its user.
-async fn what_the_worker_really_asks(applied: &Applied, queue: &Target) -> Vec<Row> {
+/// The calls that a worker really makes, all of which its user must be allowed.
+async fn calls_of_the_worker(applied: &Applied, queue: &Target) -> Vec<Row> {
     let mut world = World::new().await;
-    let recorder = Recorder::before(&world.queue.url).await;
+    let proxy = QueueProxy::before(&world.queue.url).await;
     world.task("Add a greeting", "").await;
-    world.set("queue", json!({ "endpoint_url": recorder.url }));
+    world.set("queue", json!({ "endpoint_url": proxy.url }));
     let ran = world.work().await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(world.pull_requests().await.len(), 1);
     world.agent("exit 1");
     world.set("queue", json!({ "endpoint_url": world.queue.url }));
     world.task("Fail", "").await;
-    world.set("queue", json!({ "endpoint_url": recorder.url }));
+    world.set("queue", json!({ "endpoint_url": proxy.url }));
     world.work().await;
+    world.leaves_messages(1, "the failed task is to be repeated");
+    world.leaves_comments_unread("the calls to the queue are what this is about");
     let ran = world.run(&["status"]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let asked = recorder.actions();
+    let asked = proxy.actions();
     assert!(asked.len() >= 3 && asked.contains(&"sqs:DeleteMessage".to_owned()), "{asked:?}");
-    println!("the worker asks for {asked:?}");
+    println!("the worker calls {asked:?}");
     let user = format!("arn:aws:iam::{ACCOUNT}:user/codingworker-worker");
     let policy = applied.user_policy();
     asked

@@ -23,7 +23,7 @@ pub struct Actions {
     pub enabled: &'static str,
 }
 
-/// What became of a run, and the directory it worked in.
+/// How a run of the workflow ended, and the directory it worked in.
 pub struct Job {
     pub conclusion: String,
     pub steps: Vec<Value>,
@@ -31,7 +31,7 @@ pub struct Job {
 }
 
 impl Actions {
-    /// `None` when the test is to be passed over.
+    /// `None` when the test is to be skipped.
     pub fn at(forge: &str, queue: &str) -> Option<Self> {
         let aws = tools::tool("aws", "awscli")?;
         for program in ["bash", "gh", "jq", "node"] {
@@ -64,7 +64,9 @@ impl Actions {
                 "token": TOKEN,
             },
             "vars": { "ENABLE_SQS_WORKFLOW": self.enabled },
-            "secrets": { "AWS_ROLE_ARN": "arn:aws:iam::000000000000:role/codingworker-github-actions" },
+            "secrets": {
+                "AWS_ROLE_ARN": "arn:aws:iam::000000000000:role/codingworker-github-actions",
+            },
             "inputs": inputs,
             "event": payload,
             "environment": {
@@ -73,7 +75,7 @@ impl Actions {
                 "LANG": "C.UTF-8",
                 "AWS_ENDPOINT_URL": self.queue,
                 // The step that assumes the role would set these. In older regions, version 1 of
-                // the CLI, which is the one that PyPI has, asks an endpoint of its own.
+                // the CLI, which is the one on PyPI, asks an endpoint of its own.
                 "AWS_REGION": REGION,
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",

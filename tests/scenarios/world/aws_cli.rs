@@ -1,4 +1,4 @@
-//! The AWS CLI, unmodified, before an endpoint on this machine.
+//! The AWS CLI, unmodified, with an endpoint on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,12 +15,12 @@ pub struct AwsCli {
 }
 
 impl AwsCli {
-    /// `None` when the test is to be passed over.
+    /// `None` when the test is to be skipped.
     pub fn at(endpoint: &str) -> Option<Self> {
         Some(Self { program: tools::tool("aws", "awscli")?, endpoint: endpoint.to_owned() })
     }
 
-    /// What a call answers; JSON's null for nothing.
+    /// The answer to a call; JSON's null when there is none.
     pub fn ask(&self, arguments: &[&str]) -> Value {
         let output = self.call(arguments);
         assert!(
@@ -32,7 +32,7 @@ impl AwsCli {
     }
 
     pub fn call(&self, arguments: &[&str]) -> Output {
-        // Version 1 asks SQS at an endpoint of its own unless it is told on the command line.
+        // Version 1 asks SQS at AWS's own endpoint unless the command line names another.
         let mut command = self.command(&self.program);
         command
             .args(["--endpoint-url", &self.endpoint, "--output", "json"])
@@ -41,7 +41,7 @@ impl AwsCli {
             .unwrap()
     }
 
-    /// A program that finds this CLI and this endpoint, and no other account's keys.
+    /// A program that finds this CLI and this endpoint, and no keys of a real account.
     pub fn command(&self, program: &Path) -> Command {
         let search_path = std::env::var("PATH").unwrap();
         let mut command = Command::new(program);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use localhub::Hub;
 use serde_json::Value;
@@ -15,7 +16,18 @@ pub struct Forge {
     pub hub: Hub,
     pub url: String,
     directory: PathBuf,
+    /// The names of the repositories, which the guard looks through.
+    repositories: Mutex<Vec<String>>,
     stop: CancellationToken,
+}
+
+/// A comment in the form that it had when it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Comment {
+    pub repository: String,
+    pub issue: u64,
+    pub id: u64,
+    pub body: String,
 }
 
 impl Forge {
@@ -26,12 +38,14 @@ impl Forge {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         tokio::spawn(localhub::serve(listener, hub.clone(), stop.clone().cancelled_owned()));
-        Self { hub, url, directory: directory.to_path_buf(), stop }
+        let (directory, repositories) = (directory.to_path_buf(), Mutex::default());
+        Self { hub, url, directory, repositories, stop }
     }
 
     /// A repository without commits.
     pub fn empty_repository(&self, name: &str, default_branch: &str) -> PathBuf {
         self.hub.create_repository(name, default_branch, false).unwrap();
+        self.repositories.lock().unwrap().push(name.to_owned());
         self.hub.repository_path(name).unwrap()
     }
 
@@ -63,6 +77,38 @@ impl Forge {
         run_git(tree.path(), &["commit", "--quiet", "--message", "first"]);
         run_git(tree.path(), &["push", "--quiet", bare.to_str().unwrap(), default_branch]);
         bare
+    }
+
+    pub async fn comments(&self, repository: &str, issue: u64) -> Vec<Comment> {
+        let comments = self.get(&format!("/repos/{repository}/issues/{issue}/comments")).await;
+        let comment = |comment: &Value| Comment {
+            repository: repository.to_owned(),
+            issue,
+            id: comment["id"].as_u64().unwrap(),
+            body: comment["body"].as_str().unwrap().to_owned(),
+        };
+        comments.as_array().unwrap().iter().map(comment).collect()
+    }
+
+    /// The comments on all issues and pull requests of all repositories.
+    pub async fn all_comments(&self) -> Vec<Comment> {
+        let mut comments = Vec::new();
+        let repositories = self.repositories.lock().unwrap().clone();
+        for repository in repositories {
+            for page in 1.. {
+                let path = format!("/repos/{repository}/issues?state=all&per_page=100&page={page}");
+                let issues = self.get(&path).await;
+                let issues = issues.as_array().unwrap();
+                if issues.is_empty() {
+                    break;
+                }
+                for issue in issues.iter().filter(|issue| issue["comments"] != 0) {
+                    let number = issue["number"].as_u64().unwrap();
+                    comments.extend(self.comments(&repository, number).await);
+                }
+            }
+        }
+        comments
     }
 
     /// Asks the REST API.

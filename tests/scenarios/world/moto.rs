@@ -1,12 +1,11 @@
-//! An AWS that answers: moto's server, as a process of its own.
+//! AWS as moto's server imitates it, in a process of its own.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::tools;
+use super::{DEADLINE, tools};
 
 pub struct Moto {
     pub url: String,
@@ -15,7 +14,7 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// `None` when the test is to be passed over.
+    /// `None` when the test is to be skipped.
     pub async fn start() -> Option<Self> {
         let program = tools::tool("moto_server", "moto[server]")?;
         let mut server = Command::new(program)
@@ -34,10 +33,8 @@ impl Moto {
                 }
             }
         };
-        let url = tokio::time::timeout(Duration::from_secs(60), address)
-            .await
-            .expect("moto does not start");
-        // Its log goes on, and a full pipe would stop it.
+        let url = tokio::time::timeout(DEADLINE, address).await.expect("moto does not start");
+        // It goes on logging, and would block on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Some(Self { url, _server: server })
     }

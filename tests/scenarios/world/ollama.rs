@@ -1,5 +1,5 @@
-//! A scripted Ollama server: what a model answers is data, and what it was asked can be read
-//! afterwards.
+//! A scripted Ollama server: the test sets what a model answers, and reads afterwards what it was
+//! asked.
 //!
 //! Speaks `/api/tags`, `/api/show`, `/api/version` and `/api/chat` (whole answers and streams) on a
 //! free loopback port, as Aider's litellm uses them. Each chat takes the next [`Answer`] of the
@@ -26,16 +26,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The port that Ollama listens on, for a name of an endpoint where nobody does: port 1 of the
-/// loopback address is privileged and free.
+/// An endpoint where no server listens: port 1 of the loopback address is privileged and free.
 pub const NOBODY: &str = "http://127.0.0.1:1";
 
-/// What a model does when it is asked.
+/// What a model does with one request.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// It says this.
+    /// It answers with this text.
     Text(String),
-    /// It says this, and is cut off because the context window is full.
+    /// It answers with this text, and is cut off because the context window is full.
     CutOff(String),
     /// The server answers with this status and Ollama's error body.
     Error(u16, String),
@@ -56,13 +55,13 @@ impl Answer {
         Self::Text(format!("I change what is asked.\n\n{}", listings.collect::<String>()))
     }
 
-    /// Words and no edit.
+    /// A text without an edit.
     pub fn talk() -> Self {
         Self::Text("There is nothing to change here.".to_owned())
     }
 
-    /// A file listing that names no file, which Aider can't apply when it has not exactly one file
-    /// in view.
+    /// A file listing that names no file, which Aider can't apply unless it has exactly one file in
+    /// its chat.
     pub fn malformed() -> Self {
         Self::Text("```\nfn lost() {}\n```\n".to_owned())
     }
@@ -72,7 +71,7 @@ impl Answer {
         Self::Error(status, format!("scripted status {status}"))
     }
 
-    /// What Ollama says of a model that it does not have.
+    /// What Ollama answers for a model that it does not have.
     pub fn missing(model: &str) -> Self {
         Self::Error(404, format!("model '{model}' not found"))
     }
@@ -118,7 +117,7 @@ impl Ollama {
         &self.endpoint
     }
 
-    /// Takes the place of what is left of the script.
+    /// Replaces what is left of the script.
     pub fn script(&self, answers: impl IntoIterator<Item = Answer>) {
         *self.shared.script.lock().unwrap() = answers.into_iter().collect();
     }
@@ -152,9 +151,9 @@ impl Shared {
 
 async fn tags(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let models = shared.models.iter();
-    let models =
-        models.map(|name| json!({"name": name, "model": name, "size": 1_000_000, "details": {"family": "qwen2"}}));
-    Json(json!({"models": models.collect::<Vec<_>>()}))
+    let details = json!({"family": "qwen2"});
+    let model = |name| json!({"name": name, "model": name, "size": 1_000_000, "details": details});
+    Json(json!({"models": models.map(model).collect::<Vec<_>>()}))
 }
 
 async fn show(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
@@ -164,8 +163,11 @@ async fn show(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
         return missing(model);
     }
     let info = json!({"general.architecture": "qwen2", "qwen2.context_length": 32768});
-    Json(json!({"details": {"family": "qwen2"}, "template": "", "model_info": info, "capabilities": ["completion"]}))
-        .into_response()
+    Json(json!({
+        "details": {"family": "qwen2"}, "template": "", "model_info": info,
+        "capabilities": ["completion"],
+    }))
+    .into_response()
 }
 
 async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
@@ -175,10 +177,10 @@ async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
         return missing(&request["model"]);
     }
     match shared.next() {
-        Answer::Text(text) => say(&request, &text, "stop", 100),
+        Answer::Text(text) => answer_with(&request, &text, "stop", 100),
         Answer::CutOff(text) => {
             let context = request["options"]["num_ctx"].as_u64().unwrap_or(2048);
-            say(&request, &text, "length", context.saturating_sub(tokens(&text)))
+            answer_with(&request, &text, "length", context.saturating_sub(tokens(&text)))
         }
         Answer::Error(status, error) => {
             (StatusCode::from_u16(status).unwrap(), Json(json!({"error": error}))).into_response()
@@ -187,7 +189,7 @@ async fn chat(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     }
 }
 
-/// As JSON, whatever the content type: Ollama does not look at it, and litellm does not send it.
+/// Reads JSON whatever the content type: Ollama ignores that header, and litellm does not send it.
 fn read(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap()
 }
@@ -197,9 +199,8 @@ fn missing(model: &Value) -> Response {
     (StatusCode::NOT_FOUND, Json(json!({"error": error}))).into_response()
 }
 
-/// A whole answer, or one line of JSON a word when a stream is asked for (which it is unless the
-/// request says no).
-fn say(request: &Value, text: &str, reason: &str, sent: u64) -> Response {
+/// A whole answer, or a stream with one line of JSON for each word, which is the default.
+fn answer_with(request: &Value, text: &str, reason: &str, sent: u64) -> Response {
     let part = |content: &str, done: bool| {
         let mut part = json!({
             "model": request["model"], "created_at": "2026-01-01T00:00:00Z",
@@ -220,7 +221,7 @@ fn say(request: &Value, text: &str, reason: &str, sent: u64) -> Response {
     ([("content-type", "application/x-ndjson")], Body::from(lines)).into_response()
 }
 
-/// About what a tokenizer makes of it.
+/// About as many tokens as a tokenizer makes of a text.
 fn tokens(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap() / 4 + 1
 }

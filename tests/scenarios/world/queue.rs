@@ -1,18 +1,21 @@
-//! The world's queue: localsqs in this process, or another server that is there, asked over its
-//! wire.
+//! The world's queue: localsqs in this process, or another server that runs, asked over its wire.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use localsqs::{Options, Queues};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+use super::wait_until;
+
 const MAIN: &str = "codingworker-tasks";
 const DEAD_LETTER: &str = "codingworker-tasks-dlq";
+
+const VISIBLE: &str = "ApproximateNumberOfMessages";
+const NOT_VISIBLE: &str = "ApproximateNumberOfMessagesNotVisible";
+const DELAYED: &str = "ApproximateNumberOfMessagesDelayed";
 
 pub struct Queue {
     pub url: String,
@@ -21,7 +24,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The contract's queues, but for a visibility timeout that a test can wait for.
+    /// The queues as Terraform makes them, but with a visibility timeout that a test can wait for.
     pub async fn start(directory: &Path) -> Self {
         let queues = Queues::open(&directory.join("queue"), Options::default()).unwrap();
         queues.create(DEAD_LETTER, &BTreeMap::new()).await.unwrap();
@@ -51,11 +54,20 @@ impl Queue {
         queue
     }
 
-    /// Takes the next message out of the main queue, with all that it carries.
+    /// Receives the next message of the main queue, with its attributes, and hides it for so long.
+    pub async fn receive(&self, seconds: u64) -> Option<Value> {
+        let request = json!({
+            "QueueUrl": self.queue_url(MAIN),
+            "MessageAttributeNames": ["All"],
+            "WaitTimeSeconds": 0,
+            "VisibilityTimeout": seconds,
+        });
+        self.call("ReceiveMessage", request).await["Messages"].get_mut(0).map(Value::take)
+    }
+
+    /// Receives the next message of the main queue and deletes it.
     pub async fn take(&self) -> Option<Value> {
-        let request = json!({ "QueueUrl": self.queue_url(MAIN), "MessageAttributeNames": ["All"], "WaitTimeSeconds": 0 });
-        let message =
-            self.call("ReceiveMessage", request).await["Messages"].get_mut(0).map(Value::take)?;
+        let message = self.receive(60).await?;
         let delete =
             json!({ "QueueUrl": self.queue_url(MAIN), "ReceiptHandle": message["ReceiptHandle"] });
         self.call("DeleteMessage", delete).await;
@@ -81,21 +93,25 @@ impl Queue {
             (name.to_string(), json!({ "DataType": "String", "StringValue": value }))
         });
         let attributes: serde_json::Map<String, Value> = attributes.collect();
-        let request = json!({ "QueueUrl": self.queue_url(name), "MessageBody": body, "MessageAttributes": attributes });
+        let request = json!({
+            "QueueUrl": self.queue_url(name),
+            "MessageBody": body,
+            "MessageAttributes": attributes,
+        });
         self.call("SendMessage", request).await;
     }
 
-    /// How many messages wait, are in flight, and lie in the dead-letter queue.
+    /// How many messages wait, are in flight, and are in the dead-letter queue.
     pub async fn counts(&self) -> (u64, u64, u64) {
         let (waiting, in_flight) = self.counts_of(MAIN).await;
         let (dead, _) = self.counts_of(DEAD_LETTER).await;
         (waiting, in_flight, dead)
     }
 
-    /// Receives without waiting: what is over its last delivery moves to the dead-letter queue.
-    pub async fn poke(&self) -> Value {
-        let request = json!({ "QueueUrl": self.queue_url(MAIN), "WaitTimeSeconds": 0, "VisibilityTimeout": 0 });
-        self.call("ReceiveMessage", request).await
+    /// Receives without waiting: SQS moves a message that was delivered as often as it may be to
+    /// the dead-letter queue when somebody receives.
+    pub async fn poke(&self) {
+        self.receive(0).await;
     }
 
     /// Deletes the main queue.
@@ -113,7 +129,7 @@ impl Queue {
         .await;
     }
 
-    /// Moves what lies in the dead-letter queue back, and returns how many messages that are.
+    /// Moves what is in the dead-letter queue back, and returns how many messages that are.
     pub async fn redrive(&self) -> u64 {
         let (dead, _) = self.counts_of(DEAD_LETTER).await;
         if dead > 0 {
@@ -128,24 +144,44 @@ impl Queue {
 
     /// Waits until this many messages can be received.
     pub async fn wait_until_visible(&self, count: u64) {
-        let visible = async {
-            while self.counts().await.0 != count {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, visible).await.expect("they do not come back");
+        let what = format!("{count} messages can be received");
+        wait_until(&what, async || self.counts().await.0 == count).await;
     }
 
     pub async fn change_visibility(&self, receipt: &str, seconds: u64) {
-        let request = json!({ "QueueUrl": self.queue_url(MAIN), "ReceiptHandle": receipt, "VisibilityTimeout": seconds });
+        let request = json!({
+            "QueueUrl": self.queue_url(MAIN),
+            "ReceiptHandle": receipt,
+            "VisibilityTimeout": seconds,
+        });
         self.call("ChangeMessageVisibility", request).await;
     }
 
+    /// How many messages are in the main queue, in whatever state, and in the dead-letter queue; a
+    /// queue that was deleted has none.
+    pub async fn left(&self) -> (u64, u64) {
+        let all = self.call("ListQueues", json!({})).await["QueueUrls"].take();
+        let mut left = [0, 0];
+        for (left, name) in left.iter_mut().zip([MAIN, DEAD_LETTER]) {
+            let url = self.queue_url(name);
+            if all.as_array().is_some_and(|all| all.iter().any(|other| *other == json!(url))) {
+                *left =
+                    self.attributes_of(name, &[VISIBLE, NOT_VISIBLE, DELAYED]).await.iter().sum();
+            }
+        }
+        left.into()
+    }
+
     async fn counts_of(&self, name: &str) -> (u64, u64) {
+        let counts = self.attributes_of(name, &[VISIBLE, NOT_VISIBLE]).await;
+        (counts[0], counts[1])
+    }
+
+    async fn attributes_of(&self, name: &str, attributes: &[&str]) -> Vec<u64> {
         let request = json!({ "QueueUrl": self.queue_url(name), "AttributeNames": ["All"] });
         let answer = self.call("GetQueueAttributes", request).await;
-        let count = |name: &str| answer["Attributes"][name].as_str().unwrap().parse().unwrap();
-        (count("ApproximateNumberOfMessages"), count("ApproximateNumberOfMessagesNotVisible"))
+        let count = |name: &&str| answer["Attributes"][name].as_str().unwrap().parse().unwrap();
+        attributes.iter().map(count).collect()
     }
 
     fn queue_url(&self, name: &str) -> String {

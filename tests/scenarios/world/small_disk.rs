@@ -1,14 +1,14 @@
-//! A small disk of a program's own: a tmpfs in its mount namespace, which is gone when the program
-//! is.
+//! A small disk for one program: a tmpfs in its mount namespace, which disappears with the
+//! program.
 
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::tools::{on_the_path, passed_over};
+use super::tools::{on_the_path, skipped};
 
-/// A program that sees `directory` as a disk of so many kilobytes; nothing where the system does
-/// not let us.
+/// The program, which sees `directory` as a disk of so many kilobytes. `None`, when the system does
+/// not allow a mount namespace and the test is to be skipped.
 pub fn on_small_disk(command: &Command, directory: &Path, kilobytes: u32) -> Option<Command> {
     let unshare = on_the_path("unshare")?;
     std::fs::create_dir_all(directory).unwrap();
@@ -22,7 +22,7 @@ pub fn on_small_disk(command: &Command, directory: &Path, kilobytes: u32) -> Opt
         .unwrap()
         .success()
     {
-        return passed_over("needs leave to make a mount namespace");
+        return skipped("needs the right to make a mount namespace");
     }
     let mount = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
     let mut within = Command::new(unshare);
@@ -35,12 +35,12 @@ pub fn on_small_disk(command: &Command, directory: &Path, kilobytes: u32) -> Opt
     Some(within)
 }
 
-/// A path as a process sees it that has a mount namespace of its own.
+/// The path by which others reach a file as a process in a mount namespace of its own sees it.
 pub fn seen_by(process: u32, path: &Path) -> PathBuf {
     Path::new(&format!("/proc/{process}/root")).join(path.strip_prefix("/").unwrap())
 }
 
-/// Fills a disk to the last byte, by a file of this name.
+/// Fills a disk to the last byte, by a file that is returned.
 pub fn fill(directory: &Path) -> PathBuf {
     use std::io::Write;
 

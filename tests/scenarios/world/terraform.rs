@@ -10,7 +10,7 @@ use super::tools;
 
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/infra/terraform");
 
-/// A provider that asks nobody.
+/// A provider that makes no requests.
 pub const OFFLINE: &str = r#"
 terraform {
   backend "local" {}
@@ -32,8 +32,8 @@ pub struct Terraform {
 
 impl Terraform {
     /// A copy that is initialized, in which `settings` overrides what the configuration says of
-    /// backend and provider (Terraform's "Override Files"); `None` when the test is to be passed
-    /// over.
+    /// backend and provider (Terraform's "Override Files"); `None` when the test is to be
+    /// skipped.
     pub fn with(settings: &str) -> Option<Self> {
         let terraform = Self {
             program: tools::on_the_path("terraform")?,
@@ -47,7 +47,7 @@ impl Terraform {
         init.extend(plugins.as_deref());
         let output = terraform.run(&init);
         if !output.status.success() && plugins.is_none() {
-            return tools::passed_over(
+            return tools::skipped(
                 "needs Terraform's AWS provider: name a directory that has it by TF_PLUGIN_DIR",
             );
         }
@@ -73,7 +73,7 @@ impl Terraform {
             .unwrap()
     }
 
-    /// What a command printed that must succeed.
+    /// Runs a command that must succeed, and returns what it printed.
     pub fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,12 +1,9 @@
-//! Programs that tests use when they are there.
+//! Programs that tests use when they are installed.
 //!
-//! A test that needs one which is missing says so and is passed over; under `CODINGWORKER_CI=1` it
+//! A test that needs one which is missing says so and is skipped; under `CODINGWORKER_CI=1` it
 //! fails.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests are told by the environment where their tools are"
-)]
+#![expect(clippy::disallowed_methods, reason = "the environment tells tests where their tools are")]
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -20,7 +17,7 @@ pub fn aider() -> Option<PathBuf> {
 }
 
 /// An executable of the virtual environment that `CODINGWORKER_VENV` names, else of the project's
-/// own; `None` when the test is to be passed over. `needs` says what to install.
+/// own; `None` when the test is to be skipped. `needs` says what to install.
 pub fn tool(name: &str, needs: &str) -> Option<PathBuf> {
     let directory = env::var_os("CODINGWORKER_VENV").map(PathBuf::from);
     let directory =
@@ -29,17 +26,14 @@ pub fn tool(name: &str, needs: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    passed_over(&format!(
-        "needs {needs} ({} is not there; scripts/test installs it)",
-        path.display()
-    ))
+    skipped(&format!("needs {needs} ({} is not there; scripts/test installs it)", path.display()))
 }
 
 /// An executable of the search path.
 pub fn on_the_path(name: &str) -> Option<PathBuf> {
     let search_path = env::var_os("PATH").unwrap_or_default();
     let mut found = env::split_paths(&search_path).map(|entry| entry.join(name));
-    found.find(|path| path.is_file()).or_else(|| passed_over(&format!("needs {name} on the PATH")))
+    found.find(|path| path.is_file()).or_else(|| skipped(&format!("needs {name} on the PATH")))
 }
 
 /// The directory of an npm package that the project's manifest names.
@@ -48,11 +42,11 @@ pub fn node_package(name: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    passed_over(&format!("needs npm's {name} (scripts/test installs it)"))
+    skipped(&format!("needs npm's {name} (scripts/test installs it)"))
 }
 
-/// Says why the test is passed over.
-pub fn passed_over<T>(reason: &str) -> Option<T> {
+/// Says why the test is skipped, in the words that `scripts/test` counts.
+pub fn skipped<T>(reason: &str) -> Option<T> {
     assert!(env::var_os("CODINGWORKER_CI").is_none_or(|value| value != "1"), "SKIPPED: {reason}");
     println!("SKIPPED: {reason}");
     None

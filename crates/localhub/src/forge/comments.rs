@@ -12,7 +12,7 @@ use crate::store::users::User;
 use crate::store::{Page, Paged, issues};
 
 impl Forge {
-    /// The comments of one issue, oldest first, with the repository for their URLs.
+    /// The comments on one issue, oldest first, without those last changed before `since`.
     pub(crate) fn comments(
         &self,
         actor: &User,
@@ -29,6 +29,7 @@ impl Forge {
         })
     }
 
+    /// One comment.
     pub(crate) fn comment(
         &self,
         actor: &User,
@@ -42,6 +43,7 @@ impl Forge {
         })
     }
 
+    /// Adds a comment, which whoever may read the repository can do.
     pub(crate) fn create_comment(
         &self,
         actor: &User,
@@ -61,6 +63,7 @@ impl Forge {
         })
     }
 
+    /// Replaces the text of a comment.
     pub(crate) fn edit_comment(
         &self,
         actor: &User,
@@ -78,6 +81,7 @@ impl Forge {
         })
     }
 
+    /// Deletes a comment.
     pub(crate) fn delete_comment(
         &self,
         actor: &User,
@@ -91,7 +95,7 @@ impl Forge {
     }
 }
 
-/// A comment is changed by its author, or by someone who may write to the repository.
+/// The repository, if the actor wrote the comment or may write to the repository.
 fn own_or_write(
     tx: &Transaction<'_>,
     actor: &User,

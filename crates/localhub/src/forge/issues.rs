@@ -1,31 +1,31 @@
-//! Issues: opening, editing, closing, and what happened to them.
+//! Issues: opening, editing, closing, and the record of what happened to them.
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
 use super::{
-    FieldError, Forge, Labeled, Refusal, admit, check_body, check_title, labels, permission,
-    refuse_if_any,
+    FieldError, Forge, Refusal, admit, check_body, check_title, labels, permission, refuse_if_any,
 };
 use crate::names::RepositoryName;
 use crate::permission::Permission;
 use crate::store::comments::{self, Comment};
-use crate::store::events::{self, Event, Happening};
+use crate::store::events::{self, Change, Event};
 use crate::store::issues::{self, Filter, Issue, State};
 use crate::store::repositories::Repository;
 use crate::store::users::{self, User};
 use crate::store::{Page, Paged};
 
-/// What a new issue is made of.
+/// The values of a new issue.
 #[derive(Debug, Default)]
 pub(crate) struct NewIssue {
     pub(crate) title: String,
     pub(crate) body: Option<String>,
     pub(crate) labels: Vec<String>,
+    /// Logins.
     pub(crate) assignees: Vec<String>,
 }
 
-/// What a caller wants to change of an issue; `None` leaves it.
+/// What a caller wants to change of an issue. `None` leaves a field as it is.
 #[derive(Debug, Default)]
 pub(crate) struct IssueChange {
     pub(crate) title: Option<String>,
@@ -33,6 +33,7 @@ pub(crate) struct IssueChange {
     pub(crate) state: Option<State>,
     pub(crate) state_reason: Option<String>,
     pub(crate) labels: Option<Vec<String>>,
+    /// Logins.
     pub(crate) assignees: Option<Vec<String>>,
 }
 
@@ -52,12 +53,9 @@ impl Entry {
     }
 }
 
-/// A page that holds everything: the timeline is merged from two lists before it is cut.
-const ALL: Page = Page { number: 1, size: u32::MAX };
-
 impl Forge {
-    /// Opens an issue. Labels and assignees of one who may not set them are dropped silently, as
-    /// "Create an issue" says.
+    /// Opens an issue. Labels and assignees are ignored without an error when the caller may not
+    /// set them, as GitHub's page "Create an issue" says.
     pub(crate) fn create_issue(
         &self,
         actor: &User,
@@ -65,7 +63,7 @@ impl Forge {
         new: &NewIssue,
         now: Timestamp,
     ) -> Result<(Repository, Issue), Refusal> {
-        let (repository, issue, announcements) = self.store.write(|tx| {
+        self.store.write(|tx| {
             let (repository, held) = admit(tx, actor, name, Permission::Read)?;
             let mut errors = Vec::new();
             check_title("Issue", &new.title, &mut errors);
@@ -75,18 +73,16 @@ impl Forge {
             let (_, number) =
                 issues::insert(tx, repository.id, actor.id, &new.title, new.body.as_deref(), now)?;
             let issue = found(tx, &repository, number)?;
-            let mut announcements = Vec::new();
             if held >= Permission::Triage {
-                announcements = labels::add(tx, &repository, &issue, actor, &new.labels, now)?;
+                labels::add(tx, &repository, &issue, actor, &new.labels, now)?;
                 assign(tx, &repository, &issue, actor, &new.assignees, now)?;
             }
             let issue = found(tx, &repository, number)?;
-            Ok::<_, Refusal>((repository, issue, announcements))
-        })?;
-        self.announce(announcements);
-        Ok((repository, issue))
+            Ok((repository, issue))
+        })
     }
 
+    /// One issue or pull request.
     pub(crate) fn issue(
         &self,
         actor: &User,
@@ -100,6 +96,7 @@ impl Forge {
         })
     }
 
+    /// A page of the issues and pull requests of a repository.
     pub(crate) fn issues(
         &self,
         actor: &User,
@@ -114,6 +111,7 @@ impl Forge {
         })
     }
 
+    /// Changes an issue, or what a pull request has in common with one.
     pub(crate) fn change_issue(
         &self,
         actor: &User,
@@ -122,17 +120,16 @@ impl Forge {
         change: &IssueChange,
         now: Timestamp,
     ) -> Result<(Repository, Issue), Refusal> {
-        let (repository, issue, announcements) = self.store.write(|tx| {
+        self.store.write(|tx| {
             let (repository, held) = admit(tx, actor, name, Permission::Read)?;
             let issue = found(tx, &repository, number)?;
-            let announcements = apply(tx, &repository, issue, actor, held, change, now)?;
+            apply(tx, &repository, issue, actor, held, change, now)?;
             let issue = found(tx, &repository, number)?;
-            Ok::<_, Refusal>((repository, issue, announcements))
-        })?;
-        self.announce(announcements);
-        Ok((repository, issue))
+            Ok((repository, issue))
+        })
     }
 
+    /// The events of an issue, oldest first.
     pub(crate) fn events(
         &self,
         actor: &User,
@@ -148,7 +145,7 @@ impl Forge {
         })
     }
 
-    /// Events and comments in the order in which they came.
+    /// The events and comments of an issue, oldest first.
     pub(crate) fn timeline(
         &self,
         actor: &User,
@@ -159,8 +156,8 @@ impl Forge {
         self.store.read(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Read)?;
             let issue = found(tx, &repository, number)?;
-            let events = events::of_issue(tx, issue.id, ALL)?;
-            let comments = comments::of_issue(tx, issue.id, None, ALL)?;
+            let events = events::of_issue(tx, issue.id, Page::ALL)?;
+            let comments = comments::of_issue(tx, issue.id, None, Page::ALL)?;
             let mut entries: Vec<_> = events.items.into_iter().map(Entry::Event).collect();
             entries.extend(comments.items.into_iter().map(Entry::Comment));
             entries.sort_by_key(Entry::at);
@@ -169,6 +166,7 @@ impl Forge {
     }
 }
 
+/// The issue or pull request with this number.
 pub(super) fn found(
     tx: &Transaction<'_>,
     repository: &Repository,
@@ -177,10 +175,9 @@ pub(super) fn found(
     issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)
 }
 
-/// Carries out a change to an issue or to the issue's side of a pull request; returns what there is
-/// to announce.
+/// Makes a change to an issue, or to what a pull request has in common with one.
 ///
-/// The author may edit and close; labels and assignees want triage.
+/// The author may edit and close. Labels and assignees need triage permission.
 pub(super) fn apply(
     tx: &Transaction<'_>,
     repository: &Repository,
@@ -189,7 +186,7 @@ pub(super) fn apply(
     held: Permission,
     change: &IssueChange,
     now: Timestamp,
-) -> Result<Vec<Labeled>, Refusal> {
+) -> Result<(), Refusal> {
     if held < Permission::Triage
         && (issue.author.id != actor.id || change.labels.is_some() || change.assignees.is_some())
     {
@@ -207,45 +204,35 @@ pub(super) fn apply(
 
     if let Some(title) = change.title.as_ref().filter(|title| **title != issue.title) {
         let from = std::mem::replace(&mut issue.title, title.clone());
-        events::insert(
-            tx,
-            issue.id,
-            actor.id,
-            &Happening::Renamed { from, to: title.clone() },
-            now,
-        )?;
+        let renamed = Change::Renamed { from, to: title.clone() };
+        events::insert(tx, issue.id, actor.id, &renamed, now)?;
     }
     if let Some(body) = &change.body {
         issue.body.clone_from(body);
     }
     match change.state {
         Some(State::Closed) => {
-            close(tx, &mut issue, actor, change.state_reason.as_deref(), None, now)?
+            close(tx, &mut issue, actor, change.state_reason.as_deref(), None, now)?;
         }
         Some(State::Open) => reopen(tx, &mut issue, actor, now)?,
         None => {}
     }
     issues::update(tx, &issue, now)?;
     if let Some(assignees) = &change.assignees {
-        for gone in issue.assignees.iter().filter(|user| !names(assignees, user)) {
+        for gone in issue.assignees.iter().filter(|user| !includes(assignees, user)) {
             issues::unassign(tx, issue.id, gone.id)?;
-            events::insert(
-                tx,
-                issue.id,
-                actor.id,
-                &Happening::Unassigned { assignee: gone.id },
-                now,
-            )?;
+            let unassigned = Change::Unassigned { assignee: gone.id };
+            events::insert(tx, issue.id, actor.id, &unassigned, now)?;
         }
         assign(tx, repository, &issue, actor, assignees, now)?;
     }
-    match &change.labels {
-        Some(wanted) => labels::set(tx, repository, &issue, actor, wanted, now),
-        None => Ok(Vec::new()),
+    if let Some(wanted) = &change.labels {
+        labels::set(tx, repository, &issue, actor, wanted, now)?;
     }
+    Ok(())
 }
 
-/// Closes what is open, in memory and as an event; the caller writes the row.
+/// Closes an issue that is open: records the event and changes `issue`. The caller writes the row.
 pub(super) fn close(
     tx: &Transaction<'_>,
     issue: &mut Issue,
@@ -258,12 +245,12 @@ pub(super) fn close(
         return Ok(());
     }
     issue.state = State::Closed;
-    // Only an issue has a reason; a pull request is merged or it is not.
+    // A pull request has no reason: it was merged or it was not.
     issue.state_reason = issue.pull.is_none().then(|| reason.unwrap_or("completed").to_owned());
     issue.closed_at = Some(now);
     issue.closed_by = Some(actor.clone());
-    let happening = Happening::Closed { commit_sha: commit_sha.map(str::to_owned) };
-    Ok(events::insert(tx, issue.id, actor.id, &happening, now)?)
+    let closed = Change::Closed { commit_sha: commit_sha.map(str::to_owned) };
+    Ok(events::insert(tx, issue.id, actor.id, &closed, now)?)
 }
 
 fn reopen(
@@ -283,14 +270,15 @@ fn reopen(
     issue.state_reason = issue.pull.is_none().then(|| "reopened".to_owned());
     issue.closed_at = None;
     issue.closed_by = None;
-    Ok(events::insert(tx, issue.id, actor.id, &Happening::Reopened, now)?)
+    Ok(events::insert(tx, issue.id, actor.id, &Change::Reopened, now)?)
 }
 
-fn names(logins: &[String], user: &User) -> bool {
+fn includes(logins: &[String], user: &User) -> bool {
     logins.iter().any(|login| login.eq_ignore_ascii_case(&user.login))
 }
 
-/// Assigns those who may see the repository; another name is a 422, as GitHub answers.
+/// Assigns the issue to users. Each must be able to see the repository; GitHub answers 422
+/// otherwise.
 fn assign(
     tx: &Transaction<'_>,
     repository: &Repository,
@@ -310,13 +298,8 @@ fn assign(
         };
         if !issue.assignees.iter().any(|assigned| assigned.id == user.id) {
             issues::assign(tx, issue.id, user.id)?;
-            events::insert(
-                tx,
-                issue.id,
-                actor.id,
-                &Happening::Assigned { assignee: user.id },
-                now,
-            )?;
+            let assigned = Change::Assigned { assignee: user.id };
+            events::insert(tx, issue.id, actor.id, &assigned, now)?;
         }
     }
     Ok(())

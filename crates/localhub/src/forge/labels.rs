@@ -1,22 +1,22 @@
-//! Labels of a repository, and putting them on issues and taking them off.
+//! Labels of a repository, and adding them to issues and removing them.
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
-use super::{FieldError, Forge, Labeled, Refusal, admit, refuse_if_any};
+use super::{FieldError, Forge, Refusal, admit, refuse_if_any};
 use crate::names::RepositoryName;
 use crate::permission::Permission;
-use crate::store::events::{self, Happening};
+use crate::store::events::{self, Change};
 use crate::store::issues::{self, Issue};
 use crate::store::labels::{self, Label};
 use crate::store::repositories::Repository;
 use crate::store::users::User;
 use crate::store::{Page, Paged};
 
-/// The color of a label that was made by being put on an issue.
+/// The color of a label that is created because an issue gets it.
 const DEFAULT_COLOR: &str = "ededed";
 
-/// What a caller wants to change of a label; `None` leaves it.
+/// What a caller wants to change of a label. `None` leaves a field as it is.
 #[derive(Debug, Default)]
 pub(crate) struct LabelChange {
     pub(crate) name: Option<String>,
@@ -25,6 +25,7 @@ pub(crate) struct LabelChange {
 }
 
 impl Forge {
+    /// The labels of a repository, by name.
     pub(crate) fn labels(
         &self,
         actor: &User,
@@ -37,6 +38,7 @@ impl Forge {
         })
     }
 
+    /// One label.
     pub(crate) fn label(
         &self,
         actor: &User,
@@ -49,6 +51,7 @@ impl Forge {
         })
     }
 
+    /// Adds a label to a repository. `color` is six hexadecimal digits.
     pub(crate) fn create_label(
         &self,
         actor: &User,
@@ -68,6 +71,7 @@ impl Forge {
         })
     }
 
+    /// Changes a label, also where issues have it.
     pub(crate) fn change_label(
         &self,
         actor: &User,
@@ -97,6 +101,7 @@ impl Forge {
         })
     }
 
+    /// Deletes a label, also from the issues that have it.
     pub(crate) fn delete_label(
         &self,
         actor: &User,
@@ -110,8 +115,8 @@ impl Forge {
         })
     }
 
-    /// Adds to the issue's labels, or with `replace` makes them exactly these; labels that the
-    /// repository lacks are made.
+    /// Adds labels to an issue, or with `replace` makes them its only ones. A label that the
+    /// repository does not have is created. Returns all labels of the issue.
     pub(crate) fn label_issue(
         &self,
         actor: &User,
@@ -121,22 +126,20 @@ impl Forge {
         replace: bool,
         now: Timestamp,
     ) -> Result<Vec<Label>, Refusal> {
-        let (labels, announcements) = self.store.write(|tx| {
+        self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Triage)?;
             let issue = issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)?;
-            let announcements = if replace {
-                set(tx, &repository, &issue, actor, wanted, now)?
+            if replace {
+                set(tx, &repository, &issue, actor, wanted, now)?;
             } else {
-                add(tx, &repository, &issue, actor, wanted, now)?
-            };
+                add(tx, &repository, &issue, actor, wanted, now)?;
+            }
             issues::touch(tx, issue.id, now)?;
-            Ok::<_, Refusal>((labels::of_issue(tx, issue.id)?, announcements))
-        })?;
-        self.announce(announcements);
-        Ok(labels)
+            Ok(labels::of_issue(tx, issue.id)?)
+        })
     }
 
-    /// Takes one label off the issue and returns those left.
+    /// Removes one label from an issue. Returns the labels that are left.
     pub(crate) fn unlabel_issue(
         &self,
         actor: &User,
@@ -148,9 +151,9 @@ impl Forge {
         self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Triage)?;
             let issue = issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)?;
-            let worn = issue.labels.iter().find(|worn| worn.name.eq_ignore_ascii_case(label));
-            let worn = worn.ok_or(Refusal::NotFound("Label does not exist"))?;
-            remove(tx, &issue, actor, worn, now)?;
+            let has = issue.labels.iter().find(|has| has.name.eq_ignore_ascii_case(label));
+            let has = has.ok_or(Refusal::NotFound("Label does not exist"))?;
+            remove(tx, &issue, actor, has, now)?;
             issues::touch(tx, issue.id, now)?;
             Ok(labels::of_issue(tx, issue.id)?)
         })
@@ -182,7 +185,7 @@ fn check_name(name: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
-/// Puts labels on an issue; returns what there is to announce.
+/// Adds labels to an issue.
 pub(super) fn add(
     tx: &Transaction<'_>,
     repository: &Repository,
@@ -190,31 +193,24 @@ pub(super) fn add(
     actor: &User,
     wanted: &[String],
     now: Timestamp,
-) -> Result<Vec<Labeled>, Refusal> {
+) -> Result<(), Refusal> {
     let mut errors = Vec::new();
     wanted.iter().for_each(|name| check_name(name, &mut errors));
     refuse_if_any(errors)?;
-    let mut announcements = Vec::new();
     for name in wanted {
         let label = match labels::by_name(tx, repository.id, name)? {
             Some(label) => label,
             None => labels::insert(tx, repository.id, name, DEFAULT_COLOR, None)?,
         };
         if labels::attach(tx, issue.id, label.id)? {
-            let happening = Happening::Labeled { name: label.name.clone(), color: label.color };
-            events::insert(tx, issue.id, actor.id, &happening, now)?;
-            announcements.push(Labeled {
-                repository: repository.full_name(),
-                number: issue.number,
-                label: label.name,
-                sender: actor.login.clone(),
-            });
+            let labeled = Change::Labeled { name: label.name, color: label.color };
+            events::insert(tx, issue.id, actor.id, &labeled, now)?;
         }
     }
-    Ok(announcements)
+    Ok(())
 }
 
-/// Makes the issue wear exactly these labels; returns what there is to announce.
+/// Makes these the only labels of an issue.
 pub(super) fn set(
     tx: &Transaction<'_>,
     repository: &Repository,
@@ -222,10 +218,10 @@ pub(super) fn set(
     actor: &User,
     wanted: &[String],
     now: Timestamp,
-) -> Result<Vec<Labeled>, Refusal> {
-    for worn in &issue.labels {
-        if !wanted.iter().any(|name| name.eq_ignore_ascii_case(&worn.name)) {
-            remove(tx, issue, actor, worn, now)?;
+) -> Result<(), Refusal> {
+    for label in &issue.labels {
+        if !wanted.iter().any(|name| name.eq_ignore_ascii_case(&label.name)) {
+            remove(tx, issue, actor, label, now)?;
         }
     }
     add(tx, repository, issue, actor, wanted, now)
@@ -239,9 +235,8 @@ fn remove(
     now: Timestamp,
 ) -> Result<(), Refusal> {
     if labels::detach(tx, issue.id, label.id)? {
-        let happening =
-            Happening::Unlabeled { name: label.name.clone(), color: label.color.clone() };
-        events::insert(tx, issue.id, actor.id, &happening, now)?;
+        let unlabeled = Change::Unlabeled { name: label.name.clone(), color: label.color.clone() };
+        events::insert(tx, issue.id, actor.id, &unlabeled, now)?;
     }
     Ok(())
 }

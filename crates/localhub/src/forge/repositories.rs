@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::{FieldError, Forge, Refusal, admit, permission, refuse_if_any};
+use super::{FieldError, Forge, Refusal, admit, permission};
+use crate::git::{Commit, GitError};
 use crate::names::{RepositoryName, is_branch};
 use crate::permission::Permission;
 use crate::store::repositories::{self, NewRepository, Repository};
 use crate::store::users::{self, User};
 
-/// What a caller wants to change of a repository; `None` leaves it.
+/// What a caller wants to change of a repository. `None` leaves a field as it is.
 #[derive(Debug, Default)]
 pub(crate) struct RepositoryChange {
     pub(crate) description: Option<Option<String>>,
@@ -17,7 +18,7 @@ pub(crate) struct RepositoryChange {
 }
 
 impl Forge {
-    /// Adds a repository to its owner's, empty, with HEAD on `default_branch`.
+    /// Creates an empty repository of a user, with HEAD at `default_branch`.
     pub(crate) fn create_repository(
         &self,
         owner: &User,
@@ -31,28 +32,55 @@ impl Forge {
             Refusal::invalid(FieldError::custom("Repository", "name", error.to_string()))
         })?;
         if !is_branch(default_branch) {
-            return Err(Refusal::invalid(FieldError::new(
-                "Repository",
-                "default_branch",
-                "invalid",
-            )));
+            let error = FieldError::new("Repository", "default_branch", "invalid");
+            return Err(Refusal::invalid(error));
         }
+        let taken = || {
+            let message = "name already exists on this account";
+            Refusal::invalid(FieldError::custom("Repository", "name", message))
+        };
+        self.store.read(|tx| match repositories::by_name(tx, &full_name)? {
+            Some(_) => Err(taken()),
+            None => Ok(()),
+        })?;
+
+        // Git makes the repository in a directory of its own, before the transaction. Of two
+        // requests for one name at once, each makes one, and only one of them is moved into place.
+        let failed = |source| GitError::Directory { path: self.repositories.clone(), source };
+        let new = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempdir_in(&self.repositories)
+            .map_err(failed)?;
+        self.git.init(new.path(), default_branch)?;
         self.store.write(|tx| {
             if repositories::by_name(tx, &full_name)?.is_some() {
-                let message = "name already exists on this account";
-                return Err(Refusal::invalid(FieldError::custom("Repository", "name", message)));
+                return Err(taken());
             }
-            let new =
+            let row =
                 NewRepository { owner_id: owner.id, name, description, default_branch, private };
-            repositories::insert(tx, &new, now)?;
-            // `git init` on what an earlier crash left behind repairs it; the row decides whether
-            // the repository is.
-            self.git.init(&self.path(&full_name), default_branch)?;
+            repositories::insert(tx, &row, now)?;
+            self.put_in_place(new.path(), &full_name)?;
             admit(tx, owner, &full_name, Permission::Read)
         })
     }
 
-    /// The repository and what the actor may do to it.
+    /// Moves a new bare repository to where its name says.
+    ///
+    /// This is the last thing before the row is committed. A crash in between leaves a directory
+    /// without a row. Nobody has had access to it, so the next repository of that name replaces it.
+    fn put_in_place(&self, new: &std::path::Path, name: &RepositoryName) -> Result<(), GitError> {
+        let path = self.path(name);
+        let failed = |source| GitError::Directory { path: path.clone(), source };
+        if let Some(owner) = path.parent() {
+            std::fs::create_dir_all(owner).map_err(failed)?;
+        }
+        if path.exists() {
+            std::fs::remove_dir_all(&path).map_err(failed)?;
+        }
+        std::fs::rename(new, &path).map_err(failed)
+    }
+
+    /// The repository and the actor's role in it.
     pub(crate) fn repository(
         &self,
         actor: &User,
@@ -61,6 +89,7 @@ impl Forge {
         self.store.read(|tx| admit(tx, actor, name, Permission::Read))
     }
 
+    /// Changes the settings of a repository.
     pub(crate) fn change_repository(
         &self,
         actor: &User,
@@ -68,29 +97,62 @@ impl Forge {
         change: &RepositoryChange,
         now: Timestamp,
     ) -> Result<(Repository, Permission), Refusal> {
-        self.store.write(|tx| {
-            let (mut repository, _) = admit(tx, actor, name, Permission::Admin)?;
-            if let Some(branch) = &change.default_branch {
-                let exists = is_branch(branch) && self.git.branch(&self.path(name), branch)?.is_some();
-                let message = format!(
-                    "The branch {branch} was not found. Please push that ref first or create it via the Git Data API."
-                );
-                let errors =
-                    if exists { vec![] } else { vec![FieldError::custom("Repository", "default_branch", message)] };
-                refuse_if_any(errors)?;
-                self.git.set_head(&self.path(name), branch)?;
-                repository.default_branch.clone_from(branch);
-            }
-            if let Some(description) = &change.description {
-                repository.description.clone_from(description);
-            }
-            repository.private = change.private.unwrap_or(repository.private);
-            repositories::update(tx, &repository, now)?;
-            admit(tx, actor, name, Permission::Read)
-        })
+        let path = self.path(name);
+        let changed = self.look_then_write(
+            |tx| admit(tx, actor, name, Permission::Admin),
+            |_| match &change.default_branch {
+                Some(branch) if self.git.branches(&path)?.contains_key(branch) => Ok(()),
+                Some(branch) => {
+                    let message = format!(
+                        "The branch {branch} was not found. Please push that ref first or create \
+                         it via the Git Data API."
+                    );
+                    let error = FieldError::custom("Repository", "default_branch", message);
+                    Err(Refusal::invalid(error))
+                }
+                None => Ok(()),
+            },
+            |tx, mut repository, _, ()| {
+                if let Some(branch) = &change.default_branch {
+                    repository.default_branch.clone_from(branch);
+                }
+                if let Some(description) = &change.description {
+                    repository.description.clone_from(description);
+                }
+                repository.private = change.private.unwrap_or(repository.private);
+                repositories::update(tx, &repository, now)?;
+                admit(tx, actor, name, Permission::Read).map(Some)
+            },
+        )?;
+        if change.default_branch.is_some() {
+            self.point_head(name)?;
+        }
+        Ok(changed)
     }
 
-    /// What a user may do to a repository, for one who may see it; `None` is nothing.
+    /// Makes HEAD name the default branch of the row.
+    ///
+    /// Two changes at once may get here in another order than their rows were written. So the row
+    /// is read again after HEAD was set, until both agree.
+    fn point_head(&self, name: &RepositoryName) -> Result<(), Refusal> {
+        let wanted = || {
+            self.store.read(|tx| {
+                let repository = repositories::by_name(tx, name)?.ok_or(Refusal::NOT_FOUND)?;
+                Ok::<_, Refusal>(repository.default_branch)
+            })
+        };
+        let mut branch = wanted()?;
+        loop {
+            self.git.set_head(&self.path(name), &branch)?;
+            let now_wanted = wanted()?;
+            if now_wanted == branch {
+                return Ok(());
+            }
+            branch = now_wanted;
+        }
+    }
+
+    /// A user and the user's role in a repository; `None` when the user may not see it.
     pub(crate) fn permission_of(
         &self,
         actor: &User,
@@ -105,15 +167,16 @@ impl Forge {
         })
     }
 
-    /// The commit at the tip of a branch, with the repository for its URLs.
+    /// The commit at the tip of a branch.
     pub(crate) fn branch(
         &self,
         actor: &User,
         name: &RepositoryName,
         branch: &str,
-    ) -> Result<crate::git::Commit, Refusal> {
+    ) -> Result<Commit, Refusal> {
         self.repository(actor, name)?;
         let missing = || Refusal::NotFound("Branch not found");
+        // Git would take `main~1` or `main@{1}` for a revision.
         if !is_branch(branch) {
             return Err(missing());
         }
@@ -140,7 +203,7 @@ impl Forge {
         Ok((sha, kind))
     }
 
-    /// How many public and private repositories the user owns.
+    /// How many public and how many private repositories a user owns.
     pub(crate) fn owned_by(&self, user: &User) -> Result<(u64, u64), Refusal> {
         Ok(self.store.read(|tx| repositories::owned(tx, user.id))?)
     }

@@ -9,13 +9,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::errors::ApiError;
-use super::input::Input;
 use super::issues::{association, reactions};
 use super::paging::Paging;
-use super::urls::{Urls, node_id};
 use super::users::simple_user;
-use super::{Caller, Number, Target, not_found};
+use super::{Number, Target, not_found};
+use crate::api::{ApiError, Caller, Input, NodeKind, Urls, node_id};
 use crate::hub::Hub;
 use crate::store::comments::Comment;
 use crate::store::repositories::Repository;
@@ -108,7 +106,7 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A number that no row can have names no comment.
+/// The id of a comment's row. A number that no row can have is answered with 404.
 fn row(id: u64) -> Result<i64, ApiError> {
     i64::try_from(id).map_err(|_| not_found())
 }
@@ -118,15 +116,17 @@ pub(super) fn comment_shape(urls: &Urls, repository: &Repository, comment: &Comm
     let full_name = repository.full_name();
     let number = comment.issue_number;
     let kind = if comment.on_pull { "pull" } else { "issues" };
+    let html = format!("/{kind}/{number}#issuecomment-{}", comment.id);
     let url = urls.api(&full_name, &format!("/issues/comments/{}", comment.id));
     json!({
         "id": comment.id,
-        "node_id": node_id("IssueComment", comment.id),
+        "node_id": node_id(NodeKind::IssueComment, comment.id),
         "url": url,
-        "html_url": urls.html(&full_name, &format!("/{kind}/{number}#issuecomment-{}", comment.id)),
+        "html_url": urls.html(&full_name, &html),
         "issue_url": urls.api(&full_name, &format!("/issues/{number}")),
         "user": simple_user(urls, &comment.author),
-        "author_association": association(repository, &comment.author, comment.author_is_collaborator),
+        "author_association":
+            association(repository, &comment.author, comment.author_is_collaborator),
         "body": comment.body,
         "created_at": comment.created_at.to_string(),
         "updated_at": comment.updated_at.to_string(),

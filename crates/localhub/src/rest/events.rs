@@ -1,4 +1,4 @@
-//! What happened to an issue: its events, and its timeline with the comments among them.
+//! What happened to an issue: its events, and its timeline, which has the comments, too.
 
 use axum::Router;
 use axum::response::Response;
@@ -6,15 +6,14 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::comments::comment_shape;
-use super::errors::ApiError;
 use super::paging::Paging;
-use super::urls::{Urls, node_id};
 use super::users::simple_user;
-use super::{Caller, Number, Target, extend};
+use super::{Number, Target};
+use crate::api::{ApiError, Caller, NodeKind, Urls, extend, node_id};
 use crate::forge::issues::Entry;
 use crate::hub::Hub;
 use crate::store::comments::Comment;
-use crate::store::events::Event;
+use crate::store::events::{Change, Event};
 use crate::store::repositories::Repository;
 
 pub(super) fn routes() -> Router<Hub> {
@@ -56,23 +55,34 @@ async fn timeline(
 /// GitHub's `issue-event`, with the fields that its kind has.
 fn event_shape(urls: &Urls, repository: &Repository, event: &Event) -> Value {
     let full_name = repository.full_name();
-    let commit_url =
-        event.commit_sha.as_ref().map(|sha| urls.api(&full_name, &format!("/commits/{sha}")));
+    let commit_sha = match &event.change {
+        Change::Merged { commit_sha } => Some(commit_sha),
+        Change::Closed { commit_sha } => commit_sha.as_ref(),
+        Change::Labeled { .. }
+        | Change::Unlabeled { .. }
+        | Change::Reopened
+        | Change::Renamed { .. }
+        | Change::Assigned { .. }
+        | Change::Unassigned { .. }
+        | Change::ReadyForReview
+        | Change::ConvertToDraft => None,
+    };
+    let commit_url = commit_sha.map(|sha| urls.api(&full_name, &format!("/commits/{sha}")));
     let mut shape = json!({
         "id": event.id,
-        "node_id": node_id("IssueEvent", event.id),
+        "node_id": node_id(NodeKind::IssueEvent, event.id),
         "url": urls.api(&full_name, &format!("/issues/events/{}", event.id)),
         "actor": simple_user(urls, &event.actor),
-        "event": event.event,
-        "commit_id": event.commit_sha,
+        "event": event.change.name(),
+        "commit_id": commit_sha,
         "commit_url": commit_url,
         "created_at": event.created_at.to_string(),
         "performed_via_github_app": null,
     });
-    if let Some((name, color)) = &event.label {
+    if let Change::Labeled { name, color } | Change::Unlabeled { name, color } = &event.change {
         extend(&mut shape, json!({ "label": { "name": name, "color": color } }));
     }
-    if let Some((from, to)) = &event.rename {
+    if let Change::Renamed { from, to } = &event.change {
         extend(&mut shape, json!({ "rename": { "from": from, "to": to } }));
     }
     if let Some(assignee) = &event.assignee {
@@ -82,7 +92,7 @@ fn event_shape(urls: &Urls, repository: &Repository, event: &Event) -> Value {
     shape
 }
 
-/// GitHub's `timeline-comment-event`: the comment, and that it was made.
+/// GitHub's `timeline-comment-event`: a comment, as an event.
 fn commented(urls: &Urls, repository: &Repository, comment: &Comment) -> Value {
     let mut shape = comment_shape(urls, repository, comment);
     extend(

@@ -1,4 +1,4 @@
-//! Issues: their routes and their shape, which a pull request has too.
+//! Issues: their routes, and their shape. A pull request has this shape, too, besides its own.
 
 use axum::extract::Query;
 use axum::http::StatusCode;
@@ -9,16 +9,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::errors::ApiError;
-use super::input::{Input, given};
 use super::labels::{Name, shapes};
 use super::paging::Paging;
-use super::urls::{Urls, node_id};
 use super::users::simple_user;
-use super::{Caller, Number, Target, extend};
+use super::{Number, Target};
+use crate::api::{ApiError, Caller, Input, NodeKind, Urls, extend, given, node_id};
 use crate::forge::issues::{IssueChange, NewIssue};
 use crate::hub::Hub;
-use crate::store::issues::{Filter, Issue, Kind, Sort, State};
+use crate::store::issues::{Filter, Issue, Kind, State};
 use crate::store::repositories::Repository;
 use crate::store::users::User;
 
@@ -32,7 +30,7 @@ pub(super) fn routes() -> Router<Hub> {
 #[derive(Deserialize)]
 struct Selection {
     state: Option<String>,
-    /// Names with commas between.
+    /// Names, separated by commas.
     labels: Option<String>,
     creator: Option<String>,
     assignee: Option<String>,
@@ -41,7 +39,7 @@ struct Selection {
     direction: Option<String>,
 }
 
-/// `open`, `closed` or `all`; GitHub takes another word for the default.
+/// `open`, `closed` or `all`. GitHub takes any other word for the default, which is `open`.
 pub(super) fn state_filter(state: Option<&str>) -> Option<State> {
     match state {
         Some("all") => None,
@@ -71,11 +69,8 @@ async fn list(
         since: query.since,
         head: None,
         base: None,
-        sort: match query.sort.as_deref() {
-            Some("updated") => Sort::Updated,
-            Some("comments") => Sort::Comments,
-            Some(_) | None => Sort::Created,
-        },
+        // GitHub takes any other word for the default.
+        sort: query.sort.and_then(|sort| sort.parse().ok()).unwrap_or_default(),
         ascending: query.direction.as_deref() == Some("asc"),
     };
     let page = paging.page;
@@ -113,7 +108,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(issue_shape(&caller.urls, &created.0, &created.1))))
 }
 
-/// A title may be a string or an integer, by GitHub's description.
+/// GitHub's description allows a string or an integer for a title.
 fn title(value: Option<Value>) -> Result<Option<String>, ApiError> {
     match value {
         None | Some(Value::Null) => Ok(None),
@@ -140,26 +135,10 @@ struct Change {
     title: Option<Value>,
     #[serde(default, deserialize_with = "given")]
     body: Option<Option<String>>,
-    state: Option<WireState>,
+    state: Option<State>,
     state_reason: Option<String>,
     labels: Option<Vec<Name>>,
     assignees: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum WireState {
-    Open,
-    Closed,
-}
-
-impl From<WireState> for State {
-    fn from(state: WireState) -> Self {
-        match state {
-            WireState::Open => Self::Open,
-            WireState::Closed => Self::Closed,
-        }
-    }
 }
 
 async fn change(
@@ -171,7 +150,7 @@ async fn change(
     let change = IssueChange {
         title: title(new.title)?,
         body: new.body,
-        state: new.state.map(State::from),
+        state: new.state,
         state_reason: new.state_reason,
         labels: new.labels.map(|labels| labels.into_iter().map(Name::text).collect()),
         assignees: new.assignees,
@@ -182,7 +161,7 @@ async fn change(
     Ok(Json(issue_shape(&caller.urls, &changed.0, &changed.1)))
 }
 
-/// How an author stands to the repository.
+/// GitHub's `author_association`: what an author is to the repository.
 pub(super) fn association(
     repository: &Repository,
     author: &User,
@@ -197,23 +176,27 @@ pub(super) fn association(
     }
 }
 
-/// Nobody reacts here, and clients ask.
+/// GitHub's `reaction-rollup`, of which there are none here.
 pub(super) fn reactions(url: &str) -> Value {
     json!({
-        "url": format!("{url}/reactions"), "total_count": 0, "+1": 0, "-1": 0, "laugh": 0, "confused": 0, "heart": 0,
-        "hooray": 0, "eyes": 0, "rocket": 0,
+        "url": format!("{url}/reactions"), "total_count": 0,
+        "+1": 0, "-1": 0, "laugh": 0, "confused": 0, "heart": 0, "hooray": 0, "eyes": 0,
+        "rocket": 0,
     })
 }
 
-/// GitHub's `issue`.
+/// GitHub's `issue`. Of a pull request, the node id is that of the pull request.
 pub(super) fn issue_shape(urls: &Urls, repository: &Repository, issue: &Issue) -> Value {
     let full_name = repository.full_name();
     let url = urls.api(&full_name, &format!("/issues/{}", issue.number));
-    let kind = if issue.pull.is_some() { "pull" } else { "issues" };
+    let (kind, node_kind) = match &issue.pull {
+        Some(_) => ("pull", NodeKind::PullRequest),
+        None => ("issues", NodeKind::Issue),
+    };
     let assignees: Vec<_> = issue.assignees.iter().map(|user| simple_user(urls, user)).collect();
     let mut shape = json!({
         "id": issue.id,
-        "node_id": node_id("Issue", issue.id),
+        "node_id": node_id(node_kind, issue.id),
         "number": issue.number,
         "url": url,
         "repository_url": urls.api(&full_name, ""),

@@ -8,11 +8,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::errors::ApiError;
-use super::input::{Input, given};
 use super::paging::Paging;
-use super::urls::{Urls, escape, node_id};
-use super::{Caller, Named, Number, Target};
+use super::{Named, Number, Target};
+use crate::api::{ApiError, Caller, Input, NodeKind, Urls, escape, given, node_id};
 use crate::forge::labels::LabelChange;
 use crate::hub::Hub;
 use crate::store::labels::Label;
@@ -28,7 +26,7 @@ pub(super) fn routes() -> Router<Hub> {
             "/repos/{owner}/{repo}/issues/{number}/labels",
             get(of_issue).post(add).put(set).delete(clear),
         )
-        .route("/repos/{owner}/{repo}/issues/{number}/labels/{name}", delete(take_off))
+        .route("/repos/{owner}/{repo}/issues/{number}/labels/{name}", delete(remove_from_issue))
 }
 
 async fn list(caller: Caller, Target(name): Target, paging: Paging) -> Result<Response, ApiError> {
@@ -109,8 +107,8 @@ async fn of_issue(
     Ok(paging.answer(&caller, shapes(&caller.urls, &full_name, &labels.items), labels.total))
 }
 
-/// GitHub takes `{"labels": […]}` and, as older clients send it, the bare list; of names or of
-/// objects with one.
+/// GitHub takes `{"labels": […]}`, and also the list alone, as older clients send it. Both have
+/// names, or objects with a `name`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Wanted {
@@ -119,6 +117,7 @@ enum Wanted {
     Nothing {},
 }
 
+/// A label in a request: its name, or an object with it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Name {
@@ -151,7 +150,7 @@ async fn add(
     Number(number): Number,
     Input(wanted): Input<Wanted>,
 ) -> Result<Json<Value>, ApiError> {
-    put_on(caller, Target(name), number, wanted.names(), false).await
+    label_issue(caller, Target(name), number, wanted.names(), false).await
 }
 
 async fn set(
@@ -160,7 +159,7 @@ async fn set(
     Number(number): Number,
     Input(wanted): Input<Wanted>,
 ) -> Result<Json<Value>, ApiError> {
-    put_on(caller, Target(name), number, wanted.names(), true).await
+    label_issue(caller, Target(name), number, wanted.names(), true).await
 }
 
 async fn clear(
@@ -168,11 +167,11 @@ async fn clear(
     target: Target,
     Number(number): Number,
 ) -> Result<StatusCode, ApiError> {
-    let Json(_none_left) = put_on(caller, target, number, Vec::new(), true).await?;
+    let Json(_none) = label_issue(caller, target, number, Vec::new(), true).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn put_on(
+async fn label_issue(
     caller: Caller,
     Target(name): Target,
     number: u64,
@@ -188,7 +187,7 @@ async fn put_on(
     Ok(Json(shapes(&caller.urls, &full_name, &labels).into()))
 }
 
-async fn take_off(
+async fn remove_from_issue(
     caller: Caller,
     Target(name): Target,
     Number(number): Number,
@@ -201,6 +200,7 @@ async fn take_off(
     Ok(Json(shapes(&caller.urls, &full_name, &left).into()))
 }
 
+/// GitHub's `label`, of each.
 pub(super) fn shapes(urls: &Urls, full_name: &str, labels: &[Label]) -> Vec<Value> {
     labels.iter().map(|label| label_shape(urls, full_name, label)).collect()
 }
@@ -209,7 +209,7 @@ pub(super) fn shapes(urls: &Urls, full_name: &str, labels: &[Label]) -> Vec<Valu
 fn label_shape(urls: &Urls, full_name: &str, label: &Label) -> Value {
     json!({
         "id": label.id,
-        "node_id": node_id("Label", label.id),
+        "node_id": node_id(NodeKind::Label, label.id),
         "url": urls.api(full_name, &format!("/labels/{}", escape(&label.name))),
         "name": label.name,
         "color": label.color,

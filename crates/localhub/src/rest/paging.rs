@@ -1,4 +1,5 @@
-//! "Using pagination in the REST API": `page`, `per_page` and the `Link` header.
+//! Lists in pages: `page`, `per_page` and the `Link` header (GitHub's page "Using pagination in the
+//! REST API").
 
 use std::collections::BTreeMap;
 
@@ -9,16 +10,15 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use super::Caller;
-use super::errors::ApiError;
+use crate::api::{ApiError, Caller, escape};
 use crate::store::Page;
 
 const DEFAULT_SIZE: u32 = 30;
 const LARGEST_SIZE: u32 = 100;
 
-/// The page that a request asks for, and what it takes to link to the others.
-pub(crate) struct Paging {
-    pub(crate) page: Page,
+/// The page that a request asks for, and what the links to the other pages are made of.
+pub(super) struct Paging {
+    pub(super) page: Page,
     path: String,
     query: BTreeMap<String, String>,
 }
@@ -31,7 +31,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
         let Query(query) = Query::<BTreeMap<String, String>>::from_request_parts(parts, state)
             .await
             .map_err(malformed)?;
-        // GitHub takes what is no number, or none that a page could have, for the default.
+        // GitHub takes anything that is not a positive number for the default.
         let number = |key: &str| {
             query.get(key).and_then(|text| text.parse::<u32>().ok()).filter(|number| *number > 0)
         };
@@ -44,8 +44,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 }
 
 impl Paging {
-    /// The list as the answer, with links when there are other pages.
-    pub(crate) fn answer(&self, caller: &Caller, items: Vec<Value>, total: u64) -> Response {
+    /// The answer with one page of a list, and with links if there are other pages.
+    pub(super) fn answer(&self, caller: &Caller, items: Vec<Value>, total: u64) -> Response {
         let mut response = Json(items).into_response();
         let links = self.links(&caller.urls.absolute(&self.path), total);
         if let Ok(value) = links.parse()
@@ -76,12 +76,8 @@ impl Paging {
     fn link(&self, url: &str, page: u64, relation: &str) -> String {
         let mut query = self.query.clone();
         query.insert("page".to_owned(), page.to_string());
-        let pairs: Vec<_> = query
-            .iter()
-            .map(|(key, value)| {
-                format!("{}={}", super::urls::escape(key), super::urls::escape(value))
-            })
-            .collect();
+        let pairs: Vec<_> =
+            query.iter().map(|(key, value)| format!("{}={}", escape(key), escape(value))).collect();
         format!("<{url}?{}>; rel=\"{relation}\"", pairs.join("&"))
     }
 }

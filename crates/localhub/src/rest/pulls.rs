@@ -1,4 +1,4 @@
-//! Pull requests: their routes, their two shapes, and the diff and patch media types.
+//! Pull requests: their routes, their two shapes, and the media types of diffs and patches.
 
 use axum::extract::Query;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -10,18 +10,15 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::errors::ApiError;
-use super::input::{Input, given};
-use super::issues::{WireState, association, state_filter};
+use super::issues::{association, state_filter};
 use super::labels::shapes;
 use super::paging::Paging;
 use super::repositories::repository_shape;
-use super::urls::{Urls, escape, node_id};
 use super::users::simple_user;
-use super::{Caller, Number, Target, extend};
+use super::{Number, Target};
+use crate::api::{ApiError, Caller, Input, NodeKind, Urls, escape, extend, given, node_id};
 use crate::forge::issues::IssueChange;
-use crate::forge::pulls::merge::Merge;
-use crate::forge::pulls::{Measure, NewPull, PullChange, PullRequest};
+use crate::forge::pulls::{Measure, Merge, NewPull, PullChange, PullRequest};
 use crate::git::ChangedFile;
 use crate::hub::Hub;
 use crate::store::issues::{Filter, Kind, Sort, State};
@@ -52,8 +49,8 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let sort = if query.sort.as_deref() == Some("updated") { Sort::Updated } else { Sort::Created };
     let head = match query.head.as_deref().map(|head| head.split_once(':')) {
-        // GitHub ignores a head without an owner; another owner's branches are none of this
-        // repository's.
+        // GitHub ignores a head without an owner. Another owner's branches are in forks, and this
+        // forge has none.
         None | Some(None) => None,
         Some(Some((owner, branch))) if owner.eq_ignore_ascii_case(name.owner()) => {
             Some(branch.to_owned())
@@ -117,7 +114,8 @@ async fn read(
 ) -> Result<Response, ApiError> {
     let accept =
         headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default().to_owned();
-    // "Media types": application/vnd.github.diff, also with a version as in vnd.github.v3.diff.
+    // application/vnd.github.diff, or with a version, application/vnd.github.v3.diff (GitHub's
+    // page "Media types").
     let wants = |form: &str| accept.split(',').any(|kind| is_form(kind, form));
     if wants("diff") || wants("patch") {
         let form = if wants("diff") { "diff" } else { "patch" };
@@ -147,14 +145,15 @@ fn is_form(media_type: &str, form: &str) -> bool {
         == Some(form)
 }
 
+/// The body of "Update a pull request". It has no `draft`: GitHub ignores one, as every field that
+/// it does not know, and so does this forge.
 #[derive(Deserialize)]
 struct Change {
     title: Option<String>,
     #[serde(default, deserialize_with = "given")]
     body: Option<Option<String>>,
-    state: Option<WireState>,
+    state: Option<State>,
     base: Option<String>,
-    draft: Option<bool>,
 }
 
 async fn change(
@@ -166,10 +165,10 @@ async fn change(
     let issue = IssueChange {
         title: new.title,
         body: new.body,
-        state: new.state.map(State::from),
+        state: new.state,
         ..IssueChange::default()
     };
-    let change = PullChange { issue, base: new.base, draft: new.draft };
+    let change = PullChange { issue, base: new.base };
     let changed = caller.ask(move |forge, user| {
         let request = forge.change_pull(user, &name, number, &change, Timestamp::now())?;
         let measure = forge.measure(&name, &request)?;
@@ -214,12 +213,14 @@ async fn merge(
     };
     let merged = caller
         .ask(move |forge, user| forge.merge_pull(user, &name, number, &merge, Timestamp::now()));
-    Ok(Json(
-        json!({ "sha": merged.await?, "merged": true, "message": "Pull Request successfully merged" }),
-    ))
+    Ok(Json(json!({
+        "sha": merged.await?,
+        "merged": true,
+        "message": "Pull Request successfully merged",
+    })))
 }
 
-/// GitHub's `pull-request-simple`, of lists.
+/// GitHub's `pull-request-simple`, which lists have.
 fn simple_pull(urls: &Urls, request: &PullRequest) -> Value {
     let PullRequest { repository, issue, pull } = request;
     let full_name = repository.full_name();
@@ -233,14 +234,17 @@ fn simple_pull(urls: &Urls, request: &PullRequest) -> Value {
     let owner = simple_user(urls, &repository.owner);
     let side = |branch: &str, sha: &str| {
         json!({
-            "label": format!("{}:{branch}", repository.owner.login), "ref": branch, "sha": sha, "user": owner,
+            "label": format!("{}:{branch}", repository.owner.login),
+            "ref": branch,
+            "sha": sha,
+            "user": owner,
             "repo": repository_shape(urls, repository),
         })
     };
     let link = |href: &str| json!({ "href": href });
     let mut shape = json!({
         "id": issue.id,
-        "node_id": node_id("PullRequest", issue.id),
+        "node_id": node_id(NodeKind::PullRequest, issue.id),
         "number": number,
         "url": url,
         "html_url": html,
@@ -291,7 +295,7 @@ fn simple_pull(urls: &Urls, request: &PullRequest) -> Value {
     shape
 }
 
-/// GitHub's `pull-request`, of single answers.
+/// GitHub's `pull-request`, which answers about a single one have.
 fn full_pull(urls: &Urls, request: &PullRequest, measure: &Measure) -> Value {
     let PullRequest { issue, pull, .. } = request;
     let mergeable_state = match measure.mergeable {

@@ -1,4 +1,4 @@
-//! Repositories, branches, refs and collaborators' permission.
+//! Repositories, branches, refs, and the permissions of collaborators.
 
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -7,11 +7,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::errors::ApiError;
-use super::input::{Input, given};
-use super::urls::{Urls, escape, node_id};
 use super::users::simple_user;
-use super::{Caller, Named, Target, extend};
+use super::{Named, Target};
+use crate::api::{ApiError, Caller, Input, NodeKind, Urls, escape, extend, given, node_id};
 use crate::forge::repositories::RepositoryChange;
 use crate::git::{Commit, Signature};
 use crate::hub::Hub;
@@ -97,7 +95,10 @@ async fn branch(
         "commit": commit_shape(&caller.urls, &full_name, &commit),
         "_links": { "self": url, "html": html },
         "protected": false,
-        "protection": { "enabled": false, "required_status_checks": { "enforcement_level": "off", "contexts": [], "checks": [] } },
+        "protection": {
+            "enabled": false,
+            "required_status_checks": { "enforcement_level": "off", "contexts": [], "checks": [] },
+        },
         "protection_url": format!("{url}/protection"),
     })))
 }
@@ -112,9 +113,13 @@ async fn reference(
     let (sha, kind) = caller.ask(move |forge, user| forge.reference(user, &name, &wanted)).await?;
     Ok(Json(json!({
         "ref": format!("refs/{reference}"),
-        "node_id": node_id("Ref", 0),
+        "node_id": node_id(NodeKind::Ref, 0),
         "url": caller.urls.api(&full_name, &format!("/git/refs/{reference}")),
-        "object": { "sha": sha, "type": kind, "url": caller.urls.api(&full_name, &format!("/git/{kind}s/{sha}")) },
+        "object": {
+            "sha": sha,
+            "type": kind,
+            "url": caller.urls.api(&full_name, &format!("/git/{kind}s/{sha}")),
+        },
     })))
 }
 
@@ -128,9 +133,11 @@ async fn permission(
     let role = held.map_or("none", Permission::role_name);
     let mut shape = simple_user(&caller.urls, &user);
     extend(&mut shape, json!({ "role_name": role, "permissions": permissions(held) }));
-    Ok(Json(
-        json!({ "permission": held.map_or("none", Permission::legacy_name), "role_name": role, "user": shape }),
-    ))
+    Ok(Json(json!({
+        "permission": held.map_or("none", Permission::legacy_name),
+        "role_name": role,
+        "user": shape,
+    })))
 }
 
 fn permissions(held: Option<Permission>) -> Value {
@@ -143,8 +150,8 @@ fn permissions(held: Option<Permission>) -> Value {
     })
 }
 
-/// The addresses that GitHub gives of everything in a repository: the field's name and what follows
-/// the repository's own.
+/// The addresses that GitHub gives for what is in a repository: the name of the field, and what
+/// follows the address of the repository.
 const ADDRESSES: &[(&str, &str)] = &[
     ("archive_url", "/{archive_format}{/ref}"),
     ("assignees_url", "/assignees{/user}"),
@@ -184,7 +191,7 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("trees_url", "/git/trees{/sha}"),
 ];
 
-/// GitHub's `repository`, as it stands inside a pull request.
+/// GitHub's `repository`, which pull requests have, too.
 pub(super) fn repository_shape(urls: &Urls, repository: &Repository) -> Value {
     let full_name = repository.full_name();
     let html = urls.html(&full_name, "");
@@ -194,7 +201,7 @@ pub(super) fn repository_shape(urls: &Urls, repository: &Repository) -> Value {
     let mut value = Value::Object(Map::from_iter(addresses));
     let more = json!({
         "id": repository.id,
-        "node_id": node_id("Repository", repository.id),
+        "node_id": node_id(NodeKind::Repository, repository.id),
         "name": repository.name,
         "full_name": full_name,
         "owner": simple_user(urls, &repository.owner),
@@ -219,7 +226,7 @@ pub(super) fn repository_shape(urls: &Urls, repository: &Repository) -> Value {
     value
 }
 
-/// What GitHub has and this forge has not, as GitHub says of a repository that does not use it.
+/// What this forge does not have, told as GitHub tells it of a repository that does not use it.
 fn absent() -> Value {
     json!({
         "mirror_url": null,
@@ -231,8 +238,8 @@ fn absent() -> Value {
         "forks_count": 0, "forks": 0,
         "stargazers_count": 0, "watchers_count": 0, "watchers": 0,
         "is_template": false,
-        "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false, "has_discussions": false,
-        "has_downloads": false,
+        "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false,
+        "has_discussions": false, "has_downloads": false,
         "archived": false, "disabled": false,
         "allow_forking": false,
         "web_commit_signoff_required": false,
@@ -246,13 +253,15 @@ fn full_repository(urls: &Urls, repository: &Repository, held: Permission) -> Va
         "permissions": permissions(Some(held)),
         "subscribers_count": 0, "network_count": 0,
         "allow_merge_commit": true, "allow_squash_merge": true, "allow_rebase_merge": false,
-        "allow_auto_merge": false, "delete_branch_on_merge": false, "allow_update_branch": false,
+        "allow_auto_merge": false, "delete_branch_on_merge": false,
+        "allow_update_branch": false,
     });
     extend(&mut value, more);
     value
 }
 
-/// GitHub's `commit`, without the people that a commit's addresses might stand for.
+/// GitHub's `commit`. Its `author` and `committer` are null, because this forge does not know which
+/// users the addresses in a commit belong to.
 fn commit_shape(urls: &Urls, full_name: &str, commit: &Commit) -> Value {
     let api = |kind: &str, sha: &str| urls.api(full_name, &format!("/{kind}/{sha}"));
     let html = |sha: &str| urls.html(full_name, &format!("/commit/{}", escape(sha)));
@@ -264,7 +273,7 @@ fn commit_shape(urls: &Urls, full_name: &str, commit: &Commit) -> Value {
         .collect();
     json!({
         "sha": commit.sha,
-        "node_id": node_id("Commit", 0),
+        "node_id": node_id(NodeKind::Commit, 0),
         "url": api("commits", &commit.sha),
         "html_url": html(&commit.sha),
         "comments_url": urls.api(full_name, &format!("/commits/{}/comments", commit.sha)),
@@ -276,7 +285,8 @@ fn commit_shape(urls: &Urls, full_name: &str, commit: &Commit) -> Value {
             "comment_count": 0,
             "tree": { "sha": commit.tree, "url": api("git/trees", &commit.tree) },
             "verification": {
-                "verified": false, "reason": "unsigned", "signature": null, "payload": null, "verified_at": null,
+                "verified": false, "reason": "unsigned", "signature": null, "payload": null,
+                "verified_at": null,
             },
         },
         "author": null,

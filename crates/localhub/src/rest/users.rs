@@ -1,13 +1,13 @@
-//! `/user`, `/rate_limit`, and the shape of a user.
+//! The caller's own user, the rate limit, and the shape of a user.
 
 use axum::routing::get;
 use axum::{Json, Router};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::errors::ApiError;
-use super::urls::{Urls, node_id};
-use super::{Caller, extend};
+use crate::api::{ApiError, Caller, NodeKind, Urls, escape, extend, node_id};
 use crate::hub::Hub;
+use crate::rate::{Rate, Resource};
 use crate::store::users::User;
 
 pub(super) fn routes() -> Router<Hub> {
@@ -20,11 +20,18 @@ async fn authenticated_user(caller: Caller) -> Result<Json<Value>, ApiError> {
 }
 
 async fn rate_limit(caller: Caller) -> Json<Value> {
-    let rate = json!({
-        "limit": caller.rate.limit, "used": caller.rate.used, "remaining": caller.rate.remaining,
-        "reset": caller.rate.reset,
-    });
-    Json(json!({ "resources": { "core": rate, "search": rate }, "rate": rate }))
+    let shape = |rate: Rate| {
+        json!({
+            "limit": rate.limit,
+            "used": rate.used,
+            "remaining": rate.remaining,
+            "reset": rate.reset,
+        })
+    };
+    let core = shape(caller.rate);
+    let graphql = caller.hub.rates().peek(caller.user.id, Resource::Graphql, Timestamp::now());
+    let resources = json!({ "core": core, "search": core, "graphql": shape(graphql) });
+    Json(json!({ "resources": resources, "rate": core }))
 }
 
 /// GitHub's `simple-user`.
@@ -33,11 +40,11 @@ pub(super) fn simple_user(urls: &Urls, user: &User) -> Value {
     json!({
         "login": user.login,
         "id": user.id,
-        "node_id": node_id("User", user.id),
+        "node_id": node_id(NodeKind::User, user.id),
         "avatar_url": urls.absolute(&format!("/avatars/u/{}", user.id)),
         "gravatar_id": "",
         "url": url,
-        "html_url": urls.absolute(&format!("/{}", super::urls::escape(&user.login))),
+        "html_url": urls.absolute(&format!("/{}", escape(&user.login))),
         "followers_url": format!("{url}/followers"),
         "following_url": format!("{url}/following{{/other_user}}"),
         "gists_url": format!("{url}/gists{{/gist_id}}"),
@@ -53,7 +60,7 @@ pub(super) fn simple_user(urls: &Urls, user: &User) -> Value {
     })
 }
 
-/// GitHub's `private-user`: what a user sees of themselves.
+/// GitHub's `private-user`: what users see of their own account.
 fn private_user(
     urls: &Urls,
     user: &User,
@@ -62,10 +69,12 @@ fn private_user(
 ) -> Value {
     let mut value = simple_user(urls, user);
     let more = json!({
-        "name": null, "company": null, "blog": "", "location": null, "email": null, "hireable": null, "bio": null,
+        "name": null, "company": null, "blog": "", "location": null, "email": null,
+        "hireable": null, "bio": null,
         "public_repos": public_repositories, "public_gists": 0, "followers": 0, "following": 0,
         "created_at": user.created_at.to_string(), "updated_at": user.created_at.to_string(),
-        "private_gists": 0, "total_private_repos": private_repositories, "owned_private_repos": private_repositories,
+        "private_gists": 0, "total_private_repos": private_repositories,
+        "owned_private_repos": private_repositories,
         "disk_usage": 0, "collaborators": 0, "two_factor_authentication": false,
         "user_view_type": "private",
     });

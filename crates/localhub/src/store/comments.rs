@@ -1,18 +1,21 @@
-//! Rows of `comments`: what was said on an issue or a pull request.
+//! Rows of `comments`, on issues and on pull requests.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{Row, Transaction};
 
+use super::row::{Record, all, first};
 use super::users::User;
-use super::{Page, Paged, StoreError, instant};
+use super::{Page, Paged, StoreError};
 
+/// A comment.
 #[derive(Debug, Clone)]
 pub(crate) struct Comment {
     pub(crate) id: i64,
     pub(crate) author: User,
     pub(crate) author_is_collaborator: bool,
-    /// The number of the issue or pull request it stands on.
+    /// The number of the issue or pull request that the comment is on.
     pub(crate) issue_number: u64,
+    /// Whether that is a pull request.
     pub(crate) on_pull: bool,
     pub(crate) body: String,
     pub(crate) created_at: Timestamp,
@@ -21,30 +24,36 @@ pub(crate) struct Comment {
 
 fn select(condition: &str) -> String {
     format!(
-        "SELECT {}, comments.id, issues.number, pulls.issue_id IS NOT NULL, comments.body,
-                comments.created_at, comments.updated_at,
+        "SELECT {}, comments.id AS id, issues.number AS issue_number,
+                pulls.issue_id IS NOT NULL AS on_pull, comments.body AS body,
+                comments.created_at AS created_at, comments.updated_at AS updated_at,
                 EXISTS (SELECT 1 FROM permissions
-                        WHERE permissions.repository_id = issues.repository_id AND user_id = comments.author_id)
-         FROM comments JOIN users ON users.id = comments.author_id JOIN issues ON issues.id = comments.issue_id
+                        WHERE permissions.repository_id = issues.repository_id
+                              AND user_id = comments.author_id) AS author_is_collaborator
+         FROM comments JOIN users ON users.id = comments.author_id
+              JOIN issues ON issues.id = comments.issue_id
               LEFT JOIN pulls ON pulls.issue_id = issues.id
          WHERE {condition}",
         super::users::COLUMNS
     )
 }
 
-fn comment(row: &Row<'_>) -> rusqlite::Result<Comment> {
+fn read(row: &Row<'_>) -> Result<Comment, StoreError> {
+    let author = User::read(row)?;
+    let record = Record::new(row, "comments", "id")?;
     Ok(Comment {
-        author: User::at(row, 0)?,
-        id: row.get(3)?,
-        issue_number: row.get(4)?,
-        on_pull: row.get(5)?,
-        body: row.get(6)?,
-        created_at: instant(row.get(7)?),
-        updated_at: instant(row.get(8)?),
-        author_is_collaborator: row.get(9)?,
+        id: record.id(),
+        author,
+        author_is_collaborator: record.get("author_is_collaborator")?,
+        issue_number: record.get("issue_number")?,
+        on_pull: record.get("on_pull")?,
+        body: record.get("body")?,
+        created_at: record.instant("created_at")?,
+        updated_at: record.instant("updated_at")?,
     })
 }
 
+/// Adds a comment and returns its id.
 pub(crate) fn insert(
     tx: &Transaction<'_>,
     issue_id: i64,
@@ -53,22 +62,24 @@ pub(crate) fn insert(
     now: Timestamp,
 ) -> Result<i64, StoreError> {
     tx.prepare_cached(
-        "INSERT INTO comments (issue_id, author_id, body, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+        "INSERT INTO comments (issue_id, author_id, body, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?4)",
     )?
     .execute((issue_id, author_id, body, now.as_second()))?;
     Ok(tx.last_insert_rowid())
 }
 
+/// The comment with this id, if it is in the repository.
 pub(crate) fn by_id(
     tx: &Transaction<'_>,
     repository_id: i64,
     id: i64,
 ) -> Result<Option<Comment>, StoreError> {
     let sql = select("comments.id = ?1 AND issues.repository_id = ?2");
-    Ok(tx.prepare_cached(&sql)?.query_row((id, repository_id), comment).optional()?)
+    first(&mut *tx.prepare_cached(&sql)?, (id, repository_id), read)
 }
 
-/// The comments of one issue, oldest first, those not changed since `since` left out.
+/// The comments on one issue that were changed at `since` or later, oldest first.
 pub(crate) fn of_issue(
     tx: &Transaction<'_>,
     issue_id: i64,
@@ -77,18 +88,18 @@ pub(crate) fn of_issue(
 ) -> Result<Paged<Comment>, StoreError> {
     let since = since.map_or(i64::MIN, Timestamp::as_second);
     let sql = select(
-        "comments.issue_id = ?1 AND comments.updated_at >= ?2 ORDER BY comments.id LIMIT ?3 OFFSET ?4",
+        "comments.issue_id = ?1 AND comments.updated_at >= ?2
+         ORDER BY comments.id LIMIT ?3 OFFSET ?4",
     );
-    let mut statement = tx.prepare_cached(&sql)?;
-    let items = statement
-        .query_map((issue_id, since, page.size, page.offset()), comment)?
-        .collect::<Result<_, _>>()?;
+    let parameters = (issue_id, since, page.size, page.offset());
+    let items = all(&mut *tx.prepare_cached(&sql)?, parameters, read)?;
     let total = tx
         .prepare_cached("SELECT count(*) FROM comments WHERE issue_id = ?1 AND updated_at >= ?2")?
         .query_row((issue_id, since), |row| row.get(0))?;
     Ok(Paged { items, total })
 }
 
+/// Replaces the text of a comment.
 pub(crate) fn update(
     tx: &Transaction<'_>,
     id: i64,
@@ -100,6 +111,7 @@ pub(crate) fn update(
     Ok(())
 }
 
+/// Deletes a comment.
 pub(crate) fn delete(tx: &Transaction<'_>, id: i64) -> Result<(), StoreError> {
     tx.prepare_cached("DELETE FROM comments WHERE id = ?1")?.execute([id])?;
     Ok(())

@@ -1,4 +1,5 @@
--- Instants are whole seconds since the Unix epoch, as GitHub's are. Names compare without regard to ASCII case, as GitHub's do.
+-- Instants are whole seconds since the Unix epoch, as GitHub's are. Names compare without regard to
+-- ASCII case, as GitHub's do.
 
 CREATE TABLE users (
     id         INTEGER PRIMARY KEY,
@@ -28,7 +29,8 @@ CREATE TABLE permissions (
     PRIMARY KEY (repository_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
--- A pull request is an issue with a row in pulls: one number series, one table of titles, labels and comments.
+-- A pull request is an issue with a row in pulls. So both share one series of numbers, and one
+-- table has the titles, labels and comments of both.
 CREATE TABLE issues (
     id            INTEGER PRIMARY KEY,
     repository_id INTEGER NOT NULL REFERENCES repositories (id),
@@ -91,7 +93,7 @@ CREATE TABLE comments (
 
 CREATE INDEX comments_by_issue ON comments (issue_id, id);
 
--- An event keeps its label's name and color as they were: the label may be gone when the event is read.
+-- An event keeps its label's name and color as they were, because the label may be deleted later.
 CREATE TABLE events (
     id          INTEGER PRIMARY KEY,
     issue_id    INTEGER NOT NULL REFERENCES issues (id),

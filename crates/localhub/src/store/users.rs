@@ -1,10 +1,12 @@
 //! Rows of `users`: who calls, and by which token.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{Row, Transaction};
 
-use super::{Rows, StoreError, instant};
+use super::StoreError;
+use super::row::{Record, all, first};
 
+/// A user, without the token.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
     pub(crate) id: i64,
@@ -12,62 +14,63 @@ pub(crate) struct User {
     pub(crate) created_at: Timestamp,
 }
 
-/// The columns that [`User::at`] reads, of the table or alias `users`.
-pub(super) const COLUMNS: &str = "users.id, users.login, users.created_at";
+/// The columns that [`User::read`] needs, of the table `users`.
+pub(super) const COLUMNS: &str =
+    "users.id AS user_id, users.login AS user_login, users.created_at AS user_created_at";
 
 impl User {
-    /// Reads the three columns of [`COLUMNS`], the first of them at `start`.
-    pub(super) fn at(row: &Row<'_>, start: usize) -> rusqlite::Result<Self> {
+    /// Reads the user that a query selects by [`COLUMNS`].
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        let record = Record::new(row, "users", "user_id")?;
         Ok(Self {
-            id: row.get(start)?,
-            login: row.get(start + 1)?,
-            created_at: instant(row.get(start + 2)?),
+            id: record.id(),
+            login: record.get("user_login")?,
+            created_at: record.instant("user_created_at")?,
         })
     }
 }
 
-/// Adds the user, or gives the known one this token; without a token the known one keeps what it
-/// has.
+/// Adds a user, or gives the known one this token. Without a token a known user keeps the old one.
 pub(crate) fn upsert(
     tx: &Transaction<'_>,
     login: &str,
     token: Option<&str>,
     now: Timestamp,
 ) -> Result<User, StoreError> {
-    let sql = format!(
+    tx.prepare_cached(
         "INSERT INTO users (login, token, created_at) VALUES (?1, ?2, ?3)
-         ON CONFLICT (login) DO UPDATE SET token = coalesce(excluded.token, token)
-         RETURNING {COLUMNS}"
-    );
-    Ok(tx
-        .prepare_cached(&sql)?
-        .query_row((login, token, now.as_second()), |row| User::at(row, 0))?)
+         ON CONFLICT (login) DO UPDATE SET token = coalesce(excluded.token, token)",
+    )?
+    .execute((login, token, now.as_second()))?;
+    by_login(tx, login)?.ok_or(StoreError::Statement(rusqlite::Error::QueryReturnedNoRows))
 }
 
+/// The user with this login, in any case.
 pub(crate) fn by_login(tx: &Transaction<'_>, login: &str) -> Result<Option<User>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM users WHERE login = ?1");
-    Ok(tx.prepare_cached(&sql)?.query_row([login], |row| User::at(row, 0)).optional()?)
+    first(&mut *tx.prepare_cached(&sql)?, [login], User::read)
 }
 
+/// The user that another row refers to.
 pub(crate) fn by_id(tx: &Transaction<'_>, id: i64) -> Result<User, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM users WHERE id = ?1");
-    Ok(tx.prepare_cached(&sql)?.query_row([id], |row| User::at(row, 0))?)
+    let user = first(&mut *tx.prepare_cached(&sql)?, [id], User::read)?;
+    user.ok_or(StoreError::Statement(rusqlite::Error::QueryReturnedNoRows))
 }
 
 /// Every user that can authenticate, with the token that proves it.
-pub(crate) fn with_tokens(tx: &Transaction<'_>) -> Rows<(User, String)> {
-    let sql = format!("SELECT {COLUMNS}, users.token FROM users WHERE token IS NOT NULL");
-    let mut statement = tx.prepare_cached(&sql)?;
-    let rows = statement.query_map([], |row| Ok((User::at(row, 0)?, row.get(3)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+pub(crate) fn with_tokens(tx: &Transaction<'_>) -> Result<Vec<(User, String)>, StoreError> {
+    let sql = format!("SELECT {COLUMNS}, users.token AS token FROM users WHERE token IS NOT NULL");
+    all(&mut *tx.prepare_cached(&sql)?, [], |row| {
+        Ok((User::read(row)?, Record::new(row, "users", "user_id")?.get("token")?))
+    })
 }
 
-/// Those whom an issue is assigned to, by login.
-pub(crate) fn assigned(tx: &Transaction<'_>, issue_id: i64) -> Rows<User> {
+/// The users whom an issue is assigned to, by login.
+pub(crate) fn assigned(tx: &Transaction<'_>, issue_id: i64) -> Result<Vec<User>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM issue_assignees JOIN users ON users.id = user_id WHERE issue_id = ?1 ORDER BY login"
+        "SELECT {COLUMNS} FROM issue_assignees JOIN users ON users.id = user_id
+         WHERE issue_id = ?1 ORDER BY login"
     );
-    let mut statement = tx.prepare_cached(&sql)?;
-    let rows = statement.query_map([issue_id], |row| User::at(row, 0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    all(&mut *tx.prepare_cached(&sql)?, [issue_id], User::read)
 }

@@ -1,4 +1,5 @@
-//! A caller of the REST API by hand: for statuses, headers and bodies that a typed client hides.
+//! A simple client of the API. It shows the status codes, headers and bodies, which a typed client
+//! hides.
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -17,12 +18,12 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    /// Null when the body is no JSON.
+    /// Null when the body is not JSON.
     pub(crate) json: Value,
 }
 
 impl Reply {
-    /// The reply, which has this status.
+    /// The reply, which must have this status code.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
@@ -35,7 +36,7 @@ impl Reply {
 }
 
 impl Server {
-    /// Calls as the owner of the token, each answer inspected.
+    /// A client with this token. Its answers go through the inspector.
     pub(crate) fn api(&self, token: &str) -> Api {
         Api::new(&self.inspected.url, token)
     }

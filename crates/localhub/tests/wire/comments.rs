@@ -1,4 +1,4 @@
-//! Comments, as REST has them.
+//! Comments, by the REST API.
 
 use serde_json::json;
 

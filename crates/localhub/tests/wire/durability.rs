@@ -1,4 +1,4 @@
-//! What the forge keeps, whom it serves, and how it ends.
+//! What a forge that is opened again still has, whom it serves, and how it shuts down.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ async fn a_forge_that_is_opened_again_has_everything() {
     }
     let head = git_ok(&tree, Some(OWNER_TOKEN), &["ls-remote", &server.clone_url(), "one"]).await;
     assert!(head.starts_with(&git_ok(&tree, None, &["rev-parse", "one"]).await));
-    // Numbers go on where they stopped.
+    // The next number follows the last one.
     let next = api.post("/repos/octo/hello/issues", json!({ "title": "next" })).await.expect(201);
     assert_eq!(next.json["number"], 3);
 }

@@ -1,4 +1,4 @@
-//! The forge failing on command, seen from the wire.
+//! Faults on command, as a client sees them.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use crate::server::{OWNER_TOKEN, Server, git, git_ok, start};
 const ISSUES: &str = "/repos/octo/hello/issues";
 const ROUTE: &str = "/repos/{owner}/{repo}/issues";
 
-/// Calls the forge itself: what a fault answers is not GitHub's to describe.
+/// A client that does not go through the inspector, because GitHub does not describe the answers
+/// of faults.
 fn direct(server: &Server) -> Api {
     Api::new(&server.url, OWNER_TOKEN)
 }

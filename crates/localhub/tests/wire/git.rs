@@ -1,4 +1,4 @@
-//! The git client against the forge.
+//! The git client with the forge.
 
 use crate::server::{
     OWNER_TOKEN, READER_TOKEN, STRANGER_TOKEN, Server, commit, git, git_ok, start,
@@ -65,10 +65,69 @@ async fn an_empty_repository_can_be_cloned_and_has_its_default_branch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_branch_may_have_the_names_that_git_allows() {
+    let server = start().await;
+    let long = "x".repeat(255);
+    let names = [
+        "main",
+        "feature/x",
+        "日本語",
+        "a.b",
+        "a@b",
+        "a@",
+        "-a",
+        "a-",
+        "a..b",
+        "a b",
+        "a\tb",
+        "a~1",
+        "a^",
+        "a:b",
+        "a?",
+        "a*",
+        "a[",
+        "a\\b",
+        "/a",
+        "a/",
+        "a//b",
+        ".a",
+        "a/.b",
+        "a.lock",
+        "a.lock/b",
+        "a.lockb",
+        "a.",
+        "a./b",
+        "@/a",
+        "HEAD",
+        "head",
+        "a/HEAD",
+        "a@{0}",
+        "a{b}",
+        "",
+        "refs/heads/a",
+        "a\u{7f}",
+        "a\u{85}b",
+        "--upload-pack=x",
+        &long,
+    ];
+    for (number, name) in names.into_iter().enumerate() {
+        let arguments = ["check-ref-format", "--branch", name];
+        let checked = git(server.directory.path(), None, &arguments).await;
+        let repository = format!("octo/r{number}");
+        let created = server.hub.create_repository(&repository, name, true);
+        assert_eq!(created.is_ok(), checked.status.success(), "{name:?}: {created:?}");
+    }
+    // Git itself has no limit. GitHub does.
+    let longer = "x".repeat(256);
+    assert!(server.hub.create_repository("octo/longer", &longer, true).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_push_is_streamed() {
     let server = start().await;
     let tree = server.pushed(&[]).await;
-    // Incompressible, so that the pack is larger than every buffer and git sends it chunked.
+    // Data that can't be compressed, so that the pack is larger than every buffer, and git sends
+    // it in chunks.
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -90,7 +149,7 @@ async fn who_has_no_right_token_gets_nothing() {
     let server = start().await;
     let tree = server.pushed(&[]).await;
     let url = server.clone_url();
-    // Told that a token is not good, git asks the user for another.
+    // After a 401, git asks the user for a password.
     for token in [Some("wrong"), None] {
         server.hub.requests().clear();
         let asked = refusal(&server, token, &["ls-remote", &url]).await;
@@ -153,7 +212,8 @@ async fn a_client_that_leaves_in_the_midst_of_a_push_leaves_no_process_behind() 
     );
     let request = format!(
         "POST {}/git-receive-pack HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Basic {basic}\r\n\
-         content-type: application/x-git-receive-pack-request\r\ncontent-length: 100000\r\n\r\n00a0",
+         content-type: application/x-git-receive-pack-request\r\n\
+         content-length: 100000\r\n\r\n00a0",
         url.path()
     );
     client.write_all(request.as_bytes()).await.unwrap();

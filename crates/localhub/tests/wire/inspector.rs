@@ -1,4 +1,4 @@
-//! Stands between a client and the forge, passes everything on, and holds every answer to GitHub's
+//! A proxy between a client and the forge. It checks every answer against GitHub's OpenAPI
 //! description.
 
 use std::sync::{Arc, Mutex};
@@ -58,11 +58,28 @@ impl Drop for Inspector {
     }
 }
 
+/// GitHub's description does not have GraphQL. The specification says what an answer has (section
+/// 7.1, "Response Format").
+fn graphql_complaint(path: &str, status: u16, body: &[u8]) -> Option<String> {
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let fine = match status {
+        200 => {
+            answer["data"].is_object()
+                || answer["errors"].as_array().is_some_and(|errors| {
+                    errors.iter().all(|error| error["message"].is_string()) && !errors.is_empty()
+                })
+        }
+        400 | 401 | 422 => answer["message"].is_string(),
+        _ => false,
+    };
+    (!fine).then(|| format!("{path} {status}: {answer:#}"))
+}
+
 async fn pass(State(passage): State<Passage>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    // The caller's Host goes along, so that the addresses in answers lead back through here.
+    // The caller's Host is passed on, so that the addresses in answers lead here again.
     let asked = passage.client.request(parts.method.clone(), format!("{}{path}", passage.forge));
     let answer = asked.headers(parts.headers).body(body).send().await.unwrap();
 
@@ -70,7 +87,9 @@ async fn pass(State(passage): State<Passage>, request: Request) -> Response {
     let body = answer.bytes().await.unwrap();
     let kind = headers.get("content-type").map_or("", |kind| kind.to_str().unwrap());
     let mut complaint = None;
-    if let Some(github) = openapi::github() {
+    if path == "/graphql" || path == "/api/graphql" {
+        complaint = graphql_complaint(&path, status.as_u16(), &body);
+    } else if let Some(github) = openapi::github() {
         complaint = github.check(parts.method.as_str(), &path, status.as_u16(), kind, &body).err();
     }
     if !headers.contains_key("x-ratelimit-remaining") {

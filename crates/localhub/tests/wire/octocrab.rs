@@ -1,4 +1,4 @@
-//! octocrab against the forge, by base URL and unmodified.
+//! octocrab with the forge. It is not changed, and only gets the base URL.
 
 use octocrab::models::{IssueState, pulls::MergeableState, timelines};
 use octocrab::params::State;
@@ -87,8 +87,8 @@ async fn a_pull_request_s_whole_life_is_typed() {
     let message = source.errors.unwrap()[0]["message"].clone();
     assert_eq!(message, "A pull request already exists for octo:codingworker/issue-1.");
 
-    // Of GitHub's four words octocrab reads this one; it takes `read` and `write` for `pull` and
-    // `push`, and fails.
+    // octocrab can read `admin`. It expects `pull` and `push` where GitHub says `read` and `write`,
+    // and fails at those.
     let held = octo.repos("octo", "hello").get_contributor_permission("octo").send().await.unwrap();
     assert_eq!(held.permission, octocrab::params::teams::Permission::Admin);
 }
@@ -103,4 +103,24 @@ async fn errors_are_typed() {
     let octocrab::Error::GitHub { source, .. } = missing else { panic!("{missing:?}") };
     assert_eq!((source.status_code.as_u16(), source.message.as_str()), (404, "Not Found"));
     assert!(source.documentation_url.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_is_marked_as_ready_by_graphql() {
+    let server = start().await;
+    server.pushed(&["one"]).await;
+    let octo = octocrab(&server, OWNER_TOKEN);
+    let pulls = octo.pulls("octo", "hello");
+    let draft = pulls.create("Title", "one", "main").draft(true).send().await.unwrap();
+    let query = "mutation($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id})
+                 { pullRequest { isDraft } } }";
+    let body = serde_json::json!({ "query": query, "variables": { "id": draft.node_id } });
+    let answer: serde_json::Value = octo.graphql(&body).await.unwrap();
+    let pull = &answer["markPullRequestReadyForReview"]["pullRequest"];
+    assert_eq!(pull["isDraft"], false);
+    assert_eq!(pulls.get(1).await.unwrap().draft, Some(false));
+
+    let body = serde_json::json!({ "query": "{ viewer { login } }" });
+    let unknown = octo.graphql::<serde_json::Value>(&body).await.unwrap_err();
+    assert!(format!("{unknown:?}").contains("markPullRequestReadyForReview"), "{unknown:?}");
 }

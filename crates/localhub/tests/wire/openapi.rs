@@ -1,8 +1,8 @@
-//! GitHub's own description of its API, held against answers.
+//! GitHub's own OpenAPI description, to check answers by. It is `generated/api.github.com.json` in
+//! npm's `@octokit/openapi`.
 //!
-//! Reads `generated/api.github.com.json` of npm's `@octokit/openapi`. Invariant: a route or a
-//! success that GitHub does not describe is a failure, and so is a field that is missing, of
-//! another type, or of another format.
+//! Invariant: a route or a success that GitHub does not describe fails the test. So does a field
+//! that is missing, or that has another type or another format.
 #![allow(
     clippy::disallowed_methods,
     reason = "where the tests' tools are comes from the environment"
@@ -17,7 +17,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// Kept as text and read piece by piece: of 13 MB a test needs a few kilobytes.
+/// The description has 13 MB, of which a test needs a few kilobytes. So its parts are kept as text
+/// and read when they are needed.
 #[derive(Deserialize)]
 struct Description {
     paths: HashMap<String, Box<RawValue>>,
@@ -37,8 +38,8 @@ pub(crate) struct OpenApi {
     validators: Validators,
 }
 
-/// The description, or `None` where it is not installed; then the tests say so, and in continuous
-/// integration fail.
+/// The description; `None` where it is not installed. The tests say so then, and fail in continuous
+/// integration.
 pub(crate) fn github() -> Option<&'static OpenApi> {
     static GITHUB: OnceLock<Option<OpenApi>> = OnceLock::new();
     GITHUB.get_or_init(OpenApi::load).as_ref()
@@ -62,7 +63,11 @@ impl OpenApi {
         Some(Self { description, validators: Mutex::default() })
     }
 
-    /// Says what is wrong with an answer.
+    /// Checks an answer.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
     pub(crate) fn check(
         &self,
         method: &str,
@@ -77,7 +82,7 @@ impl OpenApi {
         let operations: Value = parse(&self.description.paths[template]);
         let mut operation = &operations[method.to_ascii_lowercase()];
         if operation.is_null() && method == "POST" {
-            // GitHub takes POST for PATCH, and octocrab edits comments so.
+            // GitHub takes POST in place of PATCH, which octocrab uses to edit comments.
             operation = &operations["patch"];
         }
         if operation.is_null() {
@@ -88,8 +93,7 @@ impl OpenApi {
             response = parse(&self.description.components.responses[&name]);
         }
         if response.is_null() {
-            // GitHub describes few of its errors route by route, and answers all of them in one
-            // form.
+            // GitHub describes few errors of each route. All errors have the same form.
             if !matches!(status, 400 | 401 | 403 | 404 | 422) {
                 return Err(format!("{asked}: GitHub does not answer {template} so"));
             }
@@ -126,8 +130,8 @@ impl OpenApi {
         }
     }
 
-    /// The described path that this one is an instance of: the one with the fewest parameters of
-    /// those that fit.
+    /// The path of the description that this one is an instance of. Of several, it is the one with
+    /// the fewest parameters.
     fn template(&self, path: &str) -> Option<&str> {
         let path = path.split('?').next().unwrap_or_default();
         let fitting = self.description.paths.keys().filter(|template| fits(template, path));
@@ -178,7 +182,8 @@ fn reference(value: &Value) -> Option<String> {
     value.get("$ref")?.as_str()?.rsplit('/').next().map(str::to_owned)
 }
 
-/// A branch or a ref that ends a path may itself have slashes.
+/// Whether a path is an instance of a template. A branch or a ref at the end of it may have
+/// slashes.
 fn fits(template: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     for pattern in template.split('/') {
@@ -193,7 +198,7 @@ fn fits(template: &str, path: &str) -> bool {
     segments.next().is_none()
 }
 
-/// Turns OpenAPI 3.0's `nullable` into JSON Schema's null type, wherever it stands.
+/// Replaces OpenAPI 3.0's `nullable` by JSON Schema's null type, in all of a schema.
 fn convert(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -216,8 +221,8 @@ fn an_answer_that_github_would_not_give_is_told_from_one_that_it_would() {
     };
     let path = "/repos/octo/hello/labels/bug";
     let label = json!({
-        "id": 1, "node_id": "x", "url": "http://127.0.0.1/x", "name": "bug", "description": null, "color": "ffffff",
-        "default": false,
+        "id": 1, "node_id": "x", "url": "http://127.0.0.1/x", "name": "bug", "description": null,
+        "color": "ffffff", "default": false,
     });
     check("GET", path, 200, label.clone()).unwrap();
 

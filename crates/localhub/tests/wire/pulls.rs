@@ -1,4 +1,4 @@
-//! Pull requests, as REST has them, over real pushes.
+//! Pull requests, by the REST API, with branches that git pushes.
 
 use localhub::Permission;
 use serde_json::{Value, json};
@@ -98,8 +98,7 @@ async fn what_can_t_be_a_pull_request_is_refused_in_github_s_words() {
     assert_eq!(refused(long).await["field"], "title");
     server.api(READER_TOKEN).post(PULLS, new("same")).await.expect(403);
 
-    // Once the first is closed its branch is free, and the closed one can't come back beside its
-    // successor.
+    // When the first is closed, its branch can have another. Then the first can't be reopened.
     api.patch(&format!("{PULLS}/1"), json!({ "state": "closed" })).await.expect(200);
     api.post(PULLS, new("one")).await.expect(201);
     api.patch(&format!("{PULLS}/1"), json!({ "state": "open" })).await.expect(422);
@@ -128,12 +127,24 @@ async fn a_draft_is_edited_and_made_ready() {
     draft["draft"] = true.into();
     assert_eq!(api.post(PULLS, draft).await.expect(201).json["mergeable_state"], "draft");
     api.put(&format!("{PULLS}/1/merge"), json!({})).await.expect(405);
+    // GitHub's REST API can't make a draft ready: it ignores the field.
     let change = json!({ "title": "Better", "body": "", "draft": false });
     let pull = api.patch(&format!("{PULLS}/1"), change).await.expect(200).json;
     assert_eq!(
         (&pull["title"], &pull["draft"], &pull["body"]),
-        (&json!("Better"), &json!(false), &json!(""))
+        (&json!("Better"), &json!(true), &json!(""))
     );
+    api.put(&format!("{PULLS}/1/merge"), json!({})).await.expect(405);
+    let ready = "mutation($id: ID!) {
+        markPullRequestReadyForReview(input: {pullRequestId: $id}) { clientMutationId } }";
+    let body = json!({ "query": ready, "variables": { "id": pull["node_id"] } });
+    let answer = api.post("/graphql", body).await.expect(200).json;
+    assert_eq!(answer["errors"], Value::Null);
+    let pull = api.get(&format!("{PULLS}/1")).await.expect(200).json;
+    assert_eq!((&pull["draft"], &pull["mergeable_state"]), (&json!(false), &json!("clean")));
+    // Nor can it make a draft of one.
+    let pull = api.patch(&format!("{PULLS}/1"), json!({ "draft": true })).await.expect(200).json;
+    assert_eq!(pull["draft"], false);
     let squash = json!({ "merge_method": "squash", "commit_title": "Squashed" });
     api.put(&format!("{PULLS}/1/merge"), squash).await.expect(200);
     let branch = api.get("/repos/octo/hello/branches/main").await.expect(200).json;

@@ -1,4 +1,4 @@
-//! A forge on a free port, with the clients that the tests hold to it.
+//! A forge on a free port, and git as a client of it.
 #![allow(
     clippy::disallowed_methods,
     reason = "the tests start git as a user would, and find it as a user would"
@@ -14,18 +14,18 @@ use crate::inspector::Inspector;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The owner of `octo/hello`, who may do everything there.
+/// The token of `octo`, who owns `octo/hello`.
 pub(crate) const OWNER_TOKEN: &str = "owner-token";
-/// Mona may read `octo/hello`, as she has been granted.
+/// The token of `mona`, who was granted to read `octo/hello`.
 pub(crate) const READER_TOKEN: &str = "reader-token";
-/// A stranger has a token, and no right to anything private.
+/// The token of `stranger`, who was granted nothing.
 pub(crate) const STRANGER_TOKEN: &str = "stranger-token";
 
 pub(crate) struct Server {
     pub(crate) hub: Hub,
-    /// Where the forge answers; through `inspected` its answers are also held to GitHub's
-    /// description.
+    /// Where the forge answers.
     pub(crate) url: String,
+    /// A proxy to the forge, which checks the answers.
     pub(crate) inspected: Inspector,
     pub(crate) directory: TempDir,
     _stop: DropGuard,
@@ -36,8 +36,14 @@ pub(crate) async fn start() -> Server {
     start_in(TempDir::new().unwrap()).await
 }
 
+/// A forge whose data is in `directory`, as an earlier one may have left it there.
 pub(crate) async fn start_in(directory: TempDir) -> Server {
-    let hub = Hub::open(&directory.path().join("hub"), git_executable()).unwrap();
+    start_with(directory, git_executable()).await
+}
+
+/// A forge that runs this git.
+pub(crate) async fn start_with(directory: TempDir, git: PathBuf) -> Server {
+    let hub = Hub::open(&directory.path().join("hub"), git).unwrap();
     hub.add_user("octo", OWNER_TOKEN).unwrap();
     hub.add_user("mona", READER_TOKEN).unwrap();
     hub.add_user("stranger", STRANGER_TOKEN).unwrap();
@@ -51,7 +57,7 @@ pub(crate) async fn start_in(directory: TempDir) -> Server {
     let stopped = stop.clone();
     let served = hub.clone();
     tokio::spawn(async move {
-        localhub::serve(listener, served, stopped.cancelled_owned()).await.unwrap()
+        localhub::serve(listener, served, stopped.cancelled_owned()).await.unwrap();
     });
     let inspected = Inspector::start(&url).await;
     Server { hub, url, inspected, directory, _stop: stop.drop_guard() }
@@ -65,7 +71,8 @@ pub(crate) fn git_executable() -> PathBuf {
         .expect("tests need git")
 }
 
-/// Runs git as a user without configuration would; a token goes in as a header, by the environment.
+/// Runs git without any configuration. A token is sent as a header, which git gets by its
+/// environment.
 pub(crate) async fn git(directory: &Path, token: Option<&str>, arguments: &[&str]) -> Output {
     let mut command = Command::new(git_executable());
     command.current_dir(directory).args(["-c", "protocol.version=2"]).args(arguments).env_clear();
@@ -89,7 +96,7 @@ pub(crate) async fn git(directory: &Path, token: Option<&str>, arguments: &[&str
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-/// Runs git, which has to succeed, and returns what it printed.
+/// Runs git, which must succeed, and returns what it printed.
 pub(crate) async fn git_ok(directory: &Path, token: Option<&str>, arguments: &[&str]) -> String {
     let output = git(directory, token, arguments).await;
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -102,8 +109,8 @@ impl Server {
         format!("{}/octo/hello.git", self.url)
     }
 
-    /// A work tree whose `main` has one commit, pushed; each of `branches` has one more with a file
-    /// of its name.
+    /// Pushes a branch `main` with one commit, and `branches`, each of which has one commit more
+    /// with a file of its name. Returns the work tree.
     pub(crate) async fn pushed(&self, branches: &[&str]) -> PathBuf {
         let tree = self.directory.path().join("tree");
         git_ok(self.directory.path(), None, &["init", "--quiet", "-b", "main", "tree"]).await;

@@ -1,16 +1,17 @@
-//! What a web page, or whoever has no right to it, gets out of a forge: nothing.
+//! Web pages, and users without a right to something, get nothing from the forge.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::server::{OWNER_TOKEN, STRANGER_TOKEN, Server, start};
 
-/// The status of a request whose path no client touches on its way.
+/// The status code for a path that is sent exactly as it is. A client would normalize it.
 async fn raw(server: &Server, path: &str, token: &str, headers: &str) -> u16 {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: bearer {token}\r\nconnection: close\r\n{headers}\r\n"
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: bearer {token}\r\n\
+         connection: close\r\n{headers}\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -35,7 +36,7 @@ async fn a_page_in_a_browser_is_refused_whatever_token_it_has() {
 async fn a_name_does_not_lead_out_of_the_repositories() {
     let server = start().await;
     server.pushed(&[]).await;
-    // What would be found if one did.
+    // A repository that such a name would lead to.
     let outside = server.directory.path().join("outside.git");
     crate::server::git_ok(
         server.directory.path(),

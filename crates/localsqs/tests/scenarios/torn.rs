@@ -1,5 +1,5 @@
-//! The end of the write-ahead log is damaged, as after a power cut. Every message that was committed
-//! before the damage is there, and no message is there in part.
+//! The end of the write-ahead log is damaged, as after a power cut. Every message that was
+//! committed before the damage is there, and no message is there in part.
 
 use std::path::Path;
 

@@ -1,0 +1,135 @@
+//! The pages: the status comment of an issue and the body of a pull request.
+//!
+//! Each ends with its hidden mark, and fits GitHub's limit with the mark in it.
+
+use minijinja::context;
+use minijinja::value::Value;
+
+use super::Told;
+use super::engine::{Renderer, safe};
+use crate::publish::marker::{self, PrState};
+use crate::publish::reason::Reason;
+use crate::publish::report::{CheckLine, CheckOutcome, IssueStatus, PullRequestReport};
+use crate::publish::text::{self, LONGEST_BODY};
+use crate::task::IssueNumber;
+
+/// How many files a pull request lists by name.
+const LISTED_FILES: usize = 50;
+/// How many new failures of a check are named.
+const LISTED_FAILURES: usize = 20;
+/// How much of an earlier attempt's detail is repeated, in characters.
+const SHOWN_DETAIL: usize = 300;
+
+impl Renderer {
+    /// The body of an issue's status comment.
+    pub(in crate::publish) fn comment(
+        &self,
+        issue: IssueNumber,
+        status: &IssueStatus<'_>,
+    ) -> String {
+        let said = match status {
+            IssueStatus::Working { stage, attempt } => {
+                let doing = safe(self.tell("stages.md", stage));
+                self.page("working.md", context! { attempt, doing })
+            }
+            IssueStatus::Done { number } => self.page("done.md", context! { number }),
+            IssueStatus::Retrying { reason, attempt, delay } => {
+                let (reason, delay) = (self.paragraphs(reason), self.duration(*delay));
+                self.page("retrying.md", context! { attempt, delay, reason })
+            }
+            IssueStatus::Cancelled { reason } => {
+                self.page("cancelled.md", context! { reason => self.paragraphs(reason) })
+            }
+            IssueStatus::Failed { reason, tried, draft } => {
+                let reason = self.paragraphs(reason);
+                let tried: Vec<_> = tried.iter().map(|reason| self.attempt(reason)).collect();
+                self.page("failed.md", context! { reason, tried, draft })
+            }
+        };
+        self.marked(&said, &marker::status(issue))
+    }
+
+    /// The body of a pull request.
+    pub(in crate::publish) fn pull_request(
+        &self,
+        report: &PullRequestReport<'_>,
+        state: PrState,
+    ) -> String {
+        let notes = report.notes.iter().map(|note| safe(self.tell("notes.md", note)));
+        let (added, deleted) = report.lines();
+        let listed = report.files.iter().take(LISTED_FILES).map(|file| {
+            let (added, deleted) = file.lines.unzip();
+            context! { path => file.path.clone(), added, deleted }
+        });
+        let (sent, received) = report.tokens.unzip();
+        let context = context! {
+            issue => report.task.issue_number.value(),
+            title => report.task.title.clone(),
+            draft => state == PrState::Draft,
+            checks => report.checks.iter().map(|line| self.check(line)).collect::<Vec<_>>(),
+            notes => notes.collect::<Vec<_>>(),
+            files => context! {
+                count => report.files.len(),
+                added,
+                deleted,
+                listed => listed.collect::<Vec<_>>(),
+                more => report.files.len().saturating_sub(LISTED_FILES),
+            },
+            agent => report.agent.clone(),
+            models => report.models.clone(),
+            tokens => context! { sent, received },
+            sandbox => report.sandbox.clone(),
+            duration => self.duration(report.duration),
+            attempt => report.attempt,
+            calls => report.calls,
+            fix_ups => report.fix_ups,
+            base => report.base,
+            commit => report.commit,
+        };
+        let said = self.page("pull_request.md", context);
+        self.marked(said.trim_end(), &marker::pull_request(&report.task.key(), state))
+    }
+
+    fn check(&self, line: &CheckLine) -> Value {
+        let CheckLine { kind, command, result, duration, output } = line;
+        let mut shown = result.clone();
+        if let CheckOutcome::Failed { failures } = &mut shown {
+            failures.truncate(LISTED_FAILURES);
+        }
+        context! {
+            kind => *kind,
+            command,
+            result => safe(self.tell("check_results.md", &shown)),
+            duration => self.duration(*duration),
+            output,
+            red => result.is_red(),
+        }
+    }
+
+    /// A reason as paragraphs: what happened, its detail as code, and what to do next.
+    fn paragraphs(&self, reason: &Reason) -> Value {
+        let Told { what, next, detail } = self.reason(reason);
+        let detail = detail.map(|detail| text::code(&self.redacted(&detail))).unwrap_or_default();
+        let parts: Vec<_> =
+            [what, detail, next].into_iter().filter(|part| !part.is_empty()).collect();
+        safe(parts.join("\n\n"))
+    }
+
+    /// The reason of an earlier attempt, as one line.
+    fn attempt(&self, reason: &Reason) -> Value {
+        if let Reason::Text(text) = reason {
+            return context! { what => text, detail => () };
+        }
+        let Told { what, next: _, detail } = self.reason(reason);
+        // A secret is removed before the cut, which might leave a part of it.
+        let detail = detail.map(|detail| text::plain_line(&self.redacted(&detail)));
+        let detail = detail.map(|detail| text::cut(&detail, SHOWN_DETAIL, "…"));
+        context! { what => safe(what), detail }
+    }
+
+    fn marked(&self, body: &str, mark: &str) -> String {
+        let reserved = mark.chars().count() + 2;
+        let cut = format!("\n\n{}", self.page("cut.md", Value::from(())));
+        format!("{}\n\n{mark}", text::cut(body, LONGEST_BODY - reserved, &cut))
+    }
+}

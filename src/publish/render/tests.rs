@@ -1,0 +1,275 @@
+use super::*;
+use crate::publish::marker::PrState;
+use crate::publish::report::{
+    CheckLine, CheckOutcome, FileLine, IssueStatus, Note, PullRequestReport, ToldStage,
+};
+use crate::publish::settings::Language;
+use crate::publish::text::LONGEST_BODY;
+use crate::redaction::Redaction;
+use crate::task::{IssueNumber, Task};
+
+fn task(title: &str) -> Task {
+    Task {
+        issue_number: issue(),
+        repository: "o/r".parse().unwrap(),
+        title: title.to_owned(),
+        body: String::new(),
+        labels: vec![],
+        created_at: "2025-01-26T00:00:00Z".parse().unwrap(),
+    }
+}
+
+fn issue() -> IssueNumber {
+    IssueNumber::new(7).unwrap()
+}
+
+fn markdown(language: Language) -> Renderer {
+    Renderer::markdown(language, &Redaction::default())
+}
+
+fn check_line(result: CheckOutcome) -> CheckLine {
+    let command = "make test".to_owned();
+    CheckLine {
+        kind: "test",
+        command,
+        result,
+        duration: Duration::from_millis(1234),
+        output: "boom ``` @you".to_owned(),
+    }
+}
+
+fn report(task: &Task) -> PullRequestReport<'_> {
+    PullRequestReport {
+        task,
+        base: "main",
+        branch: "codingworker/issue-7",
+        commit: "0123456789abcdef0123456789abcdef01234567",
+        agent: "aider 0.86.2".to_owned(),
+        sandbox: "full".to_owned(),
+        models: vec!["ollama_chat/qwen2.5-coder:1.5b".to_owned()],
+        tokens: Some((2100, 300)),
+        duration: Duration::from_secs(200),
+        attempt: 1,
+        calls: 3,
+        fix_ups: 1,
+        checks: vec![
+            check_line(CheckOutcome::Passed),
+            check_line(CheckOutcome::NotRun { tool: "go".to_owned() }),
+        ],
+        files: vec![
+            FileLine { path: "a|b.py".to_owned(), lines: Some((3, 1)) },
+            FileLine { path: "x.png".to_owned(), lines: None },
+        ],
+        notes: vec![Note::NoTestsWritten],
+    }
+}
+
+/// A report with everything that a pull request can say.
+fn full_report(task: &Task) -> PullRequestReport<'_> {
+    let failures = vec!["tests::adds".to_owned(), "tests::subtracts".to_owned()];
+    let results = [
+        CheckOutcome::Passed,
+        CheckOutcome::Failed { failures },
+        CheckOutcome::Failed { failures: vec![] },
+        CheckOutcome::FailedBefore,
+        CheckOutcome::TimedOut,
+        CheckOutcome::NotRun { tool: "go".to_owned() },
+        CheckOutcome::Offline,
+    ];
+    let kinds = ["setup", "format", "build", "lint", "test", "test", "test"];
+    let checks = results.into_iter().zip(kinds);
+    PullRequestReport {
+        checks: checks.map(|(result, kind)| CheckLine { kind, ..check_line(result) }).collect(),
+        models: vec!["a".to_owned(), "b".to_owned()],
+        files: (0..52)
+            .map(|number| FileLine { path: format!("{number}.py"), lines: Some((1, 0)) })
+            .collect(),
+        notes: vec![
+            Note::NoTestsWritten,
+            Note::FormatSkipped,
+            Note::NothingToCheck,
+            Note::BaseMoved,
+            Note::HiddenText,
+            Note::TestDeleted,
+            Note::TestSkipped,
+            Note::BinaryFile,
+            Note::UnknownKey {
+                key: "checks.tset".to_owned(),
+                line: 2,
+                suggestion: Some("checks.test".to_owned()),
+            },
+            Note::UnknownKey { key: "x`|@octocat".to_owned(), line: 3, suggestion: None },
+            Note::UnreadableManifest { detail: "package.json is not valid JSON".to_owned() },
+        ],
+        ..report(task)
+    }
+}
+
+fn snapshot_both(name: &str, body: impl Fn(Language) -> String) {
+    for (language, suffix) in [(Language::En, "english"), (Language::Ja, "japanese")] {
+        let body = body(language).replace('\u{2060}', "·");
+        insta::assert_snapshot!(format!("{name}_in_{suffix}"), body);
+    }
+}
+
+#[test]
+fn a_pull_request() {
+    let english = task("Add @octocat's <b>FizzBuzz</b>");
+    let japanese = task("FizzBuzzを追加");
+    snapshot_both("a_pull_request", |language| {
+        let task = if language == Language::En { &english } else { &japanese };
+        markdown(language).pull_request(&report(task), PrState::Done)
+    });
+}
+
+#[test]
+fn a_pull_request_with_everything() {
+    let task = task("Add FizzBuzz");
+    snapshot_both("a_pull_request_with_everything", |language| {
+        markdown(language).pull_request(&full_report(&task), PrState::Draft)
+    });
+}
+
+#[test]
+fn a_pull_request_without_checks_tokens_and_notes() {
+    let task = task("Add FizzBuzz");
+    let bare =
+        || PullRequestReport { checks: vec![], tokens: None, notes: vec![], ..report(&task) };
+    snapshot_both("a_bare_pull_request", |language| {
+        markdown(language).pull_request(&bare(), PrState::Done)
+    });
+}
+
+#[test]
+fn a_draft_shows_what_failed_and_closes_nothing() {
+    let task = task("Add FizzBuzz");
+    let failed = CheckOutcome::Failed { failures: vec!["tests::adds".to_owned()] };
+    let report = || PullRequestReport {
+        checks: vec![check_line(failed.clone())],
+        notes: vec![],
+        ..super::tests::report(&task)
+    };
+    snapshot_both("a_draft", |language| markdown(language).pull_request(&report(), PrState::Draft));
+    assert!(!markdown(Language::En).pull_request(&report(), PrState::Draft).contains("Closes"));
+}
+
+#[test]
+fn every_status() {
+    let (failed, closed) =
+        (Reason::AgentFailed { detail: "exit code 1:\nboom @you".to_owned() }, Reason::IssueClosed);
+    let red = Reason::ChecksFailed { commands: vec!["make test".to_owned()] };
+    let tried = [Reason::NoChange, failed.clone(), Reason::Text("it broke: @you".to_owned())];
+    let delay = Duration::from_secs(30);
+    let statuses = [
+        IssueStatus::Working { stage: ToldStage::Accepted, attempt: 1 },
+        IssueStatus::Working { stage: ToldStage::Preparing, attempt: 1 },
+        IssueStatus::Working { stage: ToldStage::Implementing, attempt: 2 },
+        IssueStatus::Working { stage: ToldStage::Checking, attempt: 1 },
+        IssueStatus::Working { stage: ToldStage::Publishing, attempt: 1 },
+        IssueStatus::Done { number: 8 },
+        IssueStatus::Retrying { reason: &Reason::NoChange, attempt: 1, delay },
+        IssueStatus::Retrying { reason: &failed, attempt: 2, delay: Duration::from_secs(150) },
+        IssueStatus::Cancelled { reason: &closed },
+        IssueStatus::Failed { reason: &red, tried: &tried, draft: Some(9) },
+        IssueStatus::Failed { reason: &failed, tried: &[], draft: None },
+        IssueStatus::Failed { reason: &tried[2], tried: &tried[..1], draft: None },
+    ];
+    snapshot_both("every_status", |language| {
+        let said: Vec<_> =
+            statuses.iter().map(|status| markdown(language).comment(issue(), status)).collect();
+        said.join("\n=====\n")
+    });
+}
+
+#[test]
+fn a_body_fits_githubs_limit_with_its_mark() {
+    let task = task("Add FizzBuzz");
+    let mut report = report(&task);
+    let failed = CheckOutcome::Failed { failures: vec![] };
+    report.checks = vec![CheckLine { output: "失敗".repeat(60_000), ..check_line(failed) }];
+    for language in [Language::En, Language::Ja] {
+        let body = markdown(language).pull_request(&report, PrState::Draft);
+        assert_eq!(body.chars().count(), LONGEST_BODY);
+        assert!(body.ends_with("<!-- codingworker:draft task=o/r#7@2025-01-26T00:00:00Z -->"));
+    }
+}
+
+#[test]
+fn no_text_of_a_report_is_markdown() {
+    let hostile = "@octocat closes #12 <!-- codingworker:done --> <b>";
+    let h = || hostile.to_owned();
+    let task = task(hostile);
+    let result = CheckOutcome::Failed { failures: vec![h()] };
+    let missing = CheckLine { command: h(), ..check_line(CheckOutcome::NotRun { tool: h() }) };
+    let report = PullRequestReport {
+        base: hostile,
+        agent: h(),
+        sandbox: h(),
+        models: vec![h()],
+        checks: vec![
+            CheckLine { kind: "@octocat", command: h(), output: h(), ..check_line(result) },
+            missing,
+        ],
+        files: vec![FileLine { path: h(), lines: None }],
+        ..report(&task)
+    };
+    let code = regex::Regex::new(r"(?s)```text.*?```|`[^`]*`").unwrap();
+    for language in [Language::En, Language::Ja] {
+        let body = markdown(language).pull_request(&report, PrState::Done);
+        let body = body.split_once('\n').unwrap().1;
+        let body = body.split_once("\n\n<!-- codingworker:done task=").unwrap().0;
+        let outside = code.replace_all(body, "");
+        for live in ["@octocat", "#12", "<!--", "<b>"] {
+            assert!(!outside.contains(live), "{live}: {outside}");
+        }
+        // The control: the text is there, as code and as text that does nothing.
+        assert!(body.contains("`@octocat closes #12"), "{body}");
+        assert!(outside.contains("@\u{2060}octocat closes #\u{2060}12"), "{outside}");
+    }
+}
+
+/// The macros of a file of phrases, with their arguments.
+fn phrases(source: &str) -> Vec<(String, String)> {
+    let phrase = regex::Regex::new(r"\{% macro (\w+)\(([\w, ]*)\)").unwrap();
+    let mut found: Vec<_> = phrase
+        .captures_iter(source)
+        .map(|phrase| (phrase[1].to_owned(), phrase[2].to_owned()))
+        .collect();
+    found.sort();
+    found
+}
+
+fn template(name: &str) -> &'static str {
+    engine::TEMPLATES.iter().find(|(found, _)| *found == name).unwrap().1
+}
+
+#[test]
+fn both_languages_have_the_same_phrases() {
+    let english = engine::TEMPLATES.iter().filter_map(|(name, _)| name.strip_prefix("en/"));
+    let mut count = 0;
+    for file in english {
+        let english = phrases(template(&format!("en/{file}")));
+        assert_eq!(english, phrases(template(&format!("ja/{file}"))), "{file}");
+        count += english.len();
+    }
+    assert!(count > 70, "{count} phrases");
+}
+
+#[test]
+fn every_variant_has_a_phrase_and_every_phrase_a_variant() {
+    let check = |file: &str, variants: &[&str]| {
+        let mut variants = variants.to_vec();
+        variants.sort_unstable();
+        let phrases = phrases(template(&format!("en/{file}")));
+        let names: Vec<_> = phrases.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, variants, "{file}");
+    };
+    use strum::VariantNames as _;
+    check("check_results.md", CheckOutcome::VARIANTS);
+    check("notes.md", Note::VARIANTS);
+    check("stages.md", ToldStage::VARIANTS);
+    check("violations.md", crate::publish::PolicyViolation::VARIANTS);
+    let told_as_it_is = |name: &&&str| **name != "text";
+    let reasons: Vec<_> = Reason::VARIANTS.iter().filter(told_as_it_is).copied().collect();
+    check("reasons.md", &reasons);
+}

@@ -1,0 +1,87 @@
+//! The second pass: the agent writes tests, then every check runs, and the agent answers the failed
+//! ones as long as a fix-up is left.
+
+use super::Failure;
+use super::checkpoint::{Pass, Progress};
+use super::effects::enter_stage;
+use super::implement::Implemented;
+use super::pass::{call_agent, fix_until_green, keep_progress, widen_plan};
+use super::prepare::Prepared;
+use super::services::Services;
+use crate::agent::Verdict;
+use crate::agent::prompt::Prompt;
+use crate::checks::{CheckResult, CheckVerdict};
+use crate::journal::{CheckRecord, Stage};
+use crate::publish::Note;
+
+/// A change whose checks have run.
+pub(super) struct Checked {
+    pub(super) prepared: Prepared,
+    pub(super) progress: Progress,
+    pub(super) results: Vec<CheckResult>,
+}
+
+impl Checked {
+    /// The commands of the checks that keep the change from being merged.
+    pub(super) fn red(&self) -> Vec<String> {
+        let red = self.results.iter().filter(|result| result.blocks());
+        red.map(|result| result.ran.command.clone()).collect()
+    }
+}
+
+/// Has the agent write tests, and runs all checks on the change.
+pub(super) async fn check(
+    services: &Services,
+    implemented: Implemented,
+) -> Result<Checked, Failure> {
+    let Implemented { mut prepared, mut progress, builds } = implemented;
+    let text = "writing tests and running the checks";
+    enter_stage(services, &prepared.run, Stage::Check, text).await?;
+    if let Some(results) = prepared.checkpoint.results.take() {
+        return Ok(Checked { prepared, progress, results });
+    }
+    if progress.pass < Pass::Tests {
+        progress.begin(Pass::Tests);
+        // Tests for code that does not build would hide why it doesn't.
+        if prepared.base.plan.tests_pass && builds {
+            write_tests(services, &mut prepared, &mut progress).await?;
+        }
+    }
+    let results = fix_until_green(services, &mut prepared, &mut progress, |_| true).await?;
+    let (journal, id) = (&services.journal, prepared.run.id);
+    journal.record_checks(id, &check_records(&results)).await?;
+    journal.keep_checked(id, &results).await?;
+    Ok(Checked { prepared, progress, results })
+}
+
+async fn write_tests(
+    services: &Services,
+    prepared: &mut Prepared,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let prompt = Prompt::tests(&prepared.task);
+    if call_agent(services, prepared, progress, &prompt).await? != Verdict::Edited {
+        progress.notes.push(Note::NoTestsWritten);
+    }
+    keep_progress(services, prepared, progress).await?;
+    widen_plan(services, prepared, progress).await
+}
+
+/// The results as the journal's readers see them.
+fn check_records(results: &[CheckResult]) -> Vec<CheckRecord> {
+    let record = |CheckResult { ran, verdict, .. }: &CheckResult| CheckRecord {
+        kind: ran.kind.name().to_owned(),
+        command: ran.command.clone(),
+        result: match verdict {
+            CheckVerdict::Passed => "passed",
+            CheckVerdict::New { .. } => "failed",
+            CheckVerdict::FailedBefore => "failed_before",
+            CheckVerdict::TimedOut => "timed_out",
+            CheckVerdict::NotRun { .. } => "not_run",
+            CheckVerdict::Offline => "offline",
+        }
+        .to_owned(),
+        seconds: ran.duration.as_secs_f64(),
+    };
+    results.iter().map(record).collect()
+}

@@ -1,0 +1,186 @@
+//! The parts of a pass: one call of the agent, the snapshot of what it left, and the checks with
+//! the fix-ups that answer them.
+//!
+//! Invariant: every tree that a check judged, or that is published, is kept as a commit in the
+//! worker's own repository.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use tracing::Instrument as _;
+
+use super::Failure;
+use super::checking::{describe, plan, run_check};
+use super::checkpoint::Progress;
+use super::effects::note;
+use super::prepare::Prepared;
+use super::services::Services;
+use crate::agent::prompt::Prompt;
+use crate::agent::{self, Call, Verdict};
+use crate::checks::{CheckResult, Kind};
+use crate::git::TreeId;
+use crate::publish::{self, Note};
+use crate::workspace::Side;
+
+/// How much of a failed check's output a fix-up prompt repeats, in bytes. A small model can still
+/// read that much.
+const EXCERPT: usize = 6_000;
+
+/// Calls the agent once, and takes a snapshot of what it left in its tree.
+pub(super) async fn call_agent(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &mut Progress,
+    prompt: &Prompt,
+) -> Result<Verdict, Failure> {
+    let Prepared { run, task, workspace, .. } = prepared;
+    let files = workspace.cache().files_at(&progress.commit).await?;
+    let files: Vec<PathBuf> = files.iter().map(|file| file.as_path().to_path_buf()).collect();
+    let call = Call {
+        prompt,
+        tree: workspace.agent_tree(),
+        scratch: &run.scratch(),
+        edit: agent::prompt::mentioned_files(task, &files),
+        read: agent::prompt::conventions(&files).into_iter().collect(),
+        log: &run.log(),
+    };
+    let span = tracing::info_span!("agent", name = services.agent.name());
+    let report = services.agent.call(&call, run.lease.lost()).instrument(span).await?;
+    let tree = workspace.snapshot(Side::Agent).await?;
+    let verdict = agent::verdict(&report, tree != progress.tree);
+    let text = format!("{} with {}: {verdict}", services.agent.name(), report.model);
+    note(services, run, &text).await?;
+    progress.reports.push(report);
+    if tree != progress.tree {
+        keep_tree(services, prepared, progress, tree).await?;
+    }
+    match verdict {
+        Verdict::Stopped => Err(Failure::LeaseLost),
+        Verdict::ModelUnreachable { .. } | Verdict::ModelMissing => Err(Failure::Agent(verdict)),
+        Verdict::Edited
+        | Verdict::NoChange
+        | Verdict::MalformedEdits
+        | Verdict::TokenLimit
+        | Verdict::TimedOut
+        | Verdict::Failed { .. } => Ok(verdict),
+    }
+}
+
+/// Runs the checks of a pass. The agent answers the first failed one, as often as a pass may.
+pub(super) async fn fix_until_green(
+    services: &Services,
+    prepared: &mut Prepared,
+    progress: &mut Progress,
+    in_pass: impl Fn(Kind) -> bool,
+) -> Result<Vec<CheckResult>, Failure> {
+    loop {
+        let fix_ups_left = services.config.checks.fix_ups.saturating_sub(progress.fix_ups_of_pass);
+        let run_all = fix_ups_left == 0;
+        let results = run_checks(services, prepared, progress, &in_pass, run_all).await?;
+        let Some(red) = results.iter().find(|result| result.blocks()) else { return Ok(results) };
+        if fix_ups_left == 0 {
+            return Ok(results);
+        }
+        progress.fix_ups += 1;
+        progress.fix_ups_of_pass += 1;
+        let text = format!("`{}` failed: the agent is asked to fix it", red.ran.command);
+        note(services, &prepared.run, &text).await?;
+        let output = red.ran.excerpt(EXCERPT);
+        let prompt = Prompt::fix_up(red.ran.kind.name(), &red.ran.command, &output);
+        call_agent(services, prepared, progress, &prompt).await?;
+        keep_progress(services, prepared, progress).await?;
+    }
+}
+
+/// Runs the checks that belong to the pass, in order. A failed one ends the round unless the run
+/// wants the results of all.
+async fn run_checks(
+    services: &Services,
+    prepared: &mut Prepared,
+    progress: &mut Progress,
+    in_pass: &impl Fn(Kind) -> bool,
+    run_all: bool,
+) -> Result<Vec<CheckResult>, Failure> {
+    prepared.workspace.checkout(Side::Checks, &progress.tree).await?;
+    let mut results: Vec<CheckResult> = Vec::new();
+    for check in prepared.base.plan.checks.clone() {
+        if !in_pass(check.kind) {
+            continue;
+        }
+        let tree = prepared.workspace.check_tree();
+        let ran = run_check(services, &prepared.run, tree, &check).await?;
+        let result = prepared.base.baseline.judge(ran);
+        let text = format!("`{}` {}", check.command, describe(&result));
+        note(services, &prepared.run, &text).await?;
+        if check.kind == Kind::Format {
+            adopt_formatting(services, prepared, progress).await?;
+        }
+        let blocked = result.blocks();
+        results.push(result);
+        if blocked && !run_all {
+            break;
+        }
+    }
+    Ok(results)
+}
+
+/// What the formatter changed becomes part of the change, and of what the agent sees next.
+async fn adopt_formatting(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let formatted = prepared.workspace.snapshot(Side::Checks).await?;
+    if formatted != progress.tree {
+        prepared.workspace.checkout(Side::Agent, &formatted).await?;
+        keep_tree(services, prepared, progress, formatted).await?;
+        keep_progress(services, prepared, progress).await?;
+    }
+    Ok(())
+}
+
+/// Adds checks for what the change brings: an empty repository has a project type only afterwards.
+pub(super) async fn widen_plan(
+    services: &Services,
+    prepared: &mut Prepared,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let Prepared { workspace, base, .. } = prepared;
+    let later = plan(services, workspace.cache(), &base.base.commit, &progress.commit).await?;
+    base.plan = std::mem::take(&mut base.plan).widened(later);
+    let skips_format = progress.notes.contains(&Note::FormatSkipped);
+    base.plan.checks.retain(|check| check.kind != Kind::Format || !skips_format);
+    Ok(())
+}
+
+/// Makes a tree the state of the work: a commit of its own in the worker's repository, which keeps
+/// it for good.
+async fn keep_tree(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &mut Progress,
+    tree: TreeId,
+) -> Result<(), Failure> {
+    let Prepared { run, task, workspace, base, .. } = prepared;
+    let message = publish::commit_message(task, &services.agent_version);
+    // The date is the run's start, not now: a run that is resumed makes the same commit, and a
+    // push that is repeated changes nothing.
+    let commit = workspace
+        .commit(&tree, &base.base.commit, &message, &services.identity(), run.started_at)
+        .await?;
+    let name = format!("run-{}/{}", run.id, progress.kept);
+    workspace.keep(&commit, &name).await?;
+    (progress.tree, progress.commit) = (tree, commit);
+    progress.kept += 1;
+    Ok(())
+}
+
+/// Writes down how far the agent is. A worker that takes over goes on from here.
+pub(super) async fn keep_progress(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let commit = progress.commit.as_str();
+    Ok(services.journal.keep_pass(prepared.run.id, commit, progress, Timestamp::now()).await?)
+}

@@ -1,0 +1,152 @@
+//! What all runs of a worker share: the clients, the tools and the journal.
+//!
+//! Whoever opens the services owns the data directory until they are dropped. Opening ends what a
+//! worker that died left in it: its processes, and the trees of its runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::context::{SCRATCH, TREES};
+use super::issue_locks::IssueLocks;
+use crate::agent::{Agent, AgentError};
+use crate::checks::{self, Checker, Toolchains};
+use crate::config::Config;
+use crate::disk::{DiskError, InstanceLock, make_private_directory, remove_tree};
+use crate::github::{GitHub, GitHubError};
+use crate::journal::{self, Journal, JournalError};
+use crate::process;
+use crate::publish::Publisher;
+use crate::sandbox::{Sandbox, SandboxError};
+use crate::task::RepoName;
+use crate::workspace::{Caches, Deadlines, Git, Identity, Remote};
+
+/// The services of one worker; they serve all of its runs.
+pub struct Services {
+    pub config: Config,
+    pub journal: Arc<Journal>,
+    pub agent: Agent,
+    pub(super) caches: Caches,
+    pub(super) github: GitHub,
+    pub(super) publisher: Publisher,
+    pub(super) checker: Checker,
+    pub(super) issue_locks: IssueLocks,
+    pub(super) sandbox: Sandbox,
+    /// The agent as a pull request names it.
+    pub(super) agent_version: String,
+    _instance_lock: InstanceLock,
+}
+
+/// Why a worker can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "there is no GitHub token: set GITHUB_TOKEN to one that may read and write contents, \
+         issues and pull requests"
+    )]
+    NoToken,
+    #[error("git was not found on the PATH: install it")]
+    NoGit,
+    #[error("can't end the processes that {} lists", path.display())]
+    Leftovers { path: PathBuf, source: std::io::Error },
+    #[error("can't read the directory {}", path.display())]
+    Directory { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+}
+
+impl Services {
+    /// Opens the services as the settings say, and cleans up after a worker that died.
+    ///
+    /// # Errors
+    /// There is no token or no git, another worker uses the data directory, or it can't be written.
+    pub async fn open(config: Config) -> Result<Self, StartError> {
+        let environment = &config.environment;
+        let search_path = environment.search_path();
+        let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
+        let github = GitHub::new(&config.github, token)?;
+        let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
+        let instance_lock = InstanceLock::take(&config.data_dir)?;
+        let journal = Arc::new(Journal::open(&config.data_dir).await?);
+        end_leftovers(&config.data_dir).await?;
+        let (temporary, git_home) = (config.data_dir.join("tmp"), config.data_dir.join("git-home"));
+        for directory in [&temporary, &git_home] {
+            make_private_directory(directory)?;
+        }
+        let sandbox = Sandbox::open(
+            &config.sandbox,
+            &config.data_dir,
+            &config.agent.model_endpoint,
+            environment,
+        )
+        .await?;
+        let toolchains =
+            Toolchains::find(&environment.home(), |name| environment.value(name).map(Into::into));
+        let agent = Agent::new(&config.agent, search_path, &sandbox, &config.redaction);
+        let version = agent.version(&temporary, &CancellationToken::new()).await?;
+        Ok(Self {
+            agent_version: version.unwrap_or_else(|| agent.name().to_owned()),
+            agent,
+            journal,
+            _instance_lock: instance_lock,
+            caches: Caches::new(
+                Git::new(git, search_path, &git_home, Deadlines::default(), &sandbox),
+                &config.data_dir,
+            )
+            .excluding(checks::artifacts()),
+            publisher: Publisher::new(github.clone(), config.language, config.redaction.clone()),
+            github,
+            checker: Checker::new(
+                &config.checks,
+                search_path,
+                toolchains,
+                &sandbox,
+                &config.redaction,
+            ),
+            issue_locks: IssueLocks::default(),
+            sandbox,
+            config,
+        })
+    }
+    /// The repository at the forge, with the credential for it.
+    pub(super) fn remote(&self, repository: &RepoName) -> Remote {
+        let url = format!("{}/{repository}.git", self.config.github.git_url);
+        Remote { url, token: self.config.github.token.clone() }
+    }
+
+    /// Who the commits of all runs are by.
+    pub(super) fn identity(&self) -> Identity {
+        let publish = &self.config.publish;
+        Identity { name: publish.author_name.clone(), email: publish.author_email.clone() }
+    }
+}
+
+/// Ends the processes that a worker which died left running, and removes the trees of its runs.
+/// What those runs made is in the caches and in the journal.
+async fn end_leftovers(data_dir: &Path) -> Result<(), StartError> {
+    let path = data_dir.join("processes");
+    let killed = process::kill_leftovers(&path)
+        .map_err(|source| StartError::Leftovers { path: path.clone(), source })?;
+    if killed > 0 {
+        tracing::warn!(killed, "a worker that died had left processes running");
+    }
+    remove_tree(&data_dir.join("tmp")).await?;
+    let runs = journal::runs_directory(data_dir);
+    // There is no such directory before the first run.
+    for run in std::fs::read_dir(&runs).into_iter().flatten() {
+        let run = run.map_err(|source| StartError::Directory { path: runs.clone(), source })?;
+        for left in [TREES, SCRATCH] {
+            remove_tree(&run.path().join(left)).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! A run and its lease: the run ends when the lease does, when SQS's time is over, or when it is
+//! done.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::Instrument as _;
+
+use super::admit::published_elsewhere;
+use super::claim::Claimed;
+use super::context::RunContext;
+use super::outcome::{Disposition, Ended, Failure, catch_panic};
+use super::publish::Published;
+use super::services::Services;
+use super::{execute, settle};
+use crate::journal::Decision;
+
+/// SQS ends every lease twelve hours after the receive (SQS Developer Guide, "Amazon SQS visibility
+/// timeout"). A run ends before that, with time left to say so.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_mins(11 * 60 + 30);
+
+/// How often the clock is looked at for the end of that time.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Renews the lease, then runs until the run or its lease ends. A message that an open poll brought
+/// may have waited in a machine that slept, and belong to somebody else by now. When the lease is
+/// lost, everything in flight is dropped, which kills the programs that it started.
+pub(super) async fn run_under_lease(
+    services: &Services,
+    claimed: Claimed,
+    decided: Option<(&Decision, Disposition)>,
+) -> Ended {
+    let run = claimed.run.clone();
+    let span = tracing::info_span!("run", run = %run.id, task = %run.task.key());
+    let to_its_end = async {
+        if run.lease.renew().await.is_err() {
+            return settle::abandon(services, &run).await;
+        }
+        match decided {
+            Some((decision, disposition)) => {
+                settle::tell_decision(services, &run, disposition, decision).await
+            }
+            None => Box::pin(execute_and_settle(services, &run, claimed)).await,
+        }
+    };
+    async {
+        let disposition = tokio::select! {
+            biased;
+            () = run.lease.lost().cancelled() => settle::abandon(services, &run).await,
+            disposition = to_its_end => disposition,
+        };
+        run.clean_up().await;
+        Ended { run: Some(run.id), disposition }
+    }
+    .instrument(span)
+    .await
+}
+
+async fn execute_and_settle(
+    services: &Services,
+    run: &RunContext,
+    claimed: Claimed,
+) -> Disposition {
+    let _issue_lock = services.issue_locks.lock(&run.task).await;
+    let published = tokio::select! {
+        published = catch_panic(execute(services, claimed)) => published.flatten(),
+        () = until(run.received_at, LONGEST_RUN) => Err(Failure::OutOfTime),
+    };
+    let published = match published {
+        Err(failure @ (Failure::IssueClosed | Failure::LabelRemoved(_))) => {
+            published_elsewhere(services, &run.task, failure).await.map(Published::before)
+        }
+        published => published,
+    };
+    match published {
+        Ok(published) => settle::settle(services, run, published).await,
+        Err(failure) => settle::settle_failure(services, run, failure, None).await,
+    }
+}
+
+/// Returns when `length` has passed since then, by the wall clock: a machine that slept has less
+/// time left.
+async fn until(since: Timestamp, length: SignedDuration) {
+    while Timestamp::now().duration_since(since) < length {
+        tokio::time::sleep(CLOCK_INTERVAL).await;
+    }
+}

@@ -1,0 +1,64 @@
+//! A worker that works on several tasks at once says in every line which run the line is about.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::exit_codes::RETRIED;
+use crate::world::{World, wait_until};
+
+/// The lines of a log in JSON, by what they say.
+fn lines(log: &str) -> Vec<Value> {
+    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The run and the task that a line's spans name.
+fn run_and_task(line: &Value) -> (String, String) {
+    let spans = line["spans"].as_array().unwrap_or_else(|| panic!("no span: {line}"));
+    let run = spans.iter().find(|span| span["name"] == "run");
+    let run = run.unwrap_or_else(|| panic!("no run among the spans: {line}"));
+    (run["run"].as_str().unwrap().to_owned(), run["task"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_run_is_named_with_its_task() {
+    let mut world = World::new().await;
+    world.set("log", json!({ "format": "json" }));
+    world.agent("true");
+    let issue = world.task("Add a greeting", "").await;
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(RETRIED), "{ran:?}");
+    let lines = lines(&ran.stderr);
+    let failed = lines.iter().find(|line| line["message"] == "the run failed");
+    let (run, task) = run_and_task(failed.unwrap_or_else(|| panic!("{ran:?}")));
+    assert_eq!(run, "1");
+    assert!(task.starts_with(&format!("owner/repo#{issue}@")), "{task}");
+    world.leaves_comments_unread("the scenario is about the log");
+    world.leaves_messages(1, "the failed task waits for its next delivery");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_at_once_are_told_apart() {
+    let mut world = World::new().await;
+    world.set("log", json!({ "format": "json" }));
+    world.set("worker", json!({ "concurrency": 2 }));
+    world.set("queue", json!({ "retry_delays_seconds": [600] }));
+    world.agent("true");
+    let issues = [world.task("Add a greeting", "").await, world.task("Add another", "").await];
+    let mut worker = world.start(&["worker"]);
+    let failed = || {
+        let lines = lines(&worker.printed());
+        let failed = lines.iter().filter(|line| line["message"] == "the run failed");
+        failed.map(run_and_task).collect::<BTreeMap<_, _>>()
+    };
+    wait_until("both runs have failed", async || failed().len() == 2).await;
+    let tasks: Vec<String> = failed().into_values().collect();
+    for issue in issues {
+        let named = tasks.iter().filter(|task| task.starts_with(&format!("owner/repo#{issue}@")));
+        assert_eq!(named.count(), 1, "{tasks:?}");
+    }
+    worker.signal(rustix::process::Signal::TERM);
+    worker.ended().await;
+    world.leaves_comments_unread("the scenario is about the log");
+    world.leaves_messages(2, "both tasks wait for their next deliveries");
+}
