@@ -140,7 +140,7 @@ async fn a_comment_that_was_edited_after_it_was_read_is_found() {
     let mut world = World::new().await;
     world.agent("exit 1");
     let issue = world.task("Add a greeting", "").await;
-    assert_eq!(world.work().await.code, Some(1));
+    assert_eq!(world.work().await.code, Some(11));
     world.status_comment(issue).await;
     world.agent("echo hello > hello.txt");
     assert_eq!(world.work().await.code, Some(0));
