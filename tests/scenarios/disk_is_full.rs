@@ -135,9 +135,7 @@ async fn a_data_directory_that_can_not_be_written_is_told_at_the_start() {
     // The same with a disk that is mounted read-only.
     let mut only_read = Command::new(worker.get_program());
     only_read.args(worker.get_args().map(|argument| match argument.to_str() {
-        Some(script) if script.contains("size=") => {
-            script.replace("size=\"$1\"", "ro,size=\"$1\"").into()
-        }
+        Some(script) if script.contains("size=") => script.replace("size=", "ro,size=").into(),
         _ => argument.to_owned(),
     }));
     only_read.env_clear().envs(worker.get_envs().filter_map(|(name, value)| Some((name, value?))));

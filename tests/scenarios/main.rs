@@ -22,6 +22,7 @@ mod checks_decide;
 mod dead_letters_are_redriven;
 mod demo_and_tools;
 mod disk_is_full;
+mod disk_is_slow;
 mod draft_becomes_ready;
 mod everything_on_one_laptop;
 mod exit_codes;
