@@ -15,7 +15,7 @@ use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
     Scope, path_beneath_rules,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit, setsid};
 
 use super::{InitConfig, InitError, ResourceLimits, seccomp};
 
@@ -53,6 +53,8 @@ fn restrict(config: &InitConfig) -> io::Result<()> {
     // The supervisor needs processor time, however many processes the program starts.
     let niceness = config.niceness.saturating_add(ADDED_NICENESS).min(HIGHEST_NICENESS);
     setpriority_process(None, niceness)?;
+    // A session of its own, since the supervisor raises the priority of its whole session.
+    setsid()?;
     landlock(config).map_err(io::Error::other)?;
     // seccomp comes last: its filter refuses calls that the steps above might need.
     seccomp::apply(landlock_scopes_signals())

@@ -29,6 +29,23 @@ use super::{Forward, InitConfig, InitError, ResourceLimits, Role, report};
 /// counts.
 const NICENESS: i32 = -20;
 
+/// The niceness of the session that only the supervisor belongs to, as `nice(1)` counts.
+///
+/// Where the kernel shares the processor between sessions first (autogroups, sched(7)), the
+/// niceness of a process counts only within its session. Each process of a fork bomb may open a
+/// session of its own, and other programs of the machine may be busy too.
+const SESSION_NICENESS: &str = "-20";
+
+/// Where a process sets the niceness of its session (sched(7)).
+const SESSION_NICENESS_FILE: &str = "/proc/self/autogroup";
+
+/// For all sessions together, the kernel takes one such setting in a tenth of a second and refuses
+/// the others with `EAGAIN` (`proc_sched_autogroup_set_nice` in `kernel/sched/autogroup.c`).
+const SESSION_NICENESS_PAUSE: Duration = Duration::from_millis(110);
+
+/// How often a refused setting is tried. That many sandboxes may start at one moment.
+const SESSION_NICENESS_TRIES: usize = 20;
+
 /// How often the supervisor counts processes. A fork bomb makes few of them in this time.
 const INTERVAL: Duration = Duration::from_millis(20);
 
@@ -67,6 +84,7 @@ fn watch(mut config: InitConfig, command: &[OsString]) -> io::Result<ExitCode> {
     // The kernel allows this where the worker could raise RLIMIT_NICE, which is where it runs as
     // root. For every other user the kernel limits the processes (RLIMIT_NPROC).
     setpriority_process(None, NICENESS).ok();
+    thread::spawn(raise_session_priority);
     let mut child = spawn(&config, command)?;
     let (ended, end) = channel();
     thread::spawn(move || ended.send(child.wait()));
@@ -88,6 +106,19 @@ fn watch(mut config: InitConfig, command: &[OsString]) -> io::Result<ExitCode> {
         }
     }
     Err(io::Error::other("the counter of the checks overflowed"))
+}
+
+/// Puts the supervisor's session before every other one. A kernel without autogroups has no such
+/// file, and the niceness of the process is enough there.
+fn raise_session_priority() {
+    for _ in 0..SESSION_NICENESS_TRIES {
+        match fs::write(SESSION_NICENESS_FILE, SESSION_NICENESS) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                thread::sleep(SESSION_NICENESS_PAUSE);
+            }
+            Ok(()) | Err(_) => return,
+        }
+    }
 }
 
 /// Kills all processes of the sandbox before the supervisor reports why, so that their further
