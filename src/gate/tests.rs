@@ -1,0 +1,176 @@
+use super::*;
+use crate::git::{ChangeStatus, LineCount, Mode, TreeEntry};
+
+const ID: &str = "1111111111111111111111111111111111111111";
+
+fn entry(mode: Mode) -> Option<TreeEntry> {
+    Some(TreeEntry { mode, id: ID.parse().unwrap() })
+}
+
+fn file(path: &str, size: u64) -> Change {
+    Change {
+        path: path.into(),
+        status: ChangeStatus::Added,
+        before: None,
+        after: entry(Mode::File),
+        lines: Some(LineCount { added: 1, deleted: 0 }),
+        size,
+        link_target: None,
+    }
+}
+
+fn link(path: &str, target: &str) -> Change {
+    Change {
+        after: entry(Mode::Link),
+        link_target: Some(target.as_bytes().to_vec()),
+        ..file(path, 1)
+    }
+}
+
+fn findings(changes: &[Change]) -> Vec<String> {
+    judge(changes, &ChangeLimits::default()).map_or_else(
+        |refusal| refusal.findings.iter().map(Finding::to_string).collect(),
+        |_| Vec::new(),
+    )
+}
+
+#[test]
+fn an_ordinary_change_passes() {
+    let changes = [
+        file("src/main.rs", 100),
+        file(".gitignore", 10),
+        file("docs/日本語 \"x\".md", 20),
+        link("docs/latest", "v1"),
+    ];
+    let approved = judge(&changes, &ChangeLimits::default()).unwrap();
+    assert_eq!((approved.files(), approved.size()), (4, 131));
+}
+
+#[test]
+fn protected_paths_are_named_with_their_rule() {
+    let check = |path: &str, rule: &str| {
+        assert_eq!(findings(&[file(path, 1)]), [format!("{path} is protected by the rule {rule}")]);
+    };
+    check(".github/workflows/ci.yml", ".github/**");
+    check(".GitHub/CODEOWNERS", ".github/**");
+    check(".codingworker.toml", ".codingworker.toml");
+    check(".gitmodules", "**/.gitmodules");
+    check("sub/.gitattributes", "**/.gitattributes");
+    for free in ["github/x", "docs/.github", "a/.codingworker.toml", ".gitignore", "gitmodules"] {
+        assert!(findings(&[file(free, 1)]).is_empty(), "{free}");
+    }
+}
+
+#[test]
+fn a_deleted_workflow_is_a_change_too() {
+    let deleted = Change {
+        status: ChangeStatus::Deleted,
+        before: entry(Mode::File),
+        after: None,
+        ..file(".github/workflows/ci.yml", 0)
+    };
+    assert_eq!(findings(&[deleted]).len(), 1);
+}
+
+#[test]
+fn a_submodule_may_not_come_go_or_change() {
+    let text = ["lib adds, changes or removes a submodule, and submodules may not be changed"];
+    assert_eq!(findings(&[Change { after: entry(Mode::Submodule), ..file("lib", 0) }]), text);
+    assert_eq!(
+        findings(&[Change { before: entry(Mode::Submodule), after: None, ..file("lib", 0) }]),
+        text
+    );
+    assert_eq!(findings(&[Change { before: entry(Mode::Submodule), ..file("lib", 9) }]), text);
+}
+
+#[test]
+fn a_link_may_not_lead_out_of_the_repository() {
+    for (path, target) in [
+        ("a", "b"),
+        ("a", "b/c"),
+        ("d/a", "../b"),
+        ("d/e/a", "../../b/c"),
+        ("a", "./b"),
+        ("a", "..b"),
+        ("d/a", ".."),
+    ] {
+        assert!(findings(&[link(path, target)]).is_empty(), "{path} -> {target}");
+    }
+    for (path, target) in [
+        ("a", "/etc/passwd"),
+        ("a", ".."),
+        ("a", "../b"),
+        ("d/a", "../../b"),
+        ("a", "b/../.."),
+        ("d/a", "b/../c"),
+        ("a", ".git/config"),
+        ("d/a", "../.GIT"),
+        ("a", ""),
+    ] {
+        assert_eq!(
+            findings(&[link(path, target)]),
+            [format!("{path} is a symbolic link out of the repository")],
+            "{target}"
+        );
+    }
+    let unread = Change { link_target: None, ..link("a", "") };
+    assert_eq!(findings(&[unread]).len(), 1);
+}
+
+#[test]
+fn a_file_may_hold_what_would_be_a_bad_link() {
+    assert!(findings(&[Change { link_target: None, ..file("a", 3) }]).is_empty());
+}
+
+#[test]
+fn limits_are_inclusive_and_told() {
+    let many: Vec<Change> = (0..201).map(|number| file(&format!("f{number}"), 1)).collect();
+    assert!(findings(&many[..200]).is_empty());
+    assert_eq!(findings(&many), ["201 files are changed, and 200 are allowed"]);
+
+    assert!(findings(&[file("a", 5 << 20)]).is_empty());
+    assert_eq!(
+        findings(&[file("a", 5 << 20), file("b", 1)]),
+        ["the changed files have 5242881 bytes, and 5242880 bytes are allowed"]
+    );
+    assert_eq!(findings(&[file("a", u64::MAX), file("b", 1)]).len(), 1);
+
+    let binary = |size| Change { lines: None, ..file("x.bin", size) };
+    assert!(findings(&[binary(1 << 20)]).is_empty());
+    assert_eq!(
+        findings(&[binary((1 << 20) + 1)]),
+        ["x.bin is a binary file of 1048577 bytes, and 1048576 bytes are allowed"]
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let changes = [link(".github/a", "/etc"), file("b", 6 << 20)];
+    let refusal = judge(&changes, &ChangeLimits::default()).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of \
+         the repository; \
+         the changed files have 6291457 bytes, and 5242880 bytes are allowed"
+    );
+}
+
+#[test]
+fn a_repository_adds_and_lifts_but_not_what_is_always_protected() {
+    let own =
+        |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect::<Vec<_>>();
+    let protected =
+        ProtectedPaths::of_repository(&own(&["infra/**"]), &own(&["**/AGENTS.md", ".github/**"]))
+            .unwrap();
+    let limits = ChangeLimits { protected, ..ChangeLimits::default() };
+    let passes = |path: &str| judge(&[file(path, 1)], &limits).is_ok();
+    assert!(passes("AGENTS.md") && passes("src/infra.rs"));
+    assert!(
+        !passes("infra/main.tf") && !passes(".github/workflows/ci.yml") && !passes("CLAUDE.md")
+    );
+}
+
+#[test]
+fn a_wrong_pattern_is_named() {
+    assert!(ProtectedPaths::new(&["a[", "b"]).unwrap_err().to_string().contains("a["));
+}
