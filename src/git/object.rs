@@ -139,17 +139,9 @@ impl FromStr for BranchName {
 /// git-check-ref-format(1). Among others, a part must not end with `.lock`, because git locks a
 /// reference with a file of that name.
 pub fn is_reference_name(text: &str) -> bool {
-    let forbidden =
-        |character: char| character.is_ascii_control() || " ~^:?*[\\".contains(character);
-    !text.is_empty()
-        && text != "@"
-        && !text.contains("..")
-        && !text.contains("@{")
-        && !text.ends_with('.')
-        && !text.contains(forbidden)
-        && text
-            .split('/')
-            .all(|part| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock"))
+    // git reads `@` alone as `HEAD` (gitrevisions(7)).
+    text != "@"
+        && gix_validate::reference::name(format!("refs/heads/{text}").as_str().into()).is_ok()
 }
 
 #[cfg(test)]

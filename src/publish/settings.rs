@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::git::BranchName;
 use crate::settings::{InvalidSetting, Setting, Text, ValueKind};
 
 /// The language of comments, pull requests and what the program prints.
@@ -76,21 +77,9 @@ impl PublishSection {
     }
 }
 
-/// Git's rules for a ref name (`git check-ref-format`), for a prefix that a number follows.
+/// Returns whether the name of a branch may begin with a text. The number of an issue follows it.
 fn is_branch_prefix(prefix: &str) -> bool {
-    let forbidden = |c: char| {
-        c.is_ascii_control()
-            || c.is_whitespace()
-            || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\')
-    };
-    !prefix.is_empty()
-        && !prefix.starts_with(['-', '/', '.'])
-        && !prefix.contains("..")
-        && !prefix.contains("//")
-        && !prefix.contains("/.")
-        && !prefix.contains("@{")
-        && !prefix.contains(".lock/")
-        && !prefix.contains(forbidden)
+    !prefix.is_empty() && format!("{prefix}1").parse::<BranchName>().is_ok()
 }
 
 /// The keys of the section.

@@ -13,6 +13,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use gix_validate::path::component;
+use gix_validate::path::component::{Error, Options};
+
 use super::cache::Cache;
 use super::error::WorkspaceError;
 use super::staging::{Files, Staging};
@@ -198,35 +201,14 @@ fn repo_path(path: &Path) -> RepoPath {
     RepoPath::new(path.as_os_str().to_owned().into_vec())
 }
 
-/// Returns whether git, HFS+ or NTFS treats a name as `.git`. The rules are those of
-/// `is_hfs_dotgit` and `is_ntfs_dotgit` in git's source code.
+/// Returns whether git, HFS+ or NTFS treats a name as `.git`, by the rules of `is_hfs_dotgit` and
+/// `is_ntfs_dotgit` in git's source code.
+///
+/// A backslash separates directories on Windows, and gix-validate takes the name of one directory.
 fn is_dot_git(name: &OsStr) -> bool {
-    is_hfs_dot_git(name) || is_ntfs_dot_git(name.as_bytes())
-}
-
-/// HFS+ compares names without regard to case and ignores some characters that have no width.
-fn is_hfs_dot_git(name: &OsStr) -> bool {
-    let is_ignored = |character: &char| {
-        matches!(
-            character,
-            '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}'
-        )
-    };
-    let seen = |character: &char| !is_ignored(character);
-    name.to_str().is_some_and(|name| {
-        name.chars().filter(seen).flat_map(char::to_lowercase).eq(".git".chars())
-    })
-}
-
-/// NTFS compares names without regard to case, gives `.git` the short name `git~1`, ignores spaces
-/// and dots at the end, and reads the text after a colon as the name of a stream. A backslash
-/// separates directories on Windows.
-fn is_ntfs_dot_git(name: &[u8]) -> bool {
-    let name = name.split(|&byte| matches!(byte, b'\\' | b':')).next().unwrap_or_default();
-    let end =
-        name.iter().rposition(|&byte| !matches!(byte, b' ' | b'.')).map_or(0, |last| last + 1);
-    let name = name.get(..end).unwrap_or_default();
-    name.eq_ignore_ascii_case(b".git") || name.eq_ignore_ascii_case(b"git~1")
+    let name = name.as_bytes().split(|&byte| byte == b'\\').next().unwrap_or_default();
+    let options = Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
+    matches!(component(name.into(), None, options), Err(Error::DotGitDir))
 }
 
 #[cfg(test)]
