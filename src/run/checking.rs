@@ -19,15 +19,14 @@ use crate::workspace::{Cache, WorkspaceError};
 /// A settings or project file that is larger than this, in bytes, is not read.
 const LARGEST_MANIFEST: usize = 1 << 20;
 
-/// Which checks a repository has: what the base's own file says, else what the files of `commit`
-/// show it to be.
+/// Which checks a repository has: what its own file says, else what the files of `commit` show it
+/// to be.
 pub(super) async fn plan(
     services: &Services,
     cache: &Cache,
-    base: &CommitId,
+    file: &RepositoryFile,
     commit: &CommitId,
 ) -> Result<Plan, Failure> {
-    let file = repository_file(cache, base).await?;
     let files = cache.files_at(commit).await?;
     let paths: Vec<&str> = files.iter().filter_map(RepoPath::as_str).collect();
     let mut manifests = Manifests::default();
@@ -43,7 +42,7 @@ pub(super) async fn plan(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Plan::detect(&paths, &manifests, &file, services.config.checks.timeout))
+    Ok(Plan::detect(&paths, &manifests, file, services.config.checks.timeout))
 }
 
 /// What a repository says itself of how it is worked on. Only the base's file counts, since an

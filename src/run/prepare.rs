@@ -38,8 +38,8 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
         return Ok(Prepared { run, checkpoint, task, branch, workspace, base });
     }
     let base = cache.fetch(&services.remote(&task.repository)).await?;
-    let plan = plan(services, &cache, &base.commit, &base.commit).await?;
     let file = repository_file(&cache, &base.commit).await?;
+    let plan = plan(services, &cache, &file, &base.commit).await?;
     tell_oddities(services, &run, &file, &plan).await?;
     let workspace = cache.prepare(&run.trees(), &base).await?;
     note(services, &run, &format!("{} at {}", base.onto, base.commit)).await?;
