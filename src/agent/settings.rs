@@ -43,6 +43,17 @@ pub enum AgentKind {
     Command(CommandSettings),
 }
 
+impl AgentKind {
+    /// Returns the program that is started: a name that is looked up on the search path, or a path.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        match self {
+            Self::Aider(aider) => &aider.executable,
+            Self::Command(command) => command.argv.first().map_or("", String::as_str),
+        }
+    }
+}
+
 /// What Aider is started with.
 #[derive(Debug, Clone)]
 pub struct AiderSettings {
@@ -295,7 +306,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         ValueKind::Text,
         Text {
             en: "For `aider`: the name of its executable on the `PATH`, or its path.",
-            ja: "`aider` の場合: `PATH` にある実行ファイルの名前、またはそのパスです。",
+            ja: "`aider` の場合：`PATH` にある実行ファイルの名前、またはそのパスです。",
         },
     ),
     Setting::new(
@@ -304,7 +315,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         ValueKind::Text,
         Text {
             en: "For `aider`: its edit format, `whole` for small models, `diff` for strong ones.",
-            ja: "`aider` の場合: 編集形式です。小さなモデルでは `whole`、\
+            ja: "`aider` の場合：編集形式です。小さなモデルでは `whole`、\
                  強力なモデルでは `diff` にします。",
         },
     ),
@@ -314,7 +325,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         ValueKind::Number { unit: Unit::Tokens, range: ANY_NUMBER },
         Text {
             en: "For `aider`: the size of its repository map.",
-            ja: "`aider` の場合: リポジトリマップの大きさです。",
+            ja: "`aider` の場合：リポジトリマップの大きさです。",
         },
     ),
     Setting::new(
@@ -323,7 +334,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         ValueKind::Number { unit: Unit::Tokens, range: ANY_NUMBER },
         Text {
             en: "For `aider`: the context window that Ollama loads the model with.",
-            ja: "`aider` の場合: Ollamaがモデルを読み込むときのコンテキストウィンドウです。",
+            ja: "`aider` の場合：Ollamaがモデルを読み込むときのコンテキストウィンドウです。",
         },
     ),
     Setting::new(
@@ -333,7 +344,7 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         Text {
             en: "For `command`: the program and its arguments; the worker fills in \
                  `{prompt_file}`, `{workspace}` and `{model}`.",
-            ja: "`command` の場合: プログラムと引数です。`{prompt_file}`、`{workspace}`、\
+            ja: "`command` の場合：プログラムと引数です。`{prompt_file}`、`{workspace}`、\
                  `{model}` はワーカーが置き換えます。",
         },
     )

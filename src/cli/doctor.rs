@@ -11,7 +11,6 @@ use serde::Serialize;
 use super::exit_code::Exit;
 use super::output;
 use crate::agent::Agent;
-use crate::agent::settings::AgentKind;
 use crate::checks::{self, RepositoryFile};
 use crate::config::Config;
 use crate::errors;
@@ -48,7 +47,7 @@ pub(super) async fn run(arguments: DoctorArguments, config: Config) -> anyhow::R
     let report = sandbox.report();
     let mut findings = vec![
         executable("git", "git", &config),
-        executable("agent", agent_program(&config), &config),
+        executable("agent", config.agent.kind.program(), &config),
         model(&config).await,
         DoctorFinding {
             what: "sandbox".to_owned(),
@@ -93,13 +92,6 @@ fn executable(what: &str, name: &str, config: &Config) -> DoctorFinding {
         None => format!("{name} was not found on the PATH: install it"),
     };
     DoctorFinding { what: what.to_owned(), good: found.is_some(), detail }
-}
-
-fn agent_program(config: &Config) -> &str {
-    match &config.agent.kind {
-        AgentKind::Aider(aider) => &aider.executable,
-        AgentKind::Command(command) => command.argv.first().map_or("", String::as_str),
-    }
 }
 
 async fn model(config: &Config) -> DoctorFinding {
