@@ -68,7 +68,7 @@ impl WorkerSection {
     }
 }
 
-/// The health page tells which tasks the worker works on, which is only for this machine.
+/// The health page has no access control, so only this machine may ask for it.
 fn on_loopback(address: SocketAddr) -> Result<SocketAddr, InvalidSetting> {
     if address.ip().is_loopback() {
         Ok(address)

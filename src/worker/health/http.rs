@@ -30,8 +30,8 @@ pub async fn serve(address: SocketAddr, health: watch::Receiver<Health>) -> io::
     Ok(())
 }
 
-/// Who asks by another name is a page that had its own lead here, and would read which repositories
-/// are worked on.
+/// A request with a foreign `Host` or `Origin` comes from a web page in the user's browser that
+/// made its own name lead here (DNS rebinding). It must not read the state of the worker.
 async fn tell(
     State(health): State<watch::Receiver<Health>>,
     headers: HeaderMap,
