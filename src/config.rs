@@ -110,9 +110,8 @@ impl Config {
         let passed = self.agent.pass_environment.iter().map(|(_, value)| value.clone());
         let queue = self.queue_keys.iter().map(|keys| keys.secret_access_key.clone());
         self.github
-            .token
-            .iter()
-            .cloned()
+            .secret()
+            .into_iter()
             .chain(cloud.into_iter().flatten())
             .chain(passed)
             .chain(queue)

@@ -9,17 +9,18 @@
 //! once, and whoever makes it looks first whether it still has to be made. (octocrab sends a POST
 //! again when the answer is lost, which opens a pull request twice.)
 
+mod availability;
 mod error;
 mod graphql;
 mod models;
 pub mod settings;
+mod token;
 mod transport;
 
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use reqwest::Method;
-use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::json;
 
@@ -29,6 +30,7 @@ pub use self::models::{
     Comment, Issue, IssueEvent, Owner, Permission, PullRequest, Repository, User,
 };
 use self::settings::GitHubSettings;
+pub use self::token::Token;
 use crate::task::{IssueNumber, RepoName};
 
 /// Everything but the characters that RFC 3986 (2.3) calls unreserved.
@@ -39,6 +41,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 pub struct GitHub {
     client: reqwest::Client,
     api_url: String,
+    git_url: String,
+    token: Token,
     permit: Option<Permit>,
 }
 
@@ -69,9 +73,11 @@ impl GitHub {
     ///
     /// # Errors
     /// The token can't be sent in a header, or TLS can't be set up.
-    pub fn new(settings: &GitHubSettings, token: &SecretString) -> Result<Self, GitHubError> {
-        let client = transport::client(settings, token)?;
-        Ok(Self { client, api_url: settings.api_url.clone(), permit: None })
+    pub fn new(settings: &GitHubSettings, token: &Token) -> Result<Self, GitHubError> {
+        let client = transport::client(settings)?;
+        transport::authorization(token)?;
+        let GitHubSettings { api_url, git_url, .. } = settings.clone();
+        Ok(Self { client, api_url, git_url, token: token.clone(), permit: None })
     }
 
     /// The same client, whose writes are sent only while `permit` says so.

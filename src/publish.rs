@@ -118,13 +118,19 @@ impl Publisher {
         let comments = self.github.comments(repository, issue).await?;
         // Anybody may paste the mark into a comment, so the comment has to be this account's.
         let ours = comments.into_iter().find(|comment| {
-            comment.user.as_ref().is_some_and(|user| user.login == login)
+            comment.user.as_ref().is_some_and(|user| Some(user.login.as_str()) == login)
                 && comment.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&mark))
         });
         match ours {
             Some(comment) if comment.body.as_deref() == Some(&body) => {}
             Some(comment) => drop(self.github.edit_comment(repository, comment.id, &body).await?),
-            None => drop(self.github.create_comment(repository, issue, &body).await?),
+            None => {
+                let created = self.github.create_comment(repository, issue, &body).await?;
+                if let Some(author) = created.user {
+                    // It is known already unless GitHub did not tell it.
+                    self.login.set(author.login).ok();
+                }
+            }
         }
         Ok(())
     }
@@ -250,11 +256,14 @@ impl Publisher {
         }
     }
 
-    async fn login(&self) -> Result<&str, GitHubError> {
-        self.login
-            .get_or_try_init(async || Ok(self.github.user().await?.login))
-            .await
-            .map(String::as_str)
+    /// The account that the token speaks for. A token that may not ask for it is told by the first
+    /// comment that it makes.
+    async fn login(&self) -> Result<Option<&str>, GitHubError> {
+        match self.login.get_or_try_init(|| self.github.login()).await {
+            Ok(login) => Ok(Some(login)),
+            Err(GitHubError::Forbidden { .. } | GitHubError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -105,6 +105,7 @@ impl Worker {
         tokio::select! {
             () = work => {}
             () = self.heartbeat.beat(&self.services.config.data_dir) => {}
+            () = self.heartbeat.follow(self.services.forge.problem()) => {}
         }
         tracing::info!("stopped");
     }
@@ -151,7 +152,8 @@ impl Worker {
     /// `wait` for it, and works on it to its end.
     ///
     /// # Errors
-    /// The model can't work or the disk is full, so that nothing was received; or the queue failed.
+    /// The model can't work, the forge can't be asked or the disk is full, so that nothing was
+    /// received; or the queue failed.
     pub async fn turn(&self, wait: Duration, stop: &Stop) -> Result<Turn, WorkerError> {
         if let Some(left) = self.left_behind().await.into_iter().next() {
             return Ok(self.resume_in_slot(left, stop).await);

@@ -25,6 +25,7 @@ use crate::journal::{CheckRecord, Outcome, RunRecord};
 use crate::process;
 use crate::publish::TASK_LABEL;
 use crate::queue::Queue;
+use crate::run::StartError;
 use crate::sandbox::{Level, Sandbox, SandboxReport};
 use crate::task::{IssueNumber, RepoName, Task};
 use crate::worker::{Stop, Turn};
@@ -109,7 +110,8 @@ pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Res
     choose_agent(&mut config, &arguments).await?;
     choose_sandbox(&mut config).await?;
 
-    let github = GitHub::new(&config.github, &token.as_str().into())?;
+    let github =
+        GitHub::new(&config.github, config.github.token.as_ref().ok_or(StartError::NoToken)?)?;
     let issue = github.create_issue(&repository, TITLE, BODY, &[TASK_LABEL]).await?;
     output::progress(&format!(
         "issue #{} \"{}\" is labelled {TASK_LABEL}",

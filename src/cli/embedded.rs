@@ -133,7 +133,7 @@ impl Embedded {
         config.github.git_url = self.forge_url();
         let token = SecretString::from(token);
         config.redaction.learn(&token);
-        config.github.token = Some(token);
+        config.github.token = Some(token.into());
         config
     }
 

@@ -138,6 +138,24 @@ impl GitHubError {
         }
     }
 
+    /// Whether GitHub as a whole may be to blame, and not the repository or the request.
+    #[must_use]
+    pub fn may_be_an_outage(&self) -> bool {
+        match self {
+            Self::Unauthorized { .. }
+            | Self::RateLimited { .. }
+            | Self::Unavailable { .. }
+            | Self::TimedOut { .. }
+            | Self::Unreachable { .. }
+            | Self::Unexpected { .. } => true,
+            Self::UnusableToken
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Invalid { .. }
+            | Self::NotPermitted => false,
+        }
+    }
+
     /// Whether the same request may succeed in a moment.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -198,9 +216,12 @@ fn told_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     if number("x-ratelimit-remaining") != Some(0) {
         return None;
     }
-    let reset = number("x-ratelimit-reset")
-        .map(|reset| reset.saturating_sub(now.as_second()).max(1).unsigned_abs());
-    Some(reset.map_or(UNSAID_LIMIT, Duration::from_secs))
+    Some(number("x-ratelimit-reset").map_or(UNSAID_LIMIT, |reset| wait_until(reset, now)))
+}
+
+/// How long it is until a limit is reset, at least a second. `reset` is in seconds since 1970.
+pub(super) fn wait_until(reset: i64, now: Timestamp) -> Duration {
+    Duration::from_secs(reset.saturating_sub(now.as_second()).max(1).unsigned_abs())
 }
 
 /// A secondary limit is told by the message alone, at times.

@@ -1,15 +1,17 @@
-//! The one call of GitHub's GraphQL API: a draft pull request becomes ready for review.
+//! The calls of GitHub's GraphQL API, for what the REST API can't do.
 //!
 //! The REST API opens drafts, and has no call that ends one ("Update a pull request" has no such
-//! parameter).
+//! parameter). It does not tell a GitHub App which account it speaks for.
 
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::error::QueryError;
-use super::{GitHub, GitHubError, transport};
+use super::transport::HttpAnswer;
+use super::{GitHub, GitHubError, User, transport};
 
 /// The mutation `markPullRequestReadyForReview` ("Mutations" in the GraphQL reference). A token
 /// needs read and write access to pull requests and to contents.
@@ -17,16 +19,19 @@ const MARK_READY: &str = "mutation($id: ID!) {
   markPullRequestReadyForReview(input: {pullRequestId: $id}) { pullRequest { isDraft } }
 }";
 
+/// The query `viewer` ("Queries" in the GraphQL reference): the account that asks.
+const VIEWER: &str = "{ viewer { login } }";
+
 /// An answer ("Forming calls with GraphQL"). One that holds errors has the status 200, too.
 #[derive(Deserialize)]
-struct GraphQlAnswer {
-    data: Option<Data>,
+struct GraphQlAnswer<T> {
+    data: Option<T>,
     #[serde(default)]
     errors: Vec<QueryError>,
 }
 
 #[derive(Deserialize)]
-struct Data {
+struct MarkedReady {
     #[serde(rename = "markPullRequestReadyForReview")]
     marked: Option<Marked>,
 }
@@ -43,7 +48,38 @@ struct Draft {
     is_draft: bool,
 }
 
+#[derive(Deserialize)]
+struct Viewer {
+    viewer: User,
+}
+
 impl GitHub {
+    /// The login of the account that the token speaks for.
+    ///
+    /// A token of a GitHub App's installation may not ask "Get the authenticated user" of the REST
+    /// API, which says "Resource not accessible by integration". The GraphQL API tells it the login
+    /// of the App's bot.
+    ///
+    /// # Errors
+    /// GitHub can't be asked, or tells it in neither way.
+    pub async fn login(&self) -> Result<String, GitHubError> {
+        match self.user().await {
+            Ok(user) => Ok(user.login),
+            Err(GitHubError::Forbidden { .. } | GitHubError::NotFound { .. }) => {
+                self.viewer().await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn viewer(&self) -> Result<String, GitHubError> {
+        let url = graphql_url(&self.api_url);
+        let query = json!({ "query": VIEWER });
+        let answer = self.send(Method::POST, &url, Some(&query)).await?;
+        let Viewer { viewer } = data_of(&url, &answer)?;
+        Ok(viewer.login)
+    }
+
     /// Marks a draft pull request as ready for review. `node_id` is the pull request's
     /// [`node_id`](super::PullRequest::node_id).
     ///
@@ -54,16 +90,22 @@ impl GitHub {
         let url = graphql_url(&self.api_url);
         let call = json!({ "query": MARK_READY, "variables": { "id": node_id } });
         let answer = self.send_permitted(Method::POST, &url, &call).await?;
-        let GraphQlAnswer { data, errors } = transport::parse(&url, &answer.body)?;
-        if !errors.is_empty() {
-            return Err(GitHubError::of_query(&url, &answer.headers, &errors, Timestamp::now()));
-        }
-        let pull_request = data.and_then(|data| data.marked?.pull_request);
+        let MarkedReady { marked } = data_of(&url, &answer)?;
+        let pull_request = marked.and_then(|marked| marked.pull_request);
         if pull_request.is_some_and(|pull_request| !pull_request.is_draft) {
             return Ok(());
         }
         let detail = "it does not say that the pull request is ready for review".to_owned();
         Err(GitHubError::Unexpected { url, detail })
+    }
+}
+
+/// The data of an answer without errors.
+fn data_of<T: DeserializeOwned>(url: &str, answer: &HttpAnswer) -> Result<T, GitHubError> {
+    let GraphQlAnswer { data, errors } = transport::parse(url, &answer.body)?;
+    match data {
+        Some(data) if errors.is_empty() => Ok(data),
+        _ => Err(GitHubError::of_query(url, &answer.headers, &errors, Timestamp::now())),
     }
 }
 

@@ -1,13 +1,13 @@
 //! GitHub's settings: the section `[github]`.
 
-use std::io::ErrorKind;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::Token;
 use crate::environment::Environment;
 use crate::settings::{
     InvalidSetting, PlainHttp, SAFE_URL, Setting, Text, Unit, ValueKind, base_url, seconds,
@@ -24,13 +24,21 @@ pub struct GitHubSettings {
     /// Where repositories are fetched from and pushed to: `{git_url}/owner/name.git`.
     pub git_url: String,
     /// `GITHUB_TOKEN`, else what the token file holds; commands that need none work without.
-    pub token: Option<SecretString>,
+    pub token: Option<Token>,
     /// How long one answer may take.
     pub timeout: Duration,
     /// How often the worker checks whether the issue it works on was closed or lost its label.
     pub watch_interval: Duration,
     /// Whose label the worker acts on.
     pub trust: Trust,
+}
+
+impl GitHubSettings {
+    /// Returns the token as it is now.
+    #[must_use]
+    pub fn secret(&self) -> Option<SecretString> {
+        self.token.as_ref().map(Token::secret)
+    }
 }
 
 /// What the person who sets the label must be allowed to do in the repository.
@@ -84,8 +92,8 @@ impl GitHubSection {
             api_url: base_url("github.api_url", &self.api_url, PlainHttp::OnLoopback)?,
             git_url: base_url("github.git_url", &self.git_url, PlainHttp::OnLoopback)?,
             token: match (environment.value("GITHUB_TOKEN"), self.token_file) {
-                (Some(token), _) => Some(token.into()),
-                (None, Some(file)) => read_token(&file)?,
+                (Some(token), _) => Some(SecretString::from(token).into()),
+                (None, Some(file)) => read_token(file)?,
                 (None, None) => None,
             },
             timeout: seconds("github.timeout_seconds", self.timeout_seconds, &TIMEOUT_SECONDS)?,
@@ -95,17 +103,11 @@ impl GitHubSection {
     }
 }
 
-/// A file that does not exist holds no token, and is no error: `codingworker up` writes the file
-/// after the settings that name it were read.
-fn read_token(file: &Path) -> Result<Option<SecretString>, InvalidSetting> {
-    match std::fs::read_to_string(file) {
-        Ok(token) => Ok(Some(token.trim().into())),
-        Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            let expected = "a file that holds a token and can be read";
-            Err(InvalidSetting::new("github.token_file", file, expected).caused_by(error))
-        }
-    }
+fn read_token(file: PathBuf) -> Result<Option<Token>, InvalidSetting> {
+    Token::of_file(file.clone()).map_err(|error| {
+        let expected = "a file that holds a token and can be read";
+        InvalidSetting::new("github.token_file", &file, expected).caused_by(error)
+    })
 }
 
 /// The keys of the section.
@@ -140,9 +142,11 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
         ValueKind::Path,
         Text {
             en: "A file that holds the token when `GITHUB_TOKEN` is not set. A file that does not \
-                 exist counts as no token.",
+                 exist counts as no token. When GitHub refuses the token, the worker reads the \
+                 file again.",
             ja: "`GITHUB_TOKEN` が設定されていないときに使うトークンのファイルです。\
-                 存在しないファイルは、トークンなしとして扱います。",
+                 存在しないファイルは、トークンなしとして扱います。\
+                 GitHubがトークンを拒否すると、ワーカーはこのファイルを読み直します。",
         },
     )
     .default_in_words(Text { en: "none", ja: "なし" }),

@@ -6,12 +6,12 @@ use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, redirect};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::settings::GitHubSettings;
-use super::{GitHub, GitHubError};
+use super::{GitHub, GitHubError, Token};
 
 /// The version of the API that this is written against ("API Versions").
 const API_VERSION: &str = "2022-11-28";
@@ -28,19 +28,12 @@ const READ_RETRIES: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_times(2)
     .with_jitter();
 
-/// An HTTP client that sends the token with every request.
+/// An HTTP client for the API.
 ///
 /// It follows no redirect: GitHub redirects from a repository's old name ("Best practices for using
 /// the REST API"), and a worker works on a repository under the name that its settings list.
-pub(super) fn client(
-    settings: &GitHubSettings,
-    token: &SecretString,
-) -> Result<reqwest::Client, GitHubError> {
-    let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
-        .map_err(|_| GitHubError::UnusableToken)?;
-    authorization.set_sensitive(true);
+pub(super) fn client(settings: &GitHubSettings) -> Result<reqwest::Client, GitHubError> {
     let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, authorization);
     headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
     headers.insert(
         USER_AGENT,
@@ -53,6 +46,17 @@ pub(super) fn client(
         .redirect(redirect::Policy::none())
         .build()
         .map_err(|source| GitHubError::unreachable(&settings.api_url, source))
+}
+
+/// The header that carries the token.
+///
+/// # Errors
+/// The token can't be in a header.
+pub(super) fn authorization(token: &Token) -> Result<HeaderValue, GitHubError> {
+    let mut header = HeaderValue::from_str(&format!("Bearer {}", token.secret().expose_secret()))
+        .map_err(|_| GitHubError::UnusableToken)?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// An answer with a status of 200 to 299.
@@ -119,14 +123,15 @@ impl GitHub {
 
     /// Sends one request, within a span that names it.
     #[tracing::instrument(name = "github", skip(self, body), fields(%method, url))]
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: Method,
         url: &str,
         body: Option<&impl Serialize>,
     ) -> Result<HttpAnswer, GitHubError> {
         let unreachable = |source| GitHubError::unreachable(url, source);
-        let mut request = self.client.request(method, url);
+        let authorization = authorization(&self.token)?;
+        let mut request = self.client.request(method, url).header(AUTHORIZATION, authorization);
         if let Some(body) = body {
             request = request.json(body);
         }

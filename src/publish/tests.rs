@@ -128,7 +128,7 @@ async fn forge_with(pull: Option<Pull>) -> (Shared, Publisher) {
         watch_interval: Duration::from_secs(10),
         trust: Trust::Write,
     };
-    let token = SecretString::from("a token");
+    let token = SecretString::from("a token").into();
     let redaction = Redaction::new([SecretString::from("hunter2-hunter2")]);
     let github = GitHub::new(&settings, &token).unwrap();
     (forge, Publisher::new(github, Language::En, redaction))

@@ -15,11 +15,19 @@ use crate::github::Permit;
 use crate::journal::{self, Outcome, RunId, Unreleased};
 use crate::task::{Delivery, Task};
 
-/// A task that a run works on. It exists once for a run and can't be cloned, so a run passes
-/// through each stage at most once.
+/// A task that a run works on. It can't be cloned, so a run passes through each stage once until it
+/// is cut off.
 pub(super) struct Claimed {
     pub(super) run: Arc<RunContext>,
     pub(super) checkpoint: Checkpoint,
+}
+
+impl Claimed {
+    /// The same run from where it was cut off, after an outage of the forge.
+    pub(super) async fn again(services: &Services, run: &Arc<RunContext>) -> Result<Self, Failure> {
+        let checkpoint = Checkpoint::load(&services.journal, run.id).await?;
+        Ok(Self { run: Arc::clone(run), checkpoint })
+    }
 }
 
 /// Makes a task of the message and begins its run, when this worker may work on it at all. A run

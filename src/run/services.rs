@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{SCRATCH, TREES};
+use super::forge_watch::ForgeWatch;
 use super::issue_locks::IssueLocks;
 use crate::agent::{Agent, AgentError};
 use crate::checks::{self, Checker, Toolchains};
@@ -29,6 +30,8 @@ pub struct Services {
     pub agent: Agent,
     pub(super) caches: Caches,
     pub(super) github: GitHub,
+    /// Whether the forge can be asked.
+    pub forge: ForgeWatch,
     pub(super) publisher: Publisher,
     pub(super) checker: Checker,
     pub(super) issue_locks: IssueLocks,
@@ -74,6 +77,7 @@ impl Services {
         let search_path = environment.search_path();
         let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
         let github = GitHub::new(&config.github, token)?;
+        let forge = ForgeWatch::new(github.clone(), token.clone(), config.redaction.clone());
         let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
         let instance_lock = InstanceLock::take(&config.data_dir)?;
         let journal = Arc::new(Journal::open(&config.data_dir).await?);
@@ -105,6 +109,7 @@ impl Services {
             .excluding(checks::artifacts()),
             publisher: Publisher::new(github.clone(), config.language, config.redaction.clone()),
             github,
+            forge,
             checker: Checker::new(
                 &config.checks,
                 search_path,
@@ -120,7 +125,7 @@ impl Services {
     /// The repository at the forge, with the credential for it.
     pub(super) fn remote(&self, repository: &RepoName) -> Remote {
         let url = format!("{}/{repository}.git", self.config.github.git_url);
-        Remote { url, token: self.config.github.token.clone() }
+        Remote { url, token: self.config.github.secret() }
     }
 
     /// Who the commits of all runs are by.

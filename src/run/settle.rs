@@ -2,14 +2,14 @@
 //! end.
 //!
 //! A run's end is decided before anybody is told, so that a worker which dies in between says the
-//! same after its restart. Invariant: a failure on the way out never loses a published task; what
-//! could not be said now is said by the next delivery.
+//! same after its restart. Invariant: once the pull request is open, nothing makes the task fail.
 
 use jiff::Timestamp;
 
 use super::Failure;
 use super::context::RunContext;
 use super::effects::{announce, enter_stage, perform};
+use super::outage::{Waiting, outlast};
 use super::outcome::{self, Disposition};
 use super::publish::Published;
 use super::reason::reason;
@@ -29,13 +29,12 @@ pub(super) async fn settle(
         let draft = Some(pull_request.number);
         return settle_failure(services, run, Failure::ChecksRed(red), draft).await;
     }
-    match tell_success(services, run, &pull_request).await {
-        Ok(()) => {
-            let recorded = record_success(services, run).await;
-            if_recorded(recorded, Disposition::Complete)
-        }
-        Err(failure) => settle_failure(services, run, failure, None).await,
+    let untold = tell_success(services, run, &pull_request).await;
+    if matches!(untold, Err(Failure::LeaseLost)) {
+        return abandon(services, run).await;
     }
+    let recorded = record_success(services, run, untold.err()).await;
+    if_recorded(recorded, Disposition::Complete)
 }
 
 async fn tell_success(
@@ -46,11 +45,25 @@ async fn tell_success(
     let PullRequest { number, url, .. } = pull_request;
     services.journal.record_pull_request(run.id, *number, url).await?;
     enter_stage(services, run, Stage::Settle, "telling the issue").await?;
-    tell(services, run, &IssueStatus::Done { number: *number }, Some(Labels::Done)).await
+    tell_in_the_end(services, run, &IssueStatus::Done { number: *number }, Some(Labels::Done)).await
 }
 
-async fn record_success(services: &Services, run: &RunContext) -> Result<(), JournalError> {
-    let decision = Decision::new(Outcome::Done, &Disposition::Complete)?;
+/// The pull request is what the task asked for, so the task is done, whatever the issue could not
+/// be told: it may be locked, or full of comments. The log and `status` say what is missing.
+async fn record_success(
+    services: &Services,
+    run: &RunContext,
+    untold: Option<Failure>,
+) -> Result<(), JournalError> {
+    let mut decision = Decision::new(Outcome::Done, &Disposition::Complete)?;
+    if let Some(failure) = untold {
+        let error = errors::chain(&failure);
+        tracing::warn!(
+            error,
+            "the pull request is open, but the issue could not be told all of it"
+        );
+        decision = decision.with_detail(format!("the issue could not be told all of it: {error}"));
+    }
     services.journal.decide(run.id, &decision).await?;
     end(services, run, &decision).await
 }
@@ -94,11 +107,13 @@ pub(super) async fn tell_decision(
         Disposition::RetryAfter(delay) => {
             tell(services, run, &IssueStatus::Retrying { reason, attempt, delay }, None).await
         }
-        Disposition::Cancel => tell(services, run, &IssueStatus::Cancelled { reason }, None).await,
+        Disposition::Cancel => {
+            tell_in_the_end(services, run, &IssueStatus::Cancelled { reason }, None).await
+        }
         Disposition::DeadLetter => {
             let tried = earlier_reasons(services, run).await;
             let status = IssueStatus::Failed { reason, tried: &tried, draft };
-            tell(services, run, &status, Some(Labels::Failed)).await
+            tell_in_the_end(services, run, &status, Some(Labels::Failed)).await
         }
     };
     if let Err(error) = told {
@@ -143,16 +158,35 @@ fn reason_or_text(reason: Option<Reason>, detail: Option<String>) -> Reason {
     reason.unwrap_or_else(|| Reason::Text(detail.unwrap_or_default()))
 }
 
+/// Tells the issue the last word on the task. Nobody says it later, so an outage of the forge is
+/// waited out.
+async fn tell_in_the_end(
+    services: &Services,
+    run: &RunContext,
+    status: &IssueStatus<'_>,
+    labels: Option<Labels>,
+) -> Result<(), Failure> {
+    loop {
+        match tell(services, run, status, labels).await {
+            Ok(()) => return Ok(()),
+            Err(failure) => outlast(services, run, failure, Waiting::ToTell).await?,
+        }
+    }
+}
+
+/// The comment and the labels do not depend on each other: an issue that takes no comment, since it
+/// is locked, still gets its label.
 async fn tell(
     services: &Services,
     run: &RunContext,
     status: &IssueStatus<'_>,
     labels: Option<Labels>,
 ) -> Result<(), Failure> {
-    announce(services, run, status).await?;
-    let Some(labels) = labels else { return Ok(()) };
+    let announced = announce(services, run, status).await;
+    let Some(labels) = labels else { return announced };
     let labeling = run.publisher.label(&run.task.repository, run.task.issue_number, labels);
-    perform(services, run, Effect::Label, labels.name(), labeling).await
+    let labeled = perform(services, run, Effect::Label, labels.name(), labeling).await;
+    announced.and(labeled)
 }
 
 async fn end(

@@ -1,6 +1,7 @@
 //! A run and its lease: the run ends when the lease does, when SQS's time is over, or when it is
 //! done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,6 +10,7 @@ use tracing::Instrument as _;
 use super::admit::published_elsewhere;
 use super::claim::Claimed;
 use super::context::RunContext;
+use super::outage::{Waiting, outlast};
 use super::outcome::{Disposition, Ended, Failure, catch_panic};
 use super::publish::Published;
 use super::services::Services;
@@ -58,12 +60,12 @@ pub(super) async fn run_under_lease(
 
 async fn execute_and_settle(
     services: &Services,
-    run: &RunContext,
+    run: &Arc<RunContext>,
     claimed: Claimed,
 ) -> Disposition {
     let _issue_lock = services.issue_locks.lock(&run.task).await;
     let published = tokio::select! {
-        published = catch_panic(execute(services, claimed)) => published.flatten(),
+        published = execute_through_outages(services, run, claimed) => published,
         () = until(run.received_at, LONGEST_RUN) => Err(Failure::OutOfTime),
     };
     let published = match published {
@@ -75,6 +77,21 @@ async fn execute_and_settle(
     match published {
         Ok(published) => settle::settle(services, run, published).await,
         Err(failure) => settle::settle_failure(services, run, failure, None).await,
+    }
+}
+
+/// Executes the run, and goes on with it after each outage of the forge that cut it off.
+async fn execute_through_outages(
+    services: &Services,
+    run: &Arc<RunContext>,
+    mut claimed: Claimed,
+) -> Result<Published, Failure> {
+    loop {
+        match catch_panic(execute(services, claimed)).await.flatten() {
+            Ok(published) => return Ok(published),
+            Err(failure) => outlast(services, run, failure, Waiting::ToWork).await?,
+        }
+        claimed = Claimed::again(services, run).await?;
     }
 }
 

@@ -44,6 +44,8 @@ pub enum State {
     Working,
     /// It takes nothing until the model answers.
     WaitingForModel,
+    /// It takes nothing until GitHub can be asked, and accepts the token.
+    WaitingForForge,
     /// The queue fails, and is asked again soon.
     QueueFails,
     /// The queue is missing or refuses the credentials, or the disk is full: a person has to fix
@@ -59,6 +61,7 @@ impl State {
         match self {
             Self::Working => "working",
             Self::WaitingForModel => "waiting for the model",
+            Self::WaitingForForge => "waiting for GitHub",
             Self::QueueFails => "asking a queue that fails",
             Self::Unhealthy => "unhealthy",
             Self::Stopping => "stopping",
@@ -82,7 +85,8 @@ impl Health {
     /// Whether a living worker can work.
     #[must_use]
     pub fn is_well(&self, now: Timestamp) -> bool {
-        self.is_alive(now) && self.state != State::Unhealthy
+        let can_work = !matches!(self.state, State::Unhealthy | State::WaitingForForge);
+        self.is_alive(now) && can_work
     }
 
     /// Whether the file was renewed a short time ago.
@@ -116,6 +120,28 @@ impl Heartbeat {
 
     pub(super) fn report(&self, state: State, problem: Option<String>) {
         self.0.send_modify(|health| (health.state, health.problem) = (state, problem));
+    }
+
+    /// Reports an outage of the forge that a run has met, and its end. While all slots are busy
+    /// nobody else looks.
+    pub(super) async fn follow(&self, mut outage: watch::Receiver<Option<String>>) {
+        while outage.changed().await.is_ok() {
+            match outage.borrow_and_update().clone() {
+                Some(problem) => self.report(State::WaitingForForge, Some(problem)),
+                None => self.forge_answers(),
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    fn forge_answers(&self) {
+        self.0.send_if_modified(|health| {
+            let waited = health.state == State::WaitingForForge;
+            if waited {
+                (health.state, health.problem) = (State::Working, None);
+            }
+            waited
+        });
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Health> {

@@ -1,5 +1,5 @@
-//! What the worker receives, and when it receives nothing: the model can't work, the disk is full,
-//! or the queue fails.
+//! What the worker receives, and when it receives nothing: the model can't work, the forge can't be
+//! asked, the disk is full, or the queue fails.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -11,7 +11,9 @@ use super::health::State;
 use super::{Stop, VISIBLE_NOW, Worker};
 use crate::agent::model::ModelProblem;
 use crate::errors;
+use crate::github::GitHubError;
 use crate::queue::QueueError;
+use crate::run::pause_after_refusal;
 use crate::task::Delivery;
 
 /// How long until a model that did not answer is asked again.
@@ -33,6 +35,8 @@ pub enum WorkerError {
     Queue(#[from] QueueError),
     #[error("no task is taken while the model can't work")]
     Model(#[from] ModelProblem),
+    #[error("no task is taken while GitHub can't be asked")]
+    Forge(#[from] GitHubError),
     #[error(
         "no task is taken while {} has less than {} MiB free: make space, or lower \
          `worker.free_space_mib`",
@@ -43,7 +47,8 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    /// Receives one message, when the model can work on it and the disk has room for it.
+    /// Receives one message, when the model can work on it, the forge can be asked about it and the
+    /// disk has room for it. SQS counts a receive as a delivery, whatever becomes of it.
     pub(super) async fn take(
         &self,
         wait: Duration,
@@ -51,6 +56,7 @@ impl Worker {
     ) -> Result<Option<Delivery>, WorkerError> {
         self.check_space().await?;
         self.services.agent.check_model().await?;
+        self.services.forge.check().await?;
         let received = self.receive(wait, stop).await?;
         self.heartbeat.polled(Timestamp::now());
         Ok(received)
@@ -103,6 +109,10 @@ impl Worker {
         let problem = errors::chain(error);
         let (state, pause) = match error {
             WorkerError::Model(_) => (State::WaitingForModel, MODEL_RETRY),
+            WorkerError::Forge(error) => {
+                let interval = self.services.config.github.watch_interval;
+                (State::WaitingForForge, pause_after_refusal(error, interval))
+            }
             WorkerError::NoSpace { .. } => (State::Unhealthy, SPACE_RETRY),
             WorkerError::Queue(error) => {
                 let (state, longest) = longest_pause(error);

@@ -27,6 +27,7 @@ mod draft_becomes_ready;
 mod everything_on_one_laptop;
 mod exit_codes;
 mod forge_fails;
+mod forge_has_an_outage;
 mod issue_becomes_pull_request;
 mod issue_is_labelled_again;
 mod issue_is_queued;

@@ -120,7 +120,12 @@ impl World {
 
     /// Makes [`TASK_SCRIPT`] the agent, which stops in its nth call until it is told to go on.
     pub fn held_agent(&mut self, stops_at: usize) -> HeldProgram {
-        let agent = HeldProgram::new(self, "agent", stops_at, TASK_SCRIPT);
+        self.held_agent_with(stops_at, TASK_SCRIPT)
+    }
+
+    /// Makes `script` the agent, which stops in its nth call until it is told to go on.
+    pub fn held_agent_with(&mut self, stops_at: usize, script: &str) -> HeldProgram {
+        let agent = HeldProgram::new(self, "agent", stops_at, script);
         self.agent(&format!(". '{}'", agent.file("script").display()));
         agent
     }

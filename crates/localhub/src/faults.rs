@@ -129,7 +129,8 @@ fn fits(pattern: &str, segment: &str) -> bool {
 
 #[derive(Debug)]
 struct Rule {
-    route: Route,
+    /// Nothing for all routes.
+    route: Option<Route>,
     when: When,
     fault: Fault,
     calls: u64,
@@ -147,7 +148,16 @@ impl Faults {
     /// git's: `("POST", "/{owner}/{repo}.git/git-receive-pack")`. If several rules apply to one
     /// call, the oldest decides.
     pub fn inject(&self, method: &str, pattern: &str, when: When, fault: Fault) {
-        let rule = Rule { route: Route::new(method, pattern), when, fault, calls: 0 };
+        self.add(Some(Route::new(method, pattern)), when, fault);
+    }
+
+    /// Makes calls of all routes fail, git's among them, as in an outage.
+    pub fn inject_everywhere(&self, when: When, fault: Fault) {
+        self.add(None, when, fault);
+    }
+
+    fn add(&self, route: Option<Route>, when: When, fault: Fault) {
+        let rule = Rule { route, when, fault, calls: 0 };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
 
@@ -160,7 +170,9 @@ impl Faults {
     pub(crate) fn due(&self, method: &str, path: &str) -> Option<Fault> {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = None;
-        for rule in rules.iter_mut().filter(|rule| rule.route.matches(method, path)) {
+        let applies =
+            |rule: &&mut Rule| rule.route.as_ref().is_none_or(|route| route.matches(method, path));
+        for rule in rules.iter_mut().filter(applies) {
             rule.calls += 1;
             if due.is_none() && rule.when.includes(rule.calls) {
                 due = Some(rule.fault.clone());
@@ -199,5 +211,8 @@ mod tests {
         faults.inject("GET", "/user", When::Nth(1), Fault::DropBeforeEffect);
         assert_eq!(faults.due("GET", "/user"), Some(Fault::DropBeforeEffect));
         assert_eq!(faults.due("GET", "/user"), None);
+        faults.inject_everywhere(When::Nth(2), Fault::Hang);
+        let due = ["/user", "/o/r.git/info/refs"].map(|path| faults.due("GET", path).is_some());
+        assert_eq!(due, [false, true]);
     }
 }

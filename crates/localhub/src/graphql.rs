@@ -1,7 +1,8 @@
 //! The GraphQL API, at `/graphql`, and at `/api/graphql` as on GitHub Enterprise Server.
 //!
 //! It has one mutation, `markPullRequestReadyForReview`, because the REST API has no way to mark a
-//! draft as ready for review. `schema` is the part of GitHub's schema that this forge has,
+//! draft as ready for review, and one query, `viewer`, because the REST API does not tell a GitHub
+//! App who it is. `schema` is the part of GitHub's schema that this forge has,
 //! `operation` holds a request to it, and `objects` makes the values of its types.
 //!
 //! async-graphql-parser reads the requests: it is released together with async-graphql, follows the
@@ -23,7 +24,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use self::operation::{Operation, Selected};
-use self::schema::MARK_READY;
+use self::schema::{MARK_READY, VIEWER};
 use crate::api::{
     Access, ApiError, Caller, Input, NodeKind, authenticated, no_route, parse_node_id,
 };
@@ -68,6 +69,10 @@ async fn answer(caller: Caller, Input(body): Input<Body>) -> Result<Response, Ap
     for field in &operation.fields {
         let value = match field.name {
             MARK_READY => mark_ready(&caller, field).await,
+            VIEWER => {
+                let viewer = objects::actor(&caller.urls, &caller.user);
+                Ok(operation::select(&viewer, &field.fields))
+            }
             _ => Ok(operation.root.name.into()),
         };
         let value = match value {

@@ -51,7 +51,8 @@ pub(super) fn pull_request(urls: &Urls, request: &PullRequest) -> Value {
     })
 }
 
-fn actor(urls: &Urls, user: &User) -> Value {
+/// An `Actor`.
+pub(super) fn actor(urls: &Urls, user: &User) -> Value {
     let path = format!("/{}", crate::api::escape(&user.login));
     json!({
         "__typename": if user.login.ends_with("[bot]") { "Bot" } else { "User" },

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The name of the one query.
+pub(super) const VIEWER: &str = "viewer";
+
 /// The name of the one mutation.
 pub(super) const MARK_READY: &str = "markPullRequestReadyForReview";
 
@@ -77,8 +80,12 @@ const fn object(name: &'static str, of: &'static ObjectType) -> Field {
 
 static TYPENAME: Field = scalar("__typename", "String");
 
-/// The root of queries. This forge has none.
-pub(super) static QUERY: ObjectType = ObjectType { name: "Query", fields: &[] };
+/// The root of queries.
+pub(super) static QUERY: ObjectType =
+    ObjectType { name: "Query", fields: &[object(VIEWER, &USER)] };
+
+/// The account that asks.
+pub(super) static USER: ObjectType = ObjectType { name: "User", fields: ACTOR_FIELDS };
 
 /// The root of mutations.
 pub(super) static MUTATION: ObjectType = ObjectType {
@@ -140,10 +147,10 @@ pub(super) static PULL_REQUEST: ObjectType = ObjectType {
 };
 
 /// A user. In GitHub's schema it is an interface of users, bots and others.
-pub(super) static ACTOR: ObjectType = ObjectType {
-    name: "Actor",
-    fields: &[scalar("login", "String"), scalar("resourcePath", "URI"), scalar("url", "URI")],
-};
+pub(super) static ACTOR: ObjectType = ObjectType { name: "Actor", fields: ACTOR_FIELDS };
+
+const ACTOR_FIELDS: &[Field] =
+    &[scalar("login", "String"), scalar("resourcePath", "URI"), scalar("url", "URI")];
 
 /// A repository.
 pub(super) static REPOSITORY: ObjectType = ObjectType {
