@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use self::arguments::Fields;
 use self::variables::Variables;
-use super::schema::{Kind, MARK_READY, MUTATION, OBJECT_TYPES, ObjectType, QUERY};
+use super::schema::{Kind, MUTATION, OBJECT_TYPES, ObjectType, QUERY};
 
 /// How many fields and fragments a request may have once all fragments are put in. Fragments that
 /// use others twice would otherwise make a short request grow without end.
@@ -372,9 +372,6 @@ fn mismatch(field: &str, kind: &str) -> Value {
 
 /// What this forge has of a type. GitHub has more.
 fn hint(of: &ObjectType) -> String {
-    if of.fields.is_empty() {
-        return format!("localhub has no queries, only the mutation {MARK_READY}");
-    }
     let names: Vec<_> = of.fields.iter().map(|field| field.name).collect();
     format!("localhub has {}", names.join(", "))
 }

@@ -166,8 +166,8 @@ pub(super) static REPOSITORY: ObjectType = ObjectType {
 };
 
 /// The types that a fragment can be on.
-pub(super) static OBJECT_TYPES: [&ObjectType; 6] =
-    [&QUERY, &MUTATION, &MARK_READY_PAYLOAD, &PULL_REQUEST, &ACTOR, &REPOSITORY];
+pub(super) static OBJECT_TYPES: [&ObjectType; 7] =
+    [&QUERY, &MUTATION, &MARK_READY_PAYLOAD, &PULL_REQUEST, &ACTOR, &USER, &REPOSITORY];
 
 /// The types that a variable can have.
 pub(super) static INPUT_TYPES: [&str; 6] =
