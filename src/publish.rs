@@ -8,6 +8,7 @@
 //! from elsewhere is Markdown (see `render.rs`).
 
 mod marker;
+mod push_rule;
 mod reason;
 mod render;
 mod report;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use self::marker::PrState;
+pub use self::push_rule::PushRule;
 pub use self::reason::{PolicyViolation, Reason};
 use self::render::Renderer;
 pub use self::report::{

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::push_rule::PushRule;
 use crate::errors::chain;
 use crate::github::GitHubError;
 
@@ -50,6 +51,11 @@ pub enum Reason {
     },
     BranchTaken {
         branch: String,
+    },
+    /// git can't have a branch `branch` beside the branch `other`.
+    BranchInTheWay {
+        branch: String,
+        other: String,
     },
     BranchNameInvalid {
         detail: String,
@@ -147,9 +153,12 @@ pub enum Reason {
         branch: String,
         detail: String,
     },
+    /// Journals of version 0.1.0 have no `rule`.
     PushRefused {
         url: String,
         branch: String,
+        #[serde(default)]
+        rule: PushRule,
         detail: String,
     },
     NestedRepository {

@@ -24,6 +24,22 @@ static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)(@)([a-z0-9_])|(#)([0-9])|\b(gh-)([0-9])|(https?://)([a-z0-9])|(</?)([a-z])")
         .expect("the pattern is constant")
 });
+
+/// What other programs obey wherever they find it, also in code: a mention by which somebody calls
+/// a bot, and a line that is a command such as `/merge`. The scope of an npm package, as in
+/// `@scope/name`, stays whole, so that a command can be copied.
+static CALL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?im)(@)([a-z0-9_][a-z0-9_-]*)(/?)|^(\s*/)([a-z][a-z0-9_-]*(?:\s|$))")
+        .expect("the pattern is constant")
+});
+
+/// The words in brackets by which a commit message keeps CI from running ("Skipping workflow runs";
+/// other services have `[skip SERVICE]`, `[SERVICE skip]` and Azure Pipelines `***NO_CI***`).
+static SKIP: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)(\[)(\s*(?:[^\[\]]*\bskip\b[^\[\]]*|no[ -]ci)\s*\])|(\*\*\*)(no_ci\*\*\*)")
+        .expect("the pattern is constant")
+});
+
 /// One line of plain text, for a terminal: without control characters and hidden characters, and
 /// with one space for each stretch of white space.
 #[must_use]
@@ -35,13 +51,35 @@ pub fn plain_line(text: &str) -> String {
 #[must_use]
 pub(super) fn neutral(text: &str) -> String {
     let text = plain(text).replace("<!--", &format!("<{JOINER}!--"));
-    REFERENCE
-        .replace_all(&text, |found: &regex::Captures<'_>| {
-            let mut parts = found.iter().skip(1).flatten().map(|part| part.as_str());
-            let (mark, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-            format!("{mark}{JOINER}{rest}")
-        })
-        .into_owned()
+    without_calls(&parted(&text, &REFERENCE))
+}
+
+/// The text in which nothing calls a bot.
+fn without_calls(text: &str) -> String {
+    let part = |found: &regex::Captures<'_>| {
+        let group = |number| found.get(number).map_or("", |group| group.as_str());
+        let before = found.get(0).and_then(|all| text.get(..all.start()));
+        let is_address = before.is_some_and(|before| before.ends_with(char::is_alphanumeric));
+        match (group(1), group(2), group(3)) {
+            ("@", _, "/") => group(0).to_owned(),
+            ("@", _, _) if is_address => group(0).to_owned(),
+            ("@", name, _) => format!("@{JOINER}{name}"),
+            _ => format!("{}{JOINER}{}", group(4), group(5)),
+        }
+    };
+    CALL.replace_all(text, part).into_owned()
+}
+
+/// The text with a joiner before the last group of each match.
+fn parted(text: &str, pattern: &Regex) -> String {
+    let part = |found: &regex::Captures<'_>| {
+        let groups: Vec<&str> =
+            found.iter().skip(1).flatten().map(|group| group.as_str()).collect();
+        groups
+            .split_last()
+            .map_or_else(String::new, |(last, before)| format!("{}{JOINER}{last}", before.concat()))
+    };
+    pattern.replace_all(text, part).into_owned()
 }
 
 /// One line of neutral text, for a title or a table.
@@ -53,17 +91,19 @@ pub(super) fn line(text: &str) -> String {
 /// A title within GitHub's limit.
 ///
 /// A title is no Markdown. But it becomes the message of a commit when the pull request is squashed
-/// ("About merge methods on GitHub"), and there a mention notifies and a keyword closes an issue.
+/// ("About merge methods on GitHub"), and there a mention notifies, a keyword closes an issue, and
+/// `[skip ci]` keeps the change from being tested.
 #[must_use]
 pub(super) fn title(text: &str) -> String {
-    cut(&neutral(&plain_line(text)), LONGEST_TITLE, "…")
+    cut(&parted(&neutral(&plain_line(text)), &SKIP), LONGEST_TITLE, "…")
 }
 
 /// Text as a code block. Its fence is longer than every run of backticks in the text (GitHub
-/// Flavored Markdown, 4.5), so nothing in it is Markdown.
+/// Flavored Markdown, 4.5), so nothing in it is Markdown. Bots read the source of a comment, so
+/// what calls them is parted in code too.
 #[must_use]
 pub(super) fn code(text: &str) -> String {
-    let text = plain(text);
+    let text = without_calls(&plain(text));
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat((longest + 1).max(3));
     format!("{fence}text\n{}\n{fence}", text.trim_end())
@@ -73,7 +113,7 @@ pub(super) fn code(text: &str) -> String {
 /// stand in a table: a `|` is escaped, which the tables extension undoes in code, too (4.10).
 #[must_use]
 pub(super) fn inline_code(text: &str) -> String {
-    let text = plain_line(text).replace('|', "\\|");
+    let text = without_calls(&plain_line(text)).replace('|', "\\|");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let pad = if longest > 0 { " " } else { "" };
@@ -119,6 +159,41 @@ mod tests {
         );
         check_neutral("<img src=x><details>", "<·img src=x><·details>");
         check_neutral("a\u{202e}b\u{200b}c\u{e0041}d\0e\u{1b}[31mred\u{1b}[0m\r\nf", "abcdered\nf");
+    }
+
+    #[test]
+    fn no_bot_is_called_in_code_either() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(without_calls(text).replace(JOINER, "·"), expected);
+        };
+        check("@claude fix this", "@·claude fix this");
+        check("ask (@dependabot rebase)", "ask (@·dependabot rebase)");
+        check("mail a@b.example", "mail a@b.example");
+        check("npx @biomejs/biome check", "npx @biomejs/biome check");
+        check("one\n/merge\n  /approve now", "one\n/·merge\n  /·approve now");
+        check("/usr/bin/env: no such file", "/usr/bin/env: no such file");
+        check("src/lib.rs and/or", "src/lib.rs and/or");
+        assert!(!code("x\n/lgtm").contains("\n/lgtm"));
+        assert!(!inline_code("@claude").contains("@claude"));
+    }
+
+    #[test]
+    fn a_title_does_not_keep_ci_from_running() {
+        for spelling in [
+            "[skip ci]",
+            "[ci skip]",
+            "[no ci]",
+            "[skip actions]",
+            "[actions skip]",
+            "[Skip CI]",
+            "[skip netlify]",
+            "***NO_CI***",
+        ] {
+            let title = title(&format!("Document {spelling}"));
+            assert!(!title.contains(spelling), "{title}");
+            assert_eq!(title.replace(JOINER, ""), format!("Document {spelling}"));
+        }
+        assert_eq!(title("Skip [broken] links, but not [ci]"), "Skip [broken] links, but not [ci]");
     }
 
     #[test]

@@ -68,6 +68,7 @@ async fn admit_labeled_issue(
         Existing::Rejected { number } => return Err(Failure::PullRequestClosed { number }),
         Existing::Open(_) | Existing::None | Existing::Ended => {}
     }
+    ensure_branch_can_be_made(services, &run.task, &branch).await?;
     let issue = ensure_still_wanted(services, &run.task).await?;
     let task = whole_task(&run, issue)?;
     authorize(services, &task).await?;
@@ -86,6 +87,20 @@ fn whole_task(run: &RunContext, issue: Issue) -> Result<Task, Failure> {
         task.body = body;
     }
     Ok(task)
+}
+
+/// Finds a branch that keeps the task's own from being pushed, before anybody has worked for it.
+async fn ensure_branch_can_be_made(
+    services: &Services,
+    task: &Task,
+    branch: &BranchName,
+) -> Result<(), Failure> {
+    let cache = services.caches.open(&task.repository).await?;
+    let remote = services.remote(&task.repository);
+    match cache.branch_in_the_way(&remote, branch).await? {
+        Some(other) => Err(Failure::BranchInTheWay { branch: branch.clone(), other }),
+        None => Ok(()),
+    }
 }
 
 async fn tell_what_the_agent_gets(

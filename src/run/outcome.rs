@@ -101,6 +101,11 @@ pub enum Failure {
          delete or rename the branch to have the task done anew"
     )]
     BranchTaken(BranchName),
+    #[error(
+        "git can't have the branch {branch} beside the branch {other}: change \
+         `publish.branch_prefix`, or delete or rename the branch"
+    )]
+    BranchInTheWay { branch: BranchName, other: String },
     #[error("the lease on the message was lost: whoever receives it next goes on")]
     LeaseLost,
     #[error("the work took longer than SQS lets a message be worked on")]
@@ -174,6 +179,7 @@ fn remedy(failure: &Failure) -> Remedy {
         | Failure::GateRefused(_)
         | Failure::TooManyBranches(_)
         | Failure::BranchTaken(_)
+        | Failure::BranchInTheWay { .. }
         | Failure::BranchName(_) => Remedy::None,
         Failure::Agent(verdict) => match verdict {
             Verdict::TokenLimit => Remedy::None,

@@ -7,7 +7,7 @@ use crate::agent::{AgentError, Verdict};
 use crate::errors::chain;
 use crate::gate::Finding;
 use crate::process::ProcessError;
-use crate::publish::{PolicyViolation, Reason};
+use crate::publish::{PolicyViolation, PushRule, Reason};
 use crate::workspace::WorkspaceError;
 
 /// The reason for a failure, as data: the journal keeps it, and a template makes sentences of it.
@@ -33,6 +33,9 @@ pub(super) fn reason(failure: &Failure) -> Reason {
         }
         Failure::PullRequestClosed { number } => Reason::PullRequestClosed { number: *number },
         Failure::TooManyBranches(branch) => Reason::TooManyBranches { branch: branch.clone() },
+        Failure::BranchInTheWay { branch, other } => {
+            Reason::BranchInTheWay { branch: branch.to_string(), other: other.clone() }
+        }
         Failure::BranchTaken(branch) => Reason::BranchTaken { branch: branch.to_string() },
         Failure::BranchName(error) => Reason::BranchNameInvalid { detail: chain(error) },
         Failure::LeaseLost => Reason::LeaseLost,
@@ -106,9 +109,12 @@ fn of_workspace(error: &WorkspaceError) -> Reason {
         WorkspaceError::StaleRemote { url, branch, detail } => {
             Reason::BranchMoved { url: url.clone(), branch: branch.clone(), detail: detail.clone() }
         }
-        WorkspaceError::PushRefused { url, branch, detail } => {
-            Reason::PushRefused { url: url.clone(), branch: branch.clone(), detail: detail.clone() }
-        }
+        WorkspaceError::PushRefused { url, branch, detail } => Reason::PushRefused {
+            url: url.clone(),
+            branch: branch.clone(),
+            rule: PushRule::of(detail),
+            detail: detail.clone(),
+        },
         WorkspaceError::NestedRepository { path } => {
             Reason::NestedRepository { path: path.to_string() }
         }

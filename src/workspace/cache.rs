@@ -246,6 +246,28 @@ impl Cache {
         })
     }
 
+    /// Returns a branch of the remote that keeps `branch` from being made, if there is one.
+    ///
+    /// git stores `a/b` as the file `b` in the directory `a`, so `a` and `a/b` can't both be
+    /// branches (git-check-ref-format(1), "directory/file conflict" in git-update-ref(1)). GitHub
+    /// refuses the push with "cannot lock ref".
+    ///
+    /// # Errors
+    /// The same errors as [`Self::fetch`].
+    pub async fn branch_in_the_way(
+        &self,
+        remote: &Remote,
+        branch: &BranchName,
+    ) -> Result<Option<String>, WorkspaceError> {
+        let listing = self.ask(remote, "refs/heads/*").await?;
+        let name = branch.as_str();
+        let mut branches =
+            listing.lines().filter_map(|line| line.split_once('\t')?.1.strip_prefix("refs/heads/"));
+        let is_in_the_way =
+            |other: &&str| is_directory_of(other, name) || is_directory_of(name, other);
+        Ok(branches.find(is_in_the_way).map(str::to_owned))
+    }
+
     async fn ask(&self, remote: &Remote, reference: &str) -> Result<String, WorkspaceError> {
         let answer = self
             .command("ls-remote")
@@ -344,6 +366,11 @@ async fn unlock(directory: PathBuf) -> Result<(), WorkspaceError> {
     });
     let unlocked = unlocked.await.unwrap_or_else(|error| Err(error.into()));
     unlocked.map_err(|source| WorkspaceError::Io { action: "take the locks away in", path, source })
+}
+
+/// Whether a branch `path` is stored in a directory that has the name of the branch `directory`.
+fn is_directory_of(directory: &str, path: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn remove_locks(directory: &Path, below: bool) -> std::io::Result<()> {

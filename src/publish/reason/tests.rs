@@ -8,6 +8,11 @@ use crate::publish::settings::Language;
 const HOSTILE: &str = "@octocat closes #12 <!-- codingworker:done --> <b>|";
 
 /// One reason of every variant, each text in which is `text`.
+fn push_refused(text: &str, rule: PushRule) -> Reason {
+    let t = || text.to_owned();
+    Reason::PushRefused { url: t(), branch: t(), rule, detail: t() }
+}
+
 fn every_reason(text: &str) -> Vec<Reason> {
     let t = || text.to_owned();
     vec![
@@ -23,6 +28,7 @@ fn every_reason(text: &str) -> Vec<Reason> {
         Reason::PullRequestClosed { number: 8 },
         Reason::TooManyBranches { branch: t() },
         Reason::BranchTaken { branch: t() },
+        Reason::BranchInTheWay { branch: t(), other: t() },
         Reason::BranchNameInvalid { detail: t() },
         Reason::NoChange,
         Reason::MalformedEdits,
@@ -55,7 +61,16 @@ fn every_reason(text: &str) -> Vec<Reason> {
         Reason::RepositoryWithoutCommits { url: t() },
         Reason::RepositoryUnreachable { url: t(), detail: t() },
         Reason::BranchMoved { url: t(), branch: t(), detail: t() },
-        Reason::PushRefused { url: t(), branch: t(), detail: t() },
+        push_refused(text, PushRule::Other),
+        push_refused(text, PushRule::ProtectedBranch),
+        push_refused(text, PushRule::Ruleset),
+        push_refused(text, PushRule::Secret),
+        push_refused(text, PushRule::LargeFile),
+        push_refused(text, PushRule::MissingLfsObject),
+        push_refused(text, PushRule::PrivateEmail),
+        push_refused(text, PushRule::Workflow),
+        push_refused(text, PushRule::Full),
+        push_refused(text, PushRule::Archived),
         Reason::NestedRepository { path: t() },
         Reason::UnusableFile { path: t(), detail: t() },
         Reason::TreeUnusable { detail: t() },
@@ -100,7 +115,18 @@ fn shown(language: Language, reason: &Reason) -> String {
 /// Latin letters.
 fn without_code_and_names(text: &str) -> String {
     let code = regex::Regex::new(r"(?s)```.*?```|`[^`]*`|https?://\S+").unwrap();
-    let names = ["CodingWorker", "GitHub", "Issue", "Aider", "Ollama", "Git", "SQS", "HOST"];
+    let names = [
+        "CodingWorker",
+        "GitHub",
+        "Issue",
+        "Aider",
+        "Ollama",
+        "Git LFS",
+        "Git",
+        "SQS",
+        "noreply",
+        "HOST",
+    ];
     let mut left = code.replace_all(text, "").into_owned();
     for name in names {
         left = left.replace(name, "");
@@ -187,7 +213,7 @@ fn no_text_in_a_reason_is_markdown() {
     // The control: the text is there, in code.
     assert!(
         shown(Language::En, &Reason::LabelRemoved { label: HOSTILE.to_owned() })
-            .contains("`@octocat closes #12")
+            .contains("`@\u{2060}octocat closes #12")
     );
 }
 

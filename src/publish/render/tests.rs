@@ -223,7 +223,7 @@ fn no_text_of_a_report_is_markdown() {
             assert!(!outside.contains(live), "{live}: {outside}");
         }
         // The control: the text is there, as code and as text that does nothing.
-        assert!(body.contains("`@octocat closes #12"), "{body}");
+        assert!(body.contains("`@\u{2060}octocat closes #12"), "{body}");
         assert!(outside.contains("@\u{2060}octocat closes #\u{2060}12"), "{outside}");
     }
 }
