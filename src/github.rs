@@ -13,6 +13,7 @@ mod availability;
 mod error;
 mod graphql;
 mod models;
+mod moved;
 pub mod settings;
 mod token;
 mod transport;

@@ -17,6 +17,7 @@ mod gate;
 mod implement;
 mod issue_locks;
 mod lease;
+mod moved;
 mod outage;
 mod outcome;
 mod pass;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 
 /// How long to wait when GitHub limits requests and does not say for how long: at least a minute
@@ -37,6 +37,10 @@ pub enum GitHubError {
     /// ("Troubleshooting the REST API").
     #[error("GitHub has nothing at {url}, or the token may not see it")]
     NotFound { url: String },
+    /// A redirect: the repository was renamed or transferred, or the issue was transferred.
+    /// `location` is where GitHub says it is now.
+    #[error("GitHub has moved {url} to {location}")]
+    Moved { url: String, location: String },
     /// The status 400, 409 or 422: the same request fails again.
     #[error("GitHub can't do what it was asked at {url}: {message}")]
     Invalid { url: String, message: String },
@@ -128,7 +132,11 @@ impl GitHubError {
         if let Some(retry_after) = limit(status, headers, &message, now) {
             return Self::RateLimited { retry_after };
         }
+        let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
         match status.as_u16() {
+            301 | 302 | 307 | 308 => {
+                Self::Moved { url, location: location.unwrap_or_default().to_owned() }
+            }
             401 => Self::Unauthorized { url, message },
             403 => Self::Forbidden { url, message },
             404 | 410 => Self::NotFound { url },
@@ -151,6 +159,7 @@ impl GitHubError {
             Self::UnusableToken
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
+            | Self::Moved { .. }
             | Self::Invalid { .. }
             | Self::NotPermitted => false,
         }
@@ -165,6 +174,7 @@ impl GitHubError {
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
+            | Self::Moved { .. }
             | Self::Invalid { .. }
             | Self::RateLimited { .. }
             | Self::NotPermitted

@@ -141,6 +141,12 @@ pub enum Reason {
         url: String,
         detail: String,
     },
+    /// The issue `from` is `to` by now, in a repository that the worker does not work on. Both
+    /// have the form `owner/repo#1`.
+    IssueMoved {
+        from: String,
+        to: String,
+    },
     RepositoryWithoutCommits {
         url: String,
     },
@@ -270,6 +276,9 @@ impl From<&GitHubError> for Reason {
                 Self::GitHubForbidden { url: url.clone(), detail: message.clone() }
             }
             GitHubError::NotFound { url } => Self::GitHubNotFound { url: url.clone() },
+            GitHubError::Moved { url, location } => {
+                Self::RepositoryMoved { url: url.clone(), detail: location.clone() }
+            }
             GitHubError::Invalid { url, message } => {
                 Self::GitHubInvalid { url: url.clone(), detail: message.clone() }
             }

@@ -23,6 +23,11 @@ pub(super) struct Claimed {
 }
 
 impl Claimed {
+    /// The same run from its beginning.
+    pub(super) fn anew(run: &Arc<RunContext>) -> Self {
+        Self { run: Arc::clone(run), checkpoint: Checkpoint::default() }
+    }
+
     /// The same run from where it was cut off, after an outage of the forge.
     pub(super) async fn again(services: &Services, run: &Arc<RunContext>) -> Result<Self, Failure> {
         let checkpoint = Checkpoint::load(&services.journal, run.id).await?;

@@ -22,6 +22,7 @@ const LOG: &str = "log";
 
 /// One run of a task. Its stages share this value; what a stage made travels in the stage's own
 /// value, so that no stage can be skipped.
+#[derive(Clone)]
 pub(super) struct RunContext {
     pub(super) id: RunId,
     /// The task as the message has it.

@@ -106,6 +106,11 @@ pub enum Failure {
          `publish.branch_prefix`, or delete or rename the branch"
     )]
     BranchInTheWay { branch: BranchName, other: String },
+    #[error(
+        "{from} is {to} now, which this worker does not work on: add its repository to \
+         `repositories` in the configuration, and set the label again"
+    )]
+    IssueMoved { from: String, to: String },
     #[error("the lease on the message was lost: whoever receives it next goes on")]
     LeaseLost,
     #[error("the work took longer than SQS lets a message be worked on")]
@@ -180,6 +185,7 @@ fn remedy(failure: &Failure) -> Remedy {
         | Failure::TooManyBranches(_)
         | Failure::BranchTaken(_)
         | Failure::BranchInTheWay { .. }
+        | Failure::IssueMoved { .. }
         | Failure::BranchName(_) => Remedy::None,
         Failure::Agent(verdict) => match verdict {
             Verdict::TokenLimit => Remedy::None,
@@ -194,7 +200,9 @@ fn remedy(failure: &Failure) -> Remedy {
         },
         Failure::GitHub(error) => match error {
             GitHubError::RateLimited { retry_after } => Remedy::Later(*retry_after),
-            GitHubError::NotFound { .. } | GitHubError::Invalid { .. } => Remedy::None,
+            GitHubError::NotFound { .. }
+            | GitHubError::Moved { .. }
+            | GitHubError::Invalid { .. } => Remedy::None,
             GitHubError::NotPermitted => Remedy::Elsewhere,
             GitHubError::UnusableToken
             | GitHubError::Unauthorized { .. }

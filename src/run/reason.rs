@@ -33,6 +33,9 @@ pub(super) fn reason(failure: &Failure) -> Reason {
         }
         Failure::PullRequestClosed { number } => Reason::PullRequestClosed { number: *number },
         Failure::TooManyBranches(branch) => Reason::TooManyBranches { branch: branch.clone() },
+        Failure::IssueMoved { from, to } => {
+            Reason::IssueMoved { from: from.clone(), to: to.clone() }
+        }
         Failure::BranchInTheWay { branch, other } => {
             Reason::BranchInTheWay { branch: branch.to_string(), other: other.clone() }
         }

@@ -14,7 +14,7 @@ use super::outage::{Waiting, outlast};
 use super::outcome::{Disposition, Ended, Failure, catch_panic};
 use super::publish::Published;
 use super::services::Services;
-use super::{execute, settle};
+use super::{execute, moved, settle};
 use crate::journal::Decision;
 
 /// SQS ends every lease twelve hours after the receive (SQS Developer Guide, "Amazon SQS visibility
@@ -64,10 +64,12 @@ async fn execute_and_settle(
     claimed: Claimed,
 ) -> Disposition {
     let _issue_lock = services.issue_locks.lock(&run.task).await;
+    let mut place = Arc::clone(run);
     let published = tokio::select! {
-        published = execute_through_outages(services, run, claimed) => published,
+        published = execute_everywhere(services, &mut place, claimed) => published,
         () = until(run.received_at, LONGEST_RUN) => Err(Failure::OutOfTime),
     };
+    let run = &*place;
     let published = match published {
         Err(failure @ (Failure::IssueClosed | Failure::LabelRemoved(_))) => {
             published_elsewhere(services, &run.task, failure).await.map(Published::before)
@@ -77,6 +79,22 @@ async fn execute_and_settle(
     match published {
         Ok(published) => settle::settle(services, run, published).await,
         Err(failure) => settle::settle_failure(services, run, failure, None).await,
+    }
+}
+
+/// Executes the run, and follows its issue once to where that was moved. `run` is the run at the
+/// place where it ended.
+async fn execute_everywhere(
+    services: &Services,
+    run: &mut Arc<RunContext>,
+    claimed: Claimed,
+) -> Result<Published, Failure> {
+    match execute_through_outages(services, run, claimed).await {
+        Ok(published) => Ok(published),
+        Err(failure) => {
+            *run = moved::follow(services, run, failure).await?;
+            execute_through_outages(services, run, Claimed::anew(run)).await
+        }
     }
 }
 

@@ -58,6 +58,7 @@ fn every_reason(text: &str) -> Vec<Reason> {
         Reason::RepositoryUnauthorized { url: t(), detail: t() },
         Reason::RepositoryNotFound { url: t() },
         Reason::RepositoryMoved { url: t(), detail: t() },
+        Reason::IssueMoved { from: t(), to: t() },
         Reason::RepositoryWithoutCommits { url: t() },
         Reason::RepositoryUnreachable { url: t(), detail: t() },
         Reason::BranchMoved { url: t(), branch: t(), detail: t() },
