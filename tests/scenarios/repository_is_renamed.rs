@@ -1,5 +1,6 @@
-//! The repository has another name than in the message: GitHub redirects from the old one. The worker
-//! follows when it works on the repository under its new name, and says the new name otherwise.
+//! The repository has another name than in the message: GitHub redirects from the old one. The
+//! worker follows when it works on the repository under its new name, and says the new name
+//! otherwise.
 
 use localhub::{Answer, Fault, When};
 use serde_json::json;
@@ -7,7 +8,8 @@ use serde_json::json;
 use crate::exit_codes::DEAD_LETTERED;
 use crate::world::World;
 
-/// A world in which `owner/old` redirects to `owner/repo`, with a task for an issue by its old name.
+/// A world in which `owner/old` redirects to `owner/repo`, with a task for an issue by its old
+/// name.
 async fn renamed(repositories: &[&str]) -> (World, u64) {
     let mut world = World::new().await;
     world.set("repositories", json!(repositories));

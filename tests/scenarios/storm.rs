@@ -1,6 +1,7 @@
 //! Many tasks and several workers under faults: workers are killed and started again, or stopped
 //! for longer than their leases; a chaos proxy refuses, throttles, drops and delays what they ask;
-//! messages are sent twice, issues are closed. Afterwards every task has exactly one end.
+//! the forge has outages; messages are sent twice, issues are closed. Afterwards every task has
+//! exactly one end, and nothing was received in an outage.
 //!
 //! `CODINGWORKER_STORM_TASKS`, `_WORKERS` and `_SEED` make the storm longer and repeat it;
 //! `scripts/storm` sets them.
@@ -14,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::process::Child;
 
-use crate::world::chaos_proxy::ChaosProxy;
+use crate::world::chaos_proxy::{ChaosProxy, Outage};
 use crate::world::{TASK_SCRIPT, TOKEN, World};
 
 /// In seconds; a worker is stopped for longer.
@@ -36,6 +37,9 @@ struct Storm {
     tasks: u64,
     kills: usize,
     stops: usize,
+    outages: usize,
+    /// When the outage ends that the forge has now.
+    outage_ends: Option<Instant>,
 }
 
 /// A worker, which is started again when it was killed.
@@ -45,6 +49,9 @@ struct Worker {
     process: Child,
     /// When it goes on, if it was stopped.
     resumes_at: Option<Instant>,
+    /// Whether it was stopped in this outage: it may have asked the forge before the outage began,
+    /// and receive when it goes on.
+    is_excused: bool,
 }
 
 impl Storm {
@@ -78,9 +85,18 @@ impl Storm {
             world.set("github", urls);
             let settings = world.settings.clone();
             let process = start(&world, &settings);
-            started.push(Worker { proxy, settings, process, resumes_at: None });
+            started.push(Worker { proxy, settings, process, resumes_at: None, is_excused: false });
         }
-        Self { world, workers: started, rng, tasks, kills: 0, stops: 0 }
+        Self {
+            world,
+            workers: started,
+            rng,
+            tasks,
+            kills: 0,
+            stops: 0,
+            outages: 0,
+            outage_ends: None,
+        }
     }
 
     /// Kills a worker and starts it again, or stops one, or closes an issue.
@@ -90,7 +106,7 @@ impl Storm {
         if worker.resumes_at.is_some() {
             return;
         }
-        match self.rng.u32(0..10) {
+        match self.rng.u32(0..11) {
             0..6 => {
                 worker.process.kill().await.unwrap();
                 worker.process = start(&self.world, &worker.settings);
@@ -98,15 +114,50 @@ impl Storm {
             }
             6..9 => {
                 signal(&worker.process, Signal::STOP);
+                worker.is_excused = true;
                 worker.resumes_at = Some(Instant::now() + Duration::from_secs(LEASE + 1));
                 self.stops += 1;
             }
+            9 => self.begin_outage(),
             _ => {
                 let issue =
                     1 + self.rng.u64(0..self.tasks.div_ceil(CLOSED)) * CLOSED.min(self.tasks);
                 let path = format!("/repos/owner/repo/issues/{}", issue.min(self.tasks));
                 self.world.forge.ask(Method::PATCH, &path, json!({ "state": "closed" })).await;
             }
+        }
+    }
+
+    /// The forge can't be asked for longer than a lease, by anybody.
+    fn begin_outage(&mut self) {
+        if self.outage_ends.is_some() {
+            return;
+        }
+        let outage = Outage::ALL[self.rng.usize(0..Outage::ALL.len())];
+        for worker in &mut self.workers {
+            worker.is_excused = worker.resumes_at.is_some();
+            worker.proxy.set_outage(Some(outage));
+        }
+        let length = Duration::from_millis(self.rng.u64(1_000 * LEASE..2_000 * LEASE));
+        self.outage_ends = Some(Instant::now() + length);
+        self.outages += 1;
+    }
+
+    /// Ends the outage when its time is over. Fails when a worker that was not stopped received in
+    /// it: a delivery is spent then for nothing.
+    fn end_outage(&mut self, now: Instant) {
+        if self.outage_ends.is_none_or(|end| now < end) {
+            return;
+        }
+        self.outage_ends = None;
+        for worker in &self.workers {
+            worker.proxy.set_outage(None);
+            let received = worker.proxy.take_receives_in_outages();
+            assert!(
+                received.is_empty() || worker.is_excused,
+                "received in an outage: {received:?}\n{}",
+                log_of(&worker.settings)
+            );
         }
     }
 
@@ -133,8 +184,13 @@ impl Storm {
         while Instant::now() < over && self.live_tasks().await > 0 {
             // Not a wait for anything: the moments of the faults are to be random ones.
             tokio::time::sleep(Duration::from_millis(self.rng.u64(200..1500))).await;
+            self.end_outage(Instant::now());
             self.resume_workers();
             self.inject_fault().await;
+        }
+        if let Some(end) = self.outage_ends {
+            tokio::time::sleep_until(end.into()).await;
+            self.end_outage(end);
         }
         for worker in &mut self.workers {
             worker.proxy.stop_faults();
@@ -270,10 +326,11 @@ async fn every_task_has_exactly_one_end() {
         );
     }
     println!(
-        "{tasks} tasks, {workers} workers, seed {seed}: {ends:?}; {} kills, {} stops, {faults:?}; \
+        "{tasks} tasks, {workers} workers, seed {seed}: {ends:?}; {} kills, {} stops, {} outages, {faults:?}; \
          {writes} writes, none late; {redriven} redriven; {:.0} s of storm, {:.0} s in all",
         storm.kills,
         storm.stops,
+        storm.outages,
         stormy.as_secs_f64(),
         began.elapsed().as_secs_f64()
     );

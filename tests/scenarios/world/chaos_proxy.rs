@@ -1,6 +1,7 @@
 //! A chaos proxy: a worker's own way to the queue and to the forge, which injects faults at random:
-//! server errors, throttling, connections that drop before or after the effect, slow answers. It
-//! records until when its worker holds which message, and every write to the forge.
+//! server errors, throttling, connections that drop before or after the effect, slow answers, and
+//! outages of the forge. It records until when its worker holds which message, every write to the
+//! forge, and what the worker receives in an outage.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use axum::http::{Method, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 const LARGEST: usize = 64 << 20;
 
@@ -34,6 +36,27 @@ enum Fault {
     Slow,
 }
 
+/// How the forge can't be asked at all, for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    TokenRefused,
+    Limited,
+    BadGateway,
+    /// A proxy on the way answers with its own page.
+    Page,
+    /// No answer comes until the outage is over.
+    Silence,
+}
+
+impl Outage {
+    pub const ALL: [Self; 5] =
+        [Self::TokenRefused, Self::Limited, Self::BadGateway, Self::Page, Self::Silence];
+}
+
+/// How long after the beginning of an outage a worker may still receive: it has asked the forge
+/// just before, and this proxy may have held the answer back.
+const GRACE: SignedDuration = SignedDuration::from_secs(5);
+
 /// The proxy of one worker.
 pub struct ChaosProxy {
     pub queue_url: String,
@@ -43,6 +66,9 @@ pub struct ChaosProxy {
 
 struct ProxyState {
     injects_faults: AtomicBool,
+    outage: watch::Sender<Option<(Outage, Timestamp)>>,
+    /// When the worker began to receive although the forge could not be asked.
+    receives_in_outages: Mutex<Vec<Timestamp>>,
     rng: Mutex<fastrand::Rng>,
     leases: Mutex<Leases>,
     writes: Mutex<Vec<Write>>,
@@ -113,6 +139,8 @@ impl ChaosProxy {
     pub async fn before(queue: &str, forge: &str, seed: u64, lease_length: Duration) -> Self {
         let state = Arc::new(ProxyState {
             injects_faults: AtomicBool::new(true),
+            outage: watch::Sender::new(None),
+            receives_in_outages: Mutex::default(),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             leases: Mutex::default(),
             writes: Mutex::default(),
@@ -127,6 +155,16 @@ impl ChaosProxy {
     /// From now on everything passes as it is.
     pub fn stop_faults(&self) {
         self.state.injects_faults.store(false, Ordering::Relaxed);
+    }
+
+    /// Begins an outage of the forge, or ends it.
+    pub fn set_outage(&self, outage: Option<Outage>) {
+        self.state.outage.send_replace(outage.map(|outage| (outage, Timestamp::now())));
+    }
+
+    /// When the worker began to receive although the forge could not be asked, since the last call.
+    pub fn take_receives_in_outages(&self) -> Vec<Timestamp> {
+        std::mem::take(&mut self.state.receives_in_outages.lock().unwrap())
     }
 
     pub fn writes(&self) -> Vec<Write> {
@@ -165,6 +203,15 @@ impl Proxy {
             .map(|target| target.to_str().unwrap().replace("AmazonSQS.", ""));
         if !self.is_queue {
             self.state.record_write(&head.method, head.uri.path(), &body, at);
+        }
+        let outage = *self.state.outage.borrow();
+        if let Some((outage, since)) = outage {
+            if !self.is_queue {
+                return self.in_outage(outage).await;
+            }
+            if action.as_deref() == Some("ReceiveMessage") && at.duration_since(since) > GRACE {
+                self.state.receives_in_outages.lock().unwrap().push(at);
+            }
         }
         let fault = self.state.next_fault();
         match fault {
@@ -209,6 +256,24 @@ impl Proxy {
         *response.headers_mut() = headers;
         response.headers_mut().remove(TRANSFER_ENCODING);
         response
+    }
+
+    async fn in_outage(&self, outage: Outage) -> Response<Body> {
+        match outage {
+            Outage::TokenRefused => self.refused(StatusCode::UNAUTHORIZED, "Bad credentials"),
+            Outage::Limited => {
+                let mut answer = self.refused(StatusCode::FORBIDDEN, "API rate limit exceeded");
+                answer.headers_mut().insert("retry-after", "1".parse().unwrap());
+                answer
+            }
+            Outage::BadGateway => self.refused(StatusCode::BAD_GATEWAY, "unavailable"),
+            Outage::Page => Response::new(Body::from("<html>Sign in to the network</html>")),
+            Outage::Silence => {
+                let mut outage = self.state.outage.subscribe();
+                outage.wait_for(Option::is_none).await.unwrap();
+                dropped()
+            }
+        }
     }
 
     fn refused(&self, status: StatusCode, reason: &str) -> Response<Body> {
