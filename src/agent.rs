@@ -222,6 +222,9 @@ impl Agent {
             .ok_or_else(|| ProcessError::NotFound { program: executable.as_str().into() })?;
         let mut environment =
             sandbox::clean_environment(&self.search_path, &call_dir.home(), &call_dir.temporary());
+        // An agent's own output is read by its profile. Checks get no such variables.
+        let plain = [("NO_COLOR", "1"), ("CI", "1")];
+        environment.extend(plain.map(|(name, value)| (name.into(), value.into())));
         let passed = self
             .settings
             .pass_environment

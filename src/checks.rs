@@ -11,12 +11,15 @@ mod baseline;
 mod checker;
 mod failure_names;
 mod languages;
-mod missing;
+mod not_run;
+mod obstacle;
 mod output;
 mod plan;
 mod repository_file;
 pub mod settings;
 mod survey;
+mod test_counts;
+mod tested;
 mod toolchains;
 
 use std::borrow::Cow;
@@ -25,11 +28,13 @@ use std::time::Duration;
 pub use baseline::{Baseline, CheckResult, CheckVerdict};
 pub use checker::{CheckEnding, CheckError, Checker, Ran, Site};
 pub use languages::{artifacts, skip_marks, test_files};
+pub use obstacle::Obstacle;
 pub use plan::Plan;
 pub use repository_file::{RepositoryFile, RepositoryFileError, UnknownKey};
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 pub use survey::{Manifests, UnreadableManifest, UnreadableReason};
+pub use tested::{Untested, untested};
 pub use toolchains::Toolchains;
 
 /// The file at a repository's root that says how it wants to be checked. Only the base branch's is
@@ -123,7 +128,7 @@ mod tests {
             origin: Origin::RepositoryFile,
             network: false,
         };
-        let expected = Plan { checks: vec![check], tests_pass: true, unreadable: Vec::new() };
+        let expected = Plan { checks: vec![check], tests_pass: true, ..Plan::default() };
         assert_eq!(plan, expected);
         let baseline: Baseline = read(
             r#"{"before":[{"kind":"test","command":"sh check.sh","ending":"Passed",
@@ -166,11 +171,24 @@ mod tests {
             (CheckEnding::Passed, json!("Passed")),
             (CheckEnding::Failed { code: 2 }, json!({"Failed": {"code": 2}})),
             (CheckEnding::TimedOut, json!("TimedOut")),
-            (CheckEnding::Missing { tool: "go".into() }, json!({"Missing": {"tool": "go"}})),
-            (CheckEnding::Offline, json!("Offline")),
         ] {
             assert_eq!(serde_json::to_value(&ending).unwrap(), stored);
             assert_eq!(read::<CheckEnding>(&stored.to_string()), ending);
+        }
+        for (stored, obstacle) in [
+            (r#"{"Missing":{"tool":"go"}}"#, Obstacle::Missing { tool: "go".into() }),
+            (r#""Offline""#, Obstacle::Offline),
+        ] {
+            assert_eq!(read::<CheckEnding>(stored), CheckEnding::NotRun { obstacle });
+        }
+        for (stored, obstacle) in [
+            (r#"{"NotRun":{"tool":"go"}}"#, Obstacle::Missing { tool: "go".into() }),
+            (r#""Offline""#, Obstacle::Offline),
+        ] {
+            let verdict = CheckVerdict::NotRun { obstacle };
+            assert_eq!(read::<CheckVerdict>(stored), verdict);
+            let written = serde_json::to_string(&verdict).unwrap();
+            assert_eq!(read::<CheckVerdict>(&written), verdict);
         }
     }
 }

@@ -24,7 +24,8 @@ pub use self::push_rule::PushRule;
 pub use self::reason::{PolicyViolation, Reason};
 use self::render::Renderer;
 pub use self::report::{
-    CheckLine, CheckOutcome, FileLine, IssueStatus, Note, PullRequestReport, ToldStage,
+    CheckLine, CheckOutcome, FileLine, Hindrance, IssueStatus, NoTest, Note, PullRequestReport,
+    ToldStage,
 };
 use self::settings::Language;
 pub use self::text::{plain, plain_line};
@@ -142,9 +143,10 @@ impl Publisher {
         let newest = self.github.pull_requests(&task.repository, branch).await?;
         let open = newest.iter().find(|pull_request| pull_request.is_open());
         let done = marker::pull_request(&task.key(), PrState::Done);
+        let untested = marker::pull_request(&task.key(), PrState::Untested);
         let of_this_task = |found: &PullRequest| {
-            !found.draft
-                && found.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&done))
+            let body = found.body.as_deref().unwrap_or_default().trim_end();
+            (!found.draft && body.ends_with(&done)) || body.ends_with(&untested)
         };
         Ok(match (open, newest.first()) {
             (Some(open), _) if of_this_task(open) => Existing::Published(open.clone()),
@@ -158,30 +160,39 @@ impl Publisher {
 
     /// Opens the pull request for what was pushed, or changes the open one to fit.
     ///
-    /// An open draft becomes ready for review when `draft` is false. Nothing makes a draft of a
-    /// pull request that is ready. A run that died between any two of these requests is repeated
+    /// `draft` says that a check is red. A change that was not tested is a draft as well, unless
+    /// the repository wants it otherwise. An open draft becomes ready for review when neither is
+    /// the case. Nothing makes a draft of a pull request that is ready: the title of one that is
+    /// not tested says so. A run that died between any two of these requests is repeated
     /// with the same result: each looks first at what GitHub has.
     pub async fn open_pull_request(
         &self,
         report: &PullRequestReport<'_>,
         draft: bool,
     ) -> Result<PullRequest, GitHubError> {
-        let state = if draft { PrState::Draft } else { PrState::Done };
+        let state = match draft {
+            true => PrState::Draft,
+            false if report.is_untested_draft() => PrState::Untested,
+            false => PrState::Done,
+        };
+        let draft = state != PrState::Done;
         let title = text::title(&self.redaction.redact(&report.task.title));
         let body = self.redaction.redact(&self.renderer.pull_request(report, state));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
+            let title = self.title_in_place(title, state, &open);
             return self.revise(repository, open, &title, &body, draft).await;
         }
-        let new = NewPullRequest {
-            title: &title,
-            body: &body,
-            head: report.branch,
-            base: report.base,
-            draft,
-        };
+        let (head, base) = (report.branch, report.base);
+        let new = NewPullRequest { title: &title, body: &body, head, base, draft };
         match self.github.create_pull_request(repository, &new).await {
             Ok(created) => Ok(created),
+            Err(refused) if state == PrState::Untested && refused.is_about_drafts() => {
+                // Nothing is red, so that the change need not stay a branch.
+                let title = text::title(&self.renderer.not_tested_title(&title));
+                let new = NewPullRequest { title: &title, draft: false, ..new };
+                self.github.create_pull_request(repository, &new).await
+            }
             // It may be open all the same: the answer was lost, or another worker opened it.
             Err(refused) => match self.find_open(report).await {
                 Ok(Some(open)) => self.revise(repository, open, &title, &body, draft).await,
@@ -219,6 +230,16 @@ impl Publisher {
     ) -> Result<Option<PullRequest>, GitHubError> {
         let all = self.github.pull_requests(&report.task.repository, report.branch).await?;
         Ok(all.into_iter().find(PullRequest::is_open))
+    }
+
+    /// The title of a pull request that is open already. One that can't become a draft any more has
+    /// to say by its title that it was not tested.
+    fn title_in_place(&self, title: String, state: PrState, open: &PullRequest) -> String {
+        if state == PrState::Untested && !open.draft {
+            text::title(&self.renderer.not_tested_title(&title))
+        } else {
+            title
+        }
     }
 
     async fn revise(

@@ -6,6 +6,7 @@
 //! in; a run never touches its delivery.
 
 mod admit;
+mod baseline;
 mod check;
 mod checking;
 mod checkpoint;

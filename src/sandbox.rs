@@ -312,14 +312,7 @@ pub fn clean_environment(
         ("HOME".into(), home.into()),
         ("TMPDIR".into(), temporary.into()),
     ];
-    let fixed = [
-        ("LANG", "C.UTF-8"),
-        ("LC_ALL", "C.UTF-8"),
-        ("TERM", "dumb"),
-        ("NO_COLOR", "1"),
-        ("CI", "1"),
-        ("TZ", "UTC"),
-    ];
+    let fixed = [("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("TERM", "dumb"), ("TZ", "UTC")];
     environment.extend(fixed.map(|(name, value)| (name.into(), value.into())));
     environment
 }

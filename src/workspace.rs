@@ -10,9 +10,11 @@
 mod answer;
 mod cache;
 mod changes;
+mod check_repository;
 mod commit;
 mod error;
 mod git;
+mod graft;
 mod objects;
 mod remote;
 mod snapshot;
@@ -27,7 +29,7 @@ use jiff::Timestamp;
 use self::snapshot::Scope;
 use self::staging::{Files, Staging};
 use crate::disk::remove_tree;
-use crate::git::{Change, CommitId, TreeId};
+use crate::git::{BranchName, Change, CommitId, TreeId};
 
 pub use self::cache::{Base, Cache, Caches};
 pub use self::commit::Commit;
@@ -41,6 +43,7 @@ pub struct Workspace {
     cache: Cache,
     directory: PathBuf,
     base: CommitId,
+    onto: BranchName,
     agent: Staging,
     checks: Staging,
 }
@@ -51,7 +54,8 @@ pub enum Side {
     /// The tree that the agent edits. It is a repository of its own, with the base commit and no
     /// remote.
     Agent,
-    /// The tree in which the checks run. It holds files only, and no `.git`.
+    /// The tree in which the checks run. [`Workspace::give_repository`] puts a repository there,
+    /// which the worker never uses.
     Checks,
 }
 
@@ -78,6 +82,7 @@ impl Cache {
             cache: self.clone(),
             directory: directory.to_owned(),
             base: base.commit.clone(),
+            onto: base.onto.clone(),
             agent: Staging::new(directory.join("agent")),
             checks: Staging::new(directory.join("checks")),
         };
@@ -102,7 +107,7 @@ impl Workspace {
         &self.agent.files
     }
 
-    /// The checks' tree. It is a checkout without a `.git`.
+    /// The checks' tree. It is a checkout.
     #[must_use]
     pub fn check_tree(&self) -> &Path {
         &self.checks.files
@@ -134,13 +139,27 @@ impl Workspace {
     /// # Errors
     /// The tree is not in the cache, or the disk can't store the files.
     pub async fn checkout(&self, side: Side, tree: &TreeId) -> Result<(), WorkspaceError> {
+        self.write(side, tree, &[]).await
+    }
+
+    /// Makes a side hold exactly the files of a tree, without any other: ignored files go too.
+    ///
+    /// # Errors
+    /// The same errors as [`Self::checkout`].
+    pub async fn renew(&self, side: Side, tree: &TreeId) -> Result<(), WorkspaceError> {
+        // `-x` removes what the ignore rules leave (git-clean(1)).
+        self.write(side, tree, &["-x"]).await
+    }
+
+    async fn write(&self, side: Side, tree: &TreeId, more: &[&str]) -> Result<(), WorkspaceError> {
         let side = self.side(side);
         // `read-tree` removes only files that the index knows, so `clean` removes the untracked
         // ones. git skips an untracked directory that is a repository itself unless `--force` is
         // given twice (git-clean(1)).
         self.read_tree(side, tree.as_str()).await?;
         let clean = side.command(&self.cache, "clean", Files::Written);
-        clean.arguments(["--quiet", "-d", "--force", "--force"]).output().await.map(drop)
+        let clean = clean.arguments(["--quiet", "-d", "--force", "--force"]);
+        clean.arguments(more.iter().copied()).output().await.map(drop)
     }
 
     /// Makes a commit. The same tree, parent, message, identity and time give the same commit id,
@@ -224,19 +243,33 @@ impl Workspace {
     /// The option `--depth=1` records the commit as a shallow boundary, so the agent's git does not
     /// look for the parents (gitrepository-layout(5), `shallow`).
     async fn clone_for_agent(&self, base: &Base) -> Result<(), WorkspaceError> {
-        let git = self.cache.git();
-        git.command(&self.directory, "init")
+        self.init_repository(&self.agent.files).await?;
+        self.fetch_into(&self.agent.files.join(".git"), &base.commit).await
+    }
+
+    /// Makes a repository at `directory` whose branch is named as the one that the work is for.
+    async fn init_repository(&self, directory: &Path) -> Result<(), WorkspaceError> {
+        self.cache
+            .git()
+            .command(&self.directory, "init")
             // An empty template keeps the sample hooks and files of this machine out of the
             // repository (git-init(1), TEMPLATE DIRECTORY).
             .arguments(["--quiet", "--template="])
-            .argument(format!("--initial-branch={}", base.onto))
-            .argument(&self.agent.files)
+            .argument(format!("--initial-branch={}", self.onto))
+            .argument(directory)
             .output()
-            .await?;
-        let git_dir = self.agent.files.join(".git");
+            .await
+            .map(drop)
+    }
+
+    /// Fetches a commit without its history from the cache into a repository of
+    /// [`Self::init_repository`], and puts the branch there.
+    async fn fetch_into(&self, git_dir: &Path, commit: &CommitId) -> Result<(), WorkspaceError> {
         // A fetch refuses to update the branch that HEAD names unless `--update-head-ok` is given
         // (git-fetch(1)). `init` has made HEAD name this branch, which has no commit yet.
-        git.in_repository(&git_dir, "fetch")
+        self.cache
+            .git()
+            .in_repository(git_dir, "fetch")
             .arguments([
                 "--quiet",
                 "--depth=1",
@@ -246,14 +279,15 @@ impl Workspace {
                 "--update-head-ok",
             ])
             .argument(self.cache.directory())
-            .argument(format!("{}:{}", base.commit, base.onto.reference()))
+            // The `+` allows a branch to go elsewhere than forward (git-fetch(1), `<refspec>`).
+            .argument(format!("+{commit}:{}", self.onto.reference()))
             // git writes this action into the reflog of the branch. The default action is the whole
             // command line, which would tell the agent where the cache is.
             .variable("GIT_REFLOG_ACTION", "clone")
             .local_source()
             .output()
-            .await?;
-        Ok(())
+            .await
+            .map(drop)
     }
 
     /// Writes the files of a tree. git compares the tree with the side's own index and so writes

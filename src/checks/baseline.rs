@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::obstacle::Obstacle;
+use super::test_counts::TestCounts;
 use super::{CheckEnding, Kind, Ran};
 
 /// The results of a plan's checks on the base commit.
@@ -22,6 +24,8 @@ struct Before {
     command: String,
     ending: CheckEnding,
     failures: BTreeSet<String>,
+    #[serde(default)]
+    tests: TestCounts,
 }
 
 /// A check that ran on the change, judged.
@@ -33,10 +37,14 @@ pub struct CheckResult {
     pub verdict: CheckVerdict,
     /// Whether the same check did not pass on the base commit.
     pub red_before: bool,
+    /// The tests that the same check showed to have run on the base commit.
+    #[serde(default)]
+    pub tests_before: TestCounts,
 }
 
 /// What a check means for the change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredVerdict")]
 pub enum CheckVerdict {
     Passed,
     /// It fails, and the change is the reason. `failures` are those that are new. There are none
@@ -50,10 +58,35 @@ pub enum CheckVerdict {
     TimedOut,
     /// It can't run on this machine, neither on the change nor on the base commit.
     NotRun {
-        tool: String,
+        obstacle: Obstacle,
     },
-    /// Setup had no network. The checks after it show whether its downloads were needed.
+}
+
+/// A verdict as journals hold it. Version 0.1.0 knew two obstacles.
+#[derive(Deserialize)]
+enum StoredVerdict {
+    Passed,
+    New { failures: BTreeSet<String> },
+    FailedBefore,
+    TimedOut,
+    NotRun { obstacle: Option<Obstacle>, tool: Option<String> },
     Offline,
+}
+
+impl From<StoredVerdict> for CheckVerdict {
+    fn from(stored: StoredVerdict) -> Self {
+        match stored {
+            StoredVerdict::Passed => Self::Passed,
+            StoredVerdict::New { failures } => Self::New { failures },
+            StoredVerdict::FailedBefore => Self::FailedBefore,
+            StoredVerdict::TimedOut => Self::TimedOut,
+            StoredVerdict::NotRun { obstacle, tool } => {
+                let missing = || Obstacle::Missing { tool: tool.unwrap_or_default() };
+                Self::NotRun { obstacle: obstacle.unwrap_or_else(missing) }
+            }
+            StoredVerdict::Offline => Self::NotRun { obstacle: Obstacle::Offline },
+        }
+    }
 }
 
 impl CheckResult {
@@ -61,10 +94,9 @@ impl CheckResult {
     pub fn blocks(&self) -> bool {
         match self.verdict {
             CheckVerdict::New { .. } | CheckVerdict::TimedOut => true,
-            CheckVerdict::Passed
-            | CheckVerdict::FailedBefore
-            | CheckVerdict::NotRun { .. }
-            | CheckVerdict::Offline => false,
+            CheckVerdict::Passed | CheckVerdict::FailedBefore | CheckVerdict::NotRun { .. } => {
+                false
+            }
         }
     }
 }
@@ -79,7 +111,25 @@ impl Baseline {
             command: command.clone(),
             ending: ending.clone(),
             failures: failures.clone(),
+            tests: ran.tests(),
         });
+    }
+
+    /// The commands that could not be run on the base commit, with what kept them from it.
+    pub fn obstacles(&self) -> impl Iterator<Item = (&str, &Obstacle)> {
+        self.before.iter().filter_map(|before| match &before.ending {
+            CheckEnding::NotRun { obstacle } => Some((before.command.as_str(), obstacle)),
+            CheckEnding::Passed | CheckEnding::Failed { .. } | CheckEnding::TimedOut => None,
+        })
+    }
+
+    /// Whether the results are those of the commit alone. A result that the machine caused may be
+    /// another one an hour later.
+    pub fn is_of_the_commit_alone(&self) -> bool {
+        self.before.iter().all(|before| match before.ending {
+            CheckEnding::Passed | CheckEnding::Failed { .. } => true,
+            CheckEnding::TimedOut | CheckEnding::NotRun { .. } => false,
+        })
     }
 
     /// Compares a check that ran on the change with its result on the base commit.
@@ -89,53 +139,54 @@ impl Baseline {
             .iter()
             .find(|before| (before.kind, &before.command) == (ran.kind, &ran.command));
         let red_before = before.is_some_and(|before| before.ending != CheckEnding::Passed);
+        let ending_before = before.map(|before| &before.ending);
         let verdict = match &ran.ending {
             CheckEnding::Passed => CheckVerdict::Passed,
-            CheckEnding::Offline => CheckVerdict::Offline,
-            CheckEnding::Missing { tool } => match before.map(|before| &before.ending) {
-                // The change removed the tool, or made the check need another one.
-                Some(CheckEnding::Passed | CheckEnding::Failed { .. } | CheckEnding::TimedOut) => {
-                    CheckVerdict::New { failures: BTreeSet::new() }
+            CheckEnding::NotRun { obstacle } => {
+                // The change is not to blame for a setup that does not reach a host.
+                let is_outside = ran.kind == Kind::Setup && obstacle.is_of_the_network();
+                match ending_before {
+                    // The change removed the tool, or made the check need another one.
+                    Some(
+                        CheckEnding::Passed | CheckEnding::Failed { .. } | CheckEnding::TimedOut,
+                    ) if !is_outside => CheckVerdict::New { failures: BTreeSet::new() },
+                    _ => CheckVerdict::NotRun { obstacle: obstacle.clone() },
                 }
-                Some(CheckEnding::Missing { .. } | CheckEnding::Offline) | None => {
-                    CheckVerdict::NotRun { tool: tool.clone() }
-                }
-            },
-            CheckEnding::TimedOut => match before.map(|before| &before.ending) {
-                Some(CheckEnding::TimedOut) => CheckVerdict::FailedBefore,
-                Some(
-                    CheckEnding::Passed
-                    | CheckEnding::Failed { .. }
-                    | CheckEnding::Missing { .. }
-                    | CheckEnding::Offline,
-                )
-                | None => CheckVerdict::TimedOut,
-            },
-            CheckEnding::Failed { .. } => failed(before, &ran.failures),
+            }
+            CheckEnding::TimedOut if ending_before == Some(&CheckEnding::TimedOut) => {
+                let seconds = ran.duration.as_secs();
+                CheckVerdict::NotRun { obstacle: Obstacle::TimeLimit { seconds } }
+            }
+            CheckEnding::TimedOut => CheckVerdict::TimedOut,
+            CheckEnding::Failed { .. } => failed(before, &ran),
         };
-        CheckResult { ran, verdict, red_before }
+        let tests_before = before.map(|before| before.tests).unwrap_or_default();
+        CheckResult { ran, verdict, red_before, tests_before }
     }
 }
 
-/// Failures that the base commit has are excused, name by name. An output that names no failure is
-/// excused only if the output on the base commit named none either: when the names are suddenly
-/// missing, something else broke, such as the build of the tests.
-fn failed(before: Option<&Before>, now: &BTreeSet<String>) -> CheckVerdict {
-    let nothing = BTreeSet::new();
+/// The verdict on a check that fails. Failures without names are excused only by failures without
+/// names, and never when more tests fail than before: where the tests of the base had names, and
+/// the names are suddenly missing, something else broke, such as the build of the tests.
+fn failed(before: Option<&Before>, ran: &Ran) -> CheckVerdict {
+    let (now, nothing) = (&ran.failures, BTreeSet::new());
     let (failed_before, old) = match before {
         Some(Before { ending: CheckEnding::Failed { .. }, failures, .. }) => (true, failures),
         // The failures that a check named before it timed out count. The timeout itself does not
         // excuse a failure.
         Some(Before { ending: CheckEnding::TimedOut, failures, .. }) => (false, failures),
-        Some(Before {
-            ending: CheckEnding::Passed | CheckEnding::Missing { .. } | CheckEnding::Offline,
-            ..
-        })
-        | None => (false, &nothing),
+        Some(Before { ending: CheckEnding::Passed | CheckEnding::NotRun { .. }, .. }) | None => {
+            (false, &nothing)
+        }
     };
     let new: BTreeSet<String> = now.difference(old).cloned().collect();
-    let excused =
-        new.is_empty() && if now.is_empty() { failed_before && old.is_empty() } else { true };
+    let excused = new.is_empty()
+        && if now.is_empty() {
+            let tests_before = before.map(|before| before.tests).unwrap_or_default();
+            failed_before && old.is_empty() && ran.tests().failed <= tests_before.failed
+        } else {
+            true
+        };
     if excused { CheckVerdict::FailedBefore } else { CheckVerdict::New { failures: new } }
 }
 
@@ -158,8 +209,12 @@ mod tests {
         }
     }
 
+    fn not_run(obstacle: Obstacle) -> CheckEnding {
+        CheckEnding::NotRun { obstacle }
+    }
+
     fn missing() -> CheckEnding {
-        CheckEnding::Missing { tool: "go".to_owned() }
+        not_run(Obstacle::Missing { tool: "go".to_owned() })
     }
 
     #[track_caller]
@@ -175,6 +230,10 @@ mod tests {
         let result = baseline.judge(ran(now.0, now.1));
         let blocks = matches!(expected, CheckVerdict::New { .. } | CheckVerdict::TimedOut);
         assert_eq!((result.blocks(), result.verdict), (blocks, expected));
+    }
+
+    fn blamed_on_nobody(obstacle: Obstacle) -> CheckVerdict {
+        CheckVerdict::NotRun { obstacle }
     }
 
     fn new(failures: &[&str]) -> CheckVerdict {
@@ -209,11 +268,11 @@ mod tests {
     }
 
     #[test]
-    fn a_time_out_is_excused_only_by_a_time_out() {
+    fn a_time_out_on_both_sides_says_nothing_of_the_change() {
         check(
             Some((CheckEnding::TimedOut, &[])),
             (CheckEnding::TimedOut, &[]),
-            CheckVerdict::FailedBefore,
+            blamed_on_nobody(Obstacle::TimeLimit { seconds: 1 }),
         );
         check(
             Some((CheckEnding::Passed, &[])),
@@ -231,18 +290,50 @@ mod tests {
         check(
             Some((missing(), &[])),
             (missing(), &[]),
-            CheckVerdict::NotRun { tool: "go".to_owned() },
+            blamed_on_nobody(Obstacle::Missing { tool: "go".to_owned() }),
         );
-        check(None, (missing(), &[]), CheckVerdict::NotRun { tool: "go".to_owned() });
+        let go = Obstacle::Missing { tool: "go".to_owned() };
+        check(None, (missing(), &[]), blamed_on_nobody(go));
         check(Some((CheckEnding::Passed, &[])), (missing(), &[]), new(&[]));
         check(Some((FAILED, &["a"])), (missing(), &[]), new(&[]));
     }
 
     #[test]
     fn a_network_that_went_away_is_never_the_change_s_doing() {
-        check(Some((CheckEnding::Passed, &[])), (CheckEnding::Offline, &[]), CheckVerdict::Offline);
-        check(None, (CheckEnding::Offline, &[]), CheckVerdict::Offline);
-        check(Some((CheckEnding::Offline, &[])), (FAILED, &["a"]), new(&["a"]));
+        let offline = || not_run(Obstacle::Offline);
+        let mut baseline = Baseline::default();
+        let setup = |ending| Ran { kind: Kind::Setup, ..ran(ending, &[]) };
+        baseline.record(&setup(CheckEnding::Passed));
+        let verdict = baseline.judge(setup(offline())).verdict;
+        assert_eq!(verdict, blamed_on_nobody(Obstacle::Offline));
+        check(None, (offline(), &[]), blamed_on_nobody(Obstacle::Offline));
+        // No other check has a network that might go away.
+        check(Some((CheckEnding::Passed, &[])), (offline(), &[]), new(&[]));
+        check(Some((offline(), &[])), (FAILED, &["a"]), new(&["a"]));
+    }
+
+    #[test]
+    fn one_more_test_that_fails_is_new_even_where_the_output_names_none() {
+        let counted = |failed: u32| Ran {
+            output: format!("# pass 3\n# fail {failed}\n"),
+            ..ran(FAILED, &[])
+        };
+        let mut baseline = Baseline::default();
+        baseline.record(&counted(1));
+        assert_eq!(baseline.judge(counted(1)).verdict, CheckVerdict::FailedBefore);
+        assert_eq!(baseline.judge(counted(2)).verdict, new(&[]));
+    }
+
+    #[test]
+    fn results_that_the_machine_caused_are_told_from_those_of_the_commit() {
+        let mut baseline = Baseline::default();
+        baseline.record(&ran(FAILED, &["a"]));
+        assert!(baseline.is_of_the_commit_alone());
+        assert_eq!(baseline.obstacles().count(), 0);
+        baseline.record(&ran(not_run(Obstacle::Offline), &[]));
+        assert!(!baseline.is_of_the_commit_alone());
+        let obstacles: Vec<_> = baseline.obstacles().collect();
+        assert_eq!(obstacles, [("make test", &Obstacle::Offline)]);
     }
 
     #[test]

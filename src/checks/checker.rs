@@ -8,8 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::not_run::FailedCheck;
+use super::obstacle::Obstacle;
 use super::settings::CheckSettings;
-use super::{Check, Kind, Toolchains, languages, missing, output};
+use super::test_counts::{self, TestCounts};
+use super::{Check, Kind, Toolchains, languages, output};
 use crate::process::{self, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
 use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};
@@ -53,6 +56,7 @@ pub struct Ran {
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredEnding")]
 pub enum CheckEnding {
     Passed,
     /// The exit code of the command. A command that a signal ended has 128 plus the number of the
@@ -61,12 +65,34 @@ pub enum CheckEnding {
         code: i32,
     },
     TimedOut,
-    /// The check could not run because a tool is not installed.
-    Missing {
-        tool: String,
+    /// Something of this machine kept the check from running.
+    NotRun {
+        obstacle: Obstacle,
     },
-    /// Setup could not download anything because there was no network.
+}
+
+/// An ending as journals hold it. Version 0.1.0 knew two obstacles.
+#[derive(Deserialize)]
+enum StoredEnding {
+    Passed,
+    Failed { code: i32 },
+    TimedOut,
+    NotRun { obstacle: Obstacle },
+    Missing { tool: String },
     Offline,
+}
+
+impl From<StoredEnding> for CheckEnding {
+    fn from(stored: StoredEnding) -> Self {
+        match stored {
+            StoredEnding::Passed => Self::Passed,
+            StoredEnding::Failed { code } => Self::Failed { code },
+            StoredEnding::TimedOut => Self::TimedOut,
+            StoredEnding::NotRun { obstacle } => Self::NotRun { obstacle },
+            StoredEnding::Missing { tool } => Self::NotRun { obstacle: Obstacle::Missing { tool } },
+            StoredEnding::Offline => Self::NotRun { obstacle: Obstacle::Offline },
+        }
+    }
 }
 
 /// Why a check has no result.
@@ -137,25 +163,33 @@ impl Checker {
             Err(source) => return Err(CheckError::Process { command, source }),
         };
         let output = output::clean(&finished.output, tree);
+        let failures = match finished.ending {
+            process::Ending::Exited(0) => BTreeSet::new(),
+            process::Ending::Exited(_)
+            | process::Ending::Signaled(_)
+            | process::Ending::TimedOut
+            | process::Ending::Stopped => languages::failures_named_in(&output),
+        };
         let ending = match finished.ending {
             process::Ending::Exited(0) => CheckEnding::Passed,
-            process::Ending::Exited(_)
-                if check.kind == Kind::Setup && missing::network(&output) =>
-            {
-                CheckEnding::Offline
+            process::Ending::Exited(code) => {
+                let failed = FailedCheck {
+                    kind: check.kind,
+                    command: &command,
+                    network: check.network,
+                    ran_tests: test_counts::counted_in(&output).any(),
+                    names_failures: !failures.is_empty(),
+                    code,
+                    output: &output,
+                };
+                match failed.obstacle() {
+                    Some(obstacle) => CheckEnding::NotRun { obstacle },
+                    None => CheckEnding::Failed { code },
+                }
             }
-            process::Ending::Exited(code) => match missing::tool(&command, code, &output) {
-                Some(tool) => CheckEnding::Missing { tool },
-                None => CheckEnding::Failed { code },
-            },
             process::Ending::Signaled(signal) => CheckEnding::Failed { code: 128 + signal },
             process::Ending::TimedOut => CheckEnding::TimedOut,
             process::Ending::Stopped => return Err(CheckError::Stopped { command }),
-        };
-        let failures = if ending == CheckEnding::Passed {
-            BTreeSet::new()
-        } else {
-            languages::failures_named_in(&output)
         };
         Ok(Ran { kind: check.kind, command, ending, duration: finished.duration, output, failures })
     }
@@ -172,6 +206,9 @@ impl Checker {
                 .map_err(|source| CheckError::Place { path: directory.clone(), source })?;
         }
         let mut environment = sandbox::clean_environment(&self.search_path, &home, &temporary);
+        // What CI runners set, and what they have by default. A program under test behaves
+        // otherwise when it is told about colors, so colors are taken out of the output instead.
+        environment.push(("CI".into(), "true".into()));
         environment.extend(self.toolchains.environment(site.cache));
         // A check that calls git must not find a repository in a directory above the tree.
         environment.push((
@@ -180,6 +217,8 @@ impl Checker {
         ));
         if check.network {
             environment.extend(self.sandbox.proxy_environment());
+        } else {
+            environment.extend(languages::without_network());
         }
         Ok(environment)
     }
@@ -190,6 +229,11 @@ impl Ran {
     /// fix-up prompt or a report.
     pub fn excerpt(&self, limit: usize) -> String {
         output::excerpt(&self.output, limit)
+    }
+
+    /// The tests that the output shows to have run.
+    pub fn tests(&self) -> TestCounts {
+        test_counts::counted_in(&self.output)
     }
 }
 

@@ -20,6 +20,7 @@ use std::sync::LazyLock;
 
 use super::Kind;
 use super::failure_names::{self, FailureNames};
+use super::obstacle::ToldObstacle;
 use super::survey::{ManifestFiles, Manifests, Survey, UnreadableManifest};
 
 /// All project types. Checks of one kind run in this order.
@@ -59,8 +60,14 @@ pub(super) struct ProjectType {
     pub(super) missing_program: fn(line: &str) -> Option<&str>,
     /// The exit code of a command that this tool started, as a line of its output gives it.
     pub(super) inner_exit_code: fn(line: &str) -> Option<i32>,
-    /// Regular expressions of what its tools print when they can't reach a host.
-    pub(super) unreachable: &'static [&'static str],
+    /// Whether a line is of a tool that started a shell and does not pass its exit code on.
+    pub(super) hides_exit_code: fn(line: &str) -> bool,
+    /// Regular expressions of lines by which its tools say what kept them from running.
+    pub(super) obstacles: &'static [(ToldObstacle, &'static str)],
+    /// Regular expressions of the lines in which its tools tell how many tests ran. A group is
+    /// named `passed`, `failed`, `total` or `left_out`, with `_too` for a second one; what it
+    /// matches is a number, or a word that stands for one test.
+    pub(super) test_counts: &'static [&'static str],
     /// Regular expressions of lines that tell only of progress and success.
     pub(super) progress: &'static [&'static str],
     /// What its tools leave behind in a tree, as patterns of gitignore.
@@ -74,8 +81,12 @@ pub(super) struct ProjectType {
     pub(super) caches: &'static [(&'static str, &'static str)],
     /// Variables that depend on the repository's cache otherwise.
     pub(super) cache_options: fn(cache: &Path) -> Vec<(&'static str, OsString)>,
-    /// Variables that make its tools print plainly and briefly, and keep the tree clean.
+    /// Variables that keep its tools from asking the network for what no check needs, and keep
+    /// the tree clean. A variable that a program under test might look at belongs to no check.
     pub(super) variables: &'static [(&'static str, &'static str)],
+    /// Variables by which its tools give up at once when a host can't be reached, for checks that
+    /// have no network.
+    pub(super) without_network: &'static [(&'static str, &'static str)],
     /// Regular expressions of the paths of tests, without regard to case.
     test_files: &'static [&'static str],
     /// Regular expressions of the marks that leave out a test, or all tests but one.
@@ -95,13 +106,16 @@ impl ProjectType {
         missing_tool: |_| None,
         missing_program: |_| None,
         inner_exit_code: |_| None,
-        unreachable: &[],
+        hides_exit_code: |_| false,
+        obstacles: &[],
+        test_counts: &[],
         progress: &[],
         artifacts: &[],
         toolchains: &[],
         caches: &[],
         cache_options: |_| Vec::new(),
         variables: &[],
+        without_network: &[],
         test_files: &[],
         skip_marks: &[],
     };
@@ -172,6 +186,12 @@ pub(super) fn failures_named_in(output: &str) -> BTreeSet<String> {
     }
     failure_names::compilers::collect(&lines, &mut names);
     names.into_names()
+}
+
+/// Variables by which all tools give up at once when a host can't be reached.
+pub(super) fn without_network() -> impl Iterator<Item = (OsString, OsString)> {
+    let variables = LANGUAGES.iter().flat_map(|language| language.without_network);
+    variables.map(|&(name, value)| (name.into(), value.into()))
 }
 
 /// What setup and checks leave behind in a tree, as patterns of gitignore: it is never part of a

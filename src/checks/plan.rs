@@ -18,6 +18,9 @@ pub struct Plan {
     /// Manifests that could not be used, so that checks which they ask for may be missing.
     #[serde(default)]
     pub unreadable: Vec<UnreadableManifest>,
+    /// Whether a change that no test was run on may be ready for review.
+    #[serde(default)]
+    pub untested_is_ready: bool,
 }
 
 impl Plan {
@@ -65,7 +68,8 @@ impl Plan {
                 }));
             }
         }
-        Self { checks, tests_pass: file.tests_pass(), unreadable }
+        let untested_is_ready = file.untested_is_ready();
+        Self { checks, tests_pass: file.tests_pass(), unreadable, untested_is_ready }
     }
 
     /// Adds the checks of kinds that this plan has none of, as `later` has them: what was detected

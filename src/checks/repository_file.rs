@@ -80,6 +80,7 @@ fn known_keys(table: &str) -> &'static [&'static str] {
             "tests",
             "setup_network",
             "timeout_seconds",
+            "untested",
         ],
         "gate" => &["protected", "unprotected"],
         // All other tables are those of one kind of check.
@@ -109,6 +110,18 @@ struct ChecksTable {
     setup_network: bool,
     #[serde(deserialize_with = "timeout")]
     timeout_seconds: Option<Duration>,
+    untested: UntestedChange,
+}
+
+/// What becomes of a change that no test was run on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum UntestedChange {
+    /// Its pull request is a draft.
+    #[default]
+    Draft,
+    /// Its pull request is ready for review, and says that it was not tested.
+    Ready,
 }
 
 impl Default for ChecksTable {
@@ -122,6 +135,7 @@ impl Default for ChecksTable {
             tests: true,
             setup_network: false,
             timeout_seconds: None,
+            untested: UntestedChange::Draft,
         }
     }
 }
@@ -184,6 +198,10 @@ impl RepositoryFile {
 
     pub(super) fn tests_pass(&self) -> bool {
         self.checks.tests
+    }
+
+    pub(super) fn untested_is_ready(&self) -> bool {
+        self.checks.untested == UntestedChange::Ready
     }
 }
 

@@ -1,6 +1,7 @@
 //! `codingworker doctor` reports whether a worker could start here and which limits its sandbox
 //! enforces.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -14,8 +15,12 @@ use crate::agent::Agent;
 use crate::checks::{self, RepositoryFile};
 use crate::config::Config;
 use crate::errors;
+use crate::journal::{CheckRecord, JournalReader, RunRecord};
 use crate::process;
 use crate::sandbox::{ResourceLimits, Sandbox};
+
+/// How many of the newest runs are looked at for checks that could not be run.
+const LOOKED_AT_RUNS: u32 = 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArguments {
@@ -62,6 +67,7 @@ pub(super) async fn run(arguments: DoctorArguments, config: Config) -> anyhow::R
     ];
     findings.push(data_directory(&config));
     findings.extend(repository_file(Path::new(checks::REPOSITORY_FILE)));
+    findings.extend(checks_not_run(&config).await);
     findings.extend(config.warnings.iter().map(|warning| DoctorFinding {
         what: "settings".to_owned(),
         good: true,
@@ -121,6 +127,24 @@ fn repository_file(path: &Path) -> Vec<DoctorFinding> {
         Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => vec![finding(false, format!("can't read {}: {error}", path.display()))],
     }
+}
+
+/// What kept checks from running in the latest runs, each told once. A worker starts all the same.
+async fn checks_not_run(config: &Config) -> Vec<DoctorFinding> {
+    // The command `status` tells what is wrong with a journal that can't be read.
+    let Ok(Some(journal)) = JournalReader::open(&config.data_dir).await else { return Vec::new() };
+    let mut told = BTreeSet::new();
+    for RunRecord { repository, checks, .. } in
+        journal.newest(LOOKED_AT_RUNS).await.unwrap_or_default()
+    {
+        let not_run = |check: CheckRecord| {
+            let obstacle = check.obstacle?;
+            Some(format!("{repository}: `{}` could not be run: {obstacle}", check.command))
+        };
+        told.extend(checks.into_iter().filter_map(not_run));
+    }
+    let finding = |detail| DoctorFinding { what: "checks".to_owned(), good: true, detail };
+    told.into_iter().map(finding).collect()
 }
 
 /// Checks whether other users may enter the data directory. A worker that finds no data directory

@@ -165,6 +165,13 @@ impl GitHubError {
         }
     }
 
+    /// Whether the repository has no draft pull requests: "Draft pull requests are not supported
+    /// in this repository." (private repositories of GitHub's free plan).
+    #[must_use]
+    pub fn is_about_drafts(&self) -> bool {
+        matches!(self, Self::Invalid { message, .. } if message.contains("raft pull requests"))
+    }
+
     /// Whether the same request may succeed in a moment.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Journal, JournalError, RunId, stored};
+use crate::task::RepoName;
 
 const PREPARED: &str = "prepared";
 const CHECKED: &str = "checked";
@@ -100,6 +101,35 @@ impl Journal {
         T: DeserializeOwned + Send + 'static,
     {
         self.kept(move |connection| checkpoint(connection, run, PREPARED)).await
+    }
+
+    /// What was kept of what the last runs of a repository worked on before this one, newest first.
+    /// A value that this version can't read is passed over.
+    pub async fn prepared_before<T>(
+        &self,
+        run: RunId,
+        repository: &RepoName,
+    ) -> Result<Vec<T>, JournalError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let repository = repository.to_string();
+        let work = move |connection: &mut Connection| {
+            let mut earlier = connection.prepare_cached(
+                "SELECT value FROM checkpoints JOIN runs ON runs.id = run_id
+                 WHERE name = :name AND repository = :repository AND run_id < :run
+                 ORDER BY run_id DESC LIMIT 5",
+            )?;
+            let named = named_params! {
+                ":name": PREPARED,
+                ":repository": repository,
+                ":run": run.0,
+            };
+            let values: Vec<String> =
+                earlier.query_map(named, |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(values.iter().filter_map(|value| serde_json::from_str(value).ok()).collect())
+        };
+        self.database.run(work).await
     }
 
     /// What was kept with a run's last pass.

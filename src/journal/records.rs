@@ -133,8 +133,12 @@ pub struct CheckRecord {
     pub kind: String,
     /// The command line that was run.
     pub command: String,
-    /// `passed`, `failed`, `failed_before`, `timed_out`, `not_run` or `offline`.
+    /// `passed`, `failed`, `failed_before`, `timed_out` or `not_run`. Version 0.1.0 also wrote
+    /// `offline`.
     pub result: String,
+    /// What kept the check from running, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<String>,
     /// How long it took.
     pub seconds: f64,
 }

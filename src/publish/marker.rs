@@ -25,5 +25,7 @@ pub(super) fn pull_request(task: &TaskKey, state: PrState) -> String {
 #[strum(serialize_all = "snake_case")]
 pub(super) enum PrState {
     Done,
+    /// No test was run on it. It is a draft, and yet all that its task can come to.
+    Untested,
     Draft,
 }

@@ -77,9 +77,12 @@ pub enum Reason {
     },
 
     // The checks and the policy.
-    /// `commands` are the checks that passed before the change and fail with it.
+    /// `commands` are the checks that fail with the change and did not fail so before it, and
+    /// `failures` the tests and errors that are new. Journals of version 0.1.0 name none.
     ChecksFailed {
         commands: Vec<String>,
+        #[serde(default)]
+        failures: Vec<String>,
     },
     RepositoryFileInvalid {
         detail: String,

@@ -20,6 +20,8 @@ use serde_json::Value as Json;
 pub(super) use self::engine::Renderer;
 use super::reason::Reason;
 
+/// How many new failures are named where a reason is told.
+const LISTED_FAILURES: usize = 10;
 /// How many broken rules of the policy are listed.
 const LISTED_VIOLATIONS: usize = 20;
 
@@ -47,6 +49,15 @@ impl Renderer {
             let told = shown.map(|violation| engine::safe(self.tell("violations.md", violation)));
             fields = vec![
                 ("violations".to_owned(), told.collect()),
+                ("more".to_owned(), Value::from(more)),
+            ];
+        }
+        if let Reason::ChecksFailed { commands, failures } = reason {
+            let more = failures.len().saturating_sub(LISTED_FAILURES);
+            let listed = failures.iter().take(LISTED_FAILURES).cloned();
+            fields = vec![
+                ("commands".to_owned(), commands.iter().cloned().collect()),
+                ("failures".to_owned(), listed.collect()),
                 ("more".to_owned(), Value::from(more)),
             ];
         }

@@ -32,6 +32,10 @@ pub struct PullRequestReport<'a> {
     /// How many of the calls answered a failed check.
     pub fix_ups: u32,
     pub checks: Vec<CheckLine>,
+    /// Why no test says that the change is right; nothing when one does, or when a check is red.
+    pub untested: Vec<NoTest>,
+    /// Whether the repository wants an untested change as a draft.
+    pub untested_is_draft: bool,
     pub files: Vec<FileLine>,
     pub notes: Vec<Note>,
 }
@@ -44,8 +48,79 @@ pub struct CheckLine {
     pub command: String,
     pub result: CheckOutcome,
     pub duration: Duration,
-    /// The end of what a failed check printed.
+    /// The end of what a check printed that did not pass.
     pub output: String,
+}
+
+/// Why a check could not be run on the worker's machine. The words are in
+/// `templates/LANGUAGE/hindrances.md`: what is wrong, and after a blank line what to do next.
+#[derive(
+    Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::IntoStaticStr,
+)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "snake_case")]
+pub enum Hindrance {
+    /// A program, or a part of a toolchain, is not installed.
+    Missing {
+        tool: String,
+    },
+    NotExecutable {
+        program: String,
+    },
+    /// The repository forbids the installed version of a tool.
+    WrongVersion {
+        detail: String,
+    },
+    /// It needs the network, and its sandbox has none.
+    Offline,
+    /// It has a network, and a host was refused or can't be reached.
+    Unreachable {
+        detail: String,
+    },
+    /// The certificate of a host is not trusted.
+    Certificate {
+        detail: String,
+    },
+    ReadOnly {
+        detail: String,
+    },
+    NoSpace {
+        detail: String,
+    },
+    /// It takes too long, on the base branch too.
+    TimeLimit {
+        seconds: u64,
+    },
+}
+
+/// Why no test says that a change is right. The words are in `templates/LANGUAGE/untested.md`.
+#[derive(
+    Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, strum::IntoStaticStr,
+)]
+#[cfg_attr(test, derive(strum::VariantNames))]
+#[strum(serialize_all = "snake_case")]
+pub enum NoTest {
+    /// The repository has no check of any kind.
+    NoChecks,
+    /// None of the repository's checks is a test.
+    NoTestCommand,
+    /// The command passed and shows no test.
+    NoTestRan {
+        command: String,
+    },
+    /// The command failed on the base branch too, and no test passes in both.
+    NothingPasses {
+        command: String,
+    },
+    NotRun {
+        command: String,
+        hindrance: Hindrance,
+    },
+    /// The setup before the tests could not be run.
+    SetupNotRun {
+        command: String,
+        hindrance: Hindrance,
+    },
 }
 
 /// How a check ended. The words are in `templates/LANGUAGE/check_results.md`.
@@ -62,18 +137,16 @@ pub enum CheckOutcome {
     /// It failed on the base branch, too, and there is no new failure.
     FailedBefore,
     TimedOut,
-    /// A program that it needs is missing.
+    /// Something of the worker's machine kept it from running.
     NotRun {
-        tool: String,
+        hindrance: Hindrance,
     },
-    /// It needs the network, and its sandbox has none.
-    Offline,
 }
 
 impl CheckOutcome {
-    /// Whether the check keeps the change from being merged.
-    pub(super) fn is_red(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::TimedOut)
+    /// Whether the check was run.
+    pub(super) fn is_of_a_run(&self) -> bool {
+        !matches!(self, Self::NotRun { .. })
     }
 }
 
@@ -97,7 +170,7 @@ pub enum Note {
     NoTestsWritten,
     /// The formatter was not run, because it would have rewritten files outside of the change.
     FormatSkipped,
-    /// Nothing says how this repository is checked.
+    /// Nothing says how this repository is checked. Journals of version 0.1.0 may hold it.
     NothingToCheck,
     /// The base branch has moved on since the work began.
     BaseMoved,
@@ -117,6 +190,11 @@ pub enum Note {
 }
 
 impl PullRequestReport<'_> {
+    /// Whether the change is a draft because no test was run on it.
+    pub(super) fn is_untested_draft(&self) -> bool {
+        self.untested_is_draft && !self.untested.is_empty()
+    }
+
     /// The lines added and deleted in all.
     pub(super) fn lines(&self) -> (u64, u64) {
         self.files
@@ -135,6 +213,9 @@ pub enum IssueStatus<'a> {
     Working { stage: ToldStage, attempt: u32 },
     /// The pull request of this number may be merged.
     Done { number: u64 },
+    /// The pull request of this number was not tested, for which it is a draft where that can be
+    /// had. There are no reasons when an earlier run made it.
+    NotTested { number: u64, draft: bool, reasons: &'a [NoTest] },
     /// The run failed, and another one follows after `delay`.
     Retrying { reason: &'a Reason, attempt: u32, delay: Duration },
     /// The user took the task back.

@@ -22,6 +22,7 @@ struct Forge {
     pull: Option<Pull>,
     writes: Vec<&'static str>,
     mark: Mark,
+    has_no_drafts: bool,
 }
 
 #[derive(Clone)]
@@ -64,13 +65,18 @@ async fn show(State(forge): State<Shared>) -> Json<Value> {
     Json(lock(&forge).pull.as_ref().unwrap().shown())
 }
 
-async fn create(State(forge): State<Shared>, Json(asked): Json<Value>) -> Json<Value> {
+async fn create(State(forge): State<Shared>, Json(asked): Json<Value>) -> Response {
     let mut forge = lock(&forge);
     let text = |field: &str| asked[field].as_str().unwrap().to_owned();
     let draft = asked["draft"].as_bool().unwrap();
+    if draft && forge.has_no_drafts {
+        let message = "Draft pull requests are not supported in this repository.";
+        let refused = Json(json!({ "message": "Validation Failed", "errors": [message] }));
+        return (StatusCode::UNPROCESSABLE_ENTITY, refused).into_response();
+    }
     let pull = Pull { title: text("title"), body: text("body"), draft };
     forge.writes.push("create");
-    Json(forge.pull.insert(pull).shown())
+    Json(forge.pull.insert(pull).shown()).into_response()
 }
 
 /// As GitHub does, it takes no `draft`.
@@ -164,6 +170,8 @@ fn report(task: &Task) -> PullRequestReport<'_> {
         calls: 1,
         fix_ups: 0,
         checks: vec![],
+        untested: vec![],
+        untested_is_draft: true,
         files: vec![],
         notes: vec![],
     }
@@ -212,6 +220,48 @@ async fn a_new_pull_request_is_opened_as_what_it_is() {
         assert_eq!(opened.draft, draft);
         assert_eq!(lock(&forge).writes, ["create"]);
     }
+}
+
+#[tokio::test]
+async fn what_was_not_tested_is_a_draft_in_which_its_task_ended() {
+    let (forge, publisher) = forge_with(None).await;
+    let task = task();
+    let untested = || PullRequestReport { untested: vec![NoTest::NoTestCommand], ..report(&task) };
+    let opened = publisher.open_pull_request(&untested(), false).await.unwrap();
+    assert!(opened.draft);
+    let existing = publisher.existing(&task, "codingworker/issue-7").await.unwrap();
+    assert_eq!(existing, Existing::Published(opened));
+    let body = lock(&forge).pull.as_ref().unwrap().body.clone();
+    let first = body.lines().next().unwrap();
+    assert!(first.contains("No test was run") && first.contains("untested = \"ready\""), "{body}");
+    assert!(body.contains("Closes #7"), "{body}");
+
+    let as_wanted = PullRequestReport { untested_is_draft: false, ..untested() };
+    let opened = publisher.open_pull_request(&as_wanted, false).await.unwrap();
+    assert!(!opened.draft);
+    let body = lock(&forge).pull.as_ref().unwrap().body.clone();
+    assert!(body.contains("No test was run") && !body.contains("why it is a draft"), "{body}");
+
+    // It is ready by now, and nothing makes a draft of it.
+    publisher.open_pull_request(&untested(), false).await.unwrap();
+    let title = lock(&forge).pull.as_ref().unwrap().title.clone();
+    assert!(title.starts_with("Not tested: Add FizzBuzz"), "{title}");
+}
+
+#[tokio::test]
+async fn where_there_are_no_drafts_the_title_says_that_nothing_was_tested() {
+    let (forge, publisher) = forge_with(None).await;
+    lock(&forge).has_no_drafts = true;
+    let task = task();
+    let untested = PullRequestReport { untested: vec![NoTest::NoTestCommand], ..report(&task) };
+    let opened = publisher.open_pull_request(&untested, false).await.unwrap();
+    assert!(!opened.draft && opened.title.starts_with("Not tested: Add"), "{opened:?}");
+    let existing = publisher.existing(&task, "codingworker/issue-7").await.unwrap();
+    assert_eq!(existing, Existing::Published(opened));
+    publisher.open_pull_request(&report(&task), true).await.unwrap();
+    lock(&forge).pull = None;
+    let refused = publisher.open_pull_request(&report(&task), true).await.unwrap_err();
+    assert!(refused.is_about_drafts(), "red work is not opened so: {refused}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use super::Failure;
 use super::checkpoint::{Pass, Progress};
 use super::effects::enter_stage;
 use super::implement::Implemented;
+use super::outcome::RedChecks;
 use super::pass::{call_agent, fix_until_green, keep_progress, widen_plan};
 use super::prepare::Prepared;
 use super::services::Services;
@@ -22,10 +23,16 @@ pub(super) struct Checked {
 }
 
 impl Checked {
-    /// The commands of the checks that keep the change from being merged.
-    pub(super) fn red(&self) -> Vec<String> {
-        let red = self.results.iter().filter(|result| result.blocks());
-        red.map(|result| result.ran.command.clone()).collect()
+    /// The checks that keep the change from being merged.
+    pub(super) fn red(&self) -> RedChecks {
+        let mut red = RedChecks::default();
+        for CheckResult { ran, verdict, .. } in self.results.iter().filter(|r| r.blocks()) {
+            red.commands.push(ran.command.clone());
+            if let CheckVerdict::New { failures } = verdict {
+                red.failures.extend(failures.iter().cloned());
+            }
+        }
+        red
     }
 }
 
@@ -78,9 +85,15 @@ fn check_records(results: &[CheckResult]) -> Vec<CheckRecord> {
             CheckVerdict::FailedBefore => "failed_before",
             CheckVerdict::TimedOut => "timed_out",
             CheckVerdict::NotRun { .. } => "not_run",
-            CheckVerdict::Offline => "offline",
         }
         .to_owned(),
+        obstacle: match verdict {
+            CheckVerdict::NotRun { obstacle } => Some(obstacle.to_string()),
+            CheckVerdict::Passed
+            | CheckVerdict::New { .. }
+            | CheckVerdict::FailedBefore
+            | CheckVerdict::TimedOut => None,
+        },
         seconds: ran.duration.as_secs_f64(),
     };
     results.iter().map(record).collect()

@@ -100,7 +100,6 @@ pub(super) fn describe(result: &CheckResult) -> String {
         }
         CheckVerdict::FailedBefore => "failed as it did before the change".to_owned(),
         CheckVerdict::TimedOut => "took too long".to_owned(),
-        CheckVerdict::NotRun { tool } => format!("could not be run: {tool} is missing"),
-        CheckVerdict::Offline => "could not be run: there is no network".to_owned(),
+        CheckVerdict::NotRun { obstacle } => format!("could not be run: {obstacle}"),
     }
 }

@@ -3,6 +3,7 @@
 //! A run that is resumed passes through the same stages as a new one. Each stage finds here what it
 //! made before, and does only the rest.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
@@ -24,6 +25,18 @@ pub(super) struct PreparedBase {
     pub(super) plan: Plan,
     pub(super) baseline: Baseline,
     pub(super) notes: Vec<Note>,
+    /// How the baseline came about. Journals of version 0.1.0 do not say.
+    #[serde(default)]
+    pub(super) measured: Option<Measured>,
+}
+
+/// What tells whether a baseline can serve another run too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Measured {
+    /// The plan before a formatter was left out of it.
+    pub(super) planned: Plan,
+    pub(super) version: String,
+    pub(super) at: Timestamp,
 }
 
 /// What the agent has done so far. The journal keeps it after each of its calls.

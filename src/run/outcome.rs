@@ -6,6 +6,7 @@
 //! queue.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -80,8 +81,8 @@ pub enum Failure {
     AlreadyReported,
     #[error("{0}")]
     Agent(Verdict),
-    #[error("checks failed that passed before: {}", .0.join(", "))]
-    ChecksRed(Vec<String>),
+    #[error("checks fail with the change that did not fail so before it: {0}")]
+    ChecksRed(RedChecks),
     #[error("the repository's .codingworker.toml can't be used: {0}")]
     RepositoryFile(String),
     #[error("the change was refused: {0}")]
@@ -133,6 +134,26 @@ pub enum Failure {
     Local { what: String, source: std::io::Error },
     #[error("the worker has a fault, please report it: the run panicked with {message:?}")]
     Panicked { message: String },
+}
+
+/// The checks that keep a change from being merged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RedChecks {
+    pub(super) commands: Vec<String>,
+    /// The tests that fail and the errors that are reported, which were not so on the base.
+    pub(super) failures: Vec<String>,
+}
+
+impl RedChecks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+}
+
+impl fmt::Display for RedChecks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.commands.join(", "))
+    }
 }
 
 /// Where a delivery stands on its way to the dead-letter queue.
@@ -302,7 +323,10 @@ mod tests {
             Failure::Agent(Verdict::MalformedEdits),
             Failure::Agent(Verdict::TimedOut),
             Failure::Agent(Verdict::ModelMissing),
-            Failure::ChecksRed(vec!["make test".to_owned()]),
+            Failure::ChecksRed(RedChecks {
+                commands: vec!["make test".to_owned()],
+                failures: Vec::new(),
+            }),
             Failure::GitHub(GitHubError::Unavailable { url: "u".to_owned(), status: 502 }),
             Failure::GitHub(GitHubError::Unauthorized {
                 url: "u".to_owned(),

@@ -102,18 +102,24 @@ async fn run_checks(
     run_all: bool,
 ) -> Result<Vec<CheckResult>, Failure> {
     prepared.workspace.checkout(Side::Checks, &progress.tree).await?;
+    prepared.workspace.give_repository(&progress.commit).await?;
     let mut results: Vec<CheckResult> = Vec::new();
     for check in prepared.base.plan.checks.clone() {
         if !in_pass(check.kind) {
             continue;
         }
+        // The setup may have rewritten tracked files, which is not the formatter's doing.
+        let before = match check.kind {
+            Kind::Format => Some(prepared.workspace.snapshot(Side::Checks).await?),
+            Kind::Setup | Kind::Build | Kind::Lint | Kind::Test => None,
+        };
         let tree = prepared.workspace.check_tree();
         let ran = run_check(services, &prepared.run, tree, &check).await?;
         let result = prepared.base.baseline.judge(ran);
         let text = format!("`{}` {}", check.command, describe(&result));
         note(services, &prepared.run, &text).await?;
-        if check.kind == Kind::Format {
-            adopt_formatting(services, prepared, progress).await?;
+        if let Some(before) = before {
+            adopt_formatting(services, prepared, progress, &before).await?;
         }
         let blocked = result.blocks();
         results.push(result);
@@ -129,8 +135,10 @@ async fn adopt_formatting(
     services: &Services,
     prepared: &Prepared,
     progress: &mut Progress,
+    before: &TreeId,
 ) -> Result<(), Failure> {
-    let formatted = prepared.workspace.snapshot(Side::Checks).await?;
+    let after = prepared.workspace.snapshot(Side::Checks).await?;
+    let formatted = prepared.workspace.graft(&progress.tree, before, &after).await?;
     if formatted != progress.tree {
         prepared.workspace.checkout(Side::Agent, &formatted).await?;
         keep_tree(services, prepared, progress, formatted).await?;

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use super::Failure;
 use super::admit::Admitted;
-use super::checking::{plan, repository_file, run_check};
+use super::baseline;
+use super::checking::{plan, repository_file};
 use super::checkpoint::{Checkpoint, PreparedBase};
 use super::context::RunContext;
 use super::effects::{enter_stage, note};
 use super::services::Services;
-use crate::checks::{Baseline, Kind, Plan, RepositoryFile, UnknownKey};
+use crate::checks::{Baseline, Plan, RepositoryFile, UnknownKey};
 use crate::git::BranchName;
 use crate::journal::Stage;
 use crate::publish::Note;
 use crate::task::Task;
-use crate::workspace::{Side, Workspace};
+use crate::workspace::Workspace;
 
 /// A task with the repository at hand, and the state of its checks before anybody touched it.
 pub(super) struct Prepared {
@@ -43,9 +44,9 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
     tell_oddities(services, &run, &file, &plan).await?;
     let workspace = cache.prepare(&run.trees(), &base).await?;
     note(services, &run, &format!("{} at {}", base.onto, base.commit)).await?;
-    let mut base =
-        PreparedBase { base, plan, baseline: Baseline::default(), notes: unknown_keys(&file) };
-    run_baseline(services, &run, &workspace, &mut base).await?;
+    let (baseline, notes) = (Baseline::default(), unknown_keys(&file));
+    let mut base = PreparedBase { base, plan, baseline, notes, measured: None };
+    baseline::measure(services, &run, &workspace, &mut base).await?;
     services.journal.keep_prepared(run.id, &base).await?;
     Ok(Prepared { run, checkpoint, task, branch, workspace, base })
 }
@@ -73,27 +74,6 @@ async fn tell_oddities(
     }
     for unreadable in &plan.unreadable {
         note(services, run, &unreadable.to_string()).await?;
-    }
-    Ok(())
-}
-
-/// Runs every check on the base. A formatter that rewrites files there would bury the change under
-/// what it rewrites, so it is left out of the plan.
-async fn run_baseline(
-    services: &Services,
-    run: &RunContext,
-    workspace: &Workspace,
-    base: &mut PreparedBase,
-) -> Result<(), Failure> {
-    let tree = workspace.cache().tree_at(&base.base.commit).await?;
-    for check in base.plan.checks.clone() {
-        let ran = run_check(services, run, workspace.check_tree(), &check).await?;
-        base.baseline.record(&ran);
-        if check.kind == Kind::Format && workspace.snapshot(Side::Checks).await? != tree {
-            workspace.checkout(Side::Checks, &tree).await?;
-            base.plan.checks.retain(|planned| *planned != check);
-            base.notes.push(Note::FormatSkipped);
-        }
     }
     Ok(())
 }

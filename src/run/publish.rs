@@ -5,12 +5,13 @@ use super::Failure;
 use super::context::RunContext;
 use super::effects::{enter_stage, note, perform};
 use super::gate::ApprovedChange;
+use super::outcome::RedChecks;
 use super::prepare::Prepared;
 use super::report::report;
 use super::services::Services;
 use crate::git::{BranchName, CommitId};
 use crate::journal::{Effect, Stage};
-use crate::publish::{self, Note, PullRequest};
+use crate::publish::{self, NoTest, Note, PullRequest};
 use crate::task::Task;
 use crate::workspace::{Cache, Remote};
 
@@ -18,13 +19,15 @@ use crate::workspace::{Cache, Remote};
 pub(super) struct Published {
     pub(super) pull_request: PullRequest,
     /// The checks that keep it from being merged. It is a draft when there are any.
-    pub(super) red: Vec<String>,
+    pub(super) red: RedChecks,
+    /// Why no test says that it is right. There are no reasons when an earlier run published it.
+    pub(super) not_tested: Vec<NoTest>,
 }
 
 impl Published {
-    /// An earlier run published the change, and its checks passed.
+    /// An earlier run published the change, and no check was red. A draft was not tested.
     pub(super) fn before(pull_request: PullRequest) -> Self {
-        Self { pull_request, red: Vec::new() }
+        Self { pull_request, red: RedChecks::default(), not_tested: Vec::new() }
     }
 }
 
@@ -67,7 +70,8 @@ async fn open_pull_request(
     let PullRequest { number, url, .. } = &pull_request;
     services.journal.record_pull_request(run.id, *number, url).await?;
     note(services, run, &format!("pull request #{number}: {url}")).await?;
-    Ok(Published { pull_request, red })
+    let not_tested = if report.untested_is_draft { report.untested } else { Vec::new() };
+    Ok(Published { pull_request, red, not_tested })
 }
 
 /// Where the branch is at the remote, if a worker made everything on it. The push replaces exactly

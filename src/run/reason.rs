@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::Failure;
+use super::outcome::RedChecks;
 use crate::agent::{AgentError, Verdict};
 use crate::errors::chain;
 use crate::gate::Finding;
@@ -26,7 +27,9 @@ pub(super) fn reason(failure: &Failure) -> Reason {
         Failure::EditedSinceLabeled => Reason::EditedSinceLabeled,
         Failure::AlreadyReported => Reason::AlreadyReported,
         Failure::Agent(verdict) => of_verdict(verdict),
-        Failure::ChecksRed(commands) => Reason::ChecksFailed { commands: commands.clone() },
+        Failure::ChecksRed(RedChecks { commands, failures }) => {
+            Reason::ChecksFailed { commands: commands.clone(), failures: failures.clone() }
+        }
         Failure::RepositoryFile(detail) => Reason::RepositoryFileInvalid { detail: detail.clone() },
         Failure::GateRefused(refusal) => {
             Reason::ChangeRefused { violations: refusal.findings.iter().map(violation).collect() }

@@ -5,10 +5,12 @@ use super::check::Checked;
 use super::gate::ApprovedChange;
 use super::prepare::Prepared;
 use super::services::Services;
-use crate::checks::{CheckResult, CheckVerdict, UnreadableManifest};
+use crate::checks::{self, CheckResult, CheckVerdict, Obstacle, UnreadableManifest, Untested};
 use crate::gate::attention::Attention;
 use crate::git::Change;
-use crate::publish::{CheckLine, CheckOutcome, FileLine, Note, PullRequestReport};
+use crate::publish::{
+    CheckLine, CheckOutcome, FileLine, Hindrance, NoTest, Note, PullRequestReport,
+};
 
 /// How much of a failed check's output a pull request shows, in bytes.
 const SHOWN_OUTPUT: usize = 8_000;
@@ -24,7 +26,6 @@ pub(super) fn report<'a>(
     let mut models: Vec<String> =
         progress.reports.iter().map(|report| report.model.clone()).collect();
     models.dedup();
-    let nothing_to_check = results.is_empty().then_some(Note::NothingToCheck);
     let hidden = (hidden_characters(task) > 0).then_some(Note::HiddenText);
     let usage = progress.reports.iter().filter_map(|report| report.usage);
     PullRequestReport {
@@ -45,16 +46,53 @@ pub(super) fn report<'a>(
         calls: progress.reports.iter().map(|report| report.calls).sum(),
         fix_ups: progress.fix_ups,
         checks: results.iter().map(check_line).collect(),
+        untested: not_tested(checked),
+        untested_is_draft: !base.plan.untested_is_ready,
         files: changes.iter().map(file_line).collect(),
         notes: progress
             .notes
             .iter()
             .cloned()
             .chain(base.plan.unreadable.iter().map(unreadable))
-            .chain(nothing_to_check)
             .chain(hidden)
             .chain(attention.iter().map(note))
             .collect(),
+    }
+}
+
+/// Why no test says that the change is right; nothing when one does.
+pub(super) fn not_tested(checked: &Checked) -> Vec<NoTest> {
+    let plan = &checked.prepared.base.plan;
+    checks::untested(plan, &checked.results).into_iter().map(no_test).collect()
+}
+
+fn no_test(untested: Untested) -> NoTest {
+    match untested {
+        Untested::NoChecks => NoTest::NoChecks,
+        Untested::NoTestCommand => NoTest::NoTestCommand,
+        Untested::NoTestRan { command } => NoTest::NoTestRan { command },
+        Untested::NothingPasses { command } => NoTest::NothingPasses { command },
+        Untested::NotRun { command, obstacle } => {
+            NoTest::NotRun { command, hindrance: hindrance(&obstacle) }
+        }
+        Untested::SetupNotRun { command, obstacle } => {
+            NoTest::SetupNotRun { command, hindrance: hindrance(&obstacle) }
+        }
+    }
+}
+
+/// What kept a check from running, as people are told.
+fn hindrance(obstacle: &Obstacle) -> Hindrance {
+    match obstacle.clone() {
+        Obstacle::Missing { tool } => Hindrance::Missing { tool },
+        Obstacle::NotExecutable { program } => Hindrance::NotExecutable { program },
+        Obstacle::WrongVersion { detail } => Hindrance::WrongVersion { detail },
+        Obstacle::Offline => Hindrance::Offline,
+        Obstacle::Unreachable { detail } => Hindrance::Unreachable { detail },
+        Obstacle::Certificate { detail } => Hindrance::Certificate { detail },
+        Obstacle::ReadOnly { detail } => Hindrance::ReadOnly { detail },
+        Obstacle::NoSpace { detail } => Hindrance::NoSpace { detail },
+        Obstacle::TimeLimit { seconds } => Hindrance::TimeLimit { seconds },
     }
 }
 
@@ -81,8 +119,9 @@ fn check_line(CheckResult { ran, verdict, .. }: &CheckResult) -> CheckLine {
             }
             CheckVerdict::FailedBefore => CheckOutcome::FailedBefore,
             CheckVerdict::TimedOut => CheckOutcome::TimedOut,
-            CheckVerdict::NotRun { tool } => CheckOutcome::NotRun { tool: tool.clone() },
-            CheckVerdict::Offline => CheckOutcome::Offline,
+            CheckVerdict::NotRun { obstacle } => {
+                CheckOutcome::NotRun { hindrance: hindrance(obstacle) }
+            }
         },
         duration: ran.duration,
         output: ran.excerpt(SHOWN_OUTPUT),

@@ -3,8 +3,9 @@
 //! Whoever opens the services owns the data directory until they are dropped. Opening ends what a
 //! worker that died left in it: its processes, and the trees of its runs.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -35,10 +36,22 @@ pub struct Services {
     pub(super) publisher: Publisher,
     pub(super) checker: Checker,
     pub(super) issue_locks: IssueLocks,
+    pub(super) told_obstacles: ToldObstacles,
     pub(super) sandbox: Sandbox,
     /// The agent as a pull request names it.
     pub(super) agent_version: String,
     _instance_lock: InstanceLock,
+}
+
+/// What the operator was told of the machine since the worker started.
+#[derive(Default)]
+pub(super) struct ToldObstacles(Mutex<HashSet<String>>);
+
+impl ToldObstacles {
+    /// Whether this was not told yet. From now on it is.
+    pub(super) fn is_new(&self, told: String) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(told)
+    }
 }
 
 /// Why a worker can't start.
@@ -118,6 +131,7 @@ impl Services {
                 &config.redaction,
             ),
             issue_locks: IssueLocks::default(),
+            told_obstacles: ToldObstacles::default(),
             sandbox,
             config,
         })

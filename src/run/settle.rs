@@ -16,7 +16,7 @@ use super::reason::reason;
 use super::services::Services;
 use crate::errors;
 use crate::journal::{Decision, Effect, JournalError, Outcome, Stage};
-use crate::publish::{IssueStatus, Labels, PullRequest, Reason};
+use crate::publish::{IssueStatus, Labels, NoTest, PullRequest, Reason};
 
 /// Tells the issue about the pull request, and ends the task.
 pub(super) async fn settle(
@@ -24,12 +24,12 @@ pub(super) async fn settle(
     run: &RunContext,
     published: Published,
 ) -> Disposition {
-    let Published { pull_request, red } = published;
+    let Published { pull_request, red, not_tested } = published;
     if !red.is_empty() {
         let draft = Some(pull_request.number);
         return settle_failure(services, run, Failure::ChecksRed(red), draft).await;
     }
-    let untold = tell_success(services, run, &pull_request).await;
+    let untold = tell_success(services, run, &pull_request, &not_tested).await;
     if matches!(untold, Err(Failure::LeaseLost)) {
         return abandon(services, run).await;
     }
@@ -41,11 +41,18 @@ async fn tell_success(
     services: &Services,
     run: &RunContext,
     pull_request: &PullRequest,
+    not_tested: &[NoTest],
 ) -> Result<(), Failure> {
-    let PullRequest { number, url, .. } = pull_request;
+    let PullRequest { number, url, draft, .. } = pull_request;
     services.journal.record_pull_request(run.id, *number, url).await?;
     enter_stage(services, run, Stage::Settle, "telling the issue").await?;
-    tell_in_the_end(services, run, &IssueStatus::Done { number: *number }, Some(Labels::Done)).await
+    // A draft without a red check is one that was not tested, whoever made it.
+    let status = if *draft || !not_tested.is_empty() {
+        IssueStatus::NotTested { number: *number, draft: *draft, reasons: not_tested }
+    } else {
+        IssueStatus::Done { number: *number }
+    };
+    tell_in_the_end(services, run, &status, Some(Labels::Done)).await
 }
 
 /// The pull request is what the task asked for, so the task is done, whatever the issue could not

@@ -41,7 +41,7 @@ async fn a_change_whose_checks_keep_failing_is_retried_and_ends_as_a_draft() {
     assert!(!pulls[0]["body"].as_str().unwrap().contains("Closes"));
     let comment = world.status_comment(issue).await;
     assert!(
-        comment.contains("could not be done") && comment.contains("What was tried"),
+        comment.contains("could not be done") && comment.contains("All 3 attempts ended so."),
         "{comment}"
     );
     assert_eq!(world.labels(issue).await, ["ai-task-failed", "keep me"]);
@@ -53,7 +53,8 @@ async fn a_change_whose_checks_keep_failing_is_retried_and_ends_as_a_draft() {
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_that_already_failed_on_the_base_branch_are_told_and_do_not_block() {
     let world = World::without_repository().await;
-    let files: Vec<_> = FILES.iter().copied().chain([("broken", "since long ago\n")]).collect();
+    let toml = "[checks]\nlint = \"sh check.sh\"\ntest = \"true\"\n";
+    let files = [FILES[1], (".codingworker.toml", toml), ("broken", "since long ago\n")];
     world.forge.repository("owner/repo", "main", &files);
     let issue = world.task("Add a greeting", "").await;
     let ran = world.work().await;

@@ -327,7 +327,8 @@ async fn every_task_has_exactly_one_end() {
     }
     println!(
         "{tasks} tasks, {workers} workers, seed {seed}: {ends:?}; {} kills, {} stops, {} outages, \
-         {faults:?}; {writes} writes, none late; {redriven} redriven; {:.0} s of storm, {:.0} s in all",
+         {faults:?}; {writes} writes, none late; {redriven} redriven; {:.0} s of storm, {:.0} s \
+         in all",
         storm.kills,
         storm.stops,
         storm.outages,

@@ -247,7 +247,12 @@ async fn make_passes_on_what_its_recipes_say() {
     assert_eq!(
         project.judged(&plan, &Baseline::default()).await,
         [
-            (Kind::Lint, CheckVerdict::NotRun { tool: "no-such-linter".to_owned() }),
+            (
+                Kind::Lint,
+                CheckVerdict::NotRun {
+                    obstacle: Obstacle::Missing { tool: "no-such-linter".to_owned() }
+                }
+            ),
             (Kind::Test, new(&["shop.c: error: no"])),
         ]
     );
@@ -256,7 +261,8 @@ async fn make_passes_on_what_its_recipes_say() {
 #[tokio::test]
 async fn a_tool_that_is_not_there_is_named() {
     let project = Project::new(&[]);
-    let missing = |tool: &str| CheckEnding::Missing { tool: tool.to_owned() };
+    let missing =
+        |tool: &str| CheckEnding::NotRun { obstacle: Obstacle::Missing { tool: tool.to_owned() } };
     assert_eq!(project.shell("no-such-tool --version").await.ending, missing("no-such-tool"));
     assert_eq!(project.shell("true && ./no-such-script").await.ending, missing("./no-such-script"));
     if !project.lacks("python3") {
@@ -274,7 +280,11 @@ async fn a_check_sees_the_environment_it_is_given_and_no_other() {
     let home = project.directory.path().join("scratch/home");
     let names: BTreeSet<&str> =
         ran.output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
-    assert!(names.contains("PATH") && names.contains("NO_COLOR"), "{}", ran.output);
+    assert!(names.contains("PATH") && ran.output.contains("CI=true\n"), "{}", ran.output);
+    // Nothing that changes what a program under test does, as no CI runner sets it.
+    for name in ["NO_COLOR", "CARGO_TERM_COLOR", "RUST_BACKTRACE", "FORCE_COLOR"] {
+        assert!(!names.contains(name), "{}", ran.output);
+    }
     assert!(ran.output.contains(&format!("HOME={}\n", home.display())), "{}", ran.output);
     // Cargo sets these for every test, so that they would be there if anything was inherited.
     assert!(

@@ -3,6 +3,7 @@
 use super::ProjectType;
 use crate::checks::Kind;
 use crate::checks::failure_names::FailureNames;
+use crate::checks::obstacle::ToldObstacle;
 use crate::checks::survey::{ManifestFiles, Survey};
 
 pub(super) const GO: ProjectType = ProjectType {
@@ -10,7 +11,20 @@ pub(super) const GO: ProjectType = ProjectType {
     manifests: &[ManifestFiles::text(&["go.mod"])],
     commands,
     failure_names,
-    unreachable: &[r"dial tcp:? .*(?:no such host|i/o timeout|unreachable|refused)"],
+    obstacles: &[
+        (ToldObstacle::Network, r"dial tcp:? .*(?:no such host|i/o timeout|unreachable|refused)"),
+        (ToldObstacle::Network, r"^go: .*: (?:403 Forbidden|Forbidden|proxyconnect tcp: )"),
+        (ToldObstacle::Certificate, "x509: certificate signed by unknown authority"),
+        (ToldObstacle::WrongVersion, r"^go: .*\brequires go >= "),
+        (ToldObstacle::WrongVersion, r"^go: download go\S+ for .*: toolchain not available"),
+    ],
+    test_counts: &[
+        r"^\s*--- (?P<passed>PASS): ",
+        r"^\s*--- (?P<failed>FAIL): ",
+        // A package whose tests passed; "[no tests to run]" follows where there were none.
+        r"^(?P<passed>ok)\s+\S+\s+(?:\(cached\)|[\d.]+s)(?:\s+coverage: .*)?$",
+        r"^DONE (?P<total>\d+) tests?(?:, (?P<left_out>\d+) skipped)?(?:, (?P<failed>\d+) fail.*)?",
+    ],
     progress: &[r"^\s*--- PASS: ", r"^=== (?:RUN|PAUSE|CONT)\s", r"^ok\s+\S+\s"],
     toolchains: &[("GOROOT", "")],
     caches: &[("GOPATH", "go"), ("GOCACHE", "go-build")],
@@ -76,7 +90,9 @@ fn leaves<'a>(tests: &[&'a str]) -> Vec<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{detects, is_test, names, sample, skips, unreachable};
+    use super::super::tests::{
+        counts, detects, is_test, names, obstacle, sample, skips, unreachable,
+    };
 
     #[test]
     fn a_go_module_without_dependencies() {
@@ -137,6 +153,31 @@ mod tests {
         unreachable(
             "go: a.b/c@v1: Get \"https://proxy.golang.org/\": dial tcp: lookup proxy.golang.org: \
                 no such host\n",
+        );
+    }
+
+    #[test]
+    fn go_that_is_too_old_or_does_not_trust_a_host_says_so() {
+        obstacle(
+            "go: go.mod requires go >= 1.99 (running go 1.22.0; GOTOOLCHAIN=local)\n",
+            "WrongVersion",
+        );
+        obstacle(
+            "go: a.b/c@v1: Get \"https://a.b/\": tls: failed to verify certificate: x509: \
+                certificate signed by unknown authority\n",
+            "Certificate",
+        );
+    }
+
+    #[test]
+    fn go_counts_packages_and_verbose_tests() {
+        counts("ok  \texample.com/shop\t0.003s\nok  \texample.com/till\t(cached)\n", 2, 0);
+        counts("ok  \texample.com/shop\t0.003s [no tests to run]\n", 0, 0);
+        counts("?   \texample.com/cmd\t[no test files]\n", 0, 0);
+        counts(
+            "=== RUN   TestAdd\n--- PASS: TestAdd (0.00s)\n--- FAIL: TestSub (0.00s)\nFAIL\n",
+            1,
+            1,
         );
     }
 

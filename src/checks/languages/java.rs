@@ -7,15 +7,45 @@ use std::path::Path;
 use super::ProjectType;
 use crate::checks::Kind;
 use crate::checks::failure_names::FailureNames;
+use crate::checks::obstacle::ToldObstacle;
 use crate::checks::survey::{ManifestFiles, Survey};
 
 pub(super) const MAVEN: ProjectType = ProjectType {
     name: "Maven",
-    manifests: &[ManifestFiles::text(&["pom.xml"])],
+    manifests: &[ManifestFiles::text(&["pom.xml", "mvnw"])],
     commands: maven,
     failure_names,
     missing_tool,
-    unreachable: &["UnknownHostException", "Unknown host"],
+    obstacles: &[
+        (ToldObstacle::Network, "UnknownHostException|Unknown host|NoRouteToHostException"),
+        (
+            ToldObstacle::Network,
+            r"Could not transfer artifact .* Connect(?:ion refused|ion timed out)?",
+        ),
+        (
+            ToldObstacle::Network,
+            "Could not transfer artifact .*(?:403|Forbidden|Network is unreachable)",
+        ),
+        (
+            ToldObstacle::Certificate,
+            "PKIX path building failed|unable to find valid certification path",
+        ),
+        (
+            ToldObstacle::WrongVersion,
+            r"error: (?:release version|invalid (?:source|target) release:?) \S+",
+        ),
+        (ToldObstacle::WrongVersion, "has been compiled by a more recent version of the Java"),
+        (ToldObstacle::WrongVersion, "Detected (?:JDK|Maven) .*not in the allowed range"),
+        (ToldObstacle::WrongVersion, "No matching toolchains? found|Unsupported class file major"),
+    ],
+    test_counts: &[
+        // The line of all classes; that of one class goes on with its time.
+        r"(?x)^(?:\[\w+\]\ )?Tests\ run:\ (?P<total>\d+),\ Failures:\ (?P<failed>\d+),
+        \ Errors:\ (?P<failed_too>\d+),\ Skipped:\ (?P<left_out>\d+)$",
+        r"^OK \((?P<passed>\d+) tests?\)$",
+        r"^\[\s*(?P<passed>\d+) tests successful\s*\]",
+        r"^\[\s*(?P<failed>\d+) tests failed\s*\]",
+    ],
     progress: &[r"^\[INFO\]"],
     toolchains: &[("SDKMAN_DIR", ".sdkman"), ("JAVA_HOME", "")],
     cache_options: maven_repository,
@@ -27,8 +57,15 @@ pub(super) const MAVEN: ProjectType = ProjectType {
 /// What it shares with Maven is there.
 pub(super) const GRADLE: ProjectType = ProjectType {
     name: "Gradle",
-    manifests: &[ManifestFiles::text(&["build.gradle", "build.gradle.kts"])],
+    manifests: &[ManifestFiles::text(&["build.gradle", "build.gradle.kts", "gradlew"])],
     commands: gradle,
+    test_counts: &[
+        // Gradle tells no numbers when all tests pass. The task of tests without a source says so.
+        r"^> Task (?::[\w.-]+)*:(?P<passed>test|\w+[a-z0-9]Test)(?: UP-TO-DATE| FROM-CACHE)?$",
+        r"(?x)^(?P<total>\d+)\ tests?\ completed(?:,\ (?P<failed>\d+)\ failed)?
+        (?:,\ (?P<left_out>\d+)\ skipped)?$",
+        r"^\S.* > .* (?P<passed>PASSED)$",
+    ],
     progress: &[r"^> Task \S+(?: UP-TO-DATE| NO-SOURCE)?$"],
     artifacts: &["/.gradle/"],
     caches: &[("GRADLE_USER_HOME", "gradle")],
@@ -52,7 +89,7 @@ fn maven(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     let Some(pom) = survey.text("pom.xml").filter(|_| !uses_gradle(survey)) else {
         return Vec::new();
     };
-    let program = if survey.has("mvnw") { "./mvnw" } else { "mvn" };
+    let program = wrapper(survey, "mvnw").unwrap_or_else(|| "mvn".to_owned());
     // -B: no prompts, no progress bars.
     let mut commands = vec![(Kind::Build, format!("{program} -B test-compile"))];
     if pom.contains("spotless-maven-plugin") {
@@ -70,7 +107,7 @@ fn gradle(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     if !uses_gradle(survey) {
         return Vec::new();
     }
-    let program = if survey.has("gradlew") { "./gradlew" } else { "gradle" };
+    let program = wrapper(survey, "gradlew").unwrap_or_else(|| "gradle".to_owned());
     let script = ["build.gradle", "build.gradle.kts"]
         .iter()
         .find_map(|name| survey.text(name))
@@ -91,6 +128,14 @@ fn gradle(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     }
     commands.push((Kind::Test, format!("{gradle} --continue test")));
     commands
+}
+
+/// The command of a wrapper script, by the shell that its first line names. A wrapper that was
+/// committed on Windows has no permission to be executed, and needs none this way.
+fn wrapper(survey: &Survey<'_>, name: &str) -> Option<String> {
+    let first = survey.text(name).and_then(|text| text.lines().next()).unwrap_or_default();
+    let shell = if first.contains("bash") { "bash" } else { "sh" };
+    survey.has(name).then(|| format!("{shell} ./{name}"))
 }
 
 fn missing_tool(line: &str) -> Option<String> {
@@ -142,7 +187,9 @@ fn failed_in_gradle(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{detects, is_test, lacks, names, sample, skips, unreachable};
+    use super::super::tests::{
+        counts, detects, is_test, lacks, names, obstacle, sample, skips, unreachable,
+    };
     use super::*;
 
     #[test]
@@ -154,23 +201,34 @@ mod tests {
         detects(
             &[("pom.xml", "<artifactId>spotless-maven-plugin</artifactId>"), ("mvnw", "")],
             &[
-                ("format", "./mvnw -B spotless:apply"),
-                ("build", "./mvnw -B test-compile"),
-                ("test", "./mvnw -B --fail-at-end test"),
+                ("format", "sh ./mvnw -B spotless:apply"),
+                ("build", "sh ./mvnw -B test-compile"),
+                ("test", "sh ./mvnw -B --fail-at-end test"),
             ],
         );
         detects(
             &[("build.gradle.kts", ""), ("gradlew", "")],
             &[
-                ("build", "./gradlew --no-daemon --console=plain assemble"),
-                ("test", "./gradlew --no-daemon --console=plain --continue test"),
+                ("build", "sh ./gradlew --no-daemon --console=plain assemble"),
+                ("test", "sh ./gradlew --no-daemon --console=plain --continue test"),
             ],
         );
         detects(
             &[("pom.xml", ""), ("build.gradle", ""), ("gradlew", "")],
             &[
-                ("build", "./gradlew --no-daemon --console=plain assemble"),
-                ("test", "./gradlew --no-daemon --console=plain --continue test"),
+                ("build", "sh ./gradlew --no-daemon --console=plain assemble"),
+                ("test", "sh ./gradlew --no-daemon --console=plain --continue test"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_wrapper_is_run_by_the_shell_that_it_names() {
+        detects(
+            &[("pom.xml", ""), ("mvnw", "#!/usr/bin/env bash\n")],
+            &[
+                ("build", "bash ./mvnw -B test-compile"),
+                ("test", "bash ./mvnw -B --fail-at-end test"),
             ],
         );
     }
@@ -200,6 +258,28 @@ mod tests {
             "Could not transfer artifact a:b:pom:1 from/to central \
                 (https://repo.maven.apache.org/maven2): Unknown host repo.maven.apache.org\n",
         );
+    }
+
+    #[test]
+    fn a_java_that_is_too_old_or_does_not_trust_a_host_says_so() {
+        obstacle(
+            "[ERROR] Fatal error compiling: error: invalid target release: 99\n",
+            "WrongVersion",
+        );
+        obstacle("error: release version 99 not supported\n", "WrongVersion");
+        obstacle(
+            "[ERROR] x: PKIX path building failed: sun.security.provider.certpath\n",
+            "Certificate",
+        );
+    }
+
+    #[test]
+    fn maven_and_gradle_show_that_tests_ran() {
+        counts(&sample("surefire-3"), 1, 2);
+        counts("[INFO] Tests run: 3, Failures: 0, Errors: 0, Skipped: 1\n", 2, 0);
+        counts(&sample("gradle-test"), 1, 2);
+        counts("> Task :compileTestJava\n> Task :testClasses\n> Task :test\n", 1, 0);
+        counts("> Task :compileTestJava NO-SOURCE\n> Task :test NO-SOURCE\n", 0, 0);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(super) const MAKE: ProjectType = ProjectType {
     fills_gaps: true,
     missing_program,
     inner_exit_code,
+    test_counts: TEST_COUNTS,
     ..ProjectType::EMPTY
 };
 
@@ -29,6 +30,38 @@ const TARGETS: &[(Kind, &[&str])] = &[
     (Kind::Build, &["build", "all"]),
     (Kind::Lint, &["lint"]),
     (Kind::Test, &["test", "tests", "check"]),
+];
+
+/// The test tools of languages that have no file here, which a makefile may start.
+const TEST_COUNTS: &[&str] = &[
+    // TAP (bats, prove): `ok 1 - adds`. A directive such as `# SKIP` follows a test that did not
+    // run.
+    r"^(?P<passed>ok) \d+(?: [^#]*)?$",
+    r"^(?P<failed>not ok) \d+(?: [^#]*)?$",
+    r"^Files=\d+, Tests=(?P<total>\d+)",
+    r"^Failed (?P<failed>\d+)/\d+ subtests",
+    // Automake, CTest, Meson, GoogleTest, Catch2, doctest, Check, Unity.
+    r"^# PASS:\s+(?P<passed>\d+)$",
+    r"^# FAIL:\s+(?P<failed>\d+)$",
+    r"tests passed, (?P<failed>\d+) tests? failed out of (?P<total>\d+)",
+    r"^Ok:\s+(?P<passed>\d+)$",
+    r"^Fail:\s+(?P<failed>\d+)$",
+    r"^\[  PASSED  \] (?P<passed>\d+) tests?",
+    r"^\[  FAILED  \] (?P<failed>\d+) tests?",
+    r"^All tests passed \(\d+ assertions? in (?P<passed>\d+) test cases?\)",
+    r"^test cases:\s+\d+ \|\s+(?P<passed>\d+) passed",
+    r"^\[doctest\] test cases:\s+\d+ \|\s+(?P<passed>\d+) passed \|\s+(?P<failed>\d+) failed",
+    r"^\d+%: Checks: (?P<total>\d+), Failures: (?P<failed>\d+), Errors: (?P<failed_too>\d+)",
+    r"^(?P<total>\d+) Tests (?P<failed>\d+) Failures (?P<left_out>\d+) Ignored",
+    // RSpec, minitest and test-unit, PHPUnit, .NET, ExUnit.
+    r"^(?P<total>\d+) examples?, (?P<failed>\d+) failures?(?:, (?P<left_out>\d+) pending)?",
+    r"(?x)^(?P<total>\d+)\ (?:runs|tests),\ \d+\ assertions,\ (?P<failed>\d+)\ failures,
+    \ (?P<failed_too>\d+)\ errors(?:.*,\ (?P<left_out>\d+)\ skips)?",
+    r"^OK \((?P<passed>\d+) tests?, \d+ assertions?\)",
+    r"(?x)^Tests:\ (?P<total>\d+),\ Assertions:\ \d+(?:,\ Errors:\ (?P<failed>\d+))?
+    (?:,\ Failures:\ (?P<failed_too>\d+))?",
+    r"^(?:Passed|Failed)!\s+- Failed:\s+(?P<failed>\d+), Passed:\s+(?P<passed>\d+)",
+    r"^(?P<total>\d+) tests?, (?P<failed>\d+) failures?",
 ];
 
 fn commands(survey: &Survey<'_>) -> Vec<(Kind, String)> {
@@ -85,7 +118,7 @@ fn after_name(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{detects, lacks, lacks_nothing};
+    use super::super::tests::{counts, detects, lacks, lacks_nothing};
 
     #[test]
     fn make_has_the_targets_that_exist() {
@@ -98,6 +131,25 @@ mod tests {
             &[("makefile", "fmt:\n\tindent *.c\nbuild::\n\tcc\n")],
             &[("format", "make fmt"), ("build", "make build")],
         );
+    }
+
+    #[test]
+    fn test_tools_of_other_languages_show_that_tests_ran() {
+        for (output, passed, failed) in [
+            ("1..3\nok 1 - a\nok 2 b\nnot ok 3 - c\n", 2, 1),
+            ("1..2\nok 1 - a # SKIP no\nok 2 # skip\n", 0, 0),
+            ("All tests successful.\nFiles=1, Tests=3,  0 wallclock secs\n", 3, 0),
+            ("# TOTAL: 3\n# PASS:  2\n# SKIP:  0\n# FAIL:  1\n", 2, 1),
+            ("67% tests passed, 1 tests failed out of 3\n", 2, 1),
+            ("[==========] Running 2 tests\n[  PASSED  ] 2 tests.\n", 2, 0),
+            ("3 examples, 1 failure, 1 pending\n", 1, 1),
+            ("3 runs, 5 assertions, 1 failures, 0 errors, 1 skips\n", 1, 1),
+            ("OK (3 tests, 5 assertions)\n", 3, 0),
+            ("Passed!  - Failed:     0, Passed:     3, Skipped:     0, Total:     3\n", 3, 0),
+            ("cc -o shop_test shop_test.c\n", 0, 0),
+        ] {
+            counts(output, passed, failed);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::ProjectType;
 use crate::checks::Kind;
+use crate::checks::obstacle::ToldObstacle;
 use crate::checks::survey::{ManifestFiles, Survey};
 
 pub(super) const NODE: ProjectType = ProjectType {
@@ -13,7 +14,52 @@ pub(super) const NODE: ProjectType = ProjectType {
     manifests: &[ManifestFiles::json(&["package.json"])],
     commands,
     failure_names: failure_names::collect,
-    unreachable: &[r"\b(?:ENOTFOUND|EAI_AGAIN|ENETUNREACH|ETIMEDOUT|ECONNREFUSED)\b"],
+    inner_exit_code,
+    hides_exit_code,
+    obstacles: &[
+        (
+            ToldObstacle::Certificate,
+            r"(?x)\b(?:SELF_SIGNED_CERT_IN_CHAIN | DEPTH_ZERO_SELF_SIGNED_CERT | CERT_HAS_EXPIRED |
+            UNABLE_TO_VERIFY_LEAF_SIGNATURE | UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?)\b",
+        ),
+        (
+            ToldObstacle::Network,
+            r"\b(?:ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ECONNREFUSED)\b",
+        ),
+        // A registry that refuses, or a proxy that does so in its place.
+        (ToldObstacle::Network, r"^npm (?:error|ERR!) (?:code E40[13]|40[13] )"),
+        (
+            ToldObstacle::Network,
+            r"\bERR_PNPM_FETCH_40[13]\b|tunneling socket could not be established",
+        ),
+        (ToldObstacle::WrongVersion, r"\bEBADENGINE\b.*|\bERR_PNPM_UNSUPPORTED_ENGINE\b"),
+        (ToldObstacle::WrongVersion, r#"The engine "\w+" is incompatible with this module"#),
+    ],
+    test_counts: &[
+        // Jest: `Tests:       2 failed, 1 passed, 3 total`.
+        r"^Tests:\s.*?\b(?P<passed>\d+) passed",
+        r"^Tests:\s.*?\b(?P<failed>\d+) failed",
+        // Vitest: `      Tests  2 failed | 1 passed (3)`.
+        r"^\s+Tests\s+.*?\b(?P<passed>\d+) passed",
+        r"^\s+Tests\s+.*?\b(?P<failed>\d+) failed",
+        // Mocha, AVA and Bun.
+        r"^\s+(?P<passed>\d+) passing\b",
+        r"^\s+(?P<failed>\d+) failing\b",
+        r"^\s+(?P<passed>\d+) tests? passed$",
+        r"^\s+(?P<failed>\d+) tests? failed$",
+        r"^\s*(?P<passed>\d+) pass$",
+        r"^\s*(?P<failed>\d+) fail$",
+        // node:test and tape.
+        r"^(?:#|ℹ) pass\s+(?P<passed>\d+)$",
+        r"^(?:#|ℹ) fail\s+(?P<failed>\d+)$",
+        // Playwright, Jasmine, Karma, Deno, uvu and node-tap.
+        r"^\s+(?P<passed>\d+) passed \(",
+        r"^(?P<total>\d+) specs?, (?P<failed>\d+) failures?",
+        r"Executed (?P<total>\d+) of \d+ (?:\((?P<failed>\d+) FAILED\)|SUCCESS)",
+        r"^(?:ok|FAILED) \| (?P<passed>\d+) passed.* \| (?P<failed>\d+) failed",
+        r"^\s+Passed:\s+(?P<passed>\d+)$",
+        r"^\s*# \{ total: \d+, pass: (?P<passed>\d+)",
+    ],
     progress: &[
         r"^\s*PASS\s",
         r"^\s*(?:✓|✔|√)\s",
@@ -29,6 +75,12 @@ pub(super) const NODE: ProjectType = ProjectType {
         ("npm_config_audit", "false"),
         ("npm_config_fund", "false"),
         ("npm_config_update_notifier", "false"),
+    ],
+    // npm and pnpm, and Yarn's two.
+    without_network: &[
+        ("npm_config_fetch_retries", "0"),
+        ("YARN_NETWORK_TIMEOUT", "5000"),
+        ("YARN_HTTP_RETRY", "0"),
     ],
     test_files: &[r"(^|/)__tests__/", r"[._-](test|spec)s?\.[^/]+$"],
     skip_marks: &[
@@ -126,6 +178,18 @@ fn install(manager: PackageManager, survey: &Survey<'_>) -> &'static str {
         PackageManager::YarnClassic => "yarn install --non-interactive",
         PackageManager::YarnBerry => "yarn install --no-immutable",
     }
+}
+
+/// `error Command failed with exit code 127.`, as Yarn prints it, and ends with 1.
+fn inner_exit_code(line: &str) -> Option<i32> {
+    let (_, code) = line.split_once("Command failed with exit code ")?;
+    code.trim_end_matches('.').parse().ok()
+}
+
+/// ` ELIFECYCLE  Test failed. See above for more details.`, as pnpm prints it, which ends with 1
+/// whatever the script ended with.
+fn hides_exit_code(line: &str) -> bool {
+    line.contains("ELIFECYCLE")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use toml::Value;
 
 use super::ProjectType;
 use crate::checks::Kind;
+use crate::checks::obstacle::ToldObstacle;
 use crate::checks::survey::{ManifestFiles, Survey};
 
 pub(super) const PYTHON: ProjectType = ProjectType {
@@ -22,7 +23,33 @@ pub(super) const PYTHON: ProjectType = ProjectType {
     failure_names: failure_names::collect,
     missing_tool,
     missing_program,
-    unreachable: &["Failed to establish a new connection"],
+    obstacles: &[
+        (ToldObstacle::Network, "Failed to establish a new connection|Tunnel connection failed"),
+        // uv and Poetry.
+        (ToldObstacle::Network, "dns error: |tcp connect error|All attempts to connect to"),
+        (ToldObstacle::Certificate, r"CERTIFICATE_VERIFY_FAILED|\bUnknownIssuer\b"),
+        (ToldObstacle::WrongVersion, "requires a different Python: "),
+        (
+            ToldObstacle::WrongVersion,
+            "No interpreter found for Python|is not supported by the project",
+        ),
+        (
+            ToldObstacle::WrongVersion,
+            "No Python at |Python version .* is incompatible with the project",
+        ),
+    ],
+    test_counts: &[
+        // pytest: `=== 1 failed, 3 passed, 2 skipped in 0.12s ===`.
+        r"^=*\s*(?:\d+ \w+, )*(?P<passed>\d+) passed\b.*\bin [\d.]+s",
+        r"^=*\s*(?:\d+ \w+, )*(?P<failed>\d+) failed\b.*\bin [\d.]+s",
+        r"^=*\s*(?:\d+ \w+, )*(?P<failed>\d+) errors?\b.*\bin [\d.]+s",
+        // unittest: `Ran 4 tests in 0.001s`, `FAILED (failures=2, errors=2, skipped=1)`.
+        r"^Ran (?P<total>\d+) tests? in [\d.]+s",
+        r"^FAILED \((?:.*, )?failures=(?P<failed>\d+)",
+        r"^FAILED \((?:.*, )?errors=(?P<failed>\d+)",
+        r"^(?:OK|FAILED) \((?:.*, )?skipped=(?P<left_out>\d+)",
+        r"^(?P<passed>\d+) scenarios? passed, (?P<failed>\d+) failed",
+    ],
     progress: &[
         r"^\S+\.py(?:::\S+ PASSED)?\s.*\[\s*\d+%\]$",
         r"^(?:Collecting |Requirement already)",
@@ -35,6 +62,11 @@ pub(super) const PYTHON: ProjectType = ProjectType {
         // changing its size, as one edit of an agent can.
         ("PYTHONDONTWRITEBYTECODE", "1"),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+    ],
+    without_network: &[
+        ("PIP_RETRIES", "0"),
+        ("UV_HTTP_RETRIES", "0"),
+        ("POETRY_REQUESTS_MAX_RETRIES", "0"),
     ],
     test_files: &[r"(^|/)test_[^/]*$"],
     skip_marks: &[
@@ -124,17 +156,24 @@ fn project(survey: &Survey<'_>) -> Vec<(Kind, String)> {
     };
     let mut commands: Vec<(Kind, String)> =
         setup.into_iter().map(|command| (Kind::Setup, command)).collect();
+    // What the worker installs is no part of the repository, whatever the tools' own settings
+    // leave out: they may replace the defaults, which leave `.venv` out.
     if tools.black {
-        commands.push((Kind::Format, format!("{python} -m black .")));
+        let others = if environment { black_exclusion(&pyproject) } else { String::new() };
+        commands.push((Kind::Format, format!("{python} -m black{others} .")));
     } else if tools.ruff_format {
-        commands.push((Kind::Format, format!("{python} -m ruff format .")));
+        // `ruff format` has no option that adds to the excluded paths. A setting on the command
+        // line does.
+        let others = if environment { " --config 'extend-exclude = [\".venv\"]'" } else { "" };
+        commands.push((Kind::Format, format!("{python} -m ruff format{others} .")));
     }
     // Python has no build; that every file compiles is as much as can be asked. -f: whatever an
     // earlier run left behind.
     let others = if environment { r" -x '/\.venv/'" } else { "" };
     commands.push((Kind::Build, format!("{python} -m compileall -q -f{others} .")));
     if tools.ruff {
-        commands.push((Kind::Lint, format!("{python} -m ruff check .")));
+        let others = if environment { " --extend-exclude .venv" } else { "" };
+        commands.push((Kind::Lint, format!("{python} -m ruff check{others} .")));
     }
     if tools.flake8 {
         let others = if environment { " --extend-exclude .venv" } else { "" };
@@ -146,6 +185,21 @@ fn project(survey: &Survey<'_>) -> Vec<(Kind, String)> {
         commands.push((Kind::Test, format!("{python} -m {}", unittest(survey))));
     }
     commands
+}
+
+/// The option that leaves `.venv` out for black. It takes the place of the setting of its name,
+/// whose pattern has to be repeated.
+fn black_exclusion(pyproject: &toml::Table) -> String {
+    let black = pyproject.get("tool").and_then(|tools| tools.get("black"));
+    let own = black.and_then(|black| black.get("extend-exclude")).and_then(Value::as_str);
+    let environment = r"/\.venv/";
+    let pattern = match own.map(str::trim).filter(|own| !own.is_empty()) {
+        // black takes a pattern of several lines as a verbose one.
+        Some(own) if own.contains('\n') => format!("(?:\n{own}\n)|{environment}"),
+        Some(own) => format!("(?:{own})|{environment}"),
+        None => environment.to_owned(),
+    };
+    format!(" --extend-exclude {}", quoted(&pattern))
 }
 
 /// unittest finds tests below a directory only when it is a package; `tests/` without an

@@ -3,6 +3,7 @@
 use super::ProjectType;
 use crate::checks::Kind;
 use crate::checks::failure_names::FailureNames;
+use crate::checks::obstacle::ToldObstacle;
 use crate::checks::survey::{ManifestFiles, Survey};
 
 pub(super) const RUST: ProjectType = ProjectType {
@@ -11,7 +12,23 @@ pub(super) const RUST: ProjectType = ProjectType {
     commands,
     failure_names,
     missing_tool,
-    unreachable: &["dns error: "],
+    obstacles: &[
+        (ToldObstacle::Network, "dns error: |failed to lookup address information"),
+        (ToldObstacle::Network, r"\[\d+\] (?:Could not connect|Couldn't connect) to server"),
+        (ToldObstacle::Network, "could not download file from|CONNECT tunnel failed"),
+        (ToldObstacle::Certificate, r"\[60\] SSL peer certificate|invalid peer certificate"),
+        (
+            ToldObstacle::WrongVersion,
+            "requires rustc [0-9.]+ or newer|rustc [0-9.]+ is not supported by",
+        ),
+        (ToldObstacle::WrongVersion, "feature `edition20[0-9]{2}` is required"),
+        (ToldObstacle::WrongVersion, "may not be used on the stable release channel"),
+    ],
+    test_counts: &[
+        r"^test result: \w+\. (?P<passed>\d+) passed; (?P<failed>\d+) failed;",
+        r"(?x)^\s*Summary\ \[.*\btests?\ run:\ (?P<passed>\d+)\ passed
+        (?:[^,]*,\ (?P<failed>\d+)\ failed)?",
+    ],
     progress: &[
         r"^\s*(?:Compiling|Checking|Finished|Blocking)\s",
         r"^\s*(?:Downloading|Downloaded|Updating|Fetching|Locking|Adding)\s",
@@ -24,11 +41,7 @@ pub(super) const RUST: ProjectType = ProjectType {
     artifacts: &["/target/"],
     toolchains: &[("RUSTUP_HOME", ".rustup")],
     caches: &[("CARGO_HOME", "cargo")],
-    variables: &[
-        ("CARGO_TERM_COLOR", "never"),
-        ("CARGO_TERM_PROGRESS_WHEN", "never"),
-        ("RUST_BACKTRACE", "0"),
-    ],
+    without_network: &[("CARGO_NET_RETRY", "0")],
     test_files: &[r"(^|/)tests?\.[^/]+$"],
     skip_marks: &[r"#\[ignore\b"],
     ..ProjectType::EMPTY
@@ -160,7 +173,7 @@ fn is_of_cargo(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{
-        detects, is_test, lacks, lacks_nothing, names, sample, skips, unreachable,
+        counts, detects, is_test, lacks, lacks_nothing, names, obstacle, sample, skips, unreachable,
     };
 
     #[test]
@@ -267,6 +280,27 @@ mod tests {
                 index.crates.io)\n",
         );
         unreachable("dns error: failed to lookup address information\n");
+    }
+
+    #[test]
+    fn a_rustc_that_is_too_old_says_so() {
+        obstacle(
+            "error: package `shop v0.1.0 (.)` cannot be built because it requires rustc 1.99 or \
+                newer, while the currently active rustc version is 1.95.0\n",
+            "WrongVersion",
+        );
+    }
+
+    #[test]
+    fn cargo_test_and_nextest_show_that_tests_ran() {
+        counts(&sample("cargo-nextest"), 1, 3);
+        counts(
+            "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\
+             test result: FAILED. 2 passed; 1 failed; 4 ignored; 0 measured; 0 filtered out\n",
+            2,
+            1,
+        );
+        counts("test result: ok. 0 passed; 0 failed; 3 ignored; 0 measured\n", 0, 0);
     }
 
     #[test]

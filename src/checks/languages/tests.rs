@@ -4,7 +4,9 @@
 //! Maven and Gradle follow their documentation.
 
 use super::*;
-use crate::checks::missing;
+use crate::checks::not_run::tests::found;
+use crate::checks::obstacle::Obstacle;
+use crate::checks::test_counts::{self, TestCounts};
 
 /// The kinds and commands that are detected, in the order of their kinds. Each entry of `files` is
 /// a path and its text.
@@ -39,18 +41,33 @@ pub(super) fn names(output: &str, expected: &[&str]) {
 /// Checks that a command which ended with `code` ended so for lack of `tool`.
 #[track_caller]
 pub(super) fn lacks(code: i32, output: &str, tool: &str) {
-    assert_eq!(missing::tool("first second", code, output).as_deref(), Some(tool));
+    let missing = Obstacle::Missing { tool: tool.to_owned() };
+    assert_eq!(found(Kind::Test, code, output), Some(missing), "{output}");
 }
 
 #[track_caller]
 pub(super) fn lacks_nothing(code: i32, output: &str) {
-    assert_eq!(missing::tool("first second", code, output), None);
+    assert_eq!(found(Kind::Test, code, output), None, "{output}");
 }
 
 /// Checks that an output is of a setup that had no network.
 #[track_caller]
 pub(super) fn unreachable(output: &str) {
-    assert!(missing::network(output), "{output}");
+    assert_eq!(found(Kind::Setup, 1, output), Some(Obstacle::Offline), "{output}");
+}
+
+/// Checks that an output tells an obstacle of this name.
+#[track_caller]
+pub(super) fn obstacle(output: &str, name: &str) {
+    let found = found(Kind::Setup, 1, output);
+    let shown = format!("{found:?}");
+    assert!(shown.starts_with(&format!("Some({name}")), "{shown}: {output}");
+}
+
+/// Checks how many tests an output shows to have passed and failed.
+#[track_caller]
+pub(super) fn counts(output: &str, passed: u64, failed: u64) {
+    assert_eq!(test_counts::counted_in(output), TestCounts { passed, failed }, "{output}");
 }
 
 /// Checks that a path is that of a test.

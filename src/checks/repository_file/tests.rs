@@ -27,6 +27,19 @@ fn each_form_of_a_command_is_read() {
 }
 
 #[test]
+fn an_untested_change_is_a_draft_unless_the_file_says_otherwise() {
+    let file = |text: &str| RepositoryFile::parse(text.as_bytes()).unwrap();
+    assert!(!file("").untested_is_ready());
+    assert!(!file("[checks]\nuntested = 'draft'\n").untested_is_ready());
+    assert!(file("[checks]\nuntested = 'ready'\n").untested_is_ready());
+    refused(
+        "[checks]\nuntested = 'merge'\n",
+        ".codingworker.toml, line 2, column 12: unknown variant `merge`, expected `draft` or \
+            `ready`",
+    );
+}
+
+#[test]
 fn an_empty_file_is_that_of_a_repository_without_one() {
     assert_eq!(RepositoryFile::parse(b"").unwrap(), RepositoryFile::default());
     assert_eq!(RepositoryFile::parse(b"# nothing\n[checks]\n").unwrap(), RepositoryFile::default());
@@ -91,7 +104,7 @@ fn an_unknown_key_is_told_in_a_sentence() {
 #[test]
 fn each_known_key_is_read() {
     let file = "checks.tests = true\nchecks.setup_network = true\nchecks.timeout_seconds = 1\n\
-                gate.protected = []\ngate.unprotected = []\n";
+                checks.untested = 'draft'\ngate.protected = []\ngate.unprotected = []\n";
     let commands = Kind::ALL
         .iter()
         .map(|kind| format!("checks.{} = {{ command = 'x', timeout_seconds = 1 }}\n", kind.name()));

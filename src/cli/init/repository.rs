@@ -119,7 +119,9 @@ fn checks_file(plan: &Plan) -> String {
          way.\n\
          #: tests = true\n\
          # Whether setup may fetch from public addresses. Without it no check has a network.\n\
-         #: setup_network = false\n",
+         #: setup_network = false\n\
+         # What a pull request is that no test was run on: \"draft\", or \"ready\" for review.\n\
+         #: untested = \"draft\"\n",
         CHECK_TIMEOUT.as_secs()
     ));
     text

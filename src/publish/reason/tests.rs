@@ -39,7 +39,7 @@ fn every_reason(text: &str) -> Vec<Reason> {
         Reason::AgentTimedOut,
         Reason::AgentStopped,
         Reason::AgentFailed { detail: t() },
-        Reason::ChecksFailed { commands: vec![t(), t()] },
+        Reason::ChecksFailed { commands: vec![t(), t()], failures: vec![t(); 12] },
         Reason::RepositoryFileInvalid { detail: t() },
         Reason::ChangeRefused { violations: every_violation(text) },
         Reason::LeaseLost,

@@ -9,7 +9,9 @@ use super::Told;
 use super::engine::{Renderer, safe};
 use crate::publish::marker::{self, PrState};
 use crate::publish::reason::Reason;
-use crate::publish::report::{CheckLine, CheckOutcome, IssueStatus, PullRequestReport};
+use crate::publish::report::{
+    CheckLine, CheckOutcome, Hindrance, IssueStatus, NoTest, PullRequestReport,
+};
 use crate::publish::text::{self, LONGEST_BODY};
 use crate::task::IssueNumber;
 
@@ -33,6 +35,10 @@ impl Renderer {
                 self.page("working.md", context! { attempt, doing })
             }
             IssueStatus::Done { number } => self.page("done.md", context! { number }),
+            IssueStatus::NotTested { number, draft, reasons } => {
+                let reasons: Vec<_> = reasons.iter().map(|reason| self.no_test(reason)).collect();
+                self.page("not_tested.md", context! { number, draft, reasons })
+            }
             IssueStatus::Retrying { reason, attempt, delay } => {
                 let (reason, delay) = (self.paragraphs(reason), self.duration(*delay));
                 self.page("retrying.md", context! { attempt, delay, reason })
@@ -41,12 +47,21 @@ impl Renderer {
                 self.page("cancelled.md", context! { reason => self.paragraphs(reason) })
             }
             IssueStatus::Failed { reason, tried, draft } => {
+                let attempts = tried.len() + 1;
+                let all_the_same = tried.iter().all(|earlier| *earlier == **reason);
+                let tried = if all_the_same { &[] } else { *tried };
                 let reason = self.paragraphs(reason);
                 let tried: Vec<_> = tried.iter().map(|reason| self.attempt(reason)).collect();
-                self.page("failed.md", context! { reason, tried, draft })
+                self.page("failed.md", context! { reason, tried, attempts, draft })
             }
         };
         self.marked(&said, &marker::status(issue))
+    }
+
+    /// The title of a pull request that is no draft although no test was run on it.
+    pub(in crate::publish) fn not_tested_title(&self, title: &str) -> String {
+        let fields = vec![("title".to_owned(), safe(title.to_owned()))];
+        self.phrase("titles.md", "not_tested", fields)
     }
 
     /// The body of a pull request.
@@ -66,6 +81,9 @@ impl Renderer {
             issue => report.task.issue_number.value(),
             title => report.task.title.clone(),
             draft => state == PrState::Draft,
+            untested => report.untested.iter().map(|why| self.no_test(why)).collect::<Vec<_>>(),
+            untested_draft => state == PrState::Untested,
+            any_ran => report.checks.iter().any(|line| line.result.is_of_a_run()),
             checks => report.checks.iter().map(|line| self.check(line)).collect::<Vec<_>>(),
             notes => notes.collect::<Vec<_>>(),
             files => context! {
@@ -92,18 +110,60 @@ impl Renderer {
 
     fn check(&self, line: &CheckLine) -> Value {
         let CheckLine { kind, command, result, duration, output } = line;
-        let mut shown = result.clone();
-        if let CheckOutcome::Failed { failures } = &mut shown {
-            failures.truncate(LISTED_FAILURES);
-        }
+        let fields = match result {
+            CheckOutcome::Passed | CheckOutcome::FailedBefore | CheckOutcome::TimedOut => vec![],
+            CheckOutcome::Failed { failures } => {
+                let more = failures.len().saturating_sub(LISTED_FAILURES);
+                let listed: Value = failures.iter().take(LISTED_FAILURES).cloned().collect();
+                vec![("failures".to_owned(), listed), ("more".to_owned(), Value::from(more))]
+            }
+            CheckOutcome::NotRun { hindrance } => {
+                let (what, _, _) = self.hindrance(hindrance);
+                vec![("what".to_owned(), safe(what))]
+            }
+        };
         context! {
             kind => *kind,
             command,
-            result => safe(self.tell("check_results.md", &shown)),
+            result => safe(self.phrase("check_results.md", result.into(), fields)),
             duration => self.duration(*duration),
             output,
-            red => result.is_red(),
+            shown => *result != CheckOutcome::Passed && !output.is_empty(),
         }
+    }
+
+    /// Why no test says that a change is right, with what to do next.
+    fn no_test(&self, why: &NoTest) -> Value {
+        let command = match why {
+            NoTest::NoChecks | NoTest::NoTestCommand => None,
+            NoTest::NoTestRan { command }
+            | NoTest::NothingPasses { command }
+            | NoTest::NotRun { command, .. }
+            | NoTest::SetupNotRun { command, .. } => Some(Value::from(command.as_str())),
+        };
+        let mut fields: Vec<_> =
+            command.into_iter().map(|command| ("command".to_owned(), command)).collect();
+        if let NoTest::NotRun { hindrance, .. } | NoTest::SetupNotRun { hindrance, .. } = why {
+            let (what, next, detail) = self.hindrance(hindrance);
+            let detail = detail.map_or_else(|| Value::from(()), Value::from);
+            fields.push(("what".to_owned(), safe(what)));
+            fields.push(("next".to_owned(), safe(next)));
+            fields.push(("detail".to_owned(), detail));
+        }
+        safe(self.phrase("untested.md", why.into(), fields))
+    }
+
+    /// What kept a check from running, what to do next, and the line that says so.
+    fn hindrance(&self, hindrance: &Hindrance) -> (String, String, Option<String>) {
+        let mut fields = super::fields(hindrance);
+        let detail = fields.iter().position(|(field, _)| field == "detail");
+        let detail = detail.map(|position| fields.remove(position).1.to_string());
+        // A secret is removed before the cut, which might leave a part of it.
+        let detail = detail.map(|detail| text::plain_line(&self.redacted(&detail)));
+        let detail = detail.map(|detail| text::cut(&detail, SHOWN_DETAIL, "…"));
+        let said = self.phrase("hindrances.md", hindrance.into(), fields);
+        let (what, next) = said.split_once("\n\n").unwrap_or((&said, ""));
+        (what.trim().to_owned(), next.trim().to_owned(), detail)
     }
 
     /// A reason as paragraphs: what happened, its detail as code, and what to do next.

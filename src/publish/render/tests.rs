@@ -1,7 +1,8 @@
 use super::*;
 use crate::publish::marker::PrState;
 use crate::publish::report::{
-    CheckLine, CheckOutcome, FileLine, IssueStatus, Note, PullRequestReport, ToldStage,
+    CheckLine, CheckOutcome, FileLine, Hindrance, IssueStatus, NoTest, Note, PullRequestReport,
+    ToldStage,
 };
 use crate::publish::settings::Language;
 use crate::publish::text::LONGEST_BODY;
@@ -38,6 +39,10 @@ fn check_line(result: CheckOutcome) -> CheckLine {
     }
 }
 
+fn missing(tool: &str) -> CheckOutcome {
+    CheckOutcome::NotRun { hindrance: Hindrance::Missing { tool: tool.to_owned() } }
+}
+
 fn report(task: &Task) -> PullRequestReport<'_> {
     PullRequestReport {
         task,
@@ -52,10 +57,9 @@ fn report(task: &Task) -> PullRequestReport<'_> {
         attempt: 1,
         calls: 3,
         fix_ups: 1,
-        checks: vec![
-            check_line(CheckOutcome::Passed),
-            check_line(CheckOutcome::NotRun { tool: "go".to_owned() }),
-        ],
+        checks: vec![check_line(CheckOutcome::Passed), check_line(missing("go"))],
+        untested: vec![],
+        untested_is_draft: true,
         files: vec![
             FileLine { path: "a|b.py".to_owned(), lines: Some((3, 1)) },
             FileLine { path: "x.png".to_owned(), lines: None },
@@ -73,8 +77,8 @@ fn full_report(task: &Task) -> PullRequestReport<'_> {
         CheckOutcome::Failed { failures: vec![] },
         CheckOutcome::FailedBefore,
         CheckOutcome::TimedOut,
-        CheckOutcome::NotRun { tool: "go".to_owned() },
-        CheckOutcome::Offline,
+        missing("go"),
+        CheckOutcome::NotRun { hindrance: Hindrance::Offline },
     ];
     let kinds = ["setup", "format", "build", "lint", "test", "test", "test"];
     let checks = results.into_iter().zip(kinds);
@@ -87,7 +91,6 @@ fn full_report(task: &Task) -> PullRequestReport<'_> {
         notes: vec![
             Note::NoTestsWritten,
             Note::FormatSkipped,
-            Note::NothingToCheck,
             Note::BaseMoved,
             Note::HiddenText,
             Note::TestDeleted,
@@ -153,12 +156,70 @@ fn a_draft_shows_what_failed_and_closes_nothing() {
     assert!(!markdown(Language::En).pull_request(&report(), PrState::Draft).contains("Closes"));
 }
 
+/// Every reason why a change is not tested, with every hindrance in it.
+fn every_no_test(text: &str) -> Vec<NoTest> {
+    let (command, detail) = (text.to_owned(), text.to_owned());
+    let hindrances = vec![
+        Hindrance::Missing { tool: text.to_owned() },
+        Hindrance::NotExecutable { program: text.to_owned() },
+        Hindrance::WrongVersion { detail: detail.clone() },
+        Hindrance::Offline,
+        Hindrance::Unreachable { detail: detail.clone() },
+        Hindrance::Certificate { detail: detail.clone() },
+        Hindrance::ReadOnly { detail: detail.clone() },
+        Hindrance::NoSpace { detail },
+        Hindrance::TimeLimit { seconds: 90 },
+    ];
+    let not_run = |hindrance| NoTest::NotRun { command: command.clone(), hindrance };
+    let mut reasons: Vec<_> = hindrances.into_iter().map(not_run).collect();
+    let (setup, hindrance) = (command.clone(), Hindrance::Offline);
+    reasons.extend([
+        NoTest::NoChecks,
+        NoTest::NoTestCommand,
+        NoTest::NoTestRan { command: command.clone() },
+        NoTest::NothingPasses { command },
+        NoTest::SetupNotRun { command: setup, hindrance },
+    ]);
+    reasons
+}
+
+#[test]
+fn a_pull_request_that_was_not_tested() {
+    let task = task("Add FizzBuzz");
+    let report = || PullRequestReport {
+        checks: vec![CheckLine { kind: "test", ..check_line(missing("go")) }],
+        untested: every_no_test("make test"),
+        ..report(&task)
+    };
+    snapshot_both("a_pull_request_that_was_not_tested", |language| {
+        markdown(language).pull_request(&report(), PrState::Untested)
+    });
+}
+
+#[test]
+fn the_failures_that_are_not_listed_are_counted() {
+    let task = task("Add FizzBuzz");
+    let failures: Vec<_> = (1..=30).map(|number| format!("test_{number:02}")).collect();
+    let checks = vec![check_line(CheckOutcome::Failed { failures })];
+    let report = PullRequestReport { checks, ..report(&task) };
+    for (language, more) in [(Language::En, "`test_20` and 10 more"), (Language::Ja, "ほか10件")]
+    {
+        let body = markdown(language).pull_request(&report, PrState::Draft);
+        assert!(body.contains(more) && !body.contains("test_21"), "{body}");
+    }
+}
+
 #[test]
 fn every_status() {
     let (failed, closed) =
         (Reason::AgentFailed { detail: "exit code 1:\nboom @you".to_owned() }, Reason::IssueClosed);
-    let red = Reason::ChecksFailed { commands: vec!["make test".to_owned()] };
+    let red = Reason::ChecksFailed {
+        commands: vec!["make test".to_owned()],
+        failures: (1..=12).map(|number| format!("test_{number}")).collect(),
+    };
+    let not_tested = every_no_test("make test");
     let tried = [Reason::NoChange, failed.clone(), Reason::Text("it broke: @you".to_owned())];
+    let same = [Reason::NoChange];
     let delay = Duration::from_secs(30);
     let statuses = [
         IssueStatus::Working { stage: ToldStage::Accepted, attempt: 1 },
@@ -167,11 +228,15 @@ fn every_status() {
         IssueStatus::Working { stage: ToldStage::Checking, attempt: 1 },
         IssueStatus::Working { stage: ToldStage::Publishing, attempt: 1 },
         IssueStatus::Done { number: 8 },
+        IssueStatus::NotTested { number: 8, draft: true, reasons: &not_tested },
+        IssueStatus::NotTested { number: 8, draft: true, reasons: &[] },
+        IssueStatus::NotTested { number: 8, draft: false, reasons: &not_tested[..1] },
         IssueStatus::Retrying { reason: &Reason::NoChange, attempt: 1, delay },
         IssueStatus::Retrying { reason: &failed, attempt: 2, delay: Duration::from_secs(150) },
         IssueStatus::Cancelled { reason: &closed },
         IssueStatus::Failed { reason: &red, tried: &tried, draft: Some(9) },
         IssueStatus::Failed { reason: &failed, tried: &[], draft: None },
+        IssueStatus::Failed { reason: &Reason::NoChange, tried: &same, draft: None },
         IssueStatus::Failed { reason: &tried[2], tried: &tried[..1], draft: None },
     ];
     snapshot_both("every_status", |language| {
@@ -200,7 +265,7 @@ fn no_text_of_a_report_is_markdown() {
     let h = || hostile.to_owned();
     let task = task(hostile);
     let result = CheckOutcome::Failed { failures: vec![h()] };
-    let missing = CheckLine { command: h(), ..check_line(CheckOutcome::NotRun { tool: h() }) };
+    let missing = CheckLine { command: h(), output: h(), ..check_line(missing(hostile)) };
     let report = PullRequestReport {
         base: hostile,
         agent: h(),
@@ -210,13 +275,15 @@ fn no_text_of_a_report_is_markdown() {
             CheckLine { kind: "@octocat", command: h(), output: h(), ..check_line(result) },
             missing,
         ],
+        untested: every_no_test(hostile),
         files: vec![FileLine { path: h(), lines: None }],
         ..report(&task)
     };
     let code = regex::Regex::new(r"(?s)```text.*?```|`[^`]*`").unwrap();
     for language in [Language::En, Language::Ja] {
         let body = markdown(language).pull_request(&report, PrState::Done);
-        let body = body.split_once('\n').unwrap().1;
+        // Of the worker's own words only this one is alive.
+        let body = body.replacen("\n\nCloses #7\n", "\n", 1);
         let body = body.split_once("\n\n<!-- codingworker:done task=").unwrap().0;
         let outside = code.replace_all(body, "");
         for live in ["@octocat", "#12", "<!--", "<b>"] {
@@ -268,6 +335,8 @@ fn every_variant_has_a_phrase_and_every_phrase_a_variant() {
     check("check_results.md", CheckOutcome::VARIANTS);
     check("notes.md", Note::VARIANTS);
     check("stages.md", ToldStage::VARIANTS);
+    check("hindrances.md", Hindrance::VARIANTS);
+    check("untested.md", NoTest::VARIANTS);
     check("violations.md", crate::publish::PolicyViolation::VARIANTS);
     let told_as_it_is = |name: &&&str| **name != "text";
     let reasons: Vec<_> = Reason::VARIANTS.iter().filter(told_as_it_is).copied().collect();

@@ -47,7 +47,7 @@ async fn an_agent_gets_a_repository_of_its_own_without_a_way_back() {
             file.display()
         );
     }
-    assert!(!workspace.check_tree().join(".git").exists());
+    assert!(!workspace.check_tree().join(".git").exists(), "it is given one later");
     assert_eq!(fs::read_to_string(workspace.check_tree().join("d/b")).unwrap(), "2");
 }
 

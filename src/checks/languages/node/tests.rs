@@ -1,4 +1,6 @@
-use super::super::tests::{detects, is_test, names, sample, skips, unreachable};
+use super::super::tests::{
+    counts, detects, is_test, lacks, lacks_nothing, names, obstacle, sample, skips, unreachable,
+};
 
 #[test]
 fn node_runs_only_scripts_that_exist() {
@@ -135,4 +137,47 @@ fn tests_and_the_marks_that_leave_them_out_are_known() {
     for mark in ["it.skip('a', () => {})", "describe.only(", "xit('a'"] {
         skips(mark);
     }
+}
+
+#[test]
+fn a_program_that_a_package_manager_did_not_find_is_a_missing_tool() {
+    lacks(
+        1,
+        "> vitest run\n\nsh: 1: vitest: not found\n ELIFECYCLE  Test failed. See above for more \
+            details.\n WARN   Local package.json exists, but node_modules missing\n",
+        "vitest",
+    );
+    lacks(
+        1,
+        "$ jest\n/bin/sh: 1: jest: not found\nerror Command failed with exit code 127.\n",
+        "jest",
+    );
+    lacks_nothing(1, "$ jest\nerror Command failed with exit code 1.\n");
+    lacks_nothing(1, "sh: 1: jq: not found\nFAIL a.test.js\n ELIFECYCLE  Test failed.\n");
+}
+
+#[test]
+fn npm_pnpm_and_yarn_say_what_keeps_them_from_installing() {
+    for version in [
+        "npm error code EBADENGINE\nnpm error engine Unsupported engine\n",
+        " ERR_PNPM_UNSUPPORTED_ENGINE  Unsupported environment (bad pnpm)\n",
+        "error shop@1.0.0: The engine \"node\" is incompatible with this module.\n",
+    ] {
+        obstacle(version, "WrongVersion");
+    }
+    obstacle("npm error code SELF_SIGNED_CERT_IN_CHAIN\n", "Certificate");
+    unreachable("npm error code E403\nnpm error 403 403 Forbidden - GET http://10.0.0.1/a\n");
+}
+
+#[test]
+fn the_test_runners_show_that_tests_ran() {
+    counts(&sample("jest"), 1, 2);
+    counts(&sample("vitest"), 1, 2);
+    // Its summary, and the lines of TAP that any tool may print.
+    counts(&sample("node-test-tap"), 3, 4);
+    counts("ℹ tests 0\nℹ pass 0\nℹ fail 0\n", 0, 0);
+    counts("\n  2 passing (5ms)\n  1 failing\n", 2, 1);
+    counts("ok | 3 passed | 0 failed (10ms)\n", 3, 0);
+    counts("  3 specs\n3 specs, 1 failure\n", 2, 1);
+    counts("No tests found, exiting with code 0\n", 0, 0);
 }

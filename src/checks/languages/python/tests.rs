@@ -1,5 +1,6 @@
 use super::super::tests::{
-    detected, detects, is_test, lacks, lacks_nothing, names, sample, skips, unreachable,
+    counts, detected, detects, is_test, lacks, lacks_nothing, names, obstacle, sample, skips,
+    unreachable,
 };
 
 #[test]
@@ -69,7 +70,7 @@ fn python_with_requirements_and_configured_tools() {
                     install -q \
                  -r requirements.txt -r requirements-dev.txt black flake8",
             ),
-            ("format", ".venv/bin/python -m black ."),
+            ("format", r".venv/bin/python -m black --extend-exclude '/\.venv/' ."),
             ("build", r".venv/bin/python -m compileall -q -f -x '/\.venv/' ."),
             ("lint", ".venv/bin/python -m flake8 --extend-exclude .venv"),
             ("test", ".venv/bin/python -m pytest"),
@@ -104,7 +105,7 @@ fn python_package_with_a_source_layout_and_extras_is_installed() {
                     install -q -e '.[dev]'",
             ),
             ("build", r".venv/bin/python -m compileall -q -f -x '/\.venv/' ."),
-            ("lint", ".venv/bin/python -m ruff check ."),
+            ("lint", ".venv/bin/python -m ruff check --extend-exclude .venv ."),
             ("test", ".venv/bin/python -m pytest"),
         ],
     );
@@ -136,9 +137,9 @@ fn python_with_uv_or_poetry_runs_through_them() {
         &[("pyproject.toml", grouped), ("uv.lock", ""), ("shop.py", "")],
         &[
             ("setup", "uv sync"),
-            ("format", "uv run python -m ruff format ."),
+            ("format", "uv run python -m ruff format --config 'extend-exclude = [\".venv\"]' ."),
             ("build", r"uv run python -m compileall -q -f -x '/\.venv/' ."),
-            ("lint", "uv run python -m ruff check ."),
+            ("lint", "uv run python -m ruff check --extend-exclude .venv ."),
             ("test", "uv run python -m pytest"),
         ],
     );
@@ -265,4 +266,41 @@ fn tests_and_the_marks_that_leave_them_out_are_known() {
     ] {
         skips(mark);
     }
+}
+
+#[test]
+fn black_keeps_what_the_repository_leaves_out_itself() {
+    let pyproject = "[project]\nname = 'shop'\ndependencies = ['black']\n[tool.black]\n\
+        extend-exclude = 'migrations'\n";
+    let found = detected(&[("pyproject.toml", pyproject), ("shop.py", "")]);
+    let format = found.iter().find(|(kind, _)| *kind == "format").unwrap();
+    assert_eq!(format.1, r".venv/bin/python -m black --extend-exclude '(?:migrations)|/\.venv/' .");
+}
+
+#[test]
+fn pip_and_uv_say_what_keeps_them_from_installing() {
+    obstacle(
+        "ERROR: Package 'shop' requires a different Python: 3.11.2 not in '>=3.99'\n",
+        "WrongVersion",
+    );
+    obstacle(
+        "  Caused by: client error (Connect)\n  Caused by: invalid peer certificate: \
+            UnknownIssuer\n",
+        "Certificate",
+    );
+    obstacle(
+        "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]\n",
+        "Certificate",
+    );
+}
+
+#[test]
+fn pytest_and_unittest_show_that_tests_ran() {
+    counts(&sample("pytest"), 1, 5);
+    counts("3 passed, 2 warnings in 0.12s\n", 3, 0);
+    counts("===== 2 skipped in 0.01s =====\n", 0, 0);
+    counts("===== no tests ran in 0.01s =====\n", 0, 0);
+    counts(&sample("unittest"), 0, 4);
+    counts("Ran 4 tests in 0.001s\n\nOK (skipped=1)\n", 3, 0);
+    counts("Ran 0 tests in 0.000s\n\nOK\n", 0, 0);
 }
