@@ -159,7 +159,8 @@ impl Publisher {
         draft: bool,
     ) -> Result<PullRequest, GitHubError> {
         let state = if draft { PrState::Draft } else { PrState::Done };
-        let title = text::title(&self.redaction.redact(&report.task.title));
+        let title = self.redaction.redact(&report.task.title);
+        let title = text::issue_title(&title, report.task.issue_number);
         let body = self.redaction.redact(&self.renderer.pull_request(report, state));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
@@ -263,7 +264,7 @@ impl Publisher {
 pub fn commit_message(task: &Task, agent: &str) -> String {
     format!(
         "{}\n\nMade for issue {} by CodingWorker with {}.\n\n{TRAILER}{}\n",
-        text::title(&task.title),
+        text::issue_title(&task.title, task.issue_number),
         task.issue_number,
         text::line(agent),
         task.key()

@@ -18,6 +18,7 @@ mod issue_locks;
 mod lease;
 mod outcome;
 mod pass;
+mod policy;
 mod prepare;
 mod publish;
 mod reason;

@@ -26,8 +26,28 @@ use crate::workspace::Side;
 /// read that much.
 const EXCERPT: usize = 6_000;
 
-/// Calls the agent once, and takes a snapshot of what it left in its tree.
+/// Calls the agent, and takes a snapshot of what it left in its tree. It is called once more when
+/// it left what no snapshot can take, such as a file that is too large.
 pub(super) async fn call_agent(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &mut Progress,
+    prompt: &Prompt,
+) -> Result<Verdict, Failure> {
+    let may_undo = services.config.checks.fix_ups > 0;
+    let refused = match call_once(services, prepared, progress, prompt).await {
+        Err(Failure::Workspace(error)) if may_undo && error.is_about_the_files() => {
+            error.to_string()
+        }
+        called => return called,
+    };
+    note(services, &prepared.run, &format!("{refused}: the agent is asked to undo it")).await?;
+    progress.fix_ups += 1;
+    call_once(services, prepared, progress, &Prompt::refused(&[refused])).await
+}
+
+/// Calls the agent once, and takes a snapshot of what it left in its tree.
+async fn call_once(
     services: &Services,
     prepared: &Prepared,
     progress: &mut Progress,
@@ -47,6 +67,7 @@ pub(super) async fn call_agent(
     let span = tracing::info_span!("agent", name = services.agent.name());
     let report = services.agent.call(&call, run.lease.lost()).instrument(span).await?;
     let tree = workspace.snapshot(Side::Agent).await?;
+    progress.left_out = workspace.left_out().await?;
     let verdict = agent::verdict(&report, tree != progress.tree);
     let text = format!("{} with {}: {verdict}", services.agent.name(), report.model);
     note(services, run, &text).await?;

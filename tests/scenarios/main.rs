@@ -18,6 +18,7 @@ mod attack_over_the_network;
 mod attack_through_git;
 mod aws_side_is_applied;
 mod aws_side_is_planned;
+mod change_is_taken_over;
 mod checks_decide;
 mod dead_letters_are_redriven;
 mod demo_and_tools;

@@ -20,11 +20,17 @@ fn every_reason(text: &str) -> Vec<Reason> {
         Reason::Untrusted { labeler: t() },
         Reason::LabelerUnknown,
         Reason::EditedSinceLabeled,
+        Reason::NothingVisible,
         Reason::PullRequestClosed { number: 8 },
         Reason::TooManyBranches { branch: t() },
         Reason::BranchTaken { branch: t() },
         Reason::BranchNameInvalid { detail: t() },
         Reason::NoChange,
+        Reason::NothingTaken {
+            ignored: vec![t(), t()],
+            submodules: vec![t()],
+            leftovers: vec![t()],
+        },
         Reason::MalformedEdits,
         Reason::ModelUnreachable { detail: t() },
         Reason::ModelMissing,
@@ -54,11 +60,15 @@ fn every_reason(text: &str) -> Vec<Reason> {
         Reason::RepositoryMoved { url: t(), detail: t() },
         Reason::RepositoryWithoutCommits { url: t() },
         Reason::RepositoryUnreachable { url: t(), detail: t() },
+        Reason::RepositoryMalformed { url: t(), detail: t() },
         Reason::BranchMoved { url: t(), branch: t(), detail: t() },
         Reason::PushRefused { url: t(), branch: t(), detail: t() },
         Reason::NestedRepository { path: t() },
         Reason::UnusableFile { path: t(), detail: t() },
         Reason::TreeUnusable { detail: t() },
+        Reason::LargeFile { path: t(), mebibytes: 64 },
+        Reason::LargeTree { mebibytes: 64 },
+        Reason::EncodingUnusable { detail: t() },
         Reason::GitAnswerTooLarge { limit: 1024, detail: t() },
         Reason::GitTimedOut { command: t(), seconds: 600 },
         Reason::GitKilled { command: t(), signal: 9 },
@@ -79,6 +89,8 @@ fn every_violation(text: &str) -> Vec<PolicyViolation> {
         PolicyViolation::ProtectedPath { path: path.clone(), rule: rule.clone() },
         PolicyViolation::Submodule { path: path.clone() },
         PolicyViolation::EscapingLink { path: path.clone() },
+        PolicyViolation::Filtered { path: path.clone(), filter: rule.clone() },
+        PolicyViolation::ConflictMarkers { path: path.clone() },
         PolicyViolation::LargeBinary { path: path.clone(), size: 2048, limit: 1024 },
         PolicyViolation::Secret { path, rule },
         PolicyViolation::TooManyFiles { files: 201, limit: 200 },
@@ -100,7 +112,8 @@ fn shown(language: Language, reason: &Reason) -> String {
 /// Latin letters.
 fn without_code_and_names(text: &str) -> String {
     let code = regex::Regex::new(r"(?s)```.*?```|`[^`]*`|https?://\S+").unwrap();
-    let names = ["CodingWorker", "GitHub", "Issue", "Aider", "Ollama", "Git", "SQS", "HOST"];
+    let names =
+        ["CodingWorker", "GitHub", "Issue", "Aider", "Ollama", "Git", "LFS", "MiB", "SQS", "HOST"];
     let mut left = code.replace_all(text, "").into_owned();
     for name in names {
         left = left.replace(name, "");
