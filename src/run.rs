@@ -16,6 +16,7 @@ mod gate;
 mod implement;
 mod issue_locks;
 mod lease;
+mod lock_files;
 mod outcome;
 mod pass;
 mod policy;

@@ -16,6 +16,7 @@ mod git;
 mod left_out;
 mod objects;
 mod remote;
+mod selection;
 mod snapshot;
 mod staging;
 #[cfg(test)]

@@ -24,6 +24,9 @@ pub(super) struct PreparedBase {
     pub(super) plan: Plan,
     pub(super) baseline: Baseline,
     pub(super) notes: Vec<Note>,
+    /// The lock files that setup or build rewrote on the base.
+    #[serde(default)]
+    pub(super) rewritten_locks: Vec<String>,
 }
 
 /// What the agent has done so far. The journal keeps it after each of its calls.

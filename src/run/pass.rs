@@ -13,11 +13,12 @@ use super::Failure;
 use super::checking::{describe, plan, repository_file, run_check};
 use super::checkpoint::Progress;
 use super::effects::note;
+use super::lock_files;
 use super::prepare::Prepared;
 use super::services::Services;
 use crate::agent::prompt::Prompt;
 use crate::agent::{self, Call, Verdict};
-use crate::checks::{CheckResult, Kind};
+use crate::checks::{CheckResult, CheckVerdict, Kind};
 use crate::git::TreeId;
 use crate::publish::{self, Note};
 use crate::workspace::Side;
@@ -92,12 +93,18 @@ pub(super) async fn fix_until_green(
     services: &Services,
     prepared: &mut Prepared,
     progress: &mut Progress,
-    in_pass: impl Fn(Kind) -> bool,
+    in_pass: impl Fn(Kind) -> bool + Sync,
 ) -> Result<Vec<CheckResult>, Failure> {
     loop {
         let fix_ups_left = services.config.checks.fix_ups.saturating_sub(progress.fix_ups_of_pass);
         let run_all = fix_ups_left == 0;
-        let results = run_checks(services, prepared, progress, &in_pass, run_all).await?;
+        let round = Round { in_pass: &in_pass, run_all, adopt_locks: true };
+        let (mut results, locks_adopted) = run_checks(services, prepared, progress, round).await?;
+        if locks_adopted {
+            // The checks judge what will be published, from a tree that has it.
+            let again = Round { adopt_locks: false, ..round };
+            (results, _) = run_checks(services, prepared, progress, again).await?;
+        }
         let Some(red) = results.iter().find(|result| result.blocks()) else { return Ok(results) };
         if fix_ups_left == 0 {
             return Ok(results);
@@ -113,15 +120,25 @@ pub(super) async fn fix_until_green(
     }
 }
 
-/// Runs the checks that belong to the pass, in order. A failed one ends the round unless the run
-/// wants the results of all.
+/// Which checks one round runs.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    in_pass: &'a (dyn Fn(Kind) -> bool + Sync),
+    /// Whether the run wants the results of all. Otherwise a failed check ends the round.
+    run_all: bool,
+    /// Whether the lock files that setup and build update become part of the change.
+    adopt_locks: bool,
+}
+
+/// Runs the checks of a round, in order. Returns their results, and whether lock files became part
+/// of the change.
 async fn run_checks(
     services: &Services,
     prepared: &mut Prepared,
     progress: &mut Progress,
-    in_pass: &impl Fn(Kind) -> bool,
-    run_all: bool,
-) -> Result<Vec<CheckResult>, Failure> {
+    Round { in_pass, run_all, adopt_locks }: Round<'_>,
+) -> Result<(Vec<CheckResult>, bool), Failure> {
+    let mut locks_adopted = false;
     prepared.workspace.checkout(Side::Checks, &progress.tree).await?;
     let mut results: Vec<CheckResult> = Vec::new();
     for check in prepared.base.plan.checks.clone() {
@@ -136,13 +153,34 @@ async fn run_checks(
         if check.kind == Kind::Format {
             adopt_formatting(services, prepared, progress).await?;
         }
+        let has_passed = result.verdict == CheckVerdict::Passed;
+        if adopt_locks && has_passed && lock_files::may_update(&check) {
+            locks_adopted |= adopt_lock_files(services, prepared, progress).await?;
+        }
         let blocked = result.blocks();
         results.push(result);
         if blocked && !run_all {
             break;
         }
     }
-    Ok(results)
+    Ok((results, locks_adopted))
+}
+
+/// The lock files that a check updated become part of the change. Returns whether there are any.
+async fn adopt_lock_files(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &mut Progress,
+) -> Result<bool, Failure> {
+    let updated = lock_files::updated(&prepared.workspace, &prepared.base, &progress.tree).await?;
+    if updated == progress.tree {
+        return Ok(false);
+    }
+    note(services, &prepared.run, "the lock files that a check updated are taken over").await?;
+    prepared.workspace.checkout(Side::Agent, &updated).await?;
+    keep_tree(services, prepared, progress, updated).await?;
+    keep_progress(services, prepared, progress).await?;
+    Ok(true)
 }
 
 /// What the formatter changed becomes part of the change, and of what the agent sees next.

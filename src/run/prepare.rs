@@ -9,6 +9,7 @@ use super::checking::{plan, repository_file, run_check};
 use super::checkpoint::{Checkpoint, PreparedBase};
 use super::context::RunContext;
 use super::effects::{enter_stage, note};
+use super::lock_files;
 use super::services::Services;
 use crate::checks::{Baseline, Kind, Plan, RepositoryFile, UnknownKey};
 use crate::git::BranchName;
@@ -43,8 +44,8 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
     tell_oddities(services, &run, &file, &plan).await?;
     let workspace = cache.prepare(&run.trees(), &base).await?;
     note(services, &run, &format!("{} at {}", base.onto, base.commit)).await?;
-    let mut base =
-        PreparedBase { base, plan, baseline: Baseline::default(), notes: unknown_keys(&file) };
+    let (baseline, notes) = (Baseline::default(), unknown_keys(&file));
+    let mut base = PreparedBase { base, plan, baseline, notes, rewritten_locks: Vec::new() };
     run_baseline(services, &run, &workspace, &mut base).await?;
     services.journal.keep_prepared(run.id, &base).await?;
     Ok(Prepared { run, checkpoint, task, branch, workspace, base })
@@ -89,6 +90,7 @@ async fn run_baseline(
     for check in base.plan.checks.clone() {
         let ran = run_check(services, run, workspace.check_tree(), &check).await?;
         base.baseline.record(&ran);
+        lock_files::remember_rewritten(workspace, base, &check).await?;
         if check.kind == Kind::Format && workspace.snapshot(Side::Checks).await? != tree {
             workspace.checkout(Side::Checks, &tree).await?;
             base.plan.checks.retain(|planned| *planned != check);

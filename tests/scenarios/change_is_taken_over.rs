@@ -284,3 +284,43 @@ async fn the_beginning_of_a_comment_in_code_hides_nothing() {
     assert!(!pull_request.contains("text that GitHub does not show"), "{pull_request}");
     world.check_done(issue).await;
 }
+
+/// A build that keeps `Cargo.lock` as the version says, and two other files with each run.
+const LOCKING_BUILD: &str = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\n\
+    build = \"(echo locked; cat version) > Cargo.lock; date +%N > yarn.lock; cp version made\"\n\
+    test = \"grep -q 1 version || { git --version; cat Cargo.lock; }; echo ok\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_file_that_the_build_updates_is_part_of_the_change() {
+    let files = [
+        (".codingworker.toml", LOCKING_BUILD),
+        ("version", "1\n"),
+        ("Cargo.lock", "locked\n1\n"),
+        ("yarn.lock", "0\n"),
+        ("made", "1\n"),
+    ];
+    let mut world = World::without_repository().await;
+    world.forge.repository("owner/repo", "main", &files);
+    script(&mut world, "echo 2 > version");
+    let issue = world.task("Release", "").await;
+    let ran = world.work().await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(world.file(BRANCH, "Cargo.lock").as_deref(), Some("locked\n2\n"));
+    // The build rewrites `yarn.lock` on the base too, and `made` is no lock file.
+    assert_eq!(changed(&world), ["Cargo.lock", "version"]);
+    assert!(ran.stderr.contains("the lock files that a check updated are taken over"), "{ran:?}");
+    world.check_done(issue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_file_that_becomes_too_large_is_refused() {
+    let build = "[checks]\nsetup = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n\
+        build = \"grep -q 1 version || seq 1000 > Cargo.lock\"\n";
+    let files = [(".codingworker.toml", build), ("version", "1\n"), ("Cargo.lock", "1\n")];
+    let mut world = World::without_repository().await;
+    world.forge.repository("owner/repo", "main", &files);
+    world.set("gate", json!({ "size_limit_bytes": 1000 }));
+    script(&mut world, "echo 2 > version");
+    let comment = refused(&world).await;
+    assert!(comment.contains("and 1000 bytes are allowed"), "{comment}");
+}
