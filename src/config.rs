@@ -15,6 +15,7 @@ use self::file::ConfigFile;
 use crate::agent::settings::{self as agent, AgentSettings};
 use crate::checks::settings::{self as checks, CheckSettings};
 use crate::environment::Environment;
+use crate::gate::settings::{self as gate, GateSettings};
 use crate::github::settings::{self as github, GitHubSettings};
 use crate::publish::settings::{self as publish, Language, PublishSettings};
 use crate::queue::settings::{self as queue, KeyPair, QueueSettings};
@@ -47,6 +48,8 @@ pub struct Config {
     pub agent: AgentSettings,
     /// How changes are checked.
     pub checks: CheckSettings,
+    /// How much a change may hold.
+    pub gate: GateSettings,
     /// What encloses agents and checks.
     pub sandbox: SandboxSettings,
     /// How branches and commits are named.
@@ -210,6 +213,7 @@ fn registry() -> impl Iterator<Item = &'static Setting> {
         github::DOCUMENTATION,
         agent::DOCUMENTATION,
         checks::DOCUMENTATION,
+        gate::DOCUMENTATION,
         sandbox::DOCUMENTATION,
         publish::DOCUMENTATION,
         telemetry::DOCUMENTATION,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub use self::append::append_line;
 pub use self::directory::make_private_directory;
 pub use self::lock::InstanceLock;
-pub use self::removal::{remove_tree, remove_tree_blocking};
+pub use self::removal::{open_up, open_up_directories, remove_tree, remove_tree_blocking};
 
 /// Why a directory could not be used.
 #[derive(Debug, thiserror::Error)]

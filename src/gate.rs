@@ -6,45 +6,67 @@
 //! a change that passed becomes an [`Approved`].
 
 pub mod attention;
+mod conflict;
+mod filter;
 mod link;
 mod protected_path;
 pub mod secret;
+pub mod settings;
 mod size;
 
 use std::fmt;
 
 pub use self::protected_path::ProtectedPaths;
+use self::settings::GateSettings;
 use crate::git::{Change, RepoPath};
 
 /// A rule that judges a changed file, or the whole change, and finds at most one breach.
 type Rule<T> = fn(&T, &ChangeLimits) -> Option<Finding>;
 
 /// The rules on each changed file.
-const FILE_RULES: &[Rule<Change>] =
-    &[protected_path::rule, link::submodule, link::escaping_link, size::large_binary];
+const FILE_RULES: &[Rule<ChangedFile>] = &[
+    protected_path::rule,
+    link::submodule,
+    link::escaping_link,
+    filter::rule,
+    conflict::rule,
+    size::large_binary,
+];
 
 /// The rules on the change as a whole.
-const CHANGE_RULES: &[Rule<[Change]>] = &[size::too_many_files, size::too_large];
+const CHANGE_RULES: &[Rule<[ChangedFile]>] = &[size::too_many_files, size::too_large];
+
+/// A changed file with everything that the rules judge it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFile {
+    pub change: Change,
+    /// The lines that the change adds. Binary content counts as lines too.
+    pub added: String,
+    /// How many bytes the change adds: those of the added lines, or of binary content as a whole.
+    pub added_size: u64,
+    /// The filter that the attributes give to the path (gitattributes(5), `filter`).
+    pub filter: Option<String>,
+    /// The filter of the path that a renamed file had before.
+    pub filter_before: Option<String>,
+}
 
 /// The limits of a change, and the paths that it must not touch.
 #[derive(Debug, Clone)]
 pub struct ChangeLimits {
     pub files: usize,
-    /// The largest total size of all new and changed files, in bytes.
+    /// The largest number of bytes that the change may add.
     pub size: u64,
     /// The largest size of one binary file, in bytes.
     pub binary_size: u64,
     pub protected: ProtectedPaths,
 }
 
-impl Default for ChangeLimits {
-    fn default() -> Self {
-        Self {
-            files: 200,
-            size: 5 << 20,
-            binary_size: 1 << 20,
-            protected: ProtectedPaths::default(),
-        }
+impl ChangeLimits {
+    /// The limits that the settings give.
+    #[must_use]
+    pub fn new(settings: &GateSettings, protected: ProtectedPaths) -> Self {
+        let GateSettings { files, size, binary_size, .. } = *settings;
+        Self { files, size, binary_size, protected }
     }
 }
 
@@ -62,7 +84,7 @@ impl Approved {
         self.files
     }
 
-    /// Returns the total size of all new and changed files, in bytes.
+    /// Returns how many bytes the change adds.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
@@ -95,12 +117,20 @@ pub enum Finding {
     EscapingLink { path: RepoPath },
     #[error("{path} is a binary file of {size} bytes, and {limit} bytes are allowed")]
     LargeBinary { path: RepoPath, size: u64, limit: u64 },
+    /// The worker has no filters, so it can't store what the repository expects.
+    #[error(
+        "{path} is stored through the filter {filter} (`.gitattributes`), which this worker does \
+         not have"
+    )]
+    Filtered { path: RepoPath, filter: String },
+    #[error("{path} has the marks of a merge conflict")]
+    ConflictMarkers { path: RepoPath },
     /// The message never contains the secret itself.
     #[error("{path} adds what looks like a secret ({rule})")]
     Secret { path: RepoPath, rule: String },
     #[error("{files} files are changed, and {limit} are allowed")]
     TooManyFiles { files: usize, limit: usize },
-    #[error("the changed files have {size} bytes, and {limit} bytes are allowed")]
+    #[error("the change adds {size} bytes, and {limit} bytes are allowed")]
     TooLarge { size: u64, limit: u64 },
 }
 
@@ -109,13 +139,17 @@ pub enum Finding {
 /// # Errors
 /// Every rule that the change breaks. Findings about single files come first, in the order of the
 /// changes.
-pub fn judge(changes: &[Change], limits: &ChangeLimits) -> Result<Approved, Refusal> {
+pub fn judge(files: &[ChangedFile], limits: &ChangeLimits) -> Result<Approved, Refusal> {
     let of_files =
-        changes.iter().flat_map(|change| FILE_RULES.iter().filter_map(|rule| rule(change, limits)));
-    let of_all = CHANGE_RULES.iter().filter_map(|rule| rule(changes, limits));
+        files.iter().flat_map(|file| FILE_RULES.iter().filter_map(|rule| rule(file, limits)));
+    let of_all = CHANGE_RULES.iter().filter_map(|rule| rule(files, limits));
     let findings: Vec<Finding> = of_files.chain(of_all).collect();
-    let (files, size) = (changes.len(), size::size_of(changes));
-    if findings.is_empty() { Ok(Approved { files, size }) } else { Err(Refusal { findings }) }
+    let (count, size) = (files.len(), size::size_of(files));
+    if findings.is_empty() {
+        Ok(Approved { files: count, size })
+    } else {
+        Err(Refusal { findings })
+    }
 }
 
 #[cfg(test)]

@@ -176,7 +176,8 @@ impl Publisher {
             false => PrState::Done,
         };
         let draft = state != PrState::Done;
-        let title = text::title(&self.redaction.redact(&report.task.title));
+        let title = self.redaction.redact(&report.task.title);
+        let title = text::issue_title(&title, report.task.issue_number);
         let body = self.redaction.redact(&self.renderer.pull_request(report, state));
         let repository = &report.task.repository;
         if let Some(open) = self.find_open(report).await? {
@@ -295,7 +296,7 @@ impl Publisher {
 pub fn commit_message(task: &Task, agent: &str) -> String {
     format!(
         "{}\n\nMade for issue {} by CodingWorker with {}.\n\n{TRAILER}{}\n",
-        text::title(&task.title),
+        text::issue_title(&task.title, task.issue_number),
         task.issue_number,
         text::line(agent),
         task.key()

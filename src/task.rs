@@ -8,6 +8,7 @@
 
 pub mod cut;
 mod delivery;
+mod markdown;
 mod trigger;
 pub mod visible;
 

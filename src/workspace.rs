@@ -15,8 +15,10 @@ mod commit;
 mod error;
 mod git;
 mod graft;
+mod left_out;
 mod objects;
 mod remote;
+mod selection;
 mod snapshot;
 mod staging;
 #[cfg(test)]
@@ -28,13 +30,14 @@ use jiff::Timestamp;
 
 use self::snapshot::Scope;
 use self::staging::{Files, Staging};
-use crate::disk::remove_tree;
-use crate::git::{BranchName, Change, CommitId, TreeId};
+use crate::disk::{open_up_directories, remove_tree};
+use crate::git::{BranchName, Change, CommitId, RepoPath, TreeId};
 
 pub use self::cache::{Base, Cache, Caches};
 pub use self::commit::Commit;
 pub use self::error::WorkspaceError;
 pub use self::git::{Deadlines, Git};
+pub use self::left_out::LeftOut;
 pub use self::remote::Remote;
 
 /// The two trees of one run. They lie beside each other in one directory that holds nothing else.
@@ -115,22 +118,42 @@ impl Workspace {
 
     /// Stores the present files of a side as a tree object in the cache.
     ///
-    /// From the agent's side the snapshot takes the tracked files and the new files that are not
-    /// ignored, whatever the agent did to its own `.git`. From the checks' side it takes the
+    /// From the agent's side the snapshot takes the tracked files, the new files that are not
+    /// ignored, and those that the agent added to its own index in spite of that. It takes them as
+    /// they are in the tree, whatever the agent did to its own `.git`, and leaves out what
+    /// [`Self::left_out`] returns. From the checks' side it takes the
     /// tracked files only, because a formatter rewrites those and a build leaves other files
     /// behind.
     ///
     /// # Errors
-    /// [`WorkspaceError::NestedRepository`] when there is a repository inside the tree.
+    /// [`WorkspaceError::is_about_the_files`] says whether something in the tree can't be taken,
+    /// such as a repository inside it.
     pub async fn snapshot(&self, side: Side) -> Result<TreeId, WorkspaceError> {
         let scope = match side {
             Side::Agent => Scope::All,
             Side::Checks => Scope::Tracked,
         };
         let staging = self.side(side);
-        let tree = snapshot::snapshot(&self.cache, staging, scope).await?;
+        let tree = snapshot::snapshot(&self.cache, staging, scope, &self.base).await?;
         staging.import(&self.cache, &tree, &self.base).await?;
         Ok(tree)
+    }
+
+    /// Returns what the last snapshot of the agent's side did not take.
+    ///
+    /// # Errors
+    /// git can't read the tree or its index.
+    pub async fn left_out(&self) -> Result<LeftOut, WorkspaceError> {
+        left_out::left_out(&self.cache, &self.agent).await
+    }
+
+    /// Returns the filter that the attributes of the agent's last snapshot give to each path
+    /// (gitattributes(5), `filter`).
+    ///
+    /// # Errors
+    /// git can't read the index.
+    pub async fn filters(&self, paths: &[RepoPath]) -> Result<Vec<Option<String>>, WorkspaceError> {
+        changes::filters(&self.cache, &self.agent, paths).await
     }
 
     /// Makes a side hold exactly the files of a tree. git does not touch a file that does not
@@ -153,9 +176,29 @@ impl Workspace {
 
     async fn write(&self, side: Side, tree: &TreeId, more: &[&str]) -> Result<(), WorkspaceError> {
         let side = self.side(side);
-        // `read-tree` removes only files that the index knows, so `clean` removes the untracked
-        // ones. git skips an untracked directory that is a repository itself unless `--force` is
-        // given twice (git-clean(1)).
+        if self.replace_files(side, tree, more).await.is_ok() {
+            return Ok(());
+        }
+        // A check may leave directories that are not writable, in which nothing can be replaced.
+        let files = side.files.clone();
+        let opened = tokio::task::spawn_blocking(move || open_up_directories(&files)).await;
+        opened.unwrap_or_else(|error| Err(error.into())).map_err(|source| WorkspaceError::Io {
+            action: "look through",
+            path: side.files.clone(),
+            source,
+        })?;
+        self.replace_files(side, tree, more).await
+    }
+
+    /// `read-tree` removes only files that the index knows, so `clean` removes the untracked ones.
+    /// git skips an untracked directory that is a repository itself unless `--force` is given twice
+    /// (git-clean(1)).
+    async fn replace_files(
+        &self,
+        side: &Staging,
+        tree: &TreeId,
+        more: &[&str],
+    ) -> Result<(), WorkspaceError> {
         self.read_tree(side, tree.as_str()).await?;
         let clean = side.command(&self.cache, "clean", Files::Written);
         let clean = clean.arguments(["--quiet", "-d", "--force", "--force"]);

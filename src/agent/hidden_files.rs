@@ -15,7 +15,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::AgentError;
 use super::profile::HiddenNames;
-use crate::disk::remove_tree_blocking;
+use crate::disk::{open_up, remove_tree_blocking};
 
 /// The directory in the scratch directory that holds the hidden files. Version 0.1.0 gave it this
 /// name.
@@ -94,6 +94,8 @@ impl Drop for HiddenFiles {
 }
 
 fn hide(tree: &Path, waiting: &Path, names: HiddenNames) -> io::Result<()> {
+    // An earlier call may have left a root in which nothing can be renamed.
+    open_up(tree)?;
     fs::create_dir(waiting)?;
     for name in entries(tree)?.iter().filter(|name| (names.is_hidden)(name)) {
         fs::rename(tree.join(name), waiting.join(name))?;
@@ -108,6 +110,7 @@ fn restore(tree: &Path, waiting: &Path, names: HiddenNames) -> io::Result<()> {
     if !waiting.try_exists()? {
         return Ok(());
     }
+    open_up(tree)?;
     for litter in entries(tree)?.iter().filter(|name| (names.is_litter)(name)) {
         remove(&tree.join(litter))?;
     }

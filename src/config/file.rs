@@ -11,6 +11,7 @@ use super::{Config, ConfigError};
 use crate::agent::settings::AgentSection;
 use crate::checks::settings::CheckSection;
 use crate::environment::Environment;
+use crate::gate::settings::GateSection;
 use crate::github::settings::GitHubSection;
 use crate::publish::settings::{Language, PublishSection};
 use crate::queue::settings::{KeyPair, QueueSection};
@@ -32,6 +33,7 @@ pub(super) struct ConfigFile {
     github: GitHubSection,
     agent: AgentSection,
     checks: CheckSection,
+    gate: GateSection,
     sandbox: SandboxSection,
     publish: PublishSection,
     log: LogSettings,
@@ -96,6 +98,7 @@ impl ConfigFile {
             github: self.github.validate(environment)?,
             agent: self.agent.validate(environment)?,
             checks: self.checks.validate()?,
+            gate: self.gate.validate()?,
             sandbox: self.sandbox.validate(worker.free_space)?,
             worker,
             publish: self.publish.validate()?,

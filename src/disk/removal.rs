@@ -63,6 +63,39 @@ pub fn remove_tree_blocking(top: &Path) -> io::Result<()> {
     }
 }
 
+/// Gives the owner of a directory all rights on it, and the owner of any other file the right to
+/// read it, when they do not have them. Symbolic links are followed, so the caller names none.
+///
+/// # Errors
+/// The rights can't be read or set.
+pub fn open_up(path: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
+    let (mode, needed) =
+        (metadata.permissions().mode(), if metadata.is_dir() { 0o700 } else { 0o400 });
+    if mode & needed == needed {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode((mode | needed) & 0o7777))
+}
+
+/// Gives the owner all rights on every directory of a tree. Symbolic links are not followed.
+///
+/// # Errors
+/// The rights can't be read or set, or a directory can't be read.
+pub fn open_up_directories(top: &Path) -> io::Result<()> {
+    let mut waiting = vec![top.to_path_buf()];
+    while let Some(directory) = waiting.pop() {
+        open_up(&directory)?;
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Gives the owner all rights on a directory. Builds leave directories that are not writable, as Go
 /// does in its module cache, and removing an entry requires the right to write the directory that
 /// contains it (unlink(2)).

@@ -3,7 +3,8 @@
 
 use regex::{RegexSet, RegexSetBuilder};
 
-use crate::git::{Change, ChangeStatus, RepoPath};
+use super::{ChangedFile, conflict};
+use crate::git::{ChangeStatus, RepoPath};
 
 /// A reason why a reviewer should look at a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +15,8 @@ pub enum Attention {
     TestSkipped,
     /// The change adds or changes a binary file.
     Binary,
+    /// A text has the marks of a merge conflict, which may be meant.
+    ConflictMarkers,
 }
 
 /// The patterns by which test files and skipped tests are recognized in each language. The caller
@@ -46,48 +49,51 @@ impl TestPatterns {
     }
 }
 
-/// Returns the reasons to look at a change, each of them once and in order. Each element of
-/// `changes` is a changed file and the text that the change adds to it.
+/// Returns the reasons to look at a change, each of them once and in order.
 #[must_use]
-pub fn attention<'a>(
-    changes: impl IntoIterator<Item = (&'a Change, &'a str)>,
-    tests: &TestPatterns,
-) -> Vec<Attention> {
-    let mut found: Vec<Attention> =
-        changes.into_iter().flat_map(|(change, added)| of_one(change, added, tests)).collect();
+pub fn attention(files: &[ChangedFile], tests: &TestPatterns) -> Vec<Attention> {
+    let mut found: Vec<Attention> = files.iter().flat_map(|file| of_one(file, tests)).collect();
     found.sort_unstable();
     found.dedup();
     found
 }
 
-fn of_one(
-    change: &Change,
-    added: &str,
-    tests: &TestPatterns,
-) -> impl Iterator<Item = Attention> + use<> {
+fn of_one(file: &ChangedFile, tests: &TestPatterns) -> impl Iterator<Item = Attention> + use<> {
+    let ChangedFile { change, added, .. } = file;
     let deleted = (change.status == ChangeStatus::Deleted && tests.is_test(&change.path))
         .then_some(Attention::TestDeleted);
     let skipped = tests.skips.is_match(added).then_some(Attention::TestSkipped);
-    let binary = (change.lines.is_none() && change.after.is_some()).then_some(Attention::Binary);
-    [deleted, skipped, binary].into_iter().flatten()
+    let binary = change.lines.is_none() && change.after.is_some() && change.changes_content();
+    let binary = binary.then_some(Attention::Binary);
+    let conflict = (conflict::is_prose(&change.path) && conflict::has_marks(added))
+        .then_some(Attention::ConflictMarkers);
+    [deleted, skipped, binary, conflict].into_iter().flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    use crate::git::{LineCount, Mode, TreeEntry};
+    use crate::git::{Change, LineCount, Mode, TreeEntry};
 
     fn change(path: &str, status: ChangeStatus) -> Change {
         let entry = TreeEntry { mode: Mode::File, id: "1".repeat(40).parse().unwrap() };
         let after = (status != ChangeStatus::Deleted).then_some(entry);
         let lines = Some(LineCount { added: 1, deleted: 1 });
-        Change { path: path.into(), status, before: None, after, lines, size: 1, link_target: None }
+        let (path, before, link_target) = (path.into(), None, None);
+        Change { path, renamed_from: None, status, before, after, lines, size: 1, link_target }
     }
 
     fn found(change: &Change, added: &str) -> Vec<Attention> {
         let tests = TestPatterns::new([r"_test\.go$"], [r"\bt\.Skip\("]).unwrap();
-        attention([(change, added), (change, added)], &tests)
+        let file = ChangedFile {
+            change: change.clone(),
+            added: added.to_owned(),
+            added_size: 1,
+            filter: None,
+            filter_before: None,
+        };
+        attention(&[file.clone(), file], &tests)
     }
 
     #[test]
@@ -112,6 +118,14 @@ mod tests {
         assert_eq!(found(&binary, ""), [Attention::Binary]);
         let removed = Change { lines: None, ..change("a.bin", ChangeStatus::Deleted) };
         assert_eq!(found(&removed, ""), []);
+    }
+
+    #[test]
+    fn the_marks_of_a_conflict_in_prose_are_told() {
+        let marks = "<<<<<<< a\n=======\n>>>>>>> b\n";
+        let added = |path: &str| found(&change(path, ChangeStatus::Added), marks);
+        assert_eq!(added("docs/merge.md"), [Attention::ConflictMarkers]);
+        assert_eq!(added("a.rs"), [], "that is a finding, and the change is refused");
     }
 
     #[test]

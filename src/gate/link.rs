@@ -1,10 +1,11 @@
 //! The rules on entries that lead elsewhere: submodules and symbolic links.
 
-use super::{ChangeLimits, Finding};
+use super::{ChangeLimits, ChangedFile, Finding};
 use crate::git::{Change, Mode};
 
 /// A submodule that comes, goes or changes.
-pub(super) fn submodule(change: &Change, _: &ChangeLimits) -> Option<Finding> {
+pub(super) fn submodule(file: &ChangedFile, _: &ChangeLimits) -> Option<Finding> {
+    let change = &file.change;
     let mut sides = [&change.before, &change.after].into_iter().flatten();
     sides
         .any(|entry| entry.mode == Mode::Submodule)
@@ -12,7 +13,8 @@ pub(super) fn submodule(change: &Change, _: &ChangeLimits) -> Option<Finding> {
 }
 
 /// A symbolic link out of the repository.
-pub(super) fn escaping_link(change: &Change, _: &ChangeLimits) -> Option<Finding> {
+pub(super) fn escaping_link(file: &ChangedFile, _: &ChangeLimits) -> Option<Finding> {
+    let change = &file.change;
     let is_link = change.after.as_ref().is_some_and(|entry| entry.mode == Mode::Link);
     (is_link && escapes(change)).then(|| Finding::EscapingLink { path: change.path.clone() })
 }

@@ -3,8 +3,8 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::{ChangeLimits, Finding};
-use crate::git::{Change, RepoPath};
+use super::{ChangeLimits, ChangedFile, Finding};
+use crate::git::RepoPath;
 
 /// The paths that no agent may ever change: files on which GitHub acts, and files that control the
 /// worker and git.
@@ -96,8 +96,10 @@ impl Default for ProtectedPaths {
     }
 }
 
-/// A path that a pattern protects.
-pub(super) fn rule(change: &Change, limits: &ChangeLimits) -> Option<Finding> {
-    let rule = limits.protected.matching(&change.path)?.to_owned();
-    Some(Finding::ProtectedPath { path: change.path.clone(), rule })
+/// A path that a pattern protects. A file may neither come to such a path nor leave it.
+pub(super) fn rule(file: &ChangedFile, limits: &ChangeLimits) -> Option<Finding> {
+    file.change.paths().find_map(|path| {
+        let rule = limits.protected.matching(path)?.to_owned();
+        Some(Finding::ProtectedPath { path: path.clone(), rule })
+    })
 }

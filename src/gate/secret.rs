@@ -1,18 +1,17 @@
 //! The rule on secrets: a change may not publish a key or a password.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use super::{Finding, Refusal};
-use crate::git::Change;
+use super::{ChangedFile, Finding, Refusal};
 use crate::redaction::Redaction;
 
-/// Judges what a change adds: `added` has the added lines of each of `changes`, in their order.
-/// The paths are searched too, because a path can leak as much as a line.
+/// Judges what a change adds. The paths are searched too, because a path can leak as much as a
+/// line.
 ///
 /// # Errors
 /// One finding for each file and each kind of secret.
-pub fn judge(changes: &[Change], added: &[String], redaction: &Redaction) -> Result<(), Refusal> {
-    let found = changes.iter().zip(added).flat_map(|(change, added)| {
+pub fn judge(files: &[ChangedFile], redaction: &Redaction) -> Result<(), Refusal> {
+    let found = files.iter().flat_map(|ChangedFile { change, added, .. }| {
         let rules = redaction.find(&format!("{}\n{added}", change.path));
         rules.into_iter().map(|rule| Finding::Secret { path: change.path.clone(), rule })
     });
@@ -20,11 +19,22 @@ pub fn judge(changes: &[Change], added: &[String], redaction: &Redaction) -> Res
     if findings.is_empty() { Ok(()) } else { Err(Refusal { findings }) }
 }
 
-/// Returns the lines that were nowhere in a file before, in their order.
+/// Returns the lines that a file did not have before, or not as often, in their order. A line that
+/// only moved is not added.
 #[must_use]
 pub fn added_lines(before: &str, after: &str) -> String {
-    let old: HashSet<&str> = before.lines().collect();
-    after.lines().filter(|line| !old.contains(line)).flat_map(|line| [line, "\n"]).collect()
+    let mut old: HashMap<&str, usize> = HashMap::new();
+    for line in before.lines() {
+        *old.entry(line).or_default() += 1;
+    }
+    let mut added = String::new();
+    for line in after.lines() {
+        match old.get_mut(line) {
+            Some(left) if *left > 0 => *left -= 1,
+            Some(_) | None => added.extend([line, "\n"]),
+        }
+    }
+    added
 }
 
 #[cfg(test)]
@@ -34,6 +44,7 @@ mod tests {
     #[test]
     fn what_was_there_is_not_added() {
         assert_eq!(added_lines("a\nb\n", "b\nc\na\nd"), "c\nd\n");
+        assert_eq!(added_lines("a\nb\n", "a\nb\na\na\n"), "a\na\n");
         assert_eq!(added_lines("", "a"), "a\n");
         assert_eq!(added_lines("a", ""), "");
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::gate::settings::GateSection;
 use crate::git::{ChangeStatus, LineCount, Mode, TreeEntry};
 
 const ID: &str = "1111111111111111111111111111111111111111";
@@ -10,6 +11,7 @@ fn entry(mode: Mode) -> Option<TreeEntry> {
 fn file(path: &str, size: u64) -> Change {
     Change {
         path: path.into(),
+        renamed_from: None,
         status: ChangeStatus::Added,
         before: None,
         after: entry(Mode::File),
@@ -27,11 +29,30 @@ fn link(path: &str, target: &str) -> Change {
     }
 }
 
-fn findings(changes: &[Change]) -> Vec<String> {
-    judge(changes, &ChangeLimits::default()).map_or_else(
+/// A changed file whose content is all new.
+fn new(change: Change) -> ChangedFile {
+    let added_size = change.size;
+    ChangedFile { change, added: String::new(), added_size, filter: None, filter_before: None }
+}
+
+fn limits() -> ChangeLimits {
+    let settings = GateSection::default().validate().unwrap();
+    ChangeLimits::new(&settings, ProtectedPaths::default())
+}
+
+fn judge_new(changes: &[Change], limits: &ChangeLimits) -> Result<Approved, Refusal> {
+    judge(&changes.iter().cloned().map(new).collect::<Vec<_>>(), limits)
+}
+
+fn told(judged: Result<Approved, Refusal>) -> Vec<String> {
+    judged.map_or_else(
         |refusal| refusal.findings.iter().map(Finding::to_string).collect(),
         |_| Vec::new(),
     )
+}
+
+fn findings(changes: &[Change]) -> Vec<String> {
+    told(judge_new(changes, &limits()))
 }
 
 #[test]
@@ -42,7 +63,7 @@ fn an_ordinary_change_passes() {
         file("docs/日本語 \"x\".md", 20),
         link("docs/latest", "v1"),
     ];
-    let approved = judge(&changes, &ChangeLimits::default()).unwrap();
+    let approved = judge_new(&changes, &limits()).unwrap();
     assert_eq!((approved.files(), approved.size()), (4, 131));
 }
 
@@ -131,7 +152,7 @@ fn limits_are_inclusive_and_told() {
     assert!(findings(&[file("a", 5 << 20)]).is_empty());
     assert_eq!(
         findings(&[file("a", 5 << 20), file("b", 1)]),
-        ["the changed files have 5242881 bytes, and 5242880 bytes are allowed"]
+        ["the change adds 5242881 bytes, and 5242880 bytes are allowed"]
     );
     assert_eq!(findings(&[file("a", u64::MAX), file("b", 1)]).len(), 1);
 
@@ -144,14 +165,79 @@ fn limits_are_inclusive_and_told() {
 }
 
 #[test]
+fn a_rename_counts_once_and_adds_only_what_differs() {
+    let renamed = |number: usize| {
+        let path = format!("new/{number}");
+        let change = Change {
+            renamed_from: Some(format!("old/{number}").as_str().into()),
+            status: ChangeStatus::Renamed,
+            before: entry(Mode::File),
+            ..file(&path, 6 << 20)
+        };
+        ChangedFile { added_size: 10, ..new(change) }
+    };
+    let files: Vec<ChangedFile> = (0..150).map(renamed).collect();
+    let approved = judge(&files, &limits()).unwrap();
+    assert_eq!((approved.files(), approved.size()), (150, 1500));
+}
+
+#[test]
+fn a_large_binary_file_may_move() {
+    let moved = Change { lines: None, before: entry(Mode::File), ..file("new.bin", 6 << 20) };
+    let moved = ChangedFile { added_size: 0, ..new(moved) };
+    assert_eq!(told(judge(&[moved], &limits())), [""; 0]);
+}
+
+#[test]
+fn a_file_may_neither_come_to_a_protected_path_nor_leave_it() {
+    for (from, to) in [(".github/workflows/ci.yml", "ci.yml"), ("ci.yml", ".github/ci.yml")] {
+        let renamed = Change { renamed_from: Some(from.into()), ..file(to, 1) };
+        assert_eq!(findings(&[renamed]).len(), 1, "{from} to {to}");
+    }
+}
+
+#[test]
+fn new_content_may_not_pass_by_a_filter() {
+    let lfs = Some("lfs".to_owned());
+    let filtered = |change: Change, before: &Option<String>| {
+        let (filter, filter_before) = (lfs.clone(), before.clone());
+        told(judge(&[ChangedFile { filter, filter_before, ..new(change) }], &limits()))
+    };
+    let said = "logo.bin is stored through the filter lfs (`.gitattributes`), which this worker \
+                does not have";
+    assert_eq!(filtered(file("logo.bin", 20_000), &None), [said]);
+    let deleted = Change { before: entry(Mode::File), after: None, ..file("logo.bin", 0) };
+    assert!(filtered(deleted, &None).is_empty());
+    let moved = Change {
+        renamed_from: Some("old.bin".into()),
+        before: entry(Mode::File),
+        ..file("logo.bin", 130)
+    };
+    assert!(filtered(moved.clone(), &lfs).is_empty(), "the pointer is as it was");
+    assert_eq!(filtered(moved.clone(), &None).len(), 1, "a text would become a pointer");
+    let unfiltered = ChangedFile { filter_before: lfs.clone(), ..new(moved) };
+    assert_eq!(told(judge(&[unfiltered], &limits())).len(), 1, "a pointer would become a text");
+}
+
+#[test]
+fn the_marks_of_a_merge_conflict_are_found_where_they_are_no_prose() {
+    let added = "<<<<<<< HEAD\nb: 2\n=======\nb: 3\n>>>>>>> x\n";
+    let with_marks = |path: &str| {
+        told(judge(&[ChangedFile { added: added.to_owned(), ..new(file(path, 1)) }], &limits()))
+    };
+    assert_eq!(with_marks("conf.yaml"), ["conf.yaml has the marks of a merge conflict"]);
+    assert!(with_marks("docs/merging.md").is_empty());
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let changes = [link(".github/a", "/etc"), file("b", 6 << 20)];
-    let refusal = judge(&changes, &ChangeLimits::default()).unwrap_err();
+    let refusal = judge_new(&changes, &limits()).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of \
          the repository; \
-         the changed files have 6291457 bytes, and 5242880 bytes are allowed"
+         the change adds 6291457 bytes, and 5242880 bytes are allowed"
     );
 }
 
@@ -162,8 +248,8 @@ fn a_repository_adds_and_lifts_but_not_what_is_always_protected() {
     let protected =
         ProtectedPaths::of_repository(&own(&["infra/**"]), &own(&["**/AGENTS.md", ".github/**"]))
             .unwrap();
-    let limits = ChangeLimits { protected, ..ChangeLimits::default() };
-    let passes = |path: &str| judge(&[file(path, 1)], &limits).is_ok();
+    let limits = ChangeLimits { protected, ..limits() };
+    let passes = |path: &str| judge_new(&[file(path, 1)], &limits).is_ok();
     assert!(passes("AGENTS.md") && passes("src/infra.rs"));
     assert!(
         !passes("infra/main.tf") && !passes(".github/workflows/ci.yml") && !passes("CLAUDE.md")

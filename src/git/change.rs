@@ -6,6 +6,8 @@ use super::{ObjectId, RepoPath};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub path: RepoPath,
+    /// The path that the entry had before, when it was renamed.
+    pub renamed_from: Option<RepoPath>,
     pub status: ChangeStatus,
     /// The entry before the change, or `None` when the path is new.
     pub before: Option<TreeEntry>,
@@ -18,6 +20,20 @@ pub struct Change {
     /// The target of the symbolic link after the change. It is `None` when the entry is not a
     /// symbolic link, or when its target is longer than any system allows.
     pub link_target: Option<Vec<u8>>,
+}
+
+impl Change {
+    /// Returns every path that the change touches: the new one, and the old one of a rename.
+    pub fn paths(&self) -> impl Iterator<Item = &RepoPath> {
+        std::iter::once(&self.path).chain(&self.renamed_from)
+    }
+
+    /// Returns whether the content differs. It does not when only the path or the mode does.
+    #[must_use]
+    pub fn changes_content(&self) -> bool {
+        let id = |entry: &Option<TreeEntry>| entry.as_ref().map(|entry| entry.id.clone());
+        id(&self.before) != id(&self.after)
+    }
 }
 
 /// The entry that a tree has at a path.
@@ -43,6 +59,8 @@ pub enum ChangeStatus {
     Added,
     Modified,
     Deleted,
+    /// The entry has another path. Its content may differ a little too.
+    Renamed,
     /// The kind of the entry changed, for example from a file to a symbolic link.
     TypeChanged,
 }

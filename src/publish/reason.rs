@@ -42,6 +42,8 @@ pub enum Reason {
     /// GitHub names nobody who set the label.
     LabelerUnknown,
     EditedSinceLabeled,
+    /// Neither the title nor the body of the issue has a visible character.
+    NothingVisible,
     PullRequestClosed {
         number: u64,
     },
@@ -63,6 +65,12 @@ pub enum Reason {
 
     // The agent and its model.
     NoChange,
+    /// The agent wrote only files that no change can hold. Each path is named once.
+    NothingTaken {
+        ignored: Vec<String>,
+        submodules: Vec<String>,
+        leftovers: Vec<String>,
+    },
     MalformedEdits,
     ModelUnreachable {
         detail: String,
@@ -157,6 +165,11 @@ pub enum Reason {
         url: String,
         detail: String,
     },
+    /// git's checks refuse an object of the repository's history.
+    RepositoryMalformed {
+        url: String,
+        detail: String,
+    },
     BranchMoved {
         url: String,
         branch: String,
@@ -179,6 +192,19 @@ pub enum Reason {
         detail: String,
     },
     TreeUnusable {
+        detail: String,
+    },
+    /// A new or changed file is larger than `mebibytes`.
+    LargeFile {
+        path: String,
+        mebibytes: u64,
+    },
+    /// All that is new is larger than `mebibytes`, compressed.
+    LargeTree {
+        mebibytes: u64,
+    },
+    /// A file is not in the encoding that its attribute `working-tree-encoding` names.
+    EncodingUnusable {
         detail: String,
     },
     /// `detail` says what is larger than `limit` bytes.
@@ -245,6 +271,14 @@ pub enum PolicyViolation {
         path: String,
     },
     EscapingLink {
+        path: String,
+    },
+    /// `filter` is the filter's name in `.gitattributes`.
+    Filtered {
+        path: String,
+        filter: String,
+    },
+    ConflictMarkers {
         path: String,
     },
     /// Sizes and limits are in bytes.

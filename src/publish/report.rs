@@ -182,6 +182,14 @@ pub enum Note {
     TestSkipped,
     /// The change holds content that GitHub does not show.
     BinaryFile,
+    /// A text of the change has the marks of a merge conflict.
+    ConflictMarkers,
+    /// Files that programs leave behind, such as an editor's copies, are not part of the change.
+    Leftovers { paths: Vec<String>, more: usize },
+    /// New files that the repository ignores are not part of the change.
+    IgnoredFiles { paths: Vec<String>, more: usize },
+    /// The agent wrote files into submodules, which the worker does not check out.
+    SubmoduleFiles { paths: Vec<String>, more: usize },
     /// The base branch's `.codingworker.toml` has a key that this version does not know. The
     /// suggestion is the known key that is most like it.
     UnknownKey { key: String, line: usize, suggestion: Option<String> },

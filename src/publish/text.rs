@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::task::IssueNumber;
 pub use crate::task::visible::plain;
 
 /// GitHub's limit for the body of a comment, an issue or a pull request, in characters. The REST
@@ -96,6 +97,15 @@ pub(super) fn line(text: &str) -> String {
 #[must_use]
 pub(super) fn title(text: &str) -> String {
     cut(&parted(&neutral(&plain_line(text)), &SKIP), LONGEST_TITLE, "…")
+}
+
+/// The title of an issue as a title within GitHub's limit. A title in which nothing is visible is
+/// replaced by the issue's number, because git takes no commit without a message and GitHub no pull
+/// request without a title.
+#[must_use]
+pub(super) fn issue_title(text: &str, issue: IssueNumber) -> String {
+    let title = title(text);
+    if title.trim().is_empty() { format!("Issue {issue}") } else { title }
 }
 
 /// Text as a code block. Its fence is longer than every run of backticks in the text (GitHub
@@ -201,6 +211,13 @@ mod tests {
         assert_eq!(code("a\n```\nb"), "````text\na\n```\nb\n````");
         assert_eq!(inline_code("a ` b"), "`` a ` b ``");
         assert_eq!(inline_code("make test"), "`make test`");
+    }
+
+    #[test]
+    fn a_title_without_a_visible_character_is_the_issue_s_number() {
+        let issue = IssueNumber::new(7).unwrap();
+        assert_eq!(issue_title("\u{200b}\u{e0041} ", issue), "Issue 7");
+        assert_eq!(issue_title("Add x", issue), "Add x");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::github::settings::Trust;
 use crate::github::{GitHubError, Issue, Permission};
 use crate::journal::Stage;
 use crate::publish::{Existing, FAILED_LABEL, PullRequest, TASK_LABEL};
-use crate::task::visible::visible;
+use crate::task::visible::{visible, visible_title};
 use crate::task::{Task, Trigger};
 
 /// An issue whose tasks were published and then closed or merged this often needs a person.
@@ -71,6 +71,7 @@ async fn admit_labeled_issue(
     ensure_branch_can_be_made(services, &run.task, &branch).await?;
     let issue = ensure_still_wanted(services, &run.task).await?;
     let task = whole_task(&run, issue)?;
+    ensure_something_is_seen(&task)?;
     authorize(services, &task).await?;
     Ok(Admission::Granted(Box::new(Admitted { run, checkpoint, task, branch })))
 }
@@ -103,6 +104,15 @@ async fn ensure_branch_can_be_made(
     }
 }
 
+/// An issue in which nothing is visible asks for nothing that a person decided on.
+fn ensure_something_is_seen(task: &Task) -> Result<(), Failure> {
+    let seen = [visible_title(&task.title).text, visible(&task.body).text];
+    if seen.iter().all(|text| text.trim().is_empty()) {
+        return Err(Failure::NothingVisible);
+    }
+    Ok(())
+}
+
 async fn tell_what_the_agent_gets(
     services: &Services,
     run: &RunContext,
@@ -120,7 +130,7 @@ async fn tell_what_the_agent_gets(
 
 /// How many characters of a task's issue nobody sees at GitHub.
 pub(super) fn hidden_characters(task: &Task) -> usize {
-    visible(&task.title).hidden + visible(&task.body).hidden
+    visible_title(&task.title).hidden + visible(&task.body).hidden
 }
 
 /// The branch of a task, and what is known of its pull requests.

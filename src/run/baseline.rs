@@ -12,6 +12,7 @@ use super::checking::run_check;
 use super::checkpoint::{Measured, PreparedBase};
 use super::context::RunContext;
 use super::effects::note;
+use super::lock_files;
 use super::services::Services;
 use crate::checks::{Check, Kind};
 use crate::git::TreeId;
@@ -58,7 +59,7 @@ async fn measure_one(
 ) -> Result<(), Failure> {
     let ran = run_check(services, run, workspace.check_tree(), check).await?;
     base.baseline.record(&ran);
-    Ok(())
+    Ok(lock_files::remember_rewritten(workspace, base, check).await?)
 }
 
 /// Runs a formatter on the base. One that rewrites files there would bury the change under what it

@@ -15,7 +15,7 @@ use crate::checks::{Baseline, CheckResult, Plan};
 use crate::git::{CommitId, TreeId};
 use crate::journal::{Journal, JournalError, Kept, RunId};
 use crate::publish::Note;
-use crate::workspace::Base;
+use crate::workspace::{Base, LeftOut};
 
 /// The repository as it was before anybody touched it: where the work begins, which checks there
 /// are, and how they ended there.
@@ -25,6 +25,9 @@ pub(super) struct PreparedBase {
     pub(super) plan: Plan,
     pub(super) baseline: Baseline,
     pub(super) notes: Vec<Note>,
+    /// The lock files that setup or build rewrote on the base.
+    #[serde(default)]
+    pub(super) rewritten_locks: Vec<String>,
     /// How the baseline came about. Journals of version 0.1.0 do not say.
     #[serde(default)]
     pub(super) measured: Option<Measured>,
@@ -55,6 +58,9 @@ pub(super) struct Progress {
     /// The fix-ups of this pass alone.
     pub(super) fix_ups_of_pass: u32,
     pub(super) notes: Vec<Note>,
+    /// What the agent left in its tree and is no part of the work.
+    #[serde(default)]
+    pub(super) left_out: LeftOut,
 }
 
 /// The passes of a run, in their order.
@@ -70,7 +76,8 @@ impl Progress {
     /// Nothing is done yet: the tree and the commit are the base's.
     pub(super) fn from_base(tree: TreeId, commit: CommitId, notes: Vec<Note>) -> Self {
         let (pass, reports) = (Pass::None, Vec::new());
-        Self { tree, commit, kept: 0, pass, reports, fix_ups: 0, fix_ups_of_pass: 0, notes }
+        let (kept, fix_ups, fix_ups_of_pass, left_out) = (0, 0, 0, LeftOut::default());
+        Self { tree, commit, kept, pass, reports, fix_ups, fix_ups_of_pass, notes, left_out }
     }
 
     pub(super) fn begin(&mut self, pass: Pass) {

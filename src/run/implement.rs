@@ -4,6 +4,7 @@ use super::Failure;
 use super::checkpoint::{Pass, Progress};
 use super::effects::enter_stage;
 use super::pass::{call_agent, fix_until_green, keep_progress, widen_plan};
+use super::policy::{fix_until_allowed, nothing_changed};
 use super::prepare::Prepared;
 use super::services::Services;
 use crate::agent::Verdict;
@@ -31,10 +32,13 @@ pub(super) async fn implement(
         progress.begin(Pass::Implement);
         let prompt = Prompt::implement(&prepared.task);
         let verdict = call_agent(services, &prepared, &mut progress, &prompt).await?;
-        if verdict != Verdict::Edited {
+        if verdict == Verdict::NoChange {
+            return Err(nothing_changed(&progress));
+        } else if verdict != Verdict::Edited {
             return Err(Failure::Agent(verdict));
         }
         keep_progress(services, &prepared, &progress).await?;
+        fix_until_allowed(services, &prepared, &mut progress).await?;
     }
     widen_plan(services, &mut prepared, &progress).await?;
     let builds = progress.pass > Pass::Implement || {

@@ -20,7 +20,7 @@ use crate::github::GitHubError;
 use crate::journal::{JournalError, RunId};
 use crate::process::ProcessError;
 use crate::task::{InvalidTask, RepoName};
-use crate::workspace::WorkspaceError;
+use crate::workspace::{LeftOut, WorkspaceError};
 
 /// The longest a delivery is put off, whatever GitHub asks for: SQS allows no visibility timeout
 /// above 12 hours.
@@ -77,10 +77,17 @@ pub enum Failure {
          labelled: take the label off and set it again to have the new text done"
     )]
     EditedSinceLabeled,
+    #[error(
+        "nothing of the issue's title and text is visible at GitHub: write what has to be done, \
+         and set the label again"
+    )]
+    NothingVisible,
     #[error("the message was reported as failed before, and waits for the dead-letter queue")]
     AlreadyReported,
     #[error("{0}")]
     Agent(Verdict),
+    #[error("the agent changed nothing that can be committed")]
+    NothingTaken(LeftOut),
     #[error("checks fail with the change that did not fail so before it: {0}")]
     ChecksRed(RedChecks),
     #[error("the repository's .codingworker.toml can't be used: {0}")]
@@ -199,6 +206,7 @@ fn remedy(failure: &Failure) -> Remedy {
         Failure::InvalidMessage(_)
         | Failure::AlreadyReported
         | Failure::EditedSinceLabeled
+        | Failure::NothingVisible
         | Failure::Untrusted { .. }
         | Failure::RepositoryNotAllowed(_)
         | Failure::RepositoryFile(_)
@@ -239,6 +247,10 @@ fn remedy(failure: &Failure) -> Remedy {
             | WorkspaceError::Moved { .. }
             | WorkspaceError::UnusableAddress
             | WorkspaceError::InvalidName(_)
+            | WorkspaceError::Malformed { .. }
+            | WorkspaceError::LargeFile { .. }
+            | WorkspaceError::LargeTree { .. }
+            | WorkspaceError::Encoding { .. }
             | WorkspaceError::PushRefused { .. } => Remedy::None,
             WorkspaceError::Unauthorized { .. }
             | WorkspaceError::Unreachable { .. }
@@ -256,6 +268,7 @@ fn remedy(failure: &Failure) -> Remedy {
             | WorkspaceError::Io { .. } => Remedy::Another,
         },
         Failure::ChecksRed(_)
+        | Failure::NothingTaken(_)
         | Failure::OutOfTime
         | Failure::Process(_)
         | Failure::AgentCall(_)

@@ -13,11 +13,12 @@ use super::Failure;
 use super::checking::{describe, plan, repository_file, run_check};
 use super::checkpoint::Progress;
 use super::effects::note;
+use super::lock_files;
 use super::prepare::Prepared;
 use super::services::Services;
 use crate::agent::prompt::Prompt;
 use crate::agent::{self, Call, Verdict};
-use crate::checks::{CheckResult, Kind};
+use crate::checks::{CheckResult, CheckVerdict, Kind};
 use crate::git::TreeId;
 use crate::publish::{self, Note};
 use crate::workspace::Side;
@@ -26,8 +27,28 @@ use crate::workspace::Side;
 /// read that much.
 const EXCERPT: usize = 6_000;
 
-/// Calls the agent once, and takes a snapshot of what it left in its tree.
+/// Calls the agent, and takes a snapshot of what it left in its tree. It is called once more when
+/// it left what no snapshot can take, such as a file that is too large.
 pub(super) async fn call_agent(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &mut Progress,
+    prompt: &Prompt,
+) -> Result<Verdict, Failure> {
+    let may_undo = services.config.checks.fix_ups > 0;
+    let refused = match call_once(services, prepared, progress, prompt).await {
+        Err(Failure::Workspace(error)) if may_undo && error.is_about_the_files() => {
+            error.to_string()
+        }
+        called => return called,
+    };
+    note(services, &prepared.run, &format!("{refused}: the agent is asked to undo it")).await?;
+    progress.fix_ups += 1;
+    call_once(services, prepared, progress, &Prompt::refused(&[refused])).await
+}
+
+/// Calls the agent once, and takes a snapshot of what it left in its tree.
+async fn call_once(
     services: &Services,
     prepared: &Prepared,
     progress: &mut Progress,
@@ -47,6 +68,7 @@ pub(super) async fn call_agent(
     let span = tracing::info_span!("agent", name = services.agent.name());
     let report = services.agent.call(&call, run.lease.lost()).instrument(span).await?;
     let tree = workspace.snapshot(Side::Agent).await?;
+    progress.left_out = workspace.left_out().await?;
     let verdict = agent::verdict(&report, tree != progress.tree);
     let text = format!("{} with {}: {verdict}", services.agent.name(), report.model);
     note(services, run, &text).await?;
@@ -71,12 +93,18 @@ pub(super) async fn fix_until_green(
     services: &Services,
     prepared: &mut Prepared,
     progress: &mut Progress,
-    in_pass: impl Fn(Kind) -> bool,
+    in_pass: impl Fn(Kind) -> bool + Sync,
 ) -> Result<Vec<CheckResult>, Failure> {
     loop {
         let fix_ups_left = services.config.checks.fix_ups.saturating_sub(progress.fix_ups_of_pass);
         let run_all = fix_ups_left == 0;
-        let results = run_checks(services, prepared, progress, &in_pass, run_all).await?;
+        let round = Round { in_pass: &in_pass, run_all, adopt_locks: true };
+        let (mut results, locks_adopted) = run_checks(services, prepared, progress, round).await?;
+        if locks_adopted {
+            // The checks judge what will be published, from a tree that has it.
+            let again = Round { adopt_locks: false, ..round };
+            (results, _) = run_checks(services, prepared, progress, again).await?;
+        }
         let Some(red) = results.iter().find(|result| result.blocks()) else { return Ok(results) };
         if fix_ups_left == 0 {
             return Ok(results);
@@ -92,15 +120,25 @@ pub(super) async fn fix_until_green(
     }
 }
 
-/// Runs the checks that belong to the pass, in order. A failed one ends the round unless the run
-/// wants the results of all.
+/// Which checks one round runs.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    in_pass: &'a (dyn Fn(Kind) -> bool + Sync),
+    /// Whether the run wants the results of all. Otherwise a failed check ends the round.
+    run_all: bool,
+    /// Whether the lock files that setup and build update become part of the change.
+    adopt_locks: bool,
+}
+
+/// Runs the checks of a round, in order. Returns their results, and whether lock files became part
+/// of the change.
 async fn run_checks(
     services: &Services,
     prepared: &mut Prepared,
     progress: &mut Progress,
-    in_pass: &impl Fn(Kind) -> bool,
-    run_all: bool,
-) -> Result<Vec<CheckResult>, Failure> {
+    Round { in_pass, run_all, adopt_locks }: Round<'_>,
+) -> Result<(Vec<CheckResult>, bool), Failure> {
+    let mut locks_adopted = false;
     prepared.workspace.checkout(Side::Checks, &progress.tree).await?;
     prepared.workspace.give_repository(&progress.commit).await?;
     let mut results: Vec<CheckResult> = Vec::new();
@@ -121,13 +159,34 @@ async fn run_checks(
         if let Some(before) = before {
             adopt_formatting(services, prepared, progress, &before).await?;
         }
+        let has_passed = result.verdict == CheckVerdict::Passed;
+        if adopt_locks && has_passed && lock_files::may_update(&check) {
+            locks_adopted |= adopt_lock_files(services, prepared, progress).await?;
+        }
         let blocked = result.blocks();
         results.push(result);
         if blocked && !run_all {
             break;
         }
     }
-    Ok(results)
+    Ok((results, locks_adopted))
+}
+
+/// The lock files that a check updated become part of the change. Returns whether there are any.
+async fn adopt_lock_files(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &mut Progress,
+) -> Result<bool, Failure> {
+    let updated = lock_files::updated(&prepared.workspace, &prepared.base, &progress.tree).await?;
+    if updated == progress.tree {
+        return Ok(false);
+    }
+    note(services, &prepared.run, "the lock files that a check updated are taken over").await?;
+    prepared.workspace.checkout(Side::Agent, &updated).await?;
+    keep_tree(services, prepared, progress, updated).await?;
+    keep_progress(services, prepared, progress).await?;
+    Ok(true)
 }
 
 /// What the formatter changed becomes part of the change, and of what the agent sees next.

@@ -45,7 +45,8 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
     let workspace = cache.prepare(&run.trees(), &base).await?;
     note(services, &run, &format!("{} at {}", base.onto, base.commit)).await?;
     let (baseline, notes) = (Baseline::default(), unknown_keys(&file));
-    let mut base = PreparedBase { base, plan, baseline, notes, measured: None };
+    let rewritten_locks = Vec::new();
+    let mut base = PreparedBase { base, plan, baseline, notes, rewritten_locks, measured: None };
     baseline::measure(services, &run, &workspace, &mut base).await?;
     services.journal.keep_prepared(run.id, &base).await?;
     Ok(Prepared { run, checkpoint, task, branch, workspace, base })

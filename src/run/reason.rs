@@ -11,6 +11,9 @@ use crate::process::ProcessError;
 use crate::publish::{PolicyViolation, PushRule, Reason};
 use crate::workspace::WorkspaceError;
 
+/// How many files of each kind are named that no change can hold.
+const NAMED_PATHS: usize = 20;
+
 /// The reason for a failure, as data: the journal keeps it, and a template makes sentences of it.
 pub(super) fn reason(failure: &Failure) -> Reason {
     match failure {
@@ -25,8 +28,17 @@ pub(super) fn reason(failure: &Failure) -> Reason {
         }
         Failure::Untrusted { labeler: None } => Reason::LabelerUnknown,
         Failure::EditedSinceLabeled => Reason::EditedSinceLabeled,
+        Failure::NothingVisible => Reason::NothingVisible,
         Failure::AlreadyReported => Reason::AlreadyReported,
         Failure::Agent(verdict) => of_verdict(verdict),
+        Failure::NothingTaken(left_out) => {
+            let named = |paths: &[String]| paths.iter().take(NAMED_PATHS).cloned().collect();
+            Reason::NothingTaken {
+                ignored: named(&left_out.ignored),
+                submodules: named(&left_out.submodules),
+                leftovers: named(&left_out.leftovers),
+            }
+        }
         Failure::ChecksRed(RedChecks { commands, failures }) => {
             Reason::ChecksFailed { commands: commands.clone(), failures: failures.clone() }
         }
@@ -127,6 +139,14 @@ fn of_workspace(error: &WorkspaceError) -> Reason {
         WorkspaceError::Foreign { path, what } => {
             Reason::UnusableFile { path: path.to_string(), detail: (*what).to_owned() }
         }
+        WorkspaceError::Malformed { url, detail } => {
+            Reason::RepositoryMalformed { url: url.clone(), detail: detail.clone() }
+        }
+        WorkspaceError::LargeFile { path, limit } => {
+            Reason::LargeFile { path: path.to_string(), mebibytes: limit >> 20 }
+        }
+        WorkspaceError::LargeTree { limit } => Reason::LargeTree { mebibytes: limit >> 20 },
+        WorkspaceError::Encoding { detail } => Reason::EncodingUnusable { detail: detail.clone() },
         WorkspaceError::Unacceptable { why } => Reason::TreeUnusable { detail: why.clone() },
         WorkspaceError::TooLarge { what, limit } => {
             Reason::GitAnswerTooLarge { limit: *limit, detail: what.clone() }
@@ -162,6 +182,12 @@ fn violation(finding: &Finding) -> PolicyViolation {
         }
         Finding::Submodule { path } => PolicyViolation::Submodule { path: path.to_string() },
         Finding::EscapingLink { path } => PolicyViolation::EscapingLink { path: path.to_string() },
+        Finding::Filtered { path, filter } => {
+            PolicyViolation::Filtered { path: path.to_string(), filter: filter.clone() }
+        }
+        Finding::ConflictMarkers { path } => {
+            PolicyViolation::ConflictMarkers { path: path.to_string() }
+        }
         Finding::LargeBinary { path, size, limit } => {
             PolicyViolation::LargeBinary { path: path.to_string(), size: *size, limit: *limit }
         }

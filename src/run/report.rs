@@ -11,9 +11,13 @@ use crate::git::Change;
 use crate::publish::{
     CheckLine, CheckOutcome, FileLine, Hindrance, NoTest, Note, PullRequestReport,
 };
+use crate::workspace::LeftOut;
 
 /// How much of a failed check's output a pull request shows, in bytes.
 const SHOWN_OUTPUT: usize = 8_000;
+
+/// How many files that are no part of the change a pull request names.
+const LISTED_PATHS: usize = 20;
 
 /// Everything that the pull request says of the run.
 pub(super) fn report<'a>(
@@ -56,6 +60,7 @@ pub(super) fn report<'a>(
             .chain(base.plan.unreadable.iter().map(unreadable))
             .chain(hidden)
             .chain(attention.iter().map(note))
+            .chain(left_out(&progress.left_out))
             .collect(),
     }
 }
@@ -105,7 +110,21 @@ fn note(attention: &Attention) -> Note {
         Attention::TestDeleted => Note::TestDeleted,
         Attention::TestSkipped => Note::TestSkipped,
         Attention::Binary => Note::BinaryFile,
+        Attention::ConflictMarkers => Note::ConflictMarkers,
     }
+}
+
+/// What the agent left in its tree and is no part of the change.
+fn left_out(left_out: &LeftOut) -> impl Iterator<Item = Note> + use<> {
+    let LeftOut { ignored, submodules, leftovers } = left_out;
+    let shown = |paths: &[String]| {
+        let more = paths.len().saturating_sub(LISTED_PATHS);
+        (!paths.is_empty()).then(|| (paths.iter().take(LISTED_PATHS).cloned().collect(), more))
+    };
+    let ignored = shown(ignored).map(|(paths, more)| Note::IgnoredFiles { paths, more });
+    let submodules = shown(submodules).map(|(paths, more)| Note::SubmoduleFiles { paths, more });
+    let leftovers = shown(leftovers).map(|(paths, more)| Note::Leftovers { paths, more });
+    [ignored, submodules, leftovers].into_iter().flatten()
 }
 
 fn check_line(CheckResult { ran, verdict, .. }: &CheckResult) -> CheckLine {
@@ -130,7 +149,10 @@ fn check_line(CheckResult { ran, verdict, .. }: &CheckResult) -> CheckLine {
 
 fn file_line(change: &Change) -> FileLine {
     FileLine {
-        path: change.path.to_string(),
+        path: match &change.renamed_from {
+            Some(from) => format!("{from} → {}", change.path),
+            None => change.path.to_string(),
+        },
         lines: change.lines.as_ref().map(|lines| (lines.added, lines.deleted)),
     }
 }

@@ -119,7 +119,8 @@ impl Services {
                 Git::new(git, search_path, &git_home, Deadlines::default(), &sandbox),
                 &config.data_dir,
             )
-            .excluding(checks::artifacts()),
+            .excluding(checks::artifacts())
+            .accepting(config.gate.file_size),
             publisher: Publisher::new(github.clone(), config.language, config.redaction.clone()),
             github,
             forge,

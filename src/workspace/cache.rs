@@ -21,12 +21,16 @@ use crate::task::RepoName;
 /// The reference that holds the last fetched commit of the forge's default branch.
 const FETCHED: &str = "refs/fetched/default";
 
+/// How many bytes a new file may have unless [`Caches::accepting`] says otherwise.
+const FILE_LIMIT: u64 = 64 << 20;
+
 /// The caches of all repositories under one data directory.
 #[derive(Debug)]
 pub struct Caches {
     git: Git,
     directory: PathBuf,
     excludes: &'static [&'static str],
+    file_limit: u64,
     turns: Mutex<HashMap<PathBuf, FetchTurn>>,
 }
 
@@ -46,6 +50,7 @@ enum LockState {
 pub struct Cache {
     git: Git,
     directory: PathBuf,
+    file_limit: u64,
     turn: FetchTurn,
 }
 
@@ -66,6 +71,7 @@ impl Caches {
             git,
             directory: data_dir.join("repositories"),
             excludes: &[],
+            file_limit: FILE_LIMIT,
             turns: Mutex::default(),
         }
     }
@@ -75,6 +81,13 @@ impl Caches {
     #[must_use]
     pub fn excluding(self, excludes: &'static [&'static str]) -> Self {
         Self { excludes, ..self }
+    }
+
+    /// Sets how many bytes a new or changed file of a snapshot may have, and all that is new in a
+    /// snapshot, compressed. Without this it is 64 MiB.
+    #[must_use]
+    pub fn accepting(self, file_limit: u64) -> Self {
+        Self { file_limit, ..self }
     }
 
     /// Opens the cache of a repository, and makes an empty one when it does not exist.
@@ -92,7 +105,7 @@ impl Caches {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(directory.clone()).or_default())
         };
-        let cache = Cache { git: self.git.clone(), directory, turn };
+        let cache = Cache { git: self.git.clone(), directory, file_limit: self.file_limit, turn };
         cache.create(self.excludes).await?;
         Ok(cache)
     }
@@ -138,6 +151,11 @@ impl Cache {
 
     pub(super) fn git(&self) -> &Git {
         &self.git
+    }
+
+    /// Returns how many bytes a new file of a snapshot may have, and all that is new in it.
+    pub(super) fn file_limit(&self) -> u64 {
+        self.file_limit
     }
 
     pub(super) fn directory(&self) -> &Path {

@@ -2,13 +2,14 @@
 //!
 //! Apart from its calls of git this module is pure. Paths are bytes, and NUL separates them
 //! everywhere: without `-z` git quotes a path that contains unusual bytes (git-diff-tree(1)). A
-//! rename appears as a deletion and an addition, so that the result names every path that the
-//! commit touches.
+//! rename is one change that names both paths, because a person who moves 100 files has made 100
+//! changes and not 200.
 
 use std::collections::HashMap;
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
+use super::staging::{Files, Staging};
 use crate::git::{Change, ChangeStatus, CommitId, LineCount, Mode, ObjectId, RepoPath, TreeEntry};
 
 /// Linux and macOS allow no symbolic link with a target of this many bytes or more: the limit of
@@ -21,6 +22,19 @@ pub(super) async fn changes(
     base: &CommitId,
     commit: &CommitId,
 ) -> Result<Vec<Change>, WorkspaceError> {
+    let mut changes = differences(cache, base.as_str(), commit.as_str()).await?;
+    measure(cache, &mut changes).await?;
+    read_links(cache, &mut changes).await?;
+    Ok(changes)
+}
+
+/// Returns every path that differs between two commits or trees, without the sizes of files and the
+/// targets of links.
+pub(super) async fn differences(
+    cache: &Cache,
+    before: &str,
+    after: &str,
+) -> Result<Vec<Change>, WorkspaceError> {
     let answer = cache
         .command("diff-tree")
         .arguments([
@@ -28,20 +42,48 @@ pub(super) async fn changes(
             "-z",
             "--raw",
             "--numstat",
+            "--find-renames",
+            // Among more files than this, git only finds renames that leave the content as it is.
+            "-l1000",
             // Attributes of a repository can name a program that converts or compares files. These
-            // options keep git from running one and from detecting renames.
-            "--no-renames",
+            // options keep git from running one.
             "--no-ext-diff",
             "--no-textconv",
             "--no-abbrev",
         ])
-        .arguments([base.as_str(), commit.as_str()])
+        .arguments([before, after])
         .output()
         .await?;
-    let mut changes = parse(&answer).ok_or_else(|| unexpected("diff-tree", &answer))?;
-    measure(cache, &mut changes).await?;
-    read_links(cache, &mut changes).await?;
-    Ok(changes)
+    parse(&answer).ok_or_else(|| unexpected("diff-tree", &answer))
+}
+
+/// Returns the filter that the attributes in a side's index give to each path. git prints `PATH NUL
+/// ATTRIBUTE NUL VALUE NUL` for every path (git-check-attr(1), OUTPUT).
+pub(super) async fn filters(
+    cache: &Cache,
+    side: &Staging,
+    paths: &[RepoPath],
+) -> Result<Vec<Option<String>>, WorkspaceError> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    let question: Vec<u8> =
+        paths.iter().flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
+    let answer = side
+        .command(cache, "check-attr", Files::Read)
+        .arguments(["--cached", "--stdin", "-z", "filter"])
+        .input(question)
+        .output()
+        .await?;
+    let fields: Vec<&[u8]> = answer.split(|&byte| byte == 0).collect();
+    let values = fields.chunks_exact(3).map(|field| match field {
+        // The attribute has no text as its value, so it names no filter.
+        [_, _, b"unspecified" | b"unset" | b"set"] => None,
+        [_, _, name] => Some(String::from_utf8_lossy(name).into_owned()),
+        _ => None,
+    });
+    let values: Vec<Option<String>> = values.collect();
+    if values.len() == paths.len() { Ok(values) } else { Err(unexpected("check-attr", &answer)) }
 }
 
 /// Sets the sizes of all changes with one call of `git cat-file --batch-check`, which reads one
@@ -102,19 +144,27 @@ fn unexpected(command: &'static str, answer: &[u8]) -> WorkspaceError {
 }
 
 /// Parses the output of `--raw --numstat -z`. git first prints `:MODE MODE ID ID STATUS NUL PATH
-/// NUL` for every path, and then `ADDED TAB DELETED TAB PATH NUL` for every path.
+/// NUL` for every path, and then `ADDED TAB DELETED TAB PATH NUL` for every path. In place of the
+/// path a rename has `PATH NUL NEW-PATH` in the first list and `NUL PATH NUL NEW-PATH` in the
+/// second (git-diff-tree(1), "OTHER DIFF FORMATS").
 ///
-/// A path may start with a colon. The loop reads a header and its path together, so it never takes
+/// A path may start with a colon. The loop reads a header and its paths together, so it never takes
 /// a path for a header. Returns `None` when any part is not understood.
 fn parse(answer: &[u8]) -> Option<Vec<Change>> {
     let mut fields = answer.split(|&byte| byte == 0).filter(|field| !field.is_empty()).peekable();
     let mut changes = Vec::new();
     while let Some(header) = fields.next_if(|field| field.starts_with(b":")) {
-        changes.push(parse_raw(header, fields.next()?)?);
+        let mut change = parse_raw(header, fields.next()?)?;
+        if change.status == ChangeStatus::Renamed {
+            let to = RepoPath::new(fields.next()?.to_vec());
+            change.renamed_from = Some(std::mem::replace(&mut change.path, to));
+        }
+        changes.push(change);
     }
     let mut lines = HashMap::new();
-    for field in fields {
+    while let Some(field) = fields.next() {
         let (path, counts) = parse_numstat(field)?;
+        let path = if path.is_empty() { fields.nth(1)? } else { path };
         lines.insert(path, counts);
     }
     for change in &mut changes {
@@ -137,10 +187,13 @@ fn parse_raw(header: &[u8], path: &[u8]) -> Option<Change> {
         "M" => ChangeStatus::Modified,
         "D" => ChangeStatus::Deleted,
         "T" => ChangeStatus::TypeChanged,
+        // The number after the letter says how similar the contents are.
+        renamed if renamed.starts_with('R') => ChangeStatus::Renamed,
         _ => return None,
     };
     Some(Change {
         path: RepoPath::new(path.to_vec()),
+        renamed_from: None,
         status,
         before: parse_entry(before_mode, before_id)?,
         after: parse_entry(after_mode, after_id)?,
@@ -260,6 +313,19 @@ mod tests {
         assert_eq!(changes.len(), 5);
         assert_eq!(lines().map(|lines| lines.added).sum::<u64>(), 4);
         assert_eq!(lines().map(|lines| lines.deleted).sum::<u64>(), 8);
+    }
+
+    #[test]
+    fn a_rename_is_one_change_with_both_paths() {
+        let header = format!(":100644 100644 {ONE} {TWO} R087");
+        let raw = [(&*header, b"old\0new name".as_slice())];
+        let changes = check(&raw, &[b"1\t2\t\0old\0new name", b"0\t0\tother"]).unwrap();
+        let [change] = changes.as_slice() else { panic!("one change: {changes:?}") };
+        assert_eq!(change.status, ChangeStatus::Renamed);
+        assert_eq!(change.path, "new name".into());
+        assert_eq!(change.renamed_from, Some("old".into()));
+        assert_eq!(change.lines, Some(LineCount { added: 1, deleted: 2 }));
+        assert_eq!(check(&[(&header, b"old")], &[]), None);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub enum WorkspaceError {
     Moved { url: String, detail: String },
     #[error("{url} has no commits on a default branch: push a first commit")]
     NoCommits { url: String },
+    #[error("git refuses what {url} holds, because it is malformed: {detail}")]
+    Malformed { url: String, detail: String },
     /// The same command may succeed later.
     #[error("{url} can't be reached: {detail}")]
     Unreachable { url: String, detail: String },
@@ -46,6 +48,23 @@ pub enum WorkspaceError {
     NestedRepository { path: RepoPath },
     #[error("{path} is {what}, which can't be taken in: remove it")]
     Foreign { path: RepoPath, what: &'static str },
+    #[error(
+        "{path} has more than {} MiB, and no larger file can be taken in: remove it",
+        limit >> 20
+    )]
+    LargeFile { path: RepoPath, limit: u64 },
+    #[error(
+        "what is new in the tree has more than {} MiB, and no more can be taken in: remove files",
+        limit >> 20
+    )]
+    LargeTree { limit: u64 },
+    /// The attribute `working-tree-encoding` names an encoding that the content is not in
+    /// (gitattributes(5)).
+    #[error(
+        "git can't store a file in the encoding that `.gitattributes` gives it \
+         (`working-tree-encoding`): {detail}"
+    )]
+    Encoding { detail: String },
     #[error("what the tree holds can't be taken in: {why}")]
     Unacceptable { why: String },
     #[error("{what} is larger than {limit} bytes")]
@@ -66,4 +85,20 @@ pub enum WorkspaceError {
     Process(#[from] ProcessError),
     #[error("can't {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+}
+
+impl WorkspaceError {
+    /// Returns whether whoever wrote the files of a tree can put right what is wrong with them.
+    #[must_use]
+    pub fn is_about_the_files(&self) -> bool {
+        matches!(
+            self,
+            Self::NestedRepository { .. }
+                | Self::Foreign { .. }
+                | Self::LargeFile { .. }
+                | Self::LargeTree { .. }
+                | Self::Encoding { .. }
+                | Self::Unacceptable { .. }
+        )
+    }
 }

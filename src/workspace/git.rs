@@ -53,15 +53,28 @@ const CONFIGURATION: &[(&str, &str)] = &[
 ///
 /// git does not follow redirects, because it would send the header with the token to the new
 /// address. `transfer.fsckObjects` makes git refuse malformed objects and objects with dangerous
-/// paths. The three `fetch.fsck` settings allow harmless flaws in the old history of well-known
-/// projects, which GitHub serves unchanged.
+/// paths. The `fetch.fsck` settings allow the flaws of dates, names, e-mail addresses and modes
+/// that old tools left in the history of many projects, and that forges serve unchanged
+/// (git-fsck(1), "FSCK MESSAGES"). They hold for what the forge serves. What an agent made is
+/// indexed with `--strict` alone.
 const REMOTE_CONFIGURATION: &[(&str, &str)] = &[
     ("http.followRedirects", "false"),
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", "60"),
     ("transfer.fsckObjects", "true"),
+    ("fetch.fsck.badDate", "ignore"),
+    ("fetch.fsck.badDateOverflow", "ignore"),
+    ("fetch.fsck.badEmail", "ignore"),
+    ("fetch.fsck.badFilemode", "ignore"),
+    ("fetch.fsck.badName", "ignore"),
     ("fetch.fsck.badTimezone", "ignore"),
+    ("fetch.fsck.missingEmail", "ignore"),
+    ("fetch.fsck.missingNameBeforeEmail", "ignore"),
     ("fetch.fsck.missingSpaceBeforeDate", "ignore"),
+    ("fetch.fsck.missingSpaceBeforeEmail", "ignore"),
+    ("fetch.fsck.multipleAuthors", "ignore"),
+    ("fetch.fsck.nulInCommit", "ignore"),
+    ("fetch.fsck.zeroPaddedDate", "ignore"),
     ("fetch.fsck.zeroPaddedFilemode", "ignore"),
     ("push.followTags", "false"),
     ("push.recurseSubmodules", "no"),

@@ -76,6 +76,7 @@ pub(super) fn explain(remote: &Remote, answer: GitAnswer) -> WorkspaceError {
         Some(Meaning::NotFound) => WorkspaceError::RepositoryNotFound { url },
         Some(Meaning::Moved) => WorkspaceError::Moved { url, detail },
         Some(Meaning::Unreachable) => WorkspaceError::Unreachable { url, detail },
+        Some(Meaning::Malformed) => WorkspaceError::Malformed { url, detail },
         None => answer.into_error(),
     }
 }
@@ -117,6 +118,8 @@ enum Meaning {
     NotFound,
     Moved,
     Unreachable,
+    /// git's checks refuse an object of the repository (git-fsck(1)).
+    Malformed,
 }
 
 fn meaning(stderr: &str) -> Option<Meaning> {
@@ -137,6 +140,8 @@ fn meaning(stderr: &str) -> Option<Meaning> {
         || says("does not appear to be a git repository")
     {
         Some(Meaning::NotFound)
+    } else if says("fsck error in pack") {
+        Some(Meaning::Malformed)
     } else if [
         "unable to access '",
         "RPC failed",

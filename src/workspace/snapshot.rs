@@ -16,15 +16,13 @@ use std::path::{Path, PathBuf};
 use gix_validate::path::component;
 use gix_validate::path::component::{Error, Options};
 
+use super::answer::GitAnswer;
 use super::cache::Cache;
 use super::error::WorkspaceError;
+use super::left_out;
 use super::staging::{Files, Staging};
-use crate::git::RepoPath;
-use crate::git::TreeId;
-
-/// The largest file that a snapshot accepts, in bytes. The gate allows far less. This limit keeps
-/// git from reading a larger file at all.
-const LARGEST_FILE: u64 = 64 << 20;
+use crate::disk;
+use crate::git::{CommitId, RepoPath, TreeId};
 
 /// The largest number of nested repositories and other unusual files in a tree. It is more than
 /// package managers leave, where each package may have a `.git`. A tree with more of them would
@@ -47,21 +45,47 @@ pub(super) enum Scope {
 /// # Errors
 /// [`WorkspaceError::NestedRepository`] when there is a `.git`, in any spelling, where git might
 /// open it; [`WorkspaceError::Foreign`] when there is something that is not a file, link or
-/// directory; [`WorkspaceError::Unacceptable`] when there are too many of these.
+/// directory; [`WorkspaceError::LargeFile`] when a new or changed file is larger than the cache
+/// accepts; [`WorkspaceError::Encoding`] when git can't convert a file as its attributes say;
+/// [`WorkspaceError::Unacceptable`] when there are too many unusual files.
 pub(super) async fn snapshot(
     cache: &Cache,
     staging: &Staging,
     scope: Scope,
+    base: &CommitId,
 ) -> Result<TreeId, WorkspaceError> {
     refuse_what_is_foreign(cache, staging, scope).await?;
     let all = match scope {
         Scope::All => "--all",
         Scope::Tracked => "--update",
     };
-    staging.command(cache, "add", Files::Read).argument(all).output().await?;
+    let added = staging.command(cache, "add", Files::Read).argument(all).run().await?;
+    if added.code != 0 {
+        return Err(explain_add(added));
+    }
+    if scope == Scope::All {
+        left_out::add_what_the_agent_added(cache, staging, base).await?;
+        left_out::remove_leftovers(cache, staging, base).await?;
+    }
     let name = staging.command(cache, "write-tree", Files::Read).word().await?;
     name.parse()
         .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "write-tree", answer: name })
+}
+
+/// Returns the error for a failed `git add`. git converts a file with the attribute
+/// `working-tree-encoding` to UTF-8, and refuses content that is not in that encoding
+/// (gitattributes(5), "working-tree-encoding"). It names the file in its message.
+fn explain_add(answer: GitAnswer) -> WorkspaceError {
+    let complaint = answer.complaint();
+    let is_about_an_encoding =
+        |line: &&str| line.contains("failed to encode '") || line.starts_with("fatal: BOM is ");
+    match complaint.lines().find(is_about_an_encoding) {
+        Some(line) => {
+            let detail = line.trim_start_matches("fatal: ").to_owned();
+            WorkspaceError::Encoding { detail }
+        }
+        None => answer.into_error(),
+    }
 }
 
 /// Refuses nested repositories and unusual files. An ignored directory may contain repositories, as
@@ -72,19 +96,20 @@ async fn refuse_what_is_foreign(
     staging: &Staging,
     scope: Scope,
 ) -> Result<(), WorkspaceError> {
-    let root = staging.files.clone();
-    let found = tokio::task::spawn_blocking(move || look_through(&root, scope)).await.map_err(
-        |source| WorkspaceError::Io {
+    let (root, limit) = (staging.files.clone(), cache.file_limit());
+    let found = tokio::task::spawn_blocking(move || look_through(&root, scope, limit))
+        .await
+        .map_err(|source| WorkspaceError::Io {
             action: "look through",
             path: staging.files.clone(),
             source: source.into(),
-        },
-    )??;
+        })??;
     if found.is_empty() {
         return Ok(());
     }
     // Without the `./` a name that starts with a colon would be read as pathspec magic
     // (gitglossary(7), "pathspec").
+    let found = without_unchanged(cache, staging, found).await?;
     let asked: Vec<Vec<u8>> =
         found.iter().map(|entry| [b"./", entry.asked.as_bytes()].concat()).collect();
     let answer = staging
@@ -102,14 +127,41 @@ async fn refuse_what_is_foreign(
         BTreeSet::new()
     };
     match found.into_iter().zip(asked).find(|(_, asked)| !ignored.contains(asked.as_slice())) {
-        Some((Foreign { path, what: None, .. }, _)) => {
-            Err(WorkspaceError::NestedRepository { path })
-        }
-        Some((Foreign { path, what: Some(what), .. }, _)) => {
-            Err(WorkspaceError::Foreign { path, what })
-        }
+        Some((Foreign { path, what, .. }, _)) => Err(match what {
+            Oddity::Repository => WorkspaceError::NestedRepository { path },
+            Oddity::Large => WorkspaceError::LargeFile { path, limit: cache.file_limit() },
+            Oddity::NoFile(what) => WorkspaceError::Foreign { path, what },
+        }),
         None => Ok(()),
     }
+}
+
+/// Passes over large files that nobody changed since the last snapshot. A repository may hold any
+/// file; the limit is for what an agent adds.
+///
+/// `ls-files --modified` compares the content of a file only when its time differs and its size
+/// does not, so git reads no file here that is larger than the one in the repository.
+async fn without_unchanged(
+    cache: &Cache,
+    staging: &Staging,
+    mut found: Vec<Foreign>,
+) -> Result<Vec<Foreign>, WorkspaceError> {
+    if !found.iter().any(|entry| entry.what == Oddity::Large) {
+        return Ok(found);
+    }
+    let list = async |which| {
+        let command = staging.command(cache, "ls-files", Files::Read);
+        let listing = command.arguments(["-z", which]).output().await?;
+        Ok::<BTreeSet<RepoPath>, WorkspaceError>(
+            listing.split(|&byte| byte == 0).map(|path| RepoPath::new(path.to_vec())).collect(),
+        )
+    };
+    let (tracked, modified) = (list("--cached").await?, list("--modified").await?);
+    found.retain(|entry| {
+        let is_unchanged = tracked.contains(&entry.path) && !modified.contains(&entry.path);
+        entry.what != Oddity::Large || !is_unchanged
+    });
+    Ok(found)
 }
 
 /// A file that a snapshot must not take.
@@ -118,8 +170,18 @@ struct Foreign {
     path: RepoPath,
     /// The path that the worker asks git about, to learn whether it is ignored.
     asked: RepoPath,
-    /// A description of the file. `None` means that it is a `.git`.
-    what: Option<&'static str>,
+    what: Oddity,
+}
+
+/// Why a snapshot must not take a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Oddity {
+    /// It is a `.git`.
+    Repository,
+    /// It has more bytes than the cache accepts.
+    Large,
+    /// It is no ordinary file. The text says what it is.
+    NoFile(&'static str),
 }
 
 /// Returns everything under `root` that git or a file system might treat as a `.git`, except for
@@ -128,13 +190,17 @@ struct Foreign {
 ///
 /// The function does not follow symbolic links: `DirEntry::metadata` describes the link itself, and
 /// so the walk never leaves `root`.
-fn look_through(root: &Path, scope: Scope) -> Result<Vec<Foreign>, WorkspaceError> {
+///
+/// On the way it gives the owner the rights that git needs. An agent may leave a directory or a
+/// file that nobody may read, and git stores no right except the one to execute.
+fn look_through(root: &Path, scope: Scope, limit: u64) -> Result<Vec<Foreign>, WorkspaceError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| WorkspaceError::Io { action: "look through", path, source }
     };
     let mut found = Vec::new();
     let mut waiting = vec![PathBuf::new()];
+    disk::open_up(root).map_err(failed(root))?;
     while let Some(directory) = waiting.pop() {
         let here = root.join(&directory);
         for entry in std::fs::read_dir(&here).map_err(failed(&here))? {
@@ -155,20 +221,22 @@ fn look_through(root: &Path, scope: Scope) -> Result<Vec<Foreign>, WorkspaceErro
                 // The worker usually asks whether the directory around the `.git` is ignored. At
                 // the root there is no such directory, so it asks about the entry itself.
                 let asked = if directory.as_os_str().is_empty() { &path } else { &directory };
-                found.push(Foreign { asked: repo_path(asked), path: repo_path(&path), what: None });
+                let (asked, path) = (repo_path(asked), repo_path(&path));
+                found.push(Foreign { asked, path, what: Oddity::Repository });
                 continue;
             }
             let metadata = entry.metadata().map_err(failed(&here))?;
+            let needed = if metadata.is_dir() { 0o700 } else { 0o400 };
+            if metadata.mode() & needed != needed && !metadata.is_symlink() {
+                disk::open_up(&root.join(&path)).map_err(failed(&root.join(&path)))?;
+            }
             if metadata.is_dir() {
                 waiting.push(path);
-            } else if let Some(what) =
-                Some(&metadata).filter(|_| scope == Scope::All).and_then(no_ordinary_file)
+            } else if let Some(what) = Some(&metadata)
+                .filter(|_| scope == Scope::All)
+                .and_then(|metadata| no_ordinary_file(metadata, limit))
             {
-                found.push(Foreign {
-                    asked: repo_path(&path),
-                    path: repo_path(&path),
-                    what: Some(what),
-                });
+                found.push(Foreign { asked: repo_path(&path), path: repo_path(&path), what });
             }
         }
     }
@@ -178,20 +246,20 @@ fn look_through(root: &Path, scope: Scope) -> Result<Vec<Foreign>, WorkspaceErro
 
 /// Returns what a file is when a snapshot must not take it. A file with a second hard link is
 /// refused because its content may belong to a file outside of the tree.
-fn no_ordinary_file(metadata: &Metadata) -> Option<&'static str> {
+fn no_ordinary_file(metadata: &Metadata, limit: u64) -> Option<Oddity> {
     let kind = metadata.file_type();
     if kind.is_symlink() {
         None
     } else if kind.is_fifo() {
-        Some("a named pipe")
+        Some(Oddity::NoFile("a named pipe"))
     } else if kind.is_socket() {
-        Some("a socket")
+        Some(Oddity::NoFile("a socket"))
     } else if kind.is_block_device() || kind.is_char_device() {
-        Some("a device")
+        Some(Oddity::NoFile("a device"))
     } else if metadata.nlink() > 1 {
-        Some("a file with a second name (a hard link)")
-    } else if metadata.len() > LARGEST_FILE {
-        Some("a file of more than 64 MiB")
+        Some(Oddity::NoFile("a file with a second name (a hard link)"))
+    } else if metadata.len() > limit {
+        Some(Oddity::Large)
     } else {
         None
     }

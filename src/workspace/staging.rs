@@ -16,9 +16,6 @@ use super::git::GitCommand;
 use crate::git::{CommitId, TreeId};
 use crate::sandbox::FsPolicy;
 
-/// The largest pack that the worker imports, in bytes. The gate allows far less.
-const LARGEST_PACK: usize = 64 << 20;
-
 /// A tree of files, with the index and the new objects that git keeps for it.
 #[derive(Debug)]
 pub(super) struct Staging {
@@ -71,6 +68,17 @@ impl Staging {
         name: &'static str,
         files: Files,
     ) -> GitCommand<'a> {
+        self.command_with_index(cache, name, files, &self.index())
+    }
+
+    /// Begins a git command on the tree as [`Self::command`] does, with another index.
+    pub(super) fn command_with_index<'a>(
+        &self,
+        cache: &'a Cache,
+        name: &'static str,
+        files: Files,
+        index: &Path,
+    ) -> GitCommand<'a> {
         let repository = cache.directory();
         let mut view = FsPolicy { readable: vec![repository.to_owned()], ..FsPolicy::default() };
         view.writable.push(self.directory.clone());
@@ -82,7 +90,7 @@ impl Staging {
             .git()
             .in_repository(repository, name)
             .variable("GIT_WORK_TREE", &self.files)
-            .variable("GIT_INDEX_FILE", self.index())
+            .variable("GIT_INDEX_FILE", index)
             .variable("GIT_OBJECT_DIRECTORY", self.objects())
             .variable("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(&repository.join("objects")))
             .confined(view)
@@ -92,8 +100,8 @@ impl Staging {
     /// the tree has most of its objects; the pack leaves those out.
     ///
     /// # Errors
-    /// [`WorkspaceError::Unacceptable`] when the pack is too large, or when git's checks refuse an
-    /// object.
+    /// [`WorkspaceError::LargeTree`] when the pack is larger than the cache accepts,
+    /// [`WorkspaceError::Unacceptable`] when git's checks refuse an object.
     pub(super) async fn import(
         &self,
         cache: &Cache,
@@ -104,17 +112,17 @@ impl Staging {
         if cache.has(tree).await? {
             return Ok(());
         }
+        let limit = cache.file_limit();
+        let largest_pack = usize::try_from(limit).unwrap_or(usize::MAX);
         let pack = self
             .command(cache, "pack-objects", Files::Read)
             .arguments(["--revs", "--stdout", "--quiet", "--delta-base-offset"])
             .input(wanted.clone())
-            .output_limit(LARGEST_PACK)
+            .output_limit(largest_pack)
             .run()
             .await?;
         if pack.truncated {
-            return Err(WorkspaceError::Unacceptable {
-                why: format!("what is new in it is more than {} MiB", LARGEST_PACK >> 20),
-            });
+            return Err(WorkspaceError::LargeTree { limit });
         }
         if pack.code != 0 {
             return Err(pack.into_error());
@@ -122,7 +130,7 @@ impl Staging {
         let indexed = cache
             .command("index-pack")
             .arguments(["--stdin", "--strict"])
-            .argument(format!("--max-input-size={LARGEST_PACK}"))
+            .argument(format!("--max-input-size={largest_pack}"))
             .input(pack.output)
             .run()
             .await?;

@@ -4,6 +4,7 @@
 mod forge;
 mod remotes;
 mod snapshots;
+mod taking_over;
 mod trees;
 
 use std::ffi::{OsStr, OsString};

@@ -32,7 +32,7 @@ async fn text_that_github_does_not_show_reaches_no_agent_and_is_told() {
         "\u{200b}\u{2060}\u{fe01}",
     ] {
         let world = world().await;
-        let issue = world.task("Add a greeting", &format!("Say hello.\n{hidden}")).await;
+        let issue = world.task("Add a greeting", &format!("Say hello.\n\n{hidden}")).await;
         let ran = world.work().await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
         let prompts = prompts(&world);

@@ -19,6 +19,7 @@ mod attack_through_git;
 mod aws_side_is_applied;
 mod aws_side_is_planned;
 mod branch_is_in_the_way;
+mod change_is_taken_over;
 mod change_is_tested;
 mod checks_decide;
 mod dead_letters_are_redriven;

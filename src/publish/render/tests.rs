@@ -96,6 +96,10 @@ fn full_report(task: &Task) -> PullRequestReport<'_> {
             Note::TestDeleted,
             Note::TestSkipped,
             Note::BinaryFile,
+            Note::ConflictMarkers,
+            Note::Leftovers { paths: vec!["a.orig".to_owned()], more: 0 },
+            Note::IgnoredFiles { paths: vec!["lib/".to_owned(), "x`|@you".to_owned()], more: 3 },
+            Note::SubmoduleFiles { paths: vec!["vendor/lib/fix.c".to_owned()], more: 0 },
             Note::UnknownKey {
                 key: "checks.tset".to_owned(),
                 line: 2,

@@ -40,6 +40,55 @@ fn objects(seen: &[Seen]) -> u32 {
     seen.iter().filter_map(|request| request.objects).sum()
 }
 
+/// Makes a commit of these headers on the tip of the upstream repository, as an old tool made it.
+async fn push_raw_commit(world: &World, headers: &str) {
+    let (upstream, file) = (world.upstream(), world.path().join("commit"));
+    let tree = run_git(&upstream, ["rev-parse", "trunk^{tree}"]).await;
+    let parent = world.upstream_tip("trunk").await;
+    fs::write(&file, format!("tree {}\nparent {parent}\n{headers}\n\nold\n", tree.trim())).unwrap();
+    let file = file.to_str().unwrap();
+    let store = ["hash-object", "-t", "commit", "-w", "--literally", file];
+    let commit = run_git(&upstream, store).await;
+    run_git(&upstream, ["update-ref", "refs/heads/trunk", commit.trim()]).await;
+}
+
+#[tokio::test]
+async fn flaws_of_names_and_dates_in_old_history_are_taken() {
+    let world = World::with_files(&[(b"a", "1")]).await;
+    let good = "T <t@e> 1300000000 +0900";
+    for author in [
+        "T<t@e> 1300000000 +0900",
+        "<t@e> 1300000000 +0900",
+        "T <t@e 1300000000 +0900",
+        "T 1300000000 +0900",
+        "T <t@e> 0130000000 +0900",
+        "T <t@e> 99999999999999999999999 +0900",
+        "T <t@e> x +0900",
+        "T <t@e>1300000000 +0900",
+        "T <t@e> 1300000000 +x",
+        "T <t@e> 1300000000 +0900\nauthor U <u@e> 1300000000 +0900",
+    ] {
+        push_raw_commit(&world, &format!("author {author}\ncommitter {good}")).await;
+    }
+    push_raw_commit(&world, &format!("author {good}\ncommitter {good}")).await;
+    let (workspace, base) = world.workspace().await;
+    assert_eq!(base.commit.as_str(), world.upstream_tip("trunk").await);
+    write(workspace.agent_tree(), b"a", "2");
+    let tree = workspace.snapshot(Side::Agent).await.unwrap();
+    let commit = workspace.commit(&tree, &base.commit, "change", &identity(), at(0)).await.unwrap();
+    workspace.cache().push(&world.remote(), &commit, &branch("new"), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn dangerous_history_is_refused_by_name() {
+    let world = World::with_files(&[(b"a", "1")]).await;
+    write(&world.author(), b".gitmodules", "[submodule \"x\"]\n\tpath = -x\n\turl = -u\n");
+    world.author_pushes("evil").await;
+    let error = world.cache().await.fetch(&world.remote()).await.unwrap_err();
+    assert!(matches!(error, WorkspaceError::Malformed { .. }), "{error:?}");
+    assert!(error.to_string().contains("gitmodulesPath"), "{error}");
+}
+
 #[tokio::test]
 async fn a_second_fetch_transfers_only_what_is_new() {
     let world = World::with_files(&[(b"a", "1"), (b"b", "2"), (b"dir/c", "3")]).await;

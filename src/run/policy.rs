@@ -1,0 +1,129 @@
+//! The policy on a change, with what it has to know of the change: paths, sizes, filters, and the
+//! lines that are added, which are searched for secrets.
+
+use super::Failure;
+use super::checking::repository_file;
+use super::checkpoint::Progress;
+use super::effects::note;
+use super::pass::{call_agent, keep_progress};
+use super::prepare::Prepared;
+use super::services::Services;
+use crate::agent::Verdict;
+use crate::agent::prompt::Prompt;
+use crate::gate::secret::{self, added_lines};
+use crate::gate::settings::GateSettings;
+use crate::gate::{self, ChangedFile, ProtectedPaths};
+use crate::git::{Change, RepoPath, TreeEntry};
+use crate::workspace::{Cache, LeftOut, Workspace, WorkspaceError};
+
+/// Has the agent put right what the policy refuses in its first pass. It gets one chance: what is
+/// refused after that is refused for good, before the agent and the checks spend more time on it.
+pub(super) async fn fix_until_allowed(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let refusal = match judge(services, prepared, progress).await {
+        Err(Failure::GateRefused(refusal)) if services.config.checks.fix_ups > 0 => refusal,
+        judged => return judged.map(drop),
+    };
+    note(services, &prepared.run, &format!("the agent is asked to undo: {refusal}")).await?;
+    let findings: Vec<String> = refusal.findings.iter().map(ToString::to_string).collect();
+    progress.fix_ups += 1;
+    call_agent(services, prepared, progress, &Prompt::refused(&findings)).await?;
+    keep_progress(services, prepared, progress).await?;
+    judge(services, prepared, progress).await.map(drop)
+}
+
+/// Judges everything that the work changes, and returns it.
+pub(super) async fn judge(
+    services: &Services,
+    prepared: &Prepared,
+    progress: &Progress,
+) -> Result<Vec<ChangedFile>, Failure> {
+    let Prepared { workspace, base, .. } = prepared;
+    let (cache, base) = (workspace.cache(), &base.base.commit);
+    let changes = workspace.changes(base, &progress.commit).await?;
+    if changes.is_empty() {
+        return Err(nothing_changed(progress));
+    }
+    let file = repository_file(cache, base).await?;
+    let protected = ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected)
+        .map_err(|error| Failure::RepositoryFile(format!("`gate.protected`: {error}")))?;
+    let settings = &services.config.gate;
+    let limits = gate::ChangeLimits::new(settings, protected);
+    let files = read_changes(workspace, changes, settings).await?;
+    gate::judge(&files, &limits).map_err(Failure::GateRefused)?;
+    secret::judge(&files, &services.config.redaction).map_err(Failure::GateRefused)?;
+    Ok(files)
+}
+
+/// Why there is no change to go on with.
+pub(super) fn nothing_changed(progress: &Progress) -> Failure {
+    if progress.left_out == LeftOut::default() {
+        Failure::Agent(Verdict::NoChange)
+    } else {
+        Failure::NothingTaken(progress.left_out.clone())
+    }
+}
+
+/// Reads what the gate has to know of each changed file. It reads no more content than a change may
+/// have: what is beyond that is refused for its size.
+async fn read_changes(
+    workspace: &Workspace,
+    changes: Vec<Change>,
+    settings: &GateSettings,
+) -> Result<Vec<ChangedFile>, WorkspaceError> {
+    let paths: Vec<RepoPath> = changes.iter().map(|change| change.path.clone()).collect();
+    let old_path = |change: &Change| change.renamed_from.as_ref().unwrap_or(&change.path).clone();
+    let old_paths: Vec<RepoPath> = changes.iter().map(old_path).collect();
+    let filters = workspace.filters(&paths).await?;
+    let filters_before = workspace.filters(&old_paths).await?;
+    let is_read = changes.len() <= settings.files;
+    let (mut files, mut size) = (Vec::new(), 0u64);
+    for ((change, filter), filter_before) in changes.into_iter().zip(filters).zip(filters_before) {
+        let added = if is_read && size <= settings.size {
+            added_by(workspace.cache(), &change, settings).await?
+        } else {
+            String::new()
+        };
+        let is_binary = change.lines.is_none();
+        let added_size = match change.changes_content() {
+            true if is_binary => change.size,
+            true => u64::try_from(added.len()).unwrap_or(u64::MAX),
+            false => 0,
+        };
+        size = size.saturating_add(added_size);
+        files.push(ChangedFile { change, added, added_size, filter, filter_before });
+    }
+    Ok(files)
+}
+
+/// The lines that a change adds to a file.
+async fn added_by(
+    cache: &Cache,
+    change: &Change,
+    settings: &GateSettings,
+) -> Result<String, WorkspaceError> {
+    let adds_nothing = change.lines.is_some_and(|lines| lines.added == 0);
+    let is_refused = change.lines.is_none() && change.size > settings.binary_size;
+    if adds_nothing || is_refused || !change.changes_content() {
+        return Ok(String::new());
+    }
+    let limit = usize::try_from(settings.file_size).unwrap_or(usize::MAX);
+    let after = content(cache, change.after.as_ref(), limit).await?;
+    // What was there before may be larger than what may be published. All lines count as added
+    // then.
+    let before = content(cache, change.before.as_ref(), limit).await.unwrap_or_default();
+    Ok(added_lines(&before, &after))
+}
+
+async fn content(
+    cache: &Cache,
+    entry: Option<&TreeEntry>,
+    limit: usize,
+) -> Result<String, WorkspaceError> {
+    let Some(entry) = entry else { return Ok(String::new()) };
+    let content = cache.blob(&entry.id, limit).await?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
