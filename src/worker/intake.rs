@@ -81,7 +81,11 @@ impl Worker {
     /// Polls the queue. A poll that is open when the worker is told to stop is waited for, and the
     /// message that it brings is given back: SQS may have answered it already, and a message that
     /// nobody reads stays hidden for hours.
-    async fn receive(&self, wait: Duration, stop: &Stop) -> Result<Option<Delivery>, QueueError> {
+    pub(super) async fn receive(
+        &self,
+        wait: Duration,
+        stop: &Stop,
+    ) -> Result<Option<Delivery>, QueueError> {
         let mut poll = pin!(self.queue.receive(wait));
         tokio::select! {
             received = &mut poll => return received,

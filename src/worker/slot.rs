@@ -139,12 +139,12 @@ mod tests {
         let worker = worker(directory.path()).await;
         worker.queue.send("a task", &[]).await.unwrap();
         let stop = Stop::default();
-        let delivery = worker.take(Duration::from_secs(5), &stop).await.unwrap().unwrap();
+        let delivery = worker.receive(Duration::from_secs(5), &stop).await.unwrap().unwrap();
         let lease_end = lease::end_of(&delivery, worker.policy.visibility_timeout);
         let run = async |_, _| -> Ended { panic!("a fault of the run") };
         let disposition = worker.with_lease(&delivery, lease_end, run).await;
         assert_eq!(disposition, Disposition::RetryAfter(Duration::ZERO));
-        let again = worker.take(Duration::from_secs(5), &stop).await.unwrap().unwrap();
+        let again = worker.receive(Duration::from_secs(5), &stop).await.unwrap().unwrap();
         assert_eq!((again.message_id, again.receive_count), (delivery.message_id, 2));
     }
 }
