@@ -91,6 +91,9 @@ pub enum Reason {
         commands: Vec<String>,
         #[serde(default)]
         failures: Vec<String>,
+        /// The branch that holds the change, when no pull request does.
+        #[serde(default)]
+        branch: Option<String>,
     },
     RepositoryFileInvalid {
         detail: String,

@@ -52,13 +52,14 @@ impl Renderer {
                 ("more".to_owned(), Value::from(more)),
             ];
         }
-        if let Reason::ChecksFailed { commands, failures } = reason {
+        if let Reason::ChecksFailed { commands, failures, branch } = reason {
             let more = failures.len().saturating_sub(LISTED_FAILURES);
             let listed = failures.iter().take(LISTED_FAILURES).cloned();
             fields = vec![
                 ("commands".to_owned(), commands.iter().cloned().collect()),
                 ("failures".to_owned(), listed.collect()),
                 ("more".to_owned(), Value::from(more)),
+                ("branch".to_owned(), Value::from(branch.as_deref())),
             ];
         }
         let said = self.phrase("reasons.md", reason.into(), fields);

@@ -149,6 +149,8 @@ pub struct RedChecks {
     pub(super) commands: Vec<String>,
     /// The tests that fail and the errors that are reported, which were not so on the base.
     pub(super) failures: Vec<String>,
+    /// The branch that holds the change, when no pull request does.
+    pub(super) branch: Option<String>,
 }
 
 impl RedChecks {
@@ -159,7 +161,11 @@ impl RedChecks {
 
 impl fmt::Display for RedChecks {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.commands.join(", "))
+        formatter.write_str(&self.commands.join(", "))?;
+        match &self.branch {
+            Some(branch) => write!(formatter, "; the change is on the branch {branch}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -338,7 +344,7 @@ mod tests {
             Failure::Agent(Verdict::ModelMissing),
             Failure::ChecksRed(RedChecks {
                 commands: vec!["make test".to_owned()],
-                failures: Vec::new(),
+                ..RedChecks::default()
             }),
             Failure::GitHub(GitHubError::Unavailable { url: "u".to_owned(), status: 502 }),
             Failure::GitHub(GitHubError::Unauthorized {

@@ -11,23 +11,27 @@ use super::report::report;
 use super::services::Services;
 use crate::git::{BranchName, CommitId};
 use crate::journal::{Effect, Stage};
-use crate::publish::{self, NoTest, Note, PullRequest};
+use crate::publish::{self, Existing, NoTest, Note, PullRequest};
 use crate::task::Task;
 use crate::workspace::{Cache, Remote};
 
 /// A change that is on the forge.
-pub(super) struct Published {
-    pub(super) pull_request: PullRequest,
-    /// The checks that keep it from being merged. It is a draft when there are any.
-    pub(super) red: RedChecks,
-    /// Why no test says that it is right. There are no reasons when an earlier run published it.
-    pub(super) not_tested: Vec<NoTest>,
+pub(super) enum Published {
+    /// The pull request is open, and no check is red.
+    PullRequest {
+        pull_request: PullRequest,
+        /// Why no test says that the change is right. There are no reasons when an earlier run
+        /// published it.
+        not_tested: Vec<NoTest>,
+    },
+    /// Checks are red. The change is in a draft, or on a branch alone, which `red` names.
+    Red { red: RedChecks, draft: Option<u64> },
 }
 
 impl Published {
     /// An earlier run published the change, and no check was red. A draft was not tested.
     pub(super) fn before(pull_request: PullRequest) -> Self {
-        Self { pull_request, red: RedChecks::default(), not_tested: Vec::new() }
+        Self::PullRequest { pull_request, not_tested: Vec::new() }
     }
 }
 
@@ -36,13 +40,63 @@ pub(super) async fn publish(
     services: &Services,
     mut approved: ApprovedChange,
 ) -> Result<Published, Failure> {
-    push(services, &mut approved).await?;
-    open_pull_request(services, &approved).await
+    let branch = approved.checked.prepared.branch.clone();
+    let red = approved.checked.red();
+    if !red.is_empty() {
+        return publish_red(services, approved, &branch, red).await;
+    }
+    push(services, &mut approved, &branch).await?;
+    let (pull_request, not_tested) = open_pull_request(services, &approved, false).await?;
+    Ok(Published::PullRequest { pull_request, not_tested })
 }
 
-async fn push(services: &Services, approved: &mut ApprovedChange) -> Result<(), Failure> {
+/// Publishes a change with red checks as a draft.
+///
+/// GitHub's API can't make a draft of a pull request that is ready for review ("Update a pull
+/// request"), and somebody may merge it at any moment. A red change therefore never replaces the
+/// commit of one: it goes to a branch beside it. Where there are no drafts, which private
+/// repositories of GitHub's free plan do not have, the branch is all that is published.
+async fn publish_red(
+    services: &Services,
+    mut approved: ApprovedChange,
+    branch: &BranchName,
+    red: RedChecks,
+) -> Result<Published, Failure> {
+    let run = approved.checked.prepared.run.clone();
+    let on = |branch: &BranchName, red: RedChecks| Published::Red {
+        red: RedChecks { branch: Some(branch.to_string()), ..red },
+        draft: None,
+    };
+    if is_ready(&run, branch).await? {
+        let beside: BranchName = format!("{branch}-failed").parse()?;
+        push(services, &mut approved, &beside).await?;
+        return Ok(on(&beside, red));
+    }
+    push(services, &mut approved, branch).await?;
+    match open_pull_request(services, &approved, true).await {
+        Ok((draft, _)) => Ok(Published::Red { red, draft: Some(draft.number) }),
+        Err(Failure::GitHub(error)) if error.is_about_drafts() => Ok(on(branch, red)),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Whether the branch has an open pull request that is ready for review.
+async fn is_ready(run: &RunContext, branch: &BranchName) -> Result<bool, Failure> {
+    let existing = run.publisher.existing(&run.task, branch.as_str()).await?;
+    let open = match &existing {
+        Existing::Open(open) | Existing::Published(open) => Some(open),
+        Existing::None | Existing::Merged(_) | Existing::Rejected { .. } | Existing::Ended => None,
+    };
+    Ok(open.is_some_and(|open| !open.draft))
+}
+
+async fn push(
+    services: &Services,
+    approved: &mut ApprovedChange,
+    branch: &BranchName,
+) -> Result<(), Failure> {
     let (prepared, progress) = (&approved.checked.prepared, &mut approved.checked.progress);
-    let Prepared { run, branch, workspace, base, .. } = prepared;
+    let Prepared { run, workspace, base, .. } = prepared;
     enter_stage(services, run, Stage::Publish, &format!("pushing {branch}")).await?;
     let (cache, remote) = (workspace.cache(), services.remote(&run.task.repository));
     if cache.announced(&remote).await?.commit != base.base.commit {
@@ -59,19 +113,19 @@ async fn push(services: &Services, approved: &mut ApprovedChange) -> Result<(), 
 async fn open_pull_request(
     services: &Services,
     approved: &ApprovedChange,
-) -> Result<Published, Failure> {
+    is_red: bool,
+) -> Result<(PullRequest, Vec<NoTest>), Failure> {
     let run = &*approved.checked.prepared.run;
-    let red = approved.checked.red();
     let report = report(services, approved);
     run.lease.renew().await?;
-    let opening = run.publisher.open_pull_request(&report, !red.is_empty());
+    let opening = run.publisher.open_pull_request(&report, is_red);
     let pull_request =
         perform(services, run, Effect::OpenPullRequest, report.branch, opening).await?;
     let PullRequest { number, url, .. } = &pull_request;
     services.journal.record_pull_request(run.id, *number, url).await?;
     note(services, run, &format!("pull request #{number}: {url}")).await?;
     let not_tested = if report.untested_is_draft { report.untested } else { Vec::new() };
-    Ok(Published { pull_request, red, not_tested })
+    Ok((pull_request, not_tested))
 }
 
 /// Where the branch is at the remote, if a worker made everything on it. The push replaces exactly

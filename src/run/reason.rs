@@ -39,9 +39,11 @@ pub(super) fn reason(failure: &Failure) -> Reason {
                 leftovers: named(&left_out.leftovers),
             }
         }
-        Failure::ChecksRed(RedChecks { commands, failures }) => {
-            Reason::ChecksFailed { commands: commands.clone(), failures: failures.clone() }
-        }
+        Failure::ChecksRed(RedChecks { commands, failures, branch }) => Reason::ChecksFailed {
+            commands: commands.clone(),
+            failures: failures.clone(),
+            branch: branch.clone(),
+        },
         Failure::RepositoryFile(detail) => Reason::RepositoryFileInvalid { detail: detail.clone() },
         Failure::GateRefused(refusal) => {
             Reason::ChangeRefused { violations: refusal.findings.iter().map(violation).collect() }

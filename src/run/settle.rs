@@ -24,11 +24,12 @@ pub(super) async fn settle(
     run: &RunContext,
     published: Published,
 ) -> Disposition {
-    let Published { pull_request, red, not_tested } = published;
-    if !red.is_empty() {
-        let draft = Some(pull_request.number);
-        return settle_failure(services, run, Failure::ChecksRed(red), draft).await;
-    }
+    let (pull_request, not_tested) = match published {
+        Published::PullRequest { pull_request, not_tested } => (pull_request, not_tested),
+        Published::Red { red, draft } => {
+            return settle_failure(services, run, Failure::ChecksRed(red), draft).await;
+        }
+    };
     let untold = tell_success(services, run, &pull_request, &not_tested).await;
     if matches!(untold, Err(Failure::LeaseLost)) {
         return abandon(services, run).await;

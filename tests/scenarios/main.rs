@@ -49,6 +49,7 @@ mod queue_is_killed;
 mod queue_is_served;
 mod queue_misbehaves;
 mod real_aider;
+mod red_work_stays_apart;
 mod repository_is_renamed;
 mod sandbox_is_asked_for;
 mod secrets_are_redacted;

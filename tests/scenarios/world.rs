@@ -282,6 +282,12 @@ impl World {
             .then(|| run_git(&bare, &["show", &format!("{branch}:{path}")]))
     }
 
+    /// The commit that a branch is at.
+    pub fn head(&self, branch: &str) -> String {
+        let bare = self.forge.hub.repository_path("owner/repo").unwrap();
+        run_git(&bare, &["rev-parse", branch]).trim().to_owned()
+    }
+
     pub fn branches(&self) -> Vec<String> {
         let bare = self.forge.hub.repository_path("owner/repo").unwrap();
         run_git(&bare, &["for-each-ref", "--format=%(refname:short)"])

@@ -220,6 +220,7 @@ fn every_status() {
     let red = Reason::ChecksFailed {
         commands: vec!["make test".to_owned()],
         failures: (1..=12).map(|number| format!("test_{number}")).collect(),
+        branch: None,
     };
     let not_tested = every_no_test("make test");
     let tried = [Reason::NoChange, failed.clone(), Reason::Text("it broke: @you".to_owned())];
