@@ -115,7 +115,7 @@ pub enum Finding {
     Submodule { path: RepoPath },
     #[error("{path} is a symbolic link out of the repository")]
     EscapingLink { path: RepoPath },
-    #[error("{path} is a binary file of {size} bytes, and {limit} bytes are allowed")]
+    #[error("{path} is a binary file of {size} bytes, and the limit is {limit} bytes")]
     LargeBinary { path: RepoPath, size: u64, limit: u64 },
     /// The worker has no filters, so it can't store what the repository expects.
     #[error(
@@ -128,9 +128,9 @@ pub enum Finding {
     /// The message never contains the secret itself.
     #[error("{path} adds what looks like a secret ({rule})")]
     Secret { path: RepoPath, rule: String },
-    #[error("{files} files are changed, and {limit} are allowed")]
+    #[error("{files} files are changed, and the limit is {limit}")]
     TooManyFiles { files: usize, limit: usize },
-    #[error("the change adds {size} bytes, and {limit} bytes are allowed")]
+    #[error("the change adds {size} bytes, and the limit is {limit} bytes")]
     TooLarge { size: u64, limit: u64 },
 }
 

@@ -44,7 +44,9 @@ impl TestPatterns {
         })
     }
 
-    fn is_test(&self, path: &RepoPath) -> bool {
+    /// Returns whether a path is that of a file of tests.
+    #[must_use]
+    pub fn is_test(&self, path: &RepoPath) -> bool {
         self.files.is_match(&path.to_string())
     }
 }

@@ -147,12 +147,12 @@ fn a_file_may_hold_what_would_be_a_bad_link() {
 fn limits_are_inclusive_and_told() {
     let many: Vec<Change> = (0..201).map(|number| file(&format!("f{number}"), 1)).collect();
     assert!(findings(&many[..200]).is_empty());
-    assert_eq!(findings(&many), ["201 files are changed, and 200 are allowed"]);
+    assert_eq!(findings(&many), ["201 files are changed, and the limit is 200"]);
 
     assert!(findings(&[file("a", 5 << 20)]).is_empty());
     assert_eq!(
         findings(&[file("a", 5 << 20), file("b", 1)]),
-        ["the change adds 5242881 bytes, and 5242880 bytes are allowed"]
+        ["the change adds 5242881 bytes, and the limit is 5242880 bytes"]
     );
     assert_eq!(findings(&[file("a", u64::MAX), file("b", 1)]).len(), 1);
 
@@ -160,7 +160,7 @@ fn limits_are_inclusive_and_told() {
     assert!(findings(&[binary(1 << 20)]).is_empty());
     assert_eq!(
         findings(&[binary((1 << 20) + 1)]),
-        ["x.bin is a binary file of 1048577 bytes, and 1048576 bytes are allowed"]
+        ["x.bin is a binary file of 1048577 bytes, and the limit is 1048576 bytes"]
     );
 }
 
@@ -237,7 +237,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         refusal.to_string(),
         ".github/a is protected by the rule .github/**; .github/a is a symbolic link out of \
          the repository; \
-         the change adds 6291457 bytes, and 5242880 bytes are allowed"
+         the change adds 6291457 bytes, and the limit is 5242880 bytes"
     );
 }
 

@@ -166,7 +166,7 @@ pub struct FileLine {
 #[cfg_attr(test, derive(strum::VariantNames))]
 #[strum(serialize_all = "snake_case")]
 pub enum Note {
-    /// The agent was asked for tests and changed nothing.
+    /// The agent was asked for tests and changed nothing, and it wrote none before.
     NoTestsWritten,
     /// The formatter was not run, because it would have rewritten files outside of the change.
     FormatSkipped,

@@ -24,6 +24,8 @@ pub(super) struct ApprovedChange {
     pub(super) changes: Vec<Change>,
     /// What its reader should look at.
     pub(super) attention: Vec<Attention>,
+    /// Whether it adds or changes a file of tests.
+    pub(super) touches_tests: bool,
 }
 
 /// Judges the change by the policy. A change with failed checks goes on only when no other delivery
@@ -37,6 +39,8 @@ pub(super) async fn gate(services: &Services, checked: Checked) -> Result<Approv
     if !red.is_empty() && !run.attempt.is_last() {
         return Err(Failure::ChecksRed(red));
     }
-    let changes = files.into_iter().map(|file| file.change).collect();
-    Ok(ApprovedChange { checked, changes, attention })
+    let changes: Vec<Change> = files.into_iter().map(|file| file.change).collect();
+    let is_test = |change: &Change| change.after.is_some() && TEST_PATTERNS.is_test(&change.path);
+    let touches_tests = changes.iter().any(is_test);
+    Ok(ApprovedChange { checked, changes, attention, touches_tests })
 }

@@ -24,7 +24,7 @@ pub(super) fn report<'a>(
     services: &Services,
     approved: &'a ApprovedChange,
 ) -> PullRequestReport<'a> {
-    let ApprovedChange { checked, changes, attention } = approved;
+    let ApprovedChange { checked, changes, attention, touches_tests } = approved;
     let Checked { prepared, progress, results, .. } = checked;
     let Prepared { run, task, branch, base, .. } = prepared;
     let mut models: Vec<String> =
@@ -56,6 +56,8 @@ pub(super) fn report<'a>(
         notes: progress
             .notes
             .iter()
+            // The agent may have written tests before it was asked for them.
+            .filter(|note| **note != Note::NoTestsWritten || !touches_tests)
             .cloned()
             .chain(base.plan.unreadable.iter().map(unreadable))
             .chain(hidden)

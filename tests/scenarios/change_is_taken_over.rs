@@ -322,5 +322,5 @@ async fn a_lock_file_that_becomes_too_large_is_refused() {
     world.set("gate", json!({ "size_limit_bytes": 1000 }));
     script(&mut world, "echo 2 > version");
     let comment = refused(&world).await;
-    assert!(comment.contains("and 1000 bytes are allowed"), "{comment}");
+    assert!(comment.contains("and the limit is 1000 bytes"), "{comment}");
 }

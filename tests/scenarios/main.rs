@@ -53,6 +53,7 @@ mod red_work_stays_apart;
 mod repository_is_renamed;
 mod sandbox_is_asked_for;
 mod secrets_are_redacted;
+mod sentences_are_true;
 mod state_has_a_place;
 mod storm;
 mod task_is_called_off;
