@@ -21,6 +21,7 @@ mod remote;
 mod selection;
 mod snapshot;
 mod staging;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -287,7 +288,7 @@ impl Workspace {
     /// look for the parents (gitrepository-layout(5), `shallow`).
     async fn clone_for_agent(&self, base: &Base) -> Result<(), WorkspaceError> {
         self.init_repository(&self.agent.files).await?;
-        self.fetch_into(&self.agent.files.join(".git"), &base.commit).await
+        self.fetch_into(&self.agent.files.join(".git"), &base.commit, None).await
     }
 
     /// Makes a repository at `directory` whose branch is named as the one that the work is for.
@@ -305,9 +306,15 @@ impl Workspace {
             .map(drop)
     }
 
-    /// Fetches a commit without its history from the cache into a repository of
-    /// [`Self::init_repository`], and puts the branch there.
-    async fn fetch_into(&self, git_dir: &Path, commit: &CommitId) -> Result<(), WorkspaceError> {
+    /// Fetches a commit from the cache into a repository of [`Self::init_repository`], and puts the
+    /// branch there. Without a depth it comes without its history, else with so much of it and the
+    /// tags on that.
+    async fn fetch_into(
+        &self,
+        git_dir: &Path,
+        commit: &CommitId,
+        depth: Option<usize>,
+    ) -> Result<(), WorkspaceError> {
         // A fetch refuses to update the branch that HEAD names unless `--update-head-ok` is given
         // (git-fetch(1)). `init` has made HEAD name this branch, which has no commit yet.
         self.cache
@@ -315,12 +322,14 @@ impl Workspace {
             .in_repository(git_dir, "fetch")
             .arguments([
                 "--quiet",
-                "--depth=1",
-                "--no-tags",
                 "--no-write-fetch-head",
                 "--no-auto-maintenance",
                 "--update-head-ok",
             ])
+            .argument(format!("--depth={}", depth.unwrap_or(1)))
+            // git fetches the tags that point at what it fetches unless it is told not to
+            // (git-fetch(1), `--no-tags`).
+            .arguments(depth.is_none().then_some("--no-tags"))
             .argument(self.cache.directory())
             // The `+` allows a branch to go elsewhere than forward (git-fetch(1), `<refspec>`).
             .argument(format!("+{commit}:{}", self.onto.reference()))

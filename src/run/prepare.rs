@@ -38,7 +38,9 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
         let workspace = cache.prepare(&run.trees(), &base.base).await?;
         return Ok(Prepared { run, checkpoint, task, branch, workspace, base });
     }
-    let base = cache.fetch(&services.remote(&task.repository)).await?;
+    let remote = services.remote(&task.repository);
+    let base = cache.fetch(&remote).await?;
+    cache.fetch_tags(&remote).await;
     let file = repository_file(&cache, &base.commit).await?;
     let plan = plan(services, &cache, &file, &base.commit).await?;
     tell_oddities(services, &run, &file, &plan).await?;

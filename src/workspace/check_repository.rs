@@ -1,7 +1,8 @@
 //! The repository that a check finds in its tree.
 //!
 //! A check may call git: for a version, or to see whether a generated file is up to date. It gets a
-//! repository as CI runners have one, with the commit and without history and remote.
+//! repository as CI runners have one, with the commit and without a remote. Its history reaches to
+//! the nearest tag, where the cache has one.
 //!
 //! Invariant: git never runs for the worker in the repository that a check could write. The worker
 //! makes the repository outside of the tree, and puts a copy of it there.
@@ -26,7 +27,8 @@ impl Workspace {
         if !git_dir.exists() {
             self.init_repository(&outside).await?;
         }
-        self.fetch_into(&git_dir, commit).await?;
+        let depth = self.cache.depth_to_tag(commit).await?;
+        self.fetch_into(&git_dir, commit, depth).await?;
         let inside = self.checks.files.join(".git");
         remove_tree(&inside).await?;
         let failed = |path: &Path| {

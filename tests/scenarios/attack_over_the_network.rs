@@ -93,7 +93,7 @@ for name in ['localhost', '2130706433', '127.1', '[::ffff:127.0.0.1]',
 /// A setup that may fetch gets a proxy to public addresses, and no other network.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_setup_that_may_fetch_reaches_no_private_address() {
-    const NO_OTHER_CHECKS: &str = "build = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"\"\n";
+    const NO_OTHER_CHECKS: &str = "build = \"\"\nformat = \"\"\nlint = \"\"\ntest = \"true\"\n";
     for (sandboxed, network) in [(false, true), (true, true), (true, false)] {
         let mut world = World::without_repository().await;
         if !sandboxed {

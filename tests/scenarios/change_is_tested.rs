@@ -343,6 +343,20 @@ async fn a_check_may_call_git() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_check_finds_the_nearest_tag() {
+    let test = "test $(git describe --tags --abbrev=0) = v1.2.3";
+    let toml = format!("[checks]\ntest = \"{test}\"\n");
+    let world = world_with(&[(".codingworker.toml", &toml)], GREETING).await;
+    let bare = world.forge.hub.repository_path("owner/repo").unwrap();
+    run_git(&bare, &["tag", "v0.9"]);
+    world.forge.commit("owner/repo", "main", "one.txt");
+    run_git(&bare, &["tag", "--annotate", "--message=x", "v1.2.3", "main"]);
+    world.forge.commit("owner/repo", "main", "two.txt");
+    let pull = ready(&world).await;
+    assert!(!body(&pull).contains("failed before"), "{pull}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_check_writes_into_its_repository_is_never_run_by_the_worker() {
     let mut world = World::without_repository().await;
     let proof = world.shared_dir().join("proof");
