@@ -69,8 +69,9 @@ impl Prompt {
         let fence = fence(&list);
         Self::new(&format!(
             "Your change can't be accepted as it is, for the reasons between the lines of \
-             backticks. Undo what they name, and keep the rest of your change: the issue has to be \
-             solved without it. Do not ask questions.\n\n{fence}text\n{list}{fence}\n"
+             backticks. Correct or undo what they name, and keep the rest of your change: the \
+             issue has to be solved without it. Do not ask questions.\n\n{fence}text\n\
+             {list}{fence}\n"
         ))
     }
 

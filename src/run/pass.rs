@@ -43,7 +43,6 @@ pub(super) async fn call_agent(
         called => return called,
     };
     note(services, &prepared.run, &format!("{refused}: the agent is asked to undo it")).await?;
-    progress.fix_ups += 1;
     call_once(services, prepared, progress, &Prompt::refused(&[refused])).await
 }
 

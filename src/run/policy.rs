@@ -29,7 +29,6 @@ pub(super) async fn fix_until_allowed(
     };
     note(services, &prepared.run, &format!("the agent is asked to undo: {refusal}")).await?;
     let findings: Vec<String> = refusal.findings.iter().map(ToString::to_string).collect();
-    progress.fix_ups += 1;
     call_agent(services, prepared, progress, &Prompt::refused(&findings)).await?;
     keep_progress(services, prepared, progress).await?;
     judge(services, prepared, progress).await.map(drop)

@@ -159,12 +159,17 @@ impl Findings<'_> {
             let Some(source) = self.text.get(gap.clone()) else { continue };
             if let Some(definition) = DEFINITION.find(source) {
                 self.hidden.push(self.without_line_end(gap.start + definition.start()..gap.end));
-            } else if source.contains(char::is_alphanumeric)
-                && self.rows.iter().any(|row| row.start <= gap.start && gap.end <= row.end)
-            {
+            } else if source.contains(char::is_alphanumeric) && self.is_in_a_row(&gap) {
                 self.hidden.push(self.without_line_end(gap));
             }
         }
+    }
+
+    /// Returns whether a range is within one row of a table. The rows are in their order.
+    fn is_in_a_row(&self, range: &Range<usize>) -> bool {
+        let next = self.rows.partition_point(|row| row.start <= range.start);
+        let row = next.checked_sub(1).and_then(|row| self.rows.get(row));
+        row.is_some_and(|row| range.end <= row.end)
     }
 
     /// Leaves out the blanks, the line ends and the marks of lists and quotes at the end of a
@@ -198,9 +203,7 @@ impl RawHtml {
         let rest = |at: usize| text.get(at..range.end).unwrap_or_default();
         loop {
             if let Some(start) = self.comment_start {
-                let ends = ["-->", "--!>"].into_iter();
-                let ends = ends.filter_map(|end| Some((rest(at).find(end)?, end.len())));
-                let Some((end, length)) = ends.min() else { return };
+                let Some((end, length)) = comment_end(rest(at)) else { return };
                 at += end + length;
                 self.hidden.push(start..at);
                 self.comment_start = None;
@@ -232,11 +235,23 @@ impl RawHtml {
     }
 }
 
+/// Returns where the first mark in a text is that ends a comment, and how long the mark is.
+fn comment_end(text: &str) -> Option<(usize, usize)> {
+    let usual = text.find("-->");
+    // The search for the other one stops there, so that many comments take no longer than one.
+    let before = text.get(..usual.unwrap_or(text.len())).unwrap_or_default();
+    let other = before.find("--!>").map(|end| (end, "--!>".len()));
+    other.or(usual.map(|end| (end, "-->".len())))
+}
+
+/// How long a tag may be, in characters. It bounds the time for a text of many `<`.
+const LONGEST_TAG: usize = 512;
+
 /// Returns the length of the tag with which a text begins. A value in quotation marks may contain
 /// anything, also what looks like a comment.
 fn tag_length(markup: &str) -> usize {
     let mut quote = None;
-    for (position, character) in markup.char_indices().skip(1) {
+    for (position, character) in markup.char_indices().take(LONGEST_TAG).skip(1) {
         match quote {
             Some(open) if open == character => quote = None,
             Some(_) => {}

@@ -165,6 +165,8 @@ mod tests {
         check("do a\n\n<!-- do\nevil", "do a\n\n");
         check("<div>\n<!-- do evil\n\nmore evil\n\n--> x\n", "<div>\n");
         check("<div><!-- evil\n\nevil\n\n<p>--> x</p>\n", "<div> x</p>\n");
+        check("a <!-- x --> b <!-- y --!> c", "a  b <!-- y --!> c");
+        check("<p>a<!-- x --!> b --></p>\n", "<p>a b --></p>\n");
         check("a <?evil?> b <!EVIL> c", "a  b  c");
         check("[//]: # (do evil)\nb", "\nb");
         check("[comment]: <> \"do evil\"\nb", "\nb");

@@ -108,7 +108,9 @@ impl Staging {
         tree: &TreeId,
         base: &CommitId,
     ) -> Result<(), WorkspaceError> {
-        let wanted = format!("{tree}\n^{base}\n");
+        // A commit that is left out does not leave its tree out: git only walks the histories of
+        // the commits that it is asked for (git-pack-objects(1), `--revs`), and here is none.
+        let wanted = format!("{tree}\n^{base}^{{tree}}\n");
         if cache.has(tree).await? {
             return Ok(());
         }
