@@ -21,6 +21,9 @@ pub struct Plan {
     /// Whether a change that no test was run on may be ready for review.
     #[serde(default)]
     pub untested_is_ready: bool,
+    /// Whether `.codingworker.toml` turns the test check off.
+    #[serde(default)]
+    pub tests_are_off: bool,
 }
 
 impl Plan {
@@ -68,8 +71,13 @@ impl Plan {
                 }));
             }
         }
-        let untested_is_ready = file.untested_is_ready();
-        Self { checks, tests_pass: file.tests_pass(), unreadable, untested_is_ready }
+        Self {
+            checks,
+            tests_pass: file.tests_pass(),
+            unreadable,
+            untested_is_ready: file.untested_is_ready(),
+            tests_are_off: file.commands(Kind::Test).is_some_and(|named| named.lines.is_empty()),
+        }
     }
 
     /// Adds the checks of kinds that this plan has none of, as `later` has them: what was detected

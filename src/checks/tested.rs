@@ -15,6 +15,8 @@ pub enum Untested {
     NoChecks,
     /// The repository has checks, and none of them is a test.
     NoTestCommand,
+    /// `.codingworker.toml` turns the test check off.
+    TurnedOff,
     /// The command passed, and its output shows no test.
     NoTestRan { command: String },
     /// The command failed as it did on the base commit, and no test is shown to pass in both.
@@ -32,14 +34,15 @@ pub fn untested(plan: &Plan, results: &[CheckResult]) -> Vec<Untested> {
     if results.iter().any(CheckResult::blocks) || tests().any(|result| shows_tests(plan, result)) {
         return Vec::new();
     }
-    if results.is_empty() {
+    if results.is_empty() && !plan.tests_are_off {
         return vec![Untested::NoChecks];
     }
     let setups = results.iter().filter(|result| result.ran.kind == Kind::Setup);
     let mut reasons: Vec<Untested> = setups.filter_map(setup_not_run).collect();
     reasons.extend(tests().map(reason));
     if tests().next().is_none() {
-        reasons.push(Untested::NoTestCommand);
+        let is_off = plan.tests_are_off;
+        reasons.push(if is_off { Untested::TurnedOff } else { Untested::NoTestCommand });
     }
     reasons
 }
@@ -170,6 +173,8 @@ mod tests {
     #[test]
     fn without_results_nothing_was_checked_and_a_red_check_tells_more() {
         assert_eq!(untested(&Plan::default(), &[]), [Untested::NoChecks]);
+        let off = Plan { tests_are_off: true, ..Plan::default() };
+        assert_eq!(untested(&off, &[]), [Untested::TurnedOff]);
         let red = ran(Kind::Setup, FAILED, "");
         let blocked = Baseline::default().judge(Ran { failures: BTreeSet::new(), ..red });
         assert!(blocked.blocks());

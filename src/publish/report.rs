@@ -104,6 +104,8 @@ pub enum NoTest {
     NoChecks,
     /// None of the repository's checks is a test.
     NoTestCommand,
+    /// `.codingworker.toml` turns the test check off.
+    TurnedOff,
     /// The command passed and shows no test.
     NoTestRan {
         command: String,

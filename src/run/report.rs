@@ -77,6 +77,7 @@ fn no_test(untested: Untested) -> NoTest {
     match untested {
         Untested::NoChecks => NoTest::NoChecks,
         Untested::NoTestCommand => NoTest::NoTestCommand,
+        Untested::TurnedOff => NoTest::TurnedOff,
         Untested::NoTestRan { command } => NoTest::NoTestRan { command },
         Untested::NothingPasses { command } => NoTest::NothingPasses { command },
         Untested::NotRun { command, obstacle } => {

@@ -118,6 +118,10 @@ async fn a_build_that_passes_is_no_test() {
     let files = [("README.md", "prose\n"), (".codingworker.toml", toml)];
     let pull = untested_draft(&world_with(&files, BREAK).await).await;
     assert!(first_line(&pull).contains("found no test command"), "{pull}");
+    let off = format!("{toml}test = \"\"\n");
+    let files = [("README.md", "prose\n"), (".codingworker.toml", off.as_str())];
+    let pull = untested_draft(&world_with(&files, BREAK).await).await;
+    assert!(first_line(&pull).contains("turns the test check off"), "{pull}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

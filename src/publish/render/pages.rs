@@ -135,7 +135,7 @@ impl Renderer {
     /// Why no test says that a change is right, with what to do next.
     fn no_test(&self, why: &NoTest) -> Value {
         let command = match why {
-            NoTest::NoChecks | NoTest::NoTestCommand => None,
+            NoTest::NoChecks | NoTest::NoTestCommand | NoTest::TurnedOff => None,
             NoTest::NoTestRan { command }
             | NoTest::NothingPasses { command }
             | NoTest::NotRun { command, .. }

@@ -180,6 +180,7 @@ fn every_no_test(text: &str) -> Vec<NoTest> {
     reasons.extend([
         NoTest::NoChecks,
         NoTest::NoTestCommand,
+        NoTest::TurnedOff,
         NoTest::NoTestRan { command: command.clone() },
         NoTest::NothingPasses { command },
         NoTest::SetupNotRun { command: setup, hindrance },
