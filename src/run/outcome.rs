@@ -6,6 +6,7 @@
 //! queue.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -40,6 +41,21 @@ pub enum Disposition {
     DeadLetter,
     /// The delivery is not ours any more: nothing is touched.
     Abandon,
+}
+
+/// What becomes of the delivery, in words for the log.
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("the message is deleted: the task is done"),
+            Self::RetryAfter(delay) => {
+                write!(f, "another try in {} s", delay.as_secs_f64().ceil())
+            }
+            Self::Cancel => f.write_str("the message is deleted: nobody wants the task any more"),
+            Self::DeadLetter => f.write_str("the message goes to the dead-letter queue"),
+            Self::Abandon => f.write_str("the message is left to whoever receives it next"),
+        }
+    }
 }
 
 /// How a run ended.
