@@ -146,6 +146,21 @@ impl Agent {
         model::check(&self.settings.model_endpoint, &self.models).await
     }
 
+    /// Checks that the agent's program is installed.
+    ///
+    /// # Errors
+    /// The error names the command that installs it, when that is known.
+    pub fn check_program(&self) -> Result<(), ModelProblem> {
+        let program = &self.profile.executable;
+        match process::find_executable(program, &self.search_path) {
+            Some(_) => Ok(()),
+            None => Err(ModelProblem::NoAgent {
+                program: program.clone(),
+                install: self.settings.kind.install_command(),
+            }),
+        }
+    }
+
     /// Lets the agent change the tree. The function tries the next model only when a model times
     /// out.
     ///

@@ -13,14 +13,16 @@ mod exit_code;
 mod init;
 mod logs;
 mod output;
-mod progress;
 mod queue;
+mod run_summary;
 mod schema;
 mod scripted_agent;
+mod seed;
 mod signals;
 mod status;
 mod submit;
 mod up;
+mod why;
 mod worker;
 
 use std::path::PathBuf;
@@ -70,6 +72,8 @@ enum Command {
     Status(status::StatusArguments),
     /// Show what a run printed
     Logs(logs::LogsArguments),
+    /// Tell why an issue's task ended as it did
+    Why(why::WhyArguments),
     /// Look into the dead-letter queue, and put its tasks back
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
@@ -93,13 +97,8 @@ impl Cli {
     /// Runs the command; a failure is printed.
     #[must_use]
     pub fn run(self, environment: &Environment) -> ExitCode {
-        match self.dispatch(environment) {
-            Ok(code) => code,
-            Err(error) => {
-                output::error(&error, &Redaction::default());
-                Exit::Error.into()
-            }
-        }
+        let done = self.dispatch(environment);
+        done.unwrap_or_else(|error| failed(&error, &Redaction::default()))
     }
 
     fn dispatch(self, environment: &Environment) -> anyhow::Result<ExitCode> {
@@ -135,6 +134,7 @@ impl Cli {
                 Command::Submit(arguments) => submit::run(arguments, config).await,
                 Command::Status(arguments) => status::run(arguments, config).await,
                 Command::Logs(arguments) => logs::run(arguments, config).await,
+                Command::Why(arguments) => why::run(arguments, config).await,
                 Command::Dlq(command) => dlq::run(command, config).await,
                 Command::Queue(command) => queue::run(command, config).await,
                 Command::Config(command) => {
@@ -145,9 +145,16 @@ impl Cli {
                 Command::Confined(arguments) => Ok(confined::run(&arguments)),
             }
         });
-        Ok(done.unwrap_or_else(|error| {
-            output::error(&error, &redaction);
-            Exit::Error.into()
-        }))
+        Ok(done.unwrap_or_else(|error| failed(&error, &redaction)))
     }
+}
+
+/// Tells an error, unless nobody wants to read any more: a command whose output goes to `head` has
+/// done what it was asked to.
+fn failed(error: &anyhow::Error, redaction: &Redaction) -> ExitCode {
+    if output::is_closed_pipe(error) {
+        return Exit::Ok.into();
+    }
+    output::error(error, redaction);
+    Exit::Error.into()
 }

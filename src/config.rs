@@ -32,6 +32,8 @@ const FILE_NAME: &str = "codingworker.toml";
 /// Everything that the program can be told, with defaults filled in.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The configuration file, which may be missing when nobody named it.
+    pub file: PathBuf,
     /// The language of comments, pull requests and what the program prints.
     pub language: Language,
     /// Where the journal, the repository caches and the runs are kept.
@@ -102,7 +104,7 @@ impl Config {
             place: place(path, &invalid, environment),
             source: invalid,
         })?;
-        let config = Self { warnings, ..config };
+        let config = Self { warnings, file: path.to_path_buf(), ..config };
         config.secrets().for_each(|secret| config.redaction.learn(&secret));
         Ok(config)
     }
@@ -269,6 +271,7 @@ mod tests {
 
     use super::*;
     use crate::agent::settings::AgentKind;
+    use crate::queue::settings::CredentialSource;
 
     pub(super) fn chain(error: &dyn Error) -> String {
         error
@@ -383,8 +386,11 @@ mod tests {
     #[test]
     fn a_loopback_queue_needs_no_credentials() {
         let file = "[queue]\nendpoint_url = \"http://127.0.0.1:9324\"\n";
-        assert!(parse(file, &[]).unwrap().queue.anonymous);
-        assert!(!parse(file, &[("AWS_ACCESS_KEY_ID", "id")]).unwrap().queue.anonymous);
-        assert!(!parse("", &[]).unwrap().queue.anonymous);
+        assert_eq!(parse(file, &[]).unwrap().queue.credentials, CredentialSource::Anonymous);
+        let named = parse(file, &[("AWS_ACCESS_KEY_ID", "id")]).unwrap().queue.credentials;
+        assert_eq!(named, CredentialSource::Environment);
+        let profile = parse("", &[("AWS_PROFILE", "work")]).unwrap().queue.credentials;
+        assert_eq!(profile, CredentialSource::Profile("work".to_owned()));
+        assert_eq!(parse("", &[]).unwrap().queue.credentials, CredentialSource::Found);
     }
 }

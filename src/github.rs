@@ -25,10 +25,12 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::json;
 
+pub use self::availability::TokenFacts;
 pub use self::error::GitHubError;
 use self::models::Collaborator;
 pub use self::models::{
-    Comment, Issue, IssueEvent, Owner, Permission, PullRequest, Repository, User,
+    Comment, Issue, IssueEvent, Owner, Permission, PullRequest, Repository, RepositoryPermissions,
+    User,
 };
 use self::settings::GitHubSettings;
 pub use self::token::Token;

@@ -23,6 +23,7 @@ use self::marker::PrState;
 pub use self::push_rule::PushRule;
 pub use self::reason::{PolicyViolation, Reason};
 use self::render::Renderer;
+pub use self::render::Told;
 pub use self::report::{
     CheckLine, CheckOutcome, FileLine, Hindrance, IssueStatus, NoTest, Note, PullRequestReport,
     ToldStage,
@@ -52,6 +53,25 @@ pub struct Publisher {
     redaction: Redaction,
     /// The account that the token speaks for, once it was asked for.
     login: Arc<OnceCell<String>>,
+}
+
+/// What a worker last said on an issue: the account that said it, and the text without its mark.
+///
+/// Anybody may paste the mark into a comment, so this is for people, who see whose comment it is.
+///
+/// # Errors
+/// GitHub can't be asked or refuses.
+pub async fn last_words_on(
+    github: &GitHub,
+    repository: &RepoName,
+    issue: IssueNumber,
+) -> Result<Option<(String, String)>, GitHubError> {
+    let mark = marker::status(issue);
+    let comments = github.comments(repository, issue).await?;
+    Ok(comments.into_iter().rev().find_map(|comment| {
+        let said = plain(comment.body?.trim_end().strip_suffix(&mark)?);
+        Some((comment.user.map(|user| user.login).unwrap_or_default(), said.trim().to_owned()))
+    }))
 }
 
 /// What is known of a branch's pull requests.

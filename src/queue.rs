@@ -7,6 +7,7 @@
 
 mod credentials;
 pub mod dead_letters;
+mod origin;
 pub mod settings;
 
 use std::time::Duration;
@@ -16,13 +17,15 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Credentials;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 
 use self::credentials::Learned;
-use self::settings::QueueSettings;
+use self::origin::RequestOrigin;
+use self::settings::{CredentialSource, QueueSettings};
+use crate::errors;
 use crate::redaction::Redaction;
 use crate::task::Delivery;
 use crate::task::cut::{self, CutBody};
@@ -44,6 +47,7 @@ const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
 pub struct Queue {
     client: Client,
     url: String,
+    origin: RequestOrigin,
 }
 
 /// The attributes of the queue that the worker has to know.
@@ -67,16 +71,17 @@ pub struct Depth {
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     #[error(
-        "there is no queue {queue}: check `queue.name` or `queue.url`, the region and the account"
+        "there is no queue {queue} ({origin}): check `queue.name` or `queue.url`, the region and \
+         the account"
     )]
-    Missing { queue: String },
-    #[error("the queue refused the credentials: {message}")]
-    Refused { message: String },
+    Missing { queue: String, origin: String },
+    #[error("the queue refused the credentials ({origin}): {message}")]
+    Refused { message: String, origin: String },
     #[error(
-        "there are no AWS credentials: put the worker's access key into ~/.aws/credentials, or \
-         name its profile in AWS_PROFILE"
+        "there are no AWS credentials ({origin}): put the worker's access key into \
+         ~/.aws/credentials, or name its profile in AWS_PROFILE"
     )]
-    NoCredentials,
+    NoCredentials { origin: String },
     #[error("the queue {queue} has no dead-letter queue: its redrive policy names none")]
     NoDeadLetters { queue: String },
     #[error("the lease is over: {message}")]
@@ -88,8 +93,8 @@ pub enum QueueError {
          back"
     )]
     Damaged { message_id: String },
-    #[error("the queue could not be asked: {message}")]
-    Failed { message: String },
+    #[error("the queue could not be asked ({origin}): {message}")]
+    Failed { message: String, origin: String },
 }
 
 impl QueueError {
@@ -100,7 +105,7 @@ impl QueueError {
             Self::TimedOut(_) | Self::Damaged { .. } | Self::Failed { .. } => true,
             Self::Missing { .. }
             | Self::Refused { .. }
-            | Self::NoCredentials
+            | Self::NoCredentials { .. }
             | Self::NoDeadLetters { .. }
             | Self::LeaseOver { .. } => false,
         }
@@ -123,7 +128,7 @@ impl Queue {
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if settings.anonymous {
+        if settings.credentials == CredentialSource::Anonymous {
             loader = loader.credentials_provider(Credentials::new(
                 "local",
                 "local",
@@ -139,6 +144,7 @@ impl Queue {
             loader = loader.endpoint_url(endpoint);
         }
         let found = loader.load().await;
+        let origin = RequestOrigin::new(settings, found.region());
         let mut connection = aws_sdk_sqs::config::Builder::from(&found);
         if let Some(credentials) = found.credentials_provider() {
             connection = connection.credentials_provider(Learned::new(credentials, redaction));
@@ -149,16 +155,24 @@ impl Queue {
             None => {
                 let answer = call(
                     &settings.name,
+                    &origin,
                     CALL_TIMEOUT,
                     client.get_queue_url().queue_name(&settings.name).send(),
                 )
                 .await?;
-                answer
-                    .queue_url
-                    .ok_or_else(|| QueueError::Missing { queue: settings.name.clone() })?
+                answer.queue_url.ok_or_else(|| QueueError::Missing {
+                    queue: settings.name.clone(),
+                    origin: origin.to_string(),
+                })?
             }
         };
-        Ok(Self { client, url })
+        Ok(Self { client, url, origin })
+    }
+
+    /// Returns by which endpoint, region and profile the queue is asked, in words.
+    #[must_use]
+    pub fn asked_by(&self) -> String {
+        self.origin.to_string()
     }
 
     /// Returns the URL of the queue, by which requests name it.
@@ -256,8 +270,7 @@ impl Queue {
         for (name, value) in attributes {
             let value =
                 MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            let value =
-                value.map_err(|invalid| QueueError::Failed { message: invalid.to_string() })?;
+            let value = value.map_err(|invalid| self.failed(invalid.to_string()))?;
             request = request.message_attributes(*name, value);
         }
         Ok(self.call(CALL_TIMEOUT, request.send()).await?.message_id.unwrap_or_default())
@@ -316,12 +329,17 @@ impl Queue {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug + 'static,
     {
-        call(&self.url, limit, request).await
+        call(&self.url, &self.origin, limit, request).await
+    }
+
+    fn failed(&self, message: String) -> QueueError {
+        QueueError::Failed { message, origin: self.origin.to_string() }
     }
 }
 
 async fn call<T, E, R>(
     queue: &str,
+    origin: &RequestOrigin,
     limit: Duration,
     request: impl Future<Output = Result<T, SdkError<E, R>>>,
 ) -> Result<T, QueueError>
@@ -331,29 +349,30 @@ where
 {
     match tokio::time::timeout(limit, request).await {
         Err(_elapsed) => Err(QueueError::TimedOut(limit)),
-        Ok(Err(error)) => Err(classify(queue, &error)),
+        Ok(Err(error)) => Err(classify(queue, &origin.to_string(), &error)),
         Ok(Ok(answer)) => Ok(answer),
     }
 }
 
 /// Translates an error by its code. The codes are those of the SQS API Reference, in "Common
 /// Errors" and in the errors of each action.
-fn classify<E, R>(queue: &str, error: &SdkError<E, R>) -> QueueError
+fn classify<E, R>(queue: &str, origin: &str, error: &SdkError<E, R>) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug + 'static,
 {
+    let origin = origin.to_owned();
     if has_no_credentials(error) {
-        return QueueError::NoCredentials;
+        return QueueError::NoCredentials { origin };
     }
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
     let message = error
         .as_service_error()
         .and_then(ProvideErrorMetadata::message)
-        .map_or_else(|| DisplayErrorContext(error).to_string(), str::to_owned);
+        .map_or_else(|| errors::chain(error), str::to_owned);
     match code {
         "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue" => {
-            QueueError::Missing { queue: queue.to_owned() }
+            QueueError::Missing { queue: queue.to_owned(), origin }
         }
         "ReceiptHandleIsInvalid"
         | "MessageNotInflight"
@@ -371,8 +390,8 @@ where
         | "SignatureDoesNotMatch"
         | "MissingAuthenticationToken"
         | "ExpiredToken"
-        | "InvalidSecurity" => QueueError::Refused { message },
-        _ => QueueError::Failed { message },
+        | "InvalidSecurity" => QueueError::Refused { message, origin },
+        _ => QueueError::Failed { message, origin },
     }
 }
 

@@ -38,7 +38,7 @@ pub use self::context::log_file;
 pub use self::forge_watch::{ForgeWatch, pause_after_refusal};
 pub use self::lease::LeaseHandle;
 pub use self::outcome::{Attempt, Disposition, Ended, Failure, catch_panic};
-pub use self::services::{Services, StartError};
+pub use self::services::{Services, StartError, token};
 
 use self::admit::{Admission, ensure_still_wanted, while_wanted};
 use self::claim::Claimed;

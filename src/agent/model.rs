@@ -31,9 +31,11 @@ impl Model {
     }
 }
 
-/// Why a model can't be used.
+/// Why the agent or its model can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelProblem {
+    #[error("the agent {program} was not found on the PATH: {}", install_it(*install))]
+    NoAgent { program: String, install: Option<&'static str> },
     #[error(
         "no answer from Ollama at {endpoint}: start it with `ollama serve`, or set \
          `agent.model_endpoint`"
@@ -45,6 +47,13 @@ pub enum ModelProblem {
     Missing { endpoint: String, model: String },
     #[error("{endpoint} does not answer as Ollama does: check `agent.model_endpoint`")]
     NotOllama { endpoint: String, source: reqwest::Error },
+}
+
+fn install_it(command: Option<&str>) -> String {
+    match command {
+        Some(command) => format!("install it with `{command}`"),
+        None => "install it, or correct `agent.command`".to_owned(),
+    }
 }
 
 /// The answer to `GET /api/tags`, which lists the installed models.

@@ -52,6 +52,15 @@ impl AgentKind {
             Self::Command(command) => command.argv.first().map_or("", String::as_str),
         }
     }
+
+    /// Returns the command that installs the agent, when it is one that this program knows.
+    #[must_use]
+    pub fn install_command(&self) -> Option<&'static str> {
+        match self {
+            Self::Aider(_) => Some("python3 -m pip install aider-chat==0.86.2"),
+            Self::Command(_) => None,
+        }
+    }
 }
 
 /// What Aider is started with.
@@ -80,7 +89,7 @@ pub struct CommandSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AgentSection {
     kind: KindName,
-    models: Vec<String>,
+    models: Option<Vec<String>>,
     model_endpoint: String,
     model_timeout_seconds: u64,
     call_timeout_seconds: Option<u64>,
@@ -105,7 +114,7 @@ impl Default for AgentSection {
     fn default() -> Self {
         Self {
             kind: KindName::default(),
-            models: vec![default_model().to_owned()],
+            models: None,
             model_endpoint: "http://127.0.0.1:11434".to_owned(),
             model_timeout_seconds: 600,
             call_timeout_seconds: None,
@@ -119,6 +128,10 @@ impl Default for AgentSection {
         }
     }
 }
+
+/// What stands for the model of a command that chooses it itself. Nobody is asked whether it is
+/// there.
+const UNNAMED_MODEL: &str = "none";
 
 /// A model that usual machines can run: a small one for slow hardware, a larger one where the GPU
 /// shares the memory.
@@ -140,9 +153,16 @@ impl AgentSection {
         self,
         environment: &Environment,
     ) -> Result<AgentSettings, InvalidSetting> {
-        if self.models.is_empty() || self.models.iter().any(|model| model.trim().is_empty()) {
+        let models = self.models.unwrap_or_else(|| match self.kind {
+            // A command that is not told which model to use has chosen one itself.
+            KindName::Command if !self.command.iter().any(|part| part.contains("{model}")) => {
+                vec![UNNAMED_MODEL.to_owned()]
+            }
+            KindName::Command | KindName::Aider => vec![default_model().to_owned()],
+        });
+        if models.is_empty() || models.iter().any(|model| model.trim().is_empty()) {
             let expected = "at least one model, none of them blank";
-            return Err(InvalidSetting::new("agent.models", &self.models, expected));
+            return Err(InvalidSetting::new("agent.models", &models, expected));
         }
         let model_timeout =
             seconds("agent.model_timeout_seconds", self.model_timeout_seconds, &TIMEOUT_SECONDS)?;
@@ -163,7 +183,7 @@ impl AgentSection {
                 &TIMEOUT_SECONDS,
             )?,
             output_limit: usize::try_from(self.output_limit_bytes).unwrap_or(usize::MAX),
-            models: self.models,
+            models,
             kind: match self.kind {
                 KindName::Aider => AgentKind::Aider(AiderSettings {
                     executable: self.executable,
@@ -234,9 +254,10 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     .allowed(Text { en: "at least one", ja: "1つ以上" })
     .default_in_words(Text {
         en: "`[\"ollama_chat/qwen2.5-coder:7b\"]` on Apple silicon, else \
-             `[\"ollama_chat/qwen2.5-coder:1.5b\"]`",
+             `[\"ollama_chat/qwen2.5-coder:1.5b\"]`; `[\"none\"]` for a command without `{model}`",
         ja: "Appleシリコンでは `[\"ollama_chat/qwen2.5-coder:7b\"]`、\
-             それ以外では `[\"ollama_chat/qwen2.5-coder:1.5b\"]`",
+             それ以外では `[\"ollama_chat/qwen2.5-coder:1.5b\"]`。\
+             `{model}` を含まないコマンドでは `[\"none\"]`",
     })
     .variable("CODINGWORKER_MODELS"),
     Setting::new(

@@ -9,23 +9,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use backon::{ConstantBuilder, Retryable as _};
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
+use tempfile::TempDir;
 
 use super::embedded::{Addresses, Embedded};
 use super::exit_code::Exit;
-use super::{output, scripted_agent, worker};
+use super::{output, scripted_agent, seed, signals, worker};
 use crate::agent::Agent;
 use crate::agent::settings::{AgentKind, CommandSettings};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::github::GitHub;
 use crate::journal::{CheckRecord, Outcome, RunRecord};
-use crate::process;
 use crate::publish::TASK_LABEL;
+use crate::publish::settings::Language;
 use crate::queue::Queue;
-use crate::run::StartError;
+use crate::run;
 use crate::sandbox::{Level, Sandbox, SandboxReport};
 use crate::task::{IssueNumber, RepoName, Task};
 use crate::worker::{Stop, Turn};
@@ -87,10 +88,34 @@ struct ShownPullRequest {
     draft: bool,
 }
 
+/// Shows everything, in a directory that is removed however the demo ends: it holds a token.
 pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Result<ExitCode> {
-    let began = Instant::now();
     let temporary = tempfile::tempdir().context("can't make a temporary directory")?;
-    let directory = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    let stop = signals::stop()?;
+    let shown = tokio::select! {
+        shown = Box::pin(demonstrate(&arguments, config, temporary.path())) => shown,
+        () = stop.graceful.cancelled() => Err(anyhow::anyhow!("the demo was stopped")),
+    };
+    // What was dropped may be ending still, and makes no new files soon.
+    remove(temporary).await?;
+    shown
+}
+
+/// Removes the directory, and waits for a moment where something still writes to it.
+async fn remove(temporary: TempDir) -> anyhow::Result<()> {
+    let path = temporary.keep();
+    let remove = || crate::disk::remove_tree(&path);
+    let removed = remove.retry(ConstantBuilder::new().with_max_times(20)).await;
+    removed.with_context(|| format!("can't remove {}", path.display()))
+}
+
+async fn demonstrate(
+    arguments: &DemoArguments,
+    config: Config,
+    temporary: &Path,
+) -> anyhow::Result<ExitCode> {
+    let (began, language) = (Instant::now(), config.language);
+    let directory = arguments.dir.clone().unwrap_or_else(|| temporary.to_path_buf());
     crate::disk::make_private_directory(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let directory = directory.canonicalize()?;
@@ -102,20 +127,20 @@ pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Res
     let token = embedded.add_owner(OWNER, &directory.join("token"))?;
     let repository = free_name(&embedded)?;
     let path = embedded.have_repository(&repository)?;
-    seed(&path, &directory, &environment).await?;
+    seed::seed(&path, FILES, &directory, &environment).await?;
 
     let mut config = embedded.connect(config, &token);
     config.data_dir = directory.join("worker");
     config.repositories = vec![repository.clone()];
-    choose_agent(&mut config, &arguments).await?;
+    choose_agent(&mut config, arguments).await?;
     choose_sandbox(&mut config).await?;
 
-    let github =
-        GitHub::new(&config.github, config.github.token.as_ref().ok_or(StartError::NoToken)?)?;
+    let github = GitHub::new(&config.github, run::token(&config.github)?)?;
     let issue = github.create_issue(&repository, TITLE, BODY, &[TASK_LABEL]).await?;
-    output::progress(&format!(
-        "issue #{} \"{}\" is labelled {TASK_LABEL}",
-        issue.number, issue.title
+    let (number, title) = (issue.number, &issue.title);
+    output::progress(&language.pick(
+        format!("issue #{number} \"{title}\" is labelled {TASK_LABEL}"),
+        format!("Issue #{number}「{title}」にラベル {TASK_LABEL} を付けました"),
     ));
     let task = Task {
         issue_number: IssueNumber::new(issue.number)
@@ -129,12 +154,8 @@ pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Res
     let queue = Queue::connect(&config.queue, &config.redaction).await?;
     queue.send(&task.encode(), &[]).await?;
 
-    let worker = Arc::new(worker::start(config).await?);
-    let shown = CancellationToken::new();
-    let following = worker::follow(Arc::clone(&worker), shown.clone()).await?;
+    let worker = Arc::new(worker::start(config, worker::Agents::MustBeThere).await?);
     let turn = worker.turn(Duration::from_secs(5), &Stop::default()).await;
-    shown.cancel();
-    following.await??;
     let Turn::Worked(_) = turn? else { anyhow::bail!("the queue lost the demo's message") };
 
     let record = worker
@@ -149,9 +170,13 @@ pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Res
     if arguments.json {
         output::json(&result(&task, &record, began.elapsed())?)?;
     } else {
-        show(&record, &path, &environment, began.elapsed()).await?;
+        show(&record, &path, &environment, began.elapsed(), language).await?;
         if arguments.dir.is_some() {
-            output::line(format!("everything is in {}", directory.display()))?;
+            let place = directory.display();
+            output::line(language.pick(
+                format!("everything is in {place}"),
+                format!("すべてのファイルは {place} にあります"),
+            ))?;
         }
     }
     embedded.stop().await?;
@@ -190,29 +215,21 @@ async fn choose_agent(config: &mut Config, arguments: &DemoArguments) -> anyhow:
     if let Some(model) = &arguments.model {
         config.agent.models = vec![model.clone()];
     }
-    let search_path = config.environment.search_path().clone();
-    let aider = match &config.agent.kind {
-        AgentKind::Aider(aider) => {
-            process::find_executable(&aider.executable, &search_path).is_some()
-        }
-        AgentKind::Command(_) => false,
-    };
+    let is_aider = matches!(config.agent.kind, AgentKind::Aider(_));
     let wanted = match arguments.agent.as_deref() {
         Some("scripted") => false,
         Some(_) => {
             anyhow::ensure!(
-                aider,
-                "aider was not found on the PATH: \
-                 install it with `python3 -m pip install aider-chat`"
+                is_aider,
+                "the agent of {} is another command: the demo runs Aider or its script",
+                config.file.display()
             );
+            agent(config).check_program()?;
             true
         }
         None => {
-            aider
-                && Agent::new(&config.agent, &search_path, &Sandbox::none(), &config.redaction)
-                    .check_model()
-                    .await
-                    .is_ok()
+            let agent = agent(config);
+            is_aider && agent.check_program().is_ok() && agent.check_model().await.is_ok()
         }
     };
     if !wanted {
@@ -220,12 +237,20 @@ async fn choose_agent(config: &mut Config, arguments: &DemoArguments) -> anyhow:
         config.agent.kind =
             AgentKind::Command(CommandSettings { argv: scripted_agent::argv(&program) });
         config.agent.models = vec!["none (scripted)".to_owned()];
-        output::progress(
+        output::progress(config.language.pick(
             "agent: a script that knows this one issue, \
              since no agent was named and no model is at hand",
-        );
+            "エージェント: このIssue専用のスクリプト\
+             （エージェントの指定がなく、モデルも見つからないため）",
+        ));
     }
     Ok(())
+}
+
+/// The configured agent, to ask whether it can work.
+fn agent(config: &Config) -> Agent {
+    let search_path = config.environment.search_path();
+    Agent::new(&config.agent, search_path, &Sandbox::none(), &config.redaction)
 }
 
 /// Lowers the required sandbox level to what this machine has. The demo may run with less than a
@@ -242,77 +267,15 @@ async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
     )
     .await?;
     let SandboxReport { level, why, .. } = found.report();
-    match level {
-        Level::Full => output::progress("sandbox: full"),
-        Level::Degraded | Level::None => {
-            output::progress(&format!(
-                "sandbox: {level} ({why}); a worker would not start like this"
-            ));
-        }
+    // A run logs its sandbox. What a worker would refuse is told here.
+    if *level != Level::Full {
+        output::progress(&config.language.pick(
+            format!("sandbox: {level} ({why}); a worker would not start like this"),
+            format!("サンドボックス: {level}（{why}）。ワーカーはこの状態では起動しません"),
+        ));
     }
     (config.sandbox.require, config.sandbox.accept_none) = (*level, true);
     Ok(())
-}
-
-/// Pushes the first commit to the demo's repository.
-async fn seed(repository: &Path, scratch: &Path, environment: &Environment) -> anyhow::Result<()> {
-    let tree = tempfile::tempdir_in(scratch)?;
-    for (name, text) in FILES {
-        std::fs::write(tree.path().join(name), text)?;
-    }
-    let destination = repository.to_string_lossy();
-    for arguments in [
-        vec!["init", "--quiet", "--initial-branch=main"],
-        vec!["add", "--all"],
-        vec![
-            "-c",
-            "user.name=Demo",
-            "-c",
-            "user.email=demo@localhost",
-            "commit",
-            "--quiet",
-            "--message",
-            "A first commit",
-        ],
-        vec!["push", "--quiet", &destination, "main"],
-    ] {
-        git(&arguments, tree.path(), environment).await?;
-    }
-    Ok(())
-}
-
-async fn git(
-    arguments: &[&str],
-    directory: &Path,
-    environment: &Environment,
-) -> anyhow::Result<String> {
-    let program = process::find_executable("git", environment.search_path())
-        .context("git was not found on the PATH: install it")?;
-    let mut variables =
-        crate::sandbox::clean_environment(environment.search_path(), directory, directory);
-    variables.extend(
-        [("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")]
-            .map(|(name, value)| (name.into(), value.into())),
-    );
-    let invocation = process::Invocation {
-        program,
-        arguments: arguments.iter().map(Into::into).collect(),
-        directory: directory.to_path_buf(),
-        environment: variables,
-        input: Vec::new(),
-        deadline: Duration::from_secs(60),
-        output_limit: 1 << 20,
-        streams: process::Streams::Merged,
-        log: None,
-    };
-    let finished = process::run(invocation, &CancellationToken::new()).await?;
-    let output = String::from_utf8_lossy(&finished.output).into_owned();
-    anyhow::ensure!(
-        finished.ending == process::Ending::Exited(0),
-        "git {} failed: {output}",
-        arguments.join(" ")
-    );
-    Ok(output)
 }
 
 async fn show(
@@ -320,19 +283,25 @@ async fn show(
     repository: &Path,
     environment: &Environment,
     took: Duration,
+    language: Language,
 ) -> anyhow::Result<()> {
     let (Some(branch), Some(url), Some(Outcome::Done)) =
         (&record.branch, &record.pull_request_url, record.outcome)
     else {
-        output::line(format!(
-            "the task was not done: {}",
-            record.detail.as_deref().unwrap_or("see the lines above")
+        let detail = record.detail.as_deref().unwrap_or_default();
+        output::line(language.pick(
+            format!("the task was not done: {detail}"),
+            format!("タスクは完了しませんでした: {detail}"),
         ))?;
         return Ok(());
     };
     output::line(
-        git(&["diff", "--stat", "--patch", &format!("main..{branch}")], repository, environment)
-            .await?,
+        seed::git(
+            &["diff", "--stat", "--patch", &format!("main..{branch}")],
+            repository,
+            environment,
+        )
+        .await?,
     )?;
     for check in &record.checks {
         output::line(format!(
@@ -340,8 +309,9 @@ async fn show(
             check.kind, check.result, check.command, check.seconds
         ))?;
     }
-    output::line(format!("pull request  {url}"))?;
-    output::line(format!("done in {}", output::duration(took)))
+    let took = output::duration(took);
+    output::line(language.pick(format!("pull request  {url}"), format!("プルリクエスト  {url}")))?;
+    output::line(language.pick(format!("done in {took}"), format!("完了しました（{took}）")))
 }
 
 fn result(task: &Task, record: &RunRecord, took: Duration) -> anyhow::Result<DemoResult> {

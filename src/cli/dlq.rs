@@ -9,11 +9,14 @@ use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 
 use super::exit_code::Exit;
-use super::{output, signals};
+use super::{output, run_summary, signals};
 use crate::config::Config;
-use crate::journal::JournalReader;
+use crate::errors;
+use crate::github::GitHub;
+use crate::journal::{JournalReader, RunRecord};
 use crate::publish;
 use crate::queue::dead_letters::{DeadLetter, DeadLetters, Move};
+use crate::task::Task;
 
 /// The interval at which the program asks SQS for the progress of a move.
 const LOOK: Duration = Duration::from_secs(1);
@@ -83,8 +86,18 @@ struct ShownDeadLetter<'a> {
     title: Option<String>,
     /// The outcome of each run of the task, as far as the journal on this machine records it.
     tried: Vec<String>,
+    /// What a worker said on the issue, when the journal on this machine knows of no run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<SaidOnIssue>,
     #[serde(flatten)]
     message: &'a DeadLetter,
+}
+
+/// A worker's comment on the issue. Whoever may comment can imitate it, so its author is shown.
+#[derive(Serialize)]
+struct SaidOnIssue {
+    author: String,
+    text: String,
 }
 
 pub(super) async fn run(command: DlqCommand, config: Config) -> anyhow::Result<ExitCode> {
@@ -94,9 +107,13 @@ pub(super) async fn run(command: DlqCommand, config: Config) -> anyhow::Result<E
     match command {
         DlqCommand::List(arguments) => list(&letters, &config, arguments).await,
         DlqCommand::Show(arguments) => show(&letters, &config, arguments).await,
-        DlqCommand::Redrive(Redrive { task: Some(task), .. }) => redrive_one(&letters, &task).await,
-        DlqCommand::Redrive(Redrive { task: None, rate, .. }) => redrive_all(&letters, rate).await,
-        DlqCommand::Purge(Purge { yes }) => purge(&letters, yes).await,
+        DlqCommand::Redrive(Redrive { task: Some(task), .. }) => {
+            redrive_one(&letters, &config, &task).await
+        }
+        DlqCommand::Redrive(Redrive { task: None, rate, .. }) => {
+            redrive_all(&letters, &config, rate).await
+        }
+        DlqCommand::Purge(Purge { yes }) => purge(&letters, &config, yes).await,
     }
 }
 
@@ -106,31 +123,39 @@ async fn list(
     List { limit, json }: List,
 ) -> anyhow::Result<ExitCode> {
     let found = letters.look(limit).await?;
-    let journal = JournalReader::open(&config.data_dir).await?;
+    let sources = Sources::open(config).await?;
     let mut all_shown = Vec::new();
     for message in &found {
-        all_shown.push(shown(message, journal.as_ref()).await?);
+        all_shown.push(sources.shown(message).await?);
     }
     if json {
         output::json(&all_shown)?;
         return Ok(Exit::Ok.into());
     }
-    for ShownDeadLetter { task_key, title, tried, message } in &all_shown {
+    for ShownDeadLetter { task_key, title, tried, comment, message } in &all_shown {
         let called = task_key.as_deref().unwrap_or("not a task");
         let said = title
             .clone()
             .unwrap_or_else(|| publish::plain_line(&message.body).chars().take(100).collect());
-        output::line(format!("{}  {called}  {said}", message.message_id))?;
+        let sent = message.sent_at.map(run_summary::when).unwrap_or_default();
+        output::line(format!("{}  {sent}  {called}  {said}", message.message_id))?;
         if let Some(last) = tried.last() {
-            output::line(format!("    {}", publish::plain_line(last)))?;
+            output::row("", 4, &publish::plain_line(last))?;
+        } else if let Some(SaidOnIssue { author, text }) = comment {
+            output::row("", 4, &format!("{author}: {}", publish::plain_line(text)))?;
         }
     }
     let depth = letters.depth().await?;
     let all = depth.waiting + depth.in_flight;
     if all > found.len() as u64 {
-        output::line(format!("{} shown of about {all}", found.len()))?;
+        let shown = found.len();
+        output::line(config.language.pick(
+            format!("{shown} shown of about {all}"),
+            format!("約{all}件のうち{shown}件を表示しています"),
+        ))?;
     } else if found.is_empty() {
-        output::line(format!("nothing in {}", letters.url()))?;
+        let url = letters.url();
+        output::line(config.language.pick(format!("nothing in {url}"), format!("{url} は空です")))?;
     }
     Ok(Exit::Ok.into())
 }
@@ -143,8 +168,7 @@ async fn show(
     let found = letters.look(usize::MAX).await?;
     let message =
         found.iter().find(|message| message.is_called(&id)).with_context(|| not_there(&id))?;
-    let journal = JournalReader::open(&config.data_dir).await?;
-    let shown = shown(message, journal.as_ref()).await?;
+    let shown = Sources::open(config).await?.shown(message).await?;
     if json {
         output::json(&shown)?;
         return Ok(Exit::Ok.into());
@@ -162,6 +186,9 @@ async fn show(
     for (number, failure) in shown.tried.iter().enumerate() {
         output::line(format!("try {}    {}", number + 1, publish::plain_line(failure)))?;
     }
+    if let Some(SaidOnIssue { author, text }) = &shown.comment {
+        output::line(format!("\non the issue, by {author}:\n{text}"))?;
+    }
     let body = serde_json::from_str::<serde_json::Value>(&message.body)
         .and_then(|body| serde_json::to_string_pretty(&body))
         .unwrap_or_else(|_| publish::plain(&message.body));
@@ -169,15 +196,25 @@ async fn show(
     Ok(Exit::Ok.into())
 }
 
-async fn redrive_one(letters: &DeadLetters, task: &str) -> anyhow::Result<ExitCode> {
+async fn redrive_one(
+    letters: &DeadLetters,
+    config: &Config,
+    task: &str,
+) -> anyhow::Result<ExitCode> {
     let moved = letters.redrive_one(task).await?;
     anyhow::ensure!(moved > 0, not_there(task));
-    output::line(format!("put back {task}"))?;
+    output::line(
+        config.language.pick(format!("put back {task}"), format!("{task} をキューに戻しました")),
+    )?;
     Ok(Exit::Ok.into())
 }
 
 /// Starts a move of all messages and follows it to its end. A signal cancels the move.
-async fn redrive_all(letters: &DeadLetters, rate: Option<i32>) -> anyhow::Result<ExitCode> {
+async fn redrive_all(
+    letters: &DeadLetters,
+    config: &Config,
+    rate: Option<i32>,
+) -> anyhow::Result<ExitCode> {
     let stop = signals::stop()?;
     letters.redrive_all(rate).await.context("SQS does not move them")?;
     let mut cancelled = false;
@@ -187,7 +224,11 @@ async fn redrive_all(letters: &DeadLetters, rate: Option<i32>) -> anyhow::Result
         };
         let Move { moved, status, failure, .. } = &newest;
         if !newest.is_running() {
-            output::line(format!("{moved} put back"))?;
+            output::line(
+                config
+                    .language
+                    .pick(format!("{moved} put back"), format!("{moved}件をキューに戻しました")),
+            )?;
             if newest.is_complete() {
                 return Ok(Exit::Ok.into());
             }
@@ -204,12 +245,16 @@ async fn redrive_all(letters: &DeadLetters, rate: Option<i32>) -> anyhow::Result
     }
 }
 
-async fn purge(letters: &DeadLetters, yes: bool) -> anyhow::Result<ExitCode> {
+async fn purge(letters: &DeadLetters, config: &Config, yes: bool) -> anyhow::Result<ExitCode> {
     let depth = letters.depth().await?;
     let all = depth.waiting + depth.in_flight;
     anyhow::ensure!(yes, "this throws about {all} messages away for good: say --yes to do it");
     letters.purge().await?;
-    output::line(format!("threw about {all} messages away"))?;
+    output::line(
+        config
+            .language
+            .pick(format!("threw about {all} messages away"), format!("約{all}件を削除しました")),
+    )?;
     Ok(Exit::Ok.into())
 }
 
@@ -217,21 +262,62 @@ fn not_there(id: &str) -> String {
     format!("there is no {id} in the dead-letter queue: `codingworker dlq list` shows what is")
 }
 
-async fn shown<'a>(
-    message: &'a DeadLetter,
-    journal: Option<&JournalReader>,
-) -> anyhow::Result<ShownDeadLetter<'a>> {
-    let task = message.task();
-    let tried = match (journal, &task) {
-        (Some(journal), Some(task)) => {
-            journal.attempts(&task.key()).await?.into_iter().filter_map(|run| run.detail).collect()
+/// Where the reason for a failure is looked for: in the journal on this machine, else on the issue,
+/// because another machine's worker may have done the task.
+struct Sources<'c> {
+    config: &'c Config,
+    journal: Option<JournalReader>,
+    github: Option<GitHub>,
+}
+
+impl<'c> Sources<'c> {
+    async fn open(config: &'c Config) -> anyhow::Result<Self> {
+        let journal = JournalReader::open(&config.data_dir).await?;
+        let token = config.github.token.as_ref();
+        let github = token.and_then(|token| GitHub::new(&config.github, token).ok());
+        Ok(Self { config, journal, github })
+    }
+
+    async fn shown<'a>(&self, message: &'a DeadLetter) -> anyhow::Result<ShownDeadLetter<'a>> {
+        let task = message.task();
+        let (mut tried, mut comment) = (Vec::new(), None);
+        if let Some(task) = &task {
+            if let Some(journal) = &self.journal {
+                let runs = journal.attempts(&task.key()).await?;
+                let told = runs.iter().map(|run| self.told(run));
+                tried = told.filter(|told| !told.is_empty()).collect();
+            }
+            if tried.is_empty() {
+                comment = self.said_on_issue(task).await;
+            }
         }
-        _ => Vec::new(),
-    };
-    Ok(ShownDeadLetter {
-        task_key: task.as_ref().map(|task| task.key().as_str().to_owned()),
-        title: task.map(|task| publish::plain_line(&task.title)),
-        tried,
-        message,
-    })
+        Ok(ShownDeadLetter {
+            task_key: task.as_ref().map(|task| task.key().as_str().to_owned()),
+            title: task.map(|task| publish::plain_line(&task.title)),
+            tried,
+            comment,
+            message,
+        })
+    }
+
+    fn told(&self, run: &RunRecord) -> String {
+        let reason = run_summary::reason(run, self.config.language, &self.config.redaction);
+        if reason.is_empty() {
+            return String::new();
+        }
+        format!("{}  {}", run_summary::when(run.started_at), reason.join(" "))
+    }
+
+    /// An issue that can't be asked keeps nobody from seeing the messages.
+    async fn said_on_issue(&self, task: &Task) -> Option<SaidOnIssue> {
+        let github = self.github.as_ref()?;
+        match publish::last_words_on(github, &task.repository, task.issue_number).await {
+            Ok(said) => said.map(|(author, text)| SaidOnIssue { author, text }),
+            Err(error) => {
+                let (task, error) = (task.key().to_string(), errors::chain(&error));
+                tracing::warn!(task, error, "the issue can't be asked why its task failed");
+                None
+            }
+        }
+    }
 }

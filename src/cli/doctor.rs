@@ -1,184 +1,148 @@
-//! `codingworker doctor` reports whether a worker could start here and which limits its sandbox
-//! enforces.
+//! `codingworker doctor` reports what `codingworker worker` would do with this configuration, on
+//! this machine: one line for each thing that a worker needs.
+//!
+//! Invariant: the doctor writes nothing that stays, takes nothing from the queue, and can be asked
+//! while a worker runs.
 
-use std::collections::BTreeSet;
-use std::fmt::Display;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+mod machine;
+mod services;
+
 use std::process::ExitCode;
 
+use console::measure_text_width;
 use serde::Serialize;
 
 use super::exit_code::Exit;
 use super::output;
-use crate::agent::Agent;
-use crate::checks::{self, RepositoryFile};
 use crate::config::Config;
-use crate::errors;
-use crate::journal::{CheckRecord, JournalReader, RunRecord};
-use crate::process;
-use crate::sandbox::{ResourceLimits, Sandbox};
-
-/// How many of the newest runs are looked at for checks that could not be run.
-const LOOKED_AT_RUNS: u32 = 20;
+use crate::publish::settings::Language;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArguments {
-    /// Print JSON
+    /// Also show each wall of the sandbox and the limits inside
+    #[arg(long, short)]
+    verbose: bool,
+    /// Print JSON, with everything
     #[arg(long)]
     json: bool,
 }
 
-/// The result of one test of something that a worker needs.
-#[derive(Serialize)]
+/// What the doctor found of one thing that a worker needs.
+#[derive(Debug, Serialize)]
 struct DoctorFinding {
-    what: String,
+    what: &'static str,
+    /// Whether a worker can start and work with it.
     good: bool,
     detail: String,
+    /// What to do about it. Only a finding that is not good always has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    /// Whether it is one of the sandbox's details.
+    #[serde(skip)]
+    is_minor: bool,
+}
+
+impl DoctorFinding {
+    fn good(what: &'static str, detail: impl Into<String>) -> Self {
+        Self { what, good: true, detail: detail.into(), next: None, is_minor: false }
+    }
+
+    fn bad(what: &'static str, detail: impl Into<String>, next: impl Into<String>) -> Self {
+        let next = Some(next.into());
+        Self { what, good: false, detail: detail.into(), next, is_minor: false }
+    }
+
+    /// A finding whose detail already says what to do.
+    fn bad_as_told(what: &'static str, detail: impl Into<String>) -> Self {
+        Self { what, good: false, detail: detail.into(), next: None, is_minor: false }
+    }
+
+    fn advising(self, next: impl Into<String>) -> Self {
+        Self { next: Some(next.into()), ..self }
+    }
+
+    fn minor(self) -> Self {
+        Self { is_minor: true, ..self }
+    }
+
+    /// Returns what the finding is about, in a language.
+    fn label(&self, language: Language) -> &'static str {
+        let japanese = match self.what {
+            "settings" => "設定",
+            "repositories" | "repository" => "リポジトリ",
+            "agent" => "エージェント",
+            "model" => "モデル",
+            "sandbox" => "サンドボックス",
+            "boundary" => "境界",
+            "limit" => "制限",
+            "token" => "トークン",
+            "queue" => "キュー",
+            "data" => "データ",
+            "disk" => "ディスク",
+            "checks" => "チェック",
+            what => what,
+        };
+        language.pick(self.what, japanese)
+    }
 }
 
 pub(super) async fn run(arguments: DoctorArguments, config: Config) -> anyhow::Result<ExitCode> {
-    // The test does not use the data directory, because a worker may be running there.
-    let place = tempfile::tempdir()?;
-    let endpoint = &config.agent.model_endpoint;
-    let sandbox = Sandbox::find(
-        &config.sandbox,
-        &config.data_dir,
-        place.path(),
-        endpoint,
-        &config.environment,
-    )
-    .await?;
-    let report = sandbox.report();
-    let mut findings = vec![
-        executable("git", "git", &config),
-        executable("agent", config.agent.kind.program(), &config),
-        model(&config).await,
-        DoctorFinding {
-            what: "sandbox".to_owned(),
-            good: report.level >= config.sandbox.require,
-            detail: format!(
-                "{} (required: {}) {}",
-                report.level, config.sandbox.require, report.why
-            )
-            .trim()
-            .to_owned(),
-        },
-    ];
-    findings.push(data_directory(&config));
-    findings.extend(repository_file(Path::new(checks::REPOSITORY_FILE)));
-    findings.extend(checks_not_run(&config).await);
-    findings.extend(config.warnings.iter().map(|warning| DoctorFinding {
-        what: "settings".to_owned(),
-        good: true,
-        detail: warning.clone(),
-    }));
-    let boundaries = report.boundaries.iter().map(|(boundary, held)| DoctorFinding {
-        what: "  boundary".to_owned(),
-        good: *held,
-        detail: boundary.to_string(),
-    });
-    findings.extend(boundaries);
-    findings.extend(limits(&config.sandbox.limits, !report.boundaries.is_empty()));
+    let mut findings = machine::settings(&config);
+    findings.extend(machine::programs(&config).await);
+    findings.extend(machine::sandbox(&config).await?);
+    findings.extend(services::forge(&config).await);
+    findings.push(services::queue(&config).await);
+    findings.extend(machine::data_directory(&config).await);
+    findings.extend(machine::repository_file());
+    findings.extend(machine::checks_not_run(&config).await);
+    let is_ready = findings.iter().all(|finding| finding.good || finding.is_minor);
     if arguments.json {
         output::json(&findings)?;
     } else {
-        for DoctorFinding { what, good, detail } in &findings {
-            output::line(format!("{} {what:<9} {detail}", if *good { "ok " } else { "NOT" }))?;
-        }
+        let shown = findings.iter().filter(|finding| arguments.verbose || !finding.is_minor);
+        print(shown.collect(), config.language)?;
+        let faults = findings.iter().filter(|finding| !finding.good && !finding.is_minor).count();
+        output::line(verdict(config.language, faults))?;
     }
-    let is_ready = findings.iter().all(|finding| finding.good);
     Ok(if is_ready { Exit::Ok } else { Exit::NotReady }.into())
 }
 
-fn executable(what: &str, name: &str, config: &Config) -> DoctorFinding {
-    let found = process::find_executable(name, config.environment.search_path());
-    let detail = match &found {
-        Some(path) => path.display().to_string(),
-        None => format!("{name} was not found on the PATH: install it"),
-    };
-    DoctorFinding { what: what.to_owned(), good: found.is_some(), detail }
-}
-
-async fn model(config: &Config) -> DoctorFinding {
-    let search_path = config.environment.search_path();
-    let agent = Agent::new(&config.agent, search_path, &Sandbox::none(), &config.redaction);
-    let answer = agent.check_model().await;
-    let detail = match &answer {
-        Ok(()) => config.agent.models.join(", "),
-        Err(problem) => errors::chain(problem),
-    };
-    DoctorFinding { what: "model".to_owned(), good: answer.is_ok(), detail }
-}
-
-/// Checks the `.codingworker.toml` of the repository in which the program runs, if it runs in one.
-/// A key that this version does not know has no effect. The report mentions it, and it is not a
-/// fault.
-fn repository_file(path: &Path) -> Vec<DoctorFinding> {
-    let finding = |good, detail| DoctorFinding { what: "checks".to_owned(), good, detail };
-    match std::fs::read(path) {
-        Ok(text) => match RepositoryFile::parse(&text) {
-            Ok(file) => {
-                let unknown = file.unknown_keys().iter();
-                unknown.map(|unknown| finding(true, unknown.to_string())).collect()
-            }
-            Err(error) => vec![finding(false, errors::chain(&error))],
-        },
-        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => vec![finding(false, format!("can't read {}: {error}", path.display()))],
-    }
-}
-
-/// What kept checks from running in the latest runs, each told once. A worker starts all the same.
-async fn checks_not_run(config: &Config) -> Vec<DoctorFinding> {
-    // The command `status` tells what is wrong with a journal that can't be read.
-    let Ok(Some(journal)) = JournalReader::open(&config.data_dir).await else { return Vec::new() };
-    let mut told = BTreeSet::new();
-    for RunRecord { repository, checks, .. } in
-        journal.newest(LOOKED_AT_RUNS).await.unwrap_or_default()
-    {
-        let not_run = |check: CheckRecord| {
-            let obstacle = check.obstacle?;
-            Some(format!("{repository}: `{}` could not be run: {obstacle}", check.command))
+fn print(findings: Vec<&DoctorFinding>, language: Language) -> anyhow::Result<()> {
+    let labels = findings.iter().map(|finding| measure_text_width(finding.label(language)));
+    let (mark_width, label_width) = (language.pick(5, 4), labels.max().unwrap_or_default() + 2);
+    for finding in findings {
+        let mark = match (finding.good, finding.is_minor) {
+            (true, _) => "ok",
+            (false, true) => "--",
+            (false, false) => "NOT",
         };
-        told.extend(checks.into_iter().filter_map(not_run));
+        let mark = console::pad_str(mark, mark_width, console::Alignment::Left, None);
+        let label =
+            console::pad_str(finding.label(language), label_width, console::Alignment::Left, None);
+        let before = format!("{}{label}", output::judged(&mark, finding.good));
+        let column = mark_width + label_width;
+        output::row(before.trim_end(), column, &finding.detail)?;
+        if let Some(next) = &finding.next {
+            output::row("", column, &format!("-> {next}"))?;
+        }
     }
-    let finding = |detail| DoctorFinding { what: "checks".to_owned(), good: true, detail };
-    told.into_iter().map(finding).collect()
+    Ok(())
 }
 
-/// Checks whether other users may enter the data directory. A worker that finds no data directory
-/// makes a private one.
-fn data_directory(config: &Config) -> DoctorFinding {
-    let path = &config.data_dir;
-    let open = std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
-    let advice = if open {
-        format!(", which others of this machine may enter: chmod 700 {}", path.display())
-    } else {
-        String::new()
-    };
-    DoctorFinding {
-        what: "data".to_owned(),
-        good: !open,
-        detail: format!("{}{advice}", path.display()),
-    }
-}
-
-/// Returns the limits of a program in the sandbox. Nothing enforces them without a sandbox.
-fn limits(limits: &ResourceLimits, held: bool) -> [DoctorFinding; 4] {
-    let ResourceLimits { processes, memory, file_size, temporary, .. } = limits;
-    let finding = |limit: &str, value: &dyn Display| DoctorFinding {
-        what: "  limit".to_owned(),
-        good: held,
-        detail: format!(
-            "{limit}: {value}{}",
-            if held { "" } else { ", which nothing enforces here" }
+fn verdict(language: Language, faults: usize) -> String {
+    match faults {
+        0 => language
+            .pick("A worker can start here.", "この設定でワーカーを起動できます。")
+            .to_owned(),
+        1 => language
+            .pick(
+                "A worker can't work here: correct the line that says NOT.",
+                "このままではワーカーは動作しません。NOTの行を修正してください。",
+            )
+            .to_owned(),
+        faults => language.pick(
+            format!("A worker can't work here: correct the {faults} lines that say NOT."),
+            format!("このままではワーカーは動作しません。NOTの{faults}行を修正してください。"),
         ),
-    };
-    [
-        finding("processes", processes),
-        finding("memory in MiB", &(memory >> 20)),
-        finding("one file in MiB", &(file_size >> 20)),
-        finding("temporary files in MiB", &(temporary >> 20)),
-    ]
+    }
 }

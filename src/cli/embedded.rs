@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::process;
+use crate::queue::settings::CredentialSource;
 use crate::task::RepoName;
 
 /// The name of the queue in the contract. The name of its dead-letter queue ends with `-dlq`.
@@ -86,8 +87,8 @@ impl Embedded {
         let queues = Queues::open(&directory.join("queue"), localsqs::Options::default())?;
         create_queues(&queues).await?;
         let hub = Hub::open(&directory.join("forge"), git)?;
-        let queue_listener = listen(addresses.queue, "the queue").await?;
-        let forge_listener = listen(addresses.forge, "the forge").await?;
+        let queue_listener = listen(addresses.queue, "the queue", "--queue-listen").await?;
+        let forge_listener = listen(addresses.forge, "the forge", "--forge-listen").await?;
         let (queue, forge) = (queue_listener.local_addr()?, forge_listener.local_addr()?);
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
@@ -128,7 +129,7 @@ impl Embedded {
         config.queue.name = QUEUE_NAME.to_owned();
         config.queue.url = None;
         config.queue.endpoint_url = Some(self.queue_url());
-        config.queue.anonymous = true;
+        config.queue.credentials = CredentialSource::Anonymous;
         config.github.api_url = self.forge_url();
         config.github.git_url = self.forge_url();
         let token = SecretString::from(token);
@@ -169,6 +170,13 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(file.write_all(text.as_bytes())?)
 }
 
-async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{what} can't listen on {address}"))
+/// Listens on an address. An error names the flag that changes it.
+pub(super) async fn listen(
+    address: SocketAddr,
+    what: &str,
+    flag: &str,
+) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{what} can't listen on {address}: end what does, or name another with {flag}")
+    })
 }

@@ -1,50 +1,131 @@
-//! `codingworker logs` shows what the programs of a run printed.
+//! `codingworker logs` shows what the programs of runs printed, and how each run ended.
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use tokio::io::AsyncReadExt;
 
 use super::exit_code::Exit;
+use super::{output, run_summary};
 use crate::config::Config;
-use crate::journal::{JournalReader, RunId};
+use crate::journal::{JournalReader, RunId, RunRecord};
 use crate::run;
 
 const POLL: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct LogsArguments {
-    /// The number of the run, as `codingworker status` shows it
-    run: i64,
-    /// Go on until the run ends
+    /// The number of a run, as `codingworker status` shows it, or an issue as OWNER/NAME#7, all of
+    /// whose runs are shown
+    #[arg(value_name = "RUN|OWNER/NAME#7", required_unless_present = "since")]
+    of: Option<String>,
+    /// Only runs that began since then: 2h, 3d, 2026-11-24
+    #[arg(long, value_name = "TIME", value_parser = run_summary::parse_since)]
+    since: Option<Timestamp>,
+    /// Go on until the last of the runs ends
     #[arg(long, short)]
     follow: bool,
 }
 
 pub(super) async fn run(arguments: LogsArguments, config: Config) -> anyhow::Result<ExitCode> {
-    let id = RunId::new(arguments.run);
-    let missing = || {
+    let found = find(&arguments, &config).await?;
+    let (journal, runs) = found;
+    let alone = runs.len() == 1;
+    let last = runs.last().map(|run| run.run);
+    for run in runs {
+        if !alone {
+            let (state, time) =
+                (run_summary::state(&run, config.language), run_summary::when(run.started_at));
+            output::line(format!(
+                "== run {}  {time}  {state}  {}",
+                run.run,
+                run_summary::task(&run)
+            ))?;
+        }
+        let follow = arguments.follow && Some(run.run) == last;
+        let run = show(&journal, run, follow, &config).await?;
+        tell_end(&run, &config)?;
+    }
+    Ok(Exit::Ok.into())
+}
+
+/// Finds the runs that are asked for, oldest first.
+async fn find(
+    arguments: &LogsArguments,
+    config: &Config,
+) -> anyhow::Result<(JournalReader, Vec<RunRecord>)> {
+    let missing = |what: &str| {
         format!(
-            "there is no run {id} in {}: `codingworker status` lists them",
+            "there is no {what} in {}: `codingworker status` lists them",
             config.data_dir.display()
         )
     };
-    let journal = JournalReader::open(&config.data_dir).await?.with_context(missing)?;
-    journal.run(id).await?.with_context(missing)?;
-    let path = run::log_file(&config.data_dir, id);
+    let journal = JournalReader::open(&config.data_dir).await?;
+    let number = arguments.of.as_ref().and_then(|of| of.parse().ok()).map(RunId::new);
+    let (what, mut runs) = match (&arguments.of, number, journal) {
+        (_, Some(id), Some(journal)) => {
+            let run = journal.run(id).await?;
+            let run = run.with_context(|| missing(&format!("run {id}")))?;
+            return Ok((journal, vec![run]));
+        }
+        (_, Some(id), None) => anyhow::bail!(missing(&format!("run {id}"))),
+        (Some(issue), None, journal) => {
+            let (repository, number) = run_summary::parse_issue(issue)?;
+            let what = format!("run of {issue}");
+            let journal = journal.with_context(|| missing(&what))?;
+            let runs = journal.of_issue(&repository, number).await?;
+            (what, (journal, runs))
+        }
+        (None, None, journal) => {
+            let then = arguments.since.unwrap_or(Timestamp::UNIX_EPOCH);
+            let what = format!("run since {}", run_summary::when(then));
+            let journal = journal.with_context(|| missing(&what))?;
+            let runs = journal.since(then).await?;
+            (what, (journal, runs))
+        }
+    };
+    if let Some(then) = arguments.since {
+        runs.1.retain(|run| run.started_at >= then);
+    }
+    anyhow::ensure!(!runs.1.is_empty(), missing(&what));
+    Ok(runs)
+}
+
+/// Prints the log of a run, to its end if the run is followed. Returns the run as it is then.
+async fn show(
+    journal: &JournalReader,
+    mut run: RunRecord,
+    follow: bool,
+    config: &Config,
+) -> anyhow::Result<RunRecord> {
+    let path = run::log_file(&config.data_dir, run.run);
     let mut log = tokio::fs::File::open(&path)
         .await
         .with_context(|| format!("can't read {}", path.display()))?;
     loop {
-        let ended = journal.run(id).await?.is_none_or(|record| record.ended_at.is_some());
+        // The run is asked first: what it wrote before its end is read then.
+        run = journal.run(run.run).await?.unwrap_or(run);
         let mut text = Vec::new();
         log.read_to_end(&mut text).await?;
         std::io::stdout().write_all(&text)?;
-        if ended || !arguments.follow {
-            return Ok(Exit::Ok.into());
+        if run.ended_at.is_some() || !follow {
+            return Ok(run);
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Says after the log how the run ended, and why.
+fn tell_end(run: &RunRecord, config: &Config) -> anyhow::Result<()> {
+    let state = run_summary::state(run, config.language);
+    let end = run.ended_at.map(|end| format!(", {}", run_summary::when(end))).unwrap_or_default();
+    let number = config.language.pick(format!("run {}", run.run), format!("実行{}", run.run));
+    output::line(format!("-- {number}: {state}{end}"))?;
+    for line in run_summary::reason(run, config.language, &config.redaction) {
+        output::line(format!("   {line}"))?;
+    }
+    Ok(())
 }

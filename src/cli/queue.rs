@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
 
 use super::{embedded, output, signals};
 use crate::config::Config;
@@ -39,8 +37,7 @@ pub(super) async fn run(command: QueueCommand, config: Config) -> anyhow::Result
     let queues = localsqs::Queues::open(&data, options)?;
     embedded::create_queues(&queues).await?;
     let stop = signals::stop()?;
-    let listener =
-        TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
+    let listener = embedded::listen(listen, "the queue", "--listen").await?;
     output::line(format!("queue {} at http://{}", embedded::QUEUE_NAME, listener.local_addr()?))?;
     localsqs::serve(listener, queues, stop.graceful.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)

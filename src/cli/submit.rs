@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use jiff::Timestamp;
 
-use super::output;
+use super::{output, run_summary};
 use crate::config::Config;
 use crate::github::{GitHub, Issue};
 use crate::publish::TASK_LABEL;
 use crate::queue::Queue;
-use crate::run::StartError;
+use crate::run;
 use crate::task::{IssueNumber, RepoName, Task};
 
 /// Where a task comes from: an issue that is there, a message file, or a new issue.
@@ -44,7 +44,7 @@ pub(super) async fn run(arguments: SubmitArguments, config: Config) -> anyhow::R
         (None, Some(repository), Some(title), _) => {
             of_new_issue(&config, &repository, &title, &body).await?
         }
-        (None, _, _, Some(file)) => of_file(&file).await?,
+        (None, _, _, Some(file)) => of_file(&config, &file).await?,
         (None, ..) => {
             anyhow::bail!(
                 "name a task: --issue OWNER/REPO#N, or --repository and --title, or a message file"
@@ -59,17 +59,18 @@ pub(super) async fn run(arguments: SubmitArguments, config: Config) -> anyhow::R
             &serde_json::json!({ "message_id": message_id, "task_key": task.key().as_str() }),
         )?;
     } else {
-        output::line(format!("queued {} as message {message_id}", task.key()))?;
+        let key = task.key();
+        output::line(config.language.pick(
+            format!("queued {key} as message {message_id}"),
+            format!("{key} をキューに入れました（メッセージ {message_id}）"),
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn of_issue(config: &Config, issue: &str) -> anyhow::Result<Task> {
-    let named = issue.split_once('#').and_then(|(repository, number)| {
-        Some((repository.parse::<RepoName>().ok()?, IssueNumber::new(number.parse().ok()?)?))
-    });
-    let (repository, number) =
-        named.with_context(|| format!("{issue:?} is not an issue: write it as OWNER/REPO#N"))?;
+    let (repository, number) = run_summary::parse_issue(issue)?;
+    ensure_allowed(config, &repository)?;
     let github = github(config)?;
     let issue = github.issue(&repository, number).await?;
     anyhow::ensure!(issue.is_open(), "{repository}#{number} is {}: reopen it first", issue.state);
@@ -89,23 +90,40 @@ async fn of_new_issue(
     title: &str,
     body: &str,
 ) -> anyhow::Result<Task> {
+    ensure_allowed(config, repository)?;
     let issue = github(config)?.create_issue(repository, title, body, &[TASK_LABEL]).await?;
-    output::progress(&format!("opened {}", issue.html_url));
+    let url = &issue.html_url;
+    let opened = (format!("opened {url}"), format!("Issueを作成しました: {url}"));
+    output::progress(&config.language.pick(opened.0, opened.1));
     task(repository, issue)
 }
 
-async fn of_file(file: &std::path::Path) -> anyhow::Result<Task> {
+/// Refuses a repository that a worker with this configuration refuses. A configuration that lists
+/// none is that of a machine without a worker, whose queue may serve any.
+fn ensure_allowed(config: &Config, repository: &RepoName) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.repositories.is_empty() || config.allows(repository),
+        "{repository} is not in `repositories` of {}, so a worker with this configuration would \
+         refuse the task: add it there, and to the configuration of the worker",
+        config.file.display()
+    );
+    Ok(())
+}
+
+async fn of_file(config: &Config, file: &std::path::Path) -> anyhow::Result<Task> {
     let text = if file.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())?.into_bytes()
     } else {
         tokio::fs::read(file).await.with_context(|| format!("can't read {}", file.display()))?
     };
-    Task::decode(&text).with_context(|| format!("{} can't be queued", file.display()))
+    let task =
+        Task::decode(&text).with_context(|| format!("{} can't be queued", file.display()))?;
+    ensure_allowed(config, &task.repository)?;
+    Ok(task)
 }
 
 fn github(config: &Config) -> anyhow::Result<GitHub> {
-    let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
-    Ok(GitHub::new(&config.github, token)?)
+    Ok(GitHub::new(&config.github, run::token(&config.github)?)?)
 }
 
 /// Makes the same message that the workflow sends for an issue.

@@ -7,17 +7,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio_util::sync::CancellationToken;
 
 use super::embedded::{Addresses, Embedded};
 use super::exit_code::Exit;
-use super::{output, signals, worker};
+use super::{output, seed, signals, worker};
 use crate::config::Config;
+use crate::publish::settings::Language;
 use crate::task::RepoName;
 
 /// The user of the forge who owns the repositories that this command makes and to whom the token
 /// belongs.
 const OWNER: &str = "me";
+
+/// The repository that there is when the user names none, and what its first commit holds.
+const PROJECT: &str = "me/project";
+const FILES: &[(&str, &str)] = &[("README.md", "# project\n\nA repository to try tasks on.\n")];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UpArguments {
@@ -25,8 +29,8 @@ pub(super) struct UpArguments {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// A repository to have on the forge, made empty when it is not there; may be given more than
-    /// once
-    #[arg(long, value_name = "OWNER/REPO", default_value = "me/project")]
+    /// once. Without it there is me/project, with a first commit
+    #[arg(long, value_name = "OWNER/REPO")]
     repository: Vec<RepoName>,
     /// Where the queue listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9324")]
@@ -49,36 +53,59 @@ pub(super) async fn run(arguments: UpArguments, config: Config) -> anyhow::Resul
     let embedded = Embedded::start(&directory, addresses, &config.environment).await?;
     let token_file = directory.join("token");
     let token = embedded.add_owner(OWNER, &token_file)?;
-    for repository in &arguments.repository {
+    let mut repositories = arguments.repository;
+    for repository in &repositories {
         embedded.have_repository(repository)?;
+    }
+    if repositories.is_empty() {
+        let repository: RepoName = PROJECT.parse()?;
+        let path = embedded.have_repository(&repository)?;
+        // A task for a repository without a commit fails at once. A repository that the user named
+        // waits for the user's own first push, which a commit would be in the way of.
+        if seed::is_empty(&path, &config.environment).await? {
+            seed::seed(&path, FILES, &directory, &config.environment).await?;
+        }
+        repositories.push(repository);
     }
     let mut config = embedded.connect(config, &token);
     config.data_dir = directory.join("worker");
     config.sandbox.accept_none = arguments.without_sandbox;
-    config.repositories = arguments.repository;
-    let file = describe(&directory, &embedded, &token_file, &config.repositories)?;
+    config.repositories = repositories;
+    let file = describe(&directory, &embedded, &token_file, &config)?;
 
     let stop = signals::stop()?;
-    let worker = Arc::new(worker::start(config).await?);
-    let shown = CancellationToken::new();
-    let following = worker::follow(Arc::clone(&worker), shown.clone()).await?;
-    output::line(guide(&embedded, &token_file, &file, &worker.services().config.repositories))?;
+    let language = config.language;
+    let worker = Arc::new(worker::start(config, worker::Agents::MayCome).await?);
+    let repositories = &worker.services().config.repositories;
+    output::line(guide(language, &embedded, &token_file, &file, repositories))?;
+    if let Err(missing) = worker.services().agent.check_program() {
+        output::line(language.pick(
+            format!("agent   none yet: {missing}. No task is taken until then."),
+            format!("agent   {missing}（それまでタスクは受信しません）"),
+        ))?;
+    }
     worker.run(&stop).await;
-    shown.cancel();
-    following.await??;
     embedded.stop().await?;
     Ok(Exit::Ok.into())
 }
 
 /// Returns the commands that a person needs next, ready to be copied.
-fn guide(embedded: &Embedded, token_file: &Path, file: &Path, repositories: &[RepoName]) -> String {
+fn guide(
+    language: Language,
+    embedded: &Embedded,
+    token_file: &Path,
+    file: &Path,
+    repositories: &[RepoName],
+) -> String {
     let repository = repositories.first().map(ToString::to_string).unwrap_or_default();
     let (forge, token_file) = (embedded.forge, token_file.display());
+    let title = language.pick("Add a greeting", "あいさつを追加する");
+    let token_in = language.pick("token in", "トークン:");
     format!(
-        "queue   {}\nforge   {}, token in {token_file}\n\
+        "queue   {}\nforge   {}, {token_in} {token_file}\n\
          clone   git clone \"http://{OWNER}:$(cat {token_file})@{forge}/{repository}.git\"\n\
          submit  codingworker --config {} submit --repository {repository} \
-         --title \"...\" --body \"...\"",
+         --title \"{title}\"",
         embedded.queue_url(),
         embedded.forge_url(),
         file.display()
@@ -90,11 +117,12 @@ fn describe(
     directory: &Path,
     embedded: &Embedded,
     token_file: &Path,
-    repositories: &[RepoName],
+    config: &Config,
 ) -> anyhow::Result<PathBuf> {
     let mut settings = toml::Table::new();
-    let names =
-        repositories.iter().map(|repository| toml::Value::String(repository.to_string())).collect();
+    let names = config.repositories.iter();
+    let names = names.map(|repository| toml::Value::String(repository.to_string())).collect();
+    settings.insert("language".to_owned(), toml::Value::try_from(config.language)?);
     settings.insert("repositories".to_owned(), toml::Value::Array(names));
     settings.insert(
         "data_dir".to_owned(),

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use backon::{ExponentialBuilder, Retryable};
-use tokio_util::sync::CancellationToken;
 
 use super::exit_code::Exit;
-use super::progress::ProgressDisplay;
 use super::{output, signals};
+use crate::agent::Agent;
 use crate::config::Config;
 use crate::errors;
 use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
 use crate::run::{Disposition, Services};
+use crate::sandbox::Sandbox;
 use crate::worker::{Stop, Turn, Worker, health};
 
 /// How long the start of a worker waits for the queue to answer: about ten minutes.
@@ -47,27 +47,38 @@ pub(super) async fn run(
         config.worker.drain = Duration::from_secs(seconds);
     }
     config.sandbox.accept_none = arguments.without_sandbox;
-    let worker = Arc::new(start(config).await?);
+    let worker = Arc::new(start(config, Agents::MustBeThere).await?);
     let stop = signals::stop()?;
-    let shown = CancellationToken::new();
-    let following = follow(Arc::clone(&worker), shown.clone()).await?;
     let exit = if arguments.once {
         once(&worker, &stop).await
     } else {
         until_stopped(&worker, &stop).await
     };
-    shown.cancel();
-    following.await??;
     Ok(exit?.into())
 }
 
+/// What becomes of a start without the agent's program.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Agents {
+    /// The start fails.
+    MustBeThere,
+    /// The worker starts, and takes no task until somebody has installed the agent.
+    MayCome,
+}
+
 /// Connects to the services that the configuration names, and returns a worker that uses them.
-pub(super) async fn start(config: Config) -> anyhow::Result<Worker> {
+pub(super) async fn start(config: Config, agents: Agents) -> anyhow::Result<Worker> {
     anyhow::ensure!(
         !config.repositories.is_empty(),
-        "no repository may be worked on: list them as `repositories` in the configuration, \
-         or in CODINGWORKER_REPOSITORIES"
+        "no repository may be worked on: list them as `repositories` in {}, or in \
+         CODINGWORKER_REPOSITORIES",
+        config.file.display()
     );
+    if let Agents::MustBeThere = agents {
+        let search_path = config.environment.search_path();
+        Agent::new(&config.agent, search_path, &Sandbox::none(), &config.redaction)
+            .check_program()?;
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -84,20 +95,11 @@ async fn find_queue(config: &Config) -> Result<(Queue, Policy), QueueError> {
         let policy = queue.policy().await?;
         Ok((queue, policy))
     };
-    let waiting = |error: &QueueError, pause| {
-        let error = errors::chain(error);
-        tracing::warn!(error, ?pause, "the queue can't be asked; trying again");
+    let waiting = |error: &QueueError, pause: Duration| {
+        let (error, again_in) = (errors::chain(error), format!("{} s", pause.as_secs_f64().ceil()));
+        tracing::warn!(error, again_in, "the worker waits for the queue");
     };
     find.retry(NETWORK_PATIENCE).when(QueueError::is_passing).notify(waiting).await
-}
-
-/// Shows what the worker's runs do, until `stop` is cancelled.
-pub(super) async fn follow(
-    worker: Arc<Worker>,
-    stop: CancellationToken,
-) -> anyhow::Result<tokio::task::JoinHandle<Result<(), crate::journal::JournalError>>> {
-    let progress = ProgressDisplay::from_now(&worker.services().journal).await?;
-    Ok(tokio::spawn(async move { progress.follow(&worker.services().journal, &stop).await }))
 }
 
 /// Runs the worker until a signal stops it. The worker also ends when it can't serve the health
@@ -110,7 +112,12 @@ async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<Exit
     tokio::select! {
         () = worker.run(stop) => Ok(Exit::Ok),
         ended = health::http::serve(address, worker.health()) => {
-            ended.with_context(|| format!("can't tell on {address} how the worker is"))?;
+            ended.with_context(|| {
+                format!(
+                    "can't tell on {address} how the worker is: end what listens there, or \
+                     change `worker.health_listen`"
+                )
+            })?;
             anyhow::bail!("the health probe on {address} ended")
         }
     }
@@ -118,13 +125,19 @@ async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<Exit
 
 /// Receives one message, works on it, and returns the outcome.
 async fn once(worker: &Worker, stop: &Stop) -> anyhow::Result<Exit> {
+    let language = worker.services().config.language;
     Ok(match worker.turn(LONGEST_WAIT, stop).await? {
         Turn::Idle => {
-            output::progress("the queue has no message");
+            output::progress(
+                language.pick("the queue has no message", "キューにメッセージはありません"),
+            );
             Exit::NothingThere
         }
         Turn::Suspended => {
-            output::progress("the run is suspended: it goes on when a worker is started again");
+            output::progress(language.pick(
+                "the run is suspended: it goes on when a worker is started again",
+                "実行を中断しました。次にワーカーを起動すると再開します",
+            ));
             Exit::Suspended
         }
         Turn::Worked(Disposition::Complete) => Exit::Ok,

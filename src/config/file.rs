@@ -89,6 +89,7 @@ impl ConfigFile {
         });
         let worker = self.worker.validate()?;
         Ok(Config {
+            file: PathBuf::new(),
             language: self.language,
             data_dir: self
                 .data_dir

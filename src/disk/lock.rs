@@ -35,6 +35,16 @@ impl InstanceLock {
             Err(TryLockError::Error(source)) => Err(DiskError::io("lock", &path)(source)),
         }
     }
+
+    /// Returns whether no worker holds the lock of a data directory. The call holds the lock for a
+    /// moment, so it is for a directory whose worker is believed to be dead.
+    #[must_use]
+    pub fn is_free(data_dir: &Path) -> bool {
+        match File::open(data_dir.join(FILE_NAME)) {
+            Ok(file) => file.try_lock_shared().is_ok(),
+            Err(_) => true,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -47,7 +57,9 @@ mod tests {
         let first = InstanceLock::take(directory.path()).unwrap();
         let refused = InstanceLock::take(directory.path()).unwrap_err();
         assert!(refused.to_string().starts_with("another worker uses "), "{refused}");
+        assert!(!InstanceLock::is_free(directory.path()));
         drop(first);
+        assert!(InstanceLock::is_free(directory.path()));
         InstanceLock::take(directory.path()).unwrap();
     }
 }

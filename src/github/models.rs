@@ -14,6 +14,22 @@ pub struct Repository {
     pub id: u64,
     pub name: String,
     pub owner: Owner,
+    /// Whether nobody can change it any more.
+    #[serde(default)]
+    pub archived: bool,
+    /// Whether it has issues at all.
+    pub has_issues: Option<bool>,
+    /// What the account that the token speaks for may do in it.
+    pub permissions: Option<RepositoryPermissions>,
+}
+
+/// What an account may do in a repository. The token may hold less.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct RepositoryPermissions {
+    pub pull: bool,
+    pub push: bool,
+    pub admin: bool,
 }
 
 /// The account that owns a repository.

@@ -25,6 +25,8 @@ pub struct GitHubSettings {
     pub git_url: String,
     /// `GITHUB_TOKEN`, else what the token file holds; commands that need none work without.
     pub token: Option<Token>,
+    /// The file that the settings name for the token, whether it is there or not.
+    pub token_file: Option<PathBuf>,
     /// How long one answer may take.
     pub timeout: Duration,
     /// How often the worker checks whether the issue it works on was closed or lost its label.
@@ -91,11 +93,12 @@ impl GitHubSection {
         Ok(GitHubSettings {
             api_url: base_url("github.api_url", &self.api_url, PlainHttp::OnLoopback)?,
             git_url: base_url("github.git_url", &self.git_url, PlainHttp::OnLoopback)?,
-            token: match (environment.value("GITHUB_TOKEN"), self.token_file) {
+            token: match (environment.value("GITHUB_TOKEN"), &self.token_file) {
                 (Some(token), _) => Some(SecretString::from(token).into()),
-                (None, Some(file)) => read_token(file)?,
+                (None, Some(file)) => read_token(file.clone())?,
                 (None, None) => None,
             },
+            token_file: self.token_file,
             timeout: seconds("github.timeout_seconds", self.timeout_seconds, &TIMEOUT_SECONDS)?,
             watch_interval: seconds("github.watch_seconds", self.watch_seconds, &WATCH_SECONDS)?,
             trust: self.trust,

@@ -7,11 +7,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::runs::{self, Selection};
-use super::{BUSY_TIMEOUT, Database, FILE_NAME, JournalError, RunId, RunRecord, schema};
-use crate::task::TaskKey;
+use super::{BUSY_TIMEOUT, Database, Event, FILE_NAME, JournalError, RunId, RunRecord, schema};
+use crate::task::{IssueNumber, RepoName, TaskKey};
 
 /// The journal of a worker, for whoever only looks at it.
 #[derive(Debug)]
@@ -60,6 +61,26 @@ impl JournalReader {
     /// So many of the newest runs at the most, newest first.
     pub async fn newest(&self, most: u32) -> Result<Vec<RunRecord>, JournalError> {
         self.runs(Selection::Newest(most)).await
+    }
+
+    /// All runs of an issue, oldest first.
+    pub async fn of_issue(
+        &self,
+        repository: &RepoName,
+        number: IssueNumber,
+    ) -> Result<Vec<RunRecord>, JournalError> {
+        let (repository, number) = (repository.to_string(), number.value());
+        self.runs(Selection::Issue { repository, number }).await
+    }
+
+    /// The runs that began at this time or later, oldest first.
+    pub async fn since(&self, then: Timestamp) -> Result<Vec<RunRecord>, JournalError> {
+        self.runs(Selection::Since(then)).await
+    }
+
+    /// What happened in a run, oldest first.
+    pub async fn events(&self, run: RunId) -> Result<Vec<Event>, JournalError> {
+        self.database.run(move |connection| Ok(runs::events(connection, run)?)).await
     }
 
     async fn runs(&self, selection: Selection) -> Result<Vec<RunRecord>, JournalError> {

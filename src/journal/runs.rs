@@ -49,6 +49,14 @@ pub(super) enum Selection {
     Current,
     /// So many of the newest, newest first.
     Newest(u32),
+    /// All runs of an issue, whatever the task, oldest first. GitHub does not tell names of
+    /// repositories apart by case.
+    Issue {
+        repository: String,
+        number: u64,
+    },
+    /// The runs that began at this time or later, oldest first.
+    Since(Timestamp),
 }
 
 impl Journal {
@@ -70,20 +78,6 @@ impl Journal {
             .run(move |connection| Ok(select(connection, schema::LATEST, &selection)?))
             .await
     }
-
-    /// The events after `sequence`, oldest first, 1000 at the most.
-    pub async fn events_after(&self, sequence: i64) -> Result<Vec<Event>, JournalError> {
-        self.database.run(move |connection| Ok(events_after(connection, sequence)?)).await
-    }
-
-    /// The number of the newest event, 0 when there is none.
-    pub async fn last_sequence(&self) -> Result<i64, JournalError> {
-        let query = "SELECT COALESCE(MAX(id), 0) FROM events";
-        let work = move |connection: &mut Connection| {
-            Ok(connection.query_one(query, [], |row| row.get(0))?)
-        };
-        self.database.run(work).await
-    }
 }
 
 /// Reads runs of a journal that has this schema.
@@ -100,18 +94,27 @@ pub(super) fn select(
             },
         )
         .collect();
-    let (rest, value): (_, Option<Value>) = match selection {
-        Selection::Run(run) => ("WHERE id = ?", Some(run.0.into())),
+    let (rest, values): (_, Vec<Value>) = match selection {
+        Selection::Run(run) => ("WHERE id = ?", vec![run.0.into()]),
         Selection::Attempts(task) => (
             "WHERE task_key = ? AND ended_at IS NOT NULL ORDER BY id",
-            Some(task.as_str().to_owned().into()),
+            vec![task.as_str().to_owned().into()],
         ),
-        Selection::Current => ("WHERE released_at IS NULL ORDER BY id", None),
-        Selection::Newest(most) => ("ORDER BY id DESC LIMIT ?", Some((*most).into())),
+        Selection::Current => ("WHERE released_at IS NULL ORDER BY id", Vec::new()),
+        Selection::Newest(most) => ("ORDER BY id DESC LIMIT ?", vec![(*most).into()]),
+        Selection::Issue { repository, number } => (
+            "WHERE repository = ? COLLATE NOCASE AND issue_number = ? ORDER BY id",
+            vec![repository.clone().into(), number.cast_signed().into()],
+        ),
+        // The times are RFC 3339 in UTC, so their text sorts as they do, but for fractions.
+        Selection::Since(then) => (
+            "WHERE started_at >= ? ORDER BY id",
+            vec![format!("{then:.0}").trim_end_matches('Z').to_owned().into()],
+        ),
     };
     let query = format!("SELECT {} FROM runs {rest}", columns.join(", "));
     let mut statement = connection.prepare_cached(&query)?;
-    statement.query_map(params_from_iter(value), record)?.collect()
+    statement.query_map(params_from_iter(values), record)?.collect()
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
@@ -147,12 +150,12 @@ fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     })
 }
 
-fn events_after(connection: &Connection, sequence: i64) -> rusqlite::Result<Vec<Event>> {
+/// The events of a run, oldest first.
+pub(super) fn events(connection: &Connection, run: RunId) -> rusqlite::Result<Vec<Event>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, run_id, at, stage, text FROM events
-         WHERE id > :sequence ORDER BY id LIMIT 1000",
+        "SELECT id, run_id, at, stage, text FROM events WHERE run_id = :run ORDER BY id",
     )?;
-    let events = statement.query_map(named_params! { ":sequence": sequence }, |row| {
+    let events = statement.query_map(named_params! { ":run": run.0 }, |row| {
         Ok(Event {
             sequence: row.get("id")?,
             run: RunId(row.get("run_id")?),

@@ -19,6 +19,7 @@ use serde_json::Value as Json;
 
 pub(super) use self::engine::Renderer;
 use super::reason::Reason;
+use super::settings::Language;
 
 /// How many new failures are named where a reason is told.
 const LISTED_FAILURES: usize = 10;
@@ -28,10 +29,21 @@ const LISTED_VIOLATIONS: usize = 20;
 /// A reason in a language: what happened, what the reader can do next, and the text that exists in
 /// one language only. Any of them may be missing.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) what: String,
-    pub(super) next: String,
-    pub(super) detail: Option<String>,
+pub struct Told {
+    /// What happened.
+    pub what: String,
+    /// What the reader can do next.
+    pub next: String,
+    /// Text that exists in one language only, such as another program's message.
+    pub detail: Option<String>,
+}
+
+impl Told {
+    /// Tells a reason as plain text, for a terminal. The caller removes the secrets.
+    #[must_use]
+    pub fn plain(reason: &Reason, language: Language) -> Self {
+        Renderer::plain(language).reason(reason)
+    }
 }
 
 impl Renderer {

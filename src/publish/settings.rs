@@ -16,6 +16,16 @@ pub enum Language {
     Ja,
 }
 
+impl Language {
+    /// Returns the text of this language.
+    pub fn pick<T>(self, en: T, ja: T) -> T {
+        match self {
+            Self::En => en,
+            Self::Ja => ja,
+        }
+    }
+}
+
 /// How branches and commits are named and signed.
 #[derive(Debug, Clone)]
 pub struct PublishSettings {

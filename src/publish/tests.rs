@@ -130,6 +130,7 @@ async fn forge_with(pull: Option<Pull>) -> (Shared, Publisher) {
         api_url: url.clone(),
         git_url: url,
         token: None,
+        token_file: None,
         timeout: Duration::from_secs(10),
         watch_interval: Duration::from_secs(10),
         trust: Trust::Write,

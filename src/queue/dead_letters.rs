@@ -113,9 +113,12 @@ impl DeadLetters {
         let (name, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let request =
             main.client.get_queue_url().queue_name(name).queue_owner_aws_account_id(account);
-        let answer = super::call(name, CALL_TIMEOUT, request.send()).await?;
-        let url = answer.queue_url.ok_or_else(|| QueueError::Missing { queue: name.to_owned() })?;
-        let queue = Queue { client: main.client.clone(), url };
+        let answer = super::call(name, &main.origin, CALL_TIMEOUT, request.send()).await?;
+        let url = answer.queue_url.ok_or_else(|| QueueError::Missing {
+            queue: name.to_owned(),
+            origin: main.asked_by(),
+        })?;
+        let queue = Queue { client: main.client.clone(), url, origin: main.origin.clone() };
         Ok(Self { main, queue, arn })
     }
 

@@ -33,9 +33,21 @@ pub struct QueueSettings {
     /// How long a failed task waits before its next delivery, by the number of deliveries so far;
     /// the last applies to all further ones. Never empty.
     pub retry_delays: Vec<Duration>,
-    /// Whether requests carry placeholder credentials: a loopback server without keys of its own
-    /// accepts any.
-    pub anonymous: bool,
+    /// Where the credentials come from.
+    pub credentials: CredentialSource,
+}
+
+/// Where the credentials come from, as far as the settings and the environment tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// Requests carry placeholders: a loopback server without keys of its own accepts any.
+    Anonymous,
+    /// The variables `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+    Environment,
+    /// The profile of this name.
+    Profile(String),
+    /// What the AWS SDK finds: the profile `default`, or a role.
+    Found,
 }
 
 /// The keys that requests to the embedded queue must be signed with.
@@ -95,11 +107,20 @@ impl QueueSection {
             .transpose()?;
         let lease =
             self.lease_seconds.map(|lease| seconds("queue.lease_seconds", lease, &LEASE_SECONDS));
+        let anonymous = endpoint_url.as_deref().is_some_and(is_loopback)
+            && environment.value("AWS_ACCESS_KEY_ID").is_none();
+        // The variables of a key come first in the SDK's own order ("Default credential provider
+        // chain" in the Developer Guide of the AWS SDK for Rust).
+        let credentials = match environment.value("AWS_PROFILE") {
+            _ if anonymous => CredentialSource::Anonymous,
+            _ if environment.value("AWS_ACCESS_KEY_ID").is_some() => CredentialSource::Environment,
+            Some(profile) => CredentialSource::Profile(profile.to_owned()),
+            None => CredentialSource::Found,
+        };
         Ok(QueueSettings {
             name: self.name,
             url: self.url,
-            anonymous: endpoint_url.as_deref().is_some_and(is_loopback)
-                && environment.value("AWS_ACCESS_KEY_ID").is_none(),
+            credentials,
             endpoint_url,
             region: self.region,
             lease: lease.transpose()?,

@@ -66,6 +66,11 @@ impl RunContext {
         Ok(())
     }
 
+    /// Appends a line about the run itself to its log, with the time. Programs write there too.
+    pub(super) async fn log_line(&self, text: &str) -> Result<(), Failure> {
+        self.append_log(&format!("# {:.0} {text}", Timestamp::now())).await
+    }
+
     /// Appends a line to the run's log.
     pub(super) async fn append_log(&self, line: &str) -> Result<(), Failure> {
         Ok(disk::append_line(&self.log(), line).await?)

@@ -21,6 +21,8 @@ pub(super) async fn enter_stage(
     text: &str,
 ) -> Result<(), Failure> {
     services.journal.enter(run.id, stage, text, Timestamp::now()).await?;
+    tracing::info!("{text}");
+    run.log_line(&format!("{}: {text}", stage.name())).await?;
     let told = match stage {
         Stage::Admit => publish::ToldStage::Accepted,
         Stage::Prepare => publish::ToldStage::Preparing,
@@ -81,8 +83,9 @@ where
     Ok(done?)
 }
 
-/// Records something that happened, in the journal and in the run's log.
+/// Records something that happened, in the journal, in the run's log and in the worker's.
 pub(super) async fn note(services: &Services, run: &RunContext, text: &str) -> Result<(), Failure> {
     services.journal.note(run.id, text, Timestamp::now()).await?;
-    run.append_log(&format!("# {text}")).await
+    tracing::info!("{text}");
+    run.log_line(text).await
 }

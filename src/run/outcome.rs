@@ -43,6 +43,21 @@ pub enum Disposition {
     Abandon,
 }
 
+/// What becomes of the delivery, in words for the log.
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("the message is deleted: the task is done"),
+            Self::RetryAfter(delay) => {
+                write!(f, "another try in {} s", delay.as_secs_f64().ceil())
+            }
+            Self::Cancel => f.write_str("the message is deleted: nobody wants the task any more"),
+            Self::DeadLetter => f.write_str("the message goes to the dead-letter queue"),
+            Self::Abandon => f.write_str("the message is left to whoever receives it next"),
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {

@@ -16,7 +16,8 @@ use crate::agent::{Agent, AgentError};
 use crate::checks::{self, Checker, Toolchains};
 use crate::config::Config;
 use crate::disk::{DiskError, InstanceLock, make_private_directory, remove_tree};
-use crate::github::{GitHub, GitHubError};
+use crate::github::settings::GitHubSettings;
+use crate::github::{GitHub, GitHubError, Token};
 use crate::journal::{self, Journal, JournalError};
 use crate::process;
 use crate::publish::Publisher;
@@ -57,11 +58,11 @@ impl ToldObstacles {
 /// Why a worker can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error(
-        "there is no GitHub token: set GITHUB_TOKEN to one that may read and write contents, \
-         issues and pull requests"
-    )]
-    NoToken,
+    #[error("{}", no_token(file.as_deref()))]
+    NoToken {
+        /// The file that the settings name, which is not there or holds nothing.
+        file: Option<PathBuf>,
+    },
     #[error("git was not found on the PATH: install it")]
     NoGit,
     #[error("can't end the processes that {} lists", path.display())]
@@ -80,6 +81,28 @@ pub enum StartError {
     Sandbox(#[from] SandboxError),
 }
 
+/// What to do when there is no token. Whoever named a file for it reads of that file.
+fn no_token(file: Option<&Path>) -> String {
+    let wanted = "may read and write contents, issues and pull requests";
+    match file {
+        Some(file) => format!(
+            "there is no GitHub token in {}, which `github.token_file` names: write one into it \
+             that {wanted}, or set GITHUB_TOKEN",
+            file.display()
+        ),
+        None => format!("there is no GitHub token: set GITHUB_TOKEN to one that {wanted}"),
+    }
+}
+
+/// Returns the token by which GitHub is asked.
+///
+/// # Errors
+/// [`StartError::NoToken`] says where one is expected.
+pub fn token(settings: &GitHubSettings) -> Result<&Token, StartError> {
+    let missing = || StartError::NoToken { file: settings.token_file.clone() };
+    settings.token.as_ref().ok_or_else(missing)
+}
+
 impl Services {
     /// Opens the services as the settings say, and cleans up after a worker that died.
     ///
@@ -88,7 +111,7 @@ impl Services {
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let environment = &config.environment;
         let search_path = environment.search_path();
-        let token = config.github.token.as_ref().ok_or(StartError::NoToken)?;
+        let token = token(&config.github)?;
         let github = GitHub::new(&config.github, token)?;
         let forge = ForgeWatch::new(github.clone(), token.clone(), config.redaction.clone());
         let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
@@ -109,7 +132,11 @@ impl Services {
         let toolchains =
             Toolchains::find(&environment.home(), |name| environment.value(name).map(Into::into));
         let agent = Agent::new(&config.agent, search_path, &sandbox, &config.redaction);
-        let version = agent.version(&temporary, &CancellationToken::new()).await?;
+        // A worker may start before its agent is installed, and takes no task until then.
+        let version = match agent.check_program() {
+            Ok(()) => agent.version(&temporary, &CancellationToken::new()).await?,
+            Err(_missing) => None,
+        };
         Ok(Self {
             agent_version: version.unwrap_or_else(|| agent.name().to_owned()),
             agent,

@@ -86,7 +86,7 @@ pub(super) async fn settle_failure(
 ) -> Disposition {
     let disposition = outcome::disposition(&failure, run.attempt);
     let detail = errors::chain(&failure);
-    tracing::warn!(reason = detail, ?disposition, "the run failed");
+    tracing::warn!(reason = detail, next = %disposition, "the run failed");
     let decided = async {
         let decision = Decision::new(outcome_of(disposition), &disposition)?
             .with_detail(detail)
@@ -207,6 +207,10 @@ async fn end(
     let text = detail.map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
     let now = Timestamp::now();
     services.journal.end(run.id, now).await?;
+    // Whoever decided that the run failed has logged it.
+    if decision.outcome == Outcome::Done {
+        tracing::info!("{text}");
+    }
     services.journal.note(run.id, &text, now).await
 }
 

@@ -11,8 +11,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use crate::disk::InstanceLock;
 
 const FILE_NAME: &str = "health.json";
 
@@ -89,11 +93,27 @@ impl Health {
         self.is_alive(now) && can_work
     }
 
+    /// Whether the worker of this data directory is running: it renewed the file a short time ago,
+    /// and was not killed since.
+    #[must_use]
+    pub fn is_running(&self, data_dir: &Path, now: Timestamp) -> bool {
+        self.is_alive(now) && !has_died(self.pid, data_dir)
+    }
+
     /// Whether the file was renewed a short time ago.
     #[must_use]
     pub fn is_alive(&self, now: Timestamp) -> bool {
         now.duration_since(self.updated_at) < STALE
     }
+}
+
+/// Whether the worker that wrote the file was killed before it could remove the file. A process id
+/// alone says little: it may be another process's by now, or one of another PID namespace. So the
+/// lock of the data directory has the last word, which the kernel releases when a process ends.
+fn has_died(pid: u32, data_dir: &Path) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let is_gone = pid.is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH));
+    is_gone && InstanceLock::is_free(data_dir)
 }
 
 /// The worker's own side: what it reports goes to the file and to whoever subscribed.

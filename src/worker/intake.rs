@@ -33,7 +33,7 @@ const LONGEST_PAUSE_FOR_A_PERSON: Duration = Duration::from_secs(300);
 pub enum WorkerError {
     #[error(transparent)]
     Queue(#[from] QueueError),
-    #[error("no task is taken while the model can't work")]
+    #[error("no task is taken while the agent can't work")]
     Model(#[from] ModelProblem),
     #[error("no task is taken while GitHub can't be asked")]
     Forge(#[from] GitHubError),
@@ -55,6 +55,7 @@ impl Worker {
         stop: &Stop,
     ) -> Result<Option<Delivery>, WorkerError> {
         self.check_space().await?;
+        self.services.agent.check_program()?;
         self.services.agent.check_model().await?;
         self.services.forge.check().await?;
         let received = self.receive(wait, stop).await?;
@@ -123,7 +124,8 @@ impl Worker {
                 (state, backoff.next().map_or(longest, |pause| pause.min(longest)))
             }
         };
-        tracing::warn!(problem, ?pause, "the worker receives nothing");
+        let again_in = format!("{} s", pause.as_secs_f64().ceil());
+        tracing::warn!(problem, again_in, "the worker takes no task");
         self.heartbeat.report(state, Some(problem));
         pause
     }
@@ -132,9 +134,9 @@ impl Worker {
 /// A fault that a person has to fix is not fixed within a minute.
 fn longest_pause(error: &QueueError) -> (State, Duration) {
     match error {
-        QueueError::Missing { .. } | QueueError::Refused { .. } | QueueError::NoCredentials => {
-            (State::Unhealthy, LONGEST_PAUSE_FOR_A_PERSON)
-        }
+        QueueError::Missing { .. }
+        | QueueError::Refused { .. }
+        | QueueError::NoCredentials { .. } => (State::Unhealthy, LONGEST_PAUSE_FOR_A_PERSON),
         QueueError::LeaseOver { .. }
         | QueueError::NoDeadLetters { .. }
         | QueueError::TimedOut(_)

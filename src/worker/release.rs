@@ -48,7 +48,7 @@ impl Worker {
             let (message_id, error) = (&delivery.message_id, errors::chain(error));
             tracing::error!(
                 message_id,
-                ?disposition,
+                wanted = %disposition,
                 error,
                 "the worker could not end the delivery: it comes again"
             );

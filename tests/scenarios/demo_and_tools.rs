@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{World, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_ends_with_an_open_pull_request_whose_checks_pass() {
@@ -41,7 +41,8 @@ async fn the_logs_of_a_run_show_what_its_programs_printed() {
     assert!(missing.stderr.contains("there is no run 99"), "{missing:?}");
     let status = world.run(&["status"]).await;
     assert!(
-        status.stdout.contains("0 waiting, 0 in flight") && status.stdout.contains("run 1    done"),
+        status.stdout.contains("0 waiting, 0 in flight")
+            && status.stdout.contains("run 1     done"),
         "{status:?}"
     );
     world.check_done(issue).await;
@@ -102,4 +103,22 @@ async fn a_data_directory_has_one_worker_and_any_number_of_readers() {
     drop(lock);
     assert_eq!(world.work().await.code, Some(0));
     world.check_done(issue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_stopped_leaves_nothing_behind() {
+    let world = World::new().await;
+    let mut demo = world.start(&["demo", "--agent", "scripted"]);
+    let temporary = world.path().join("tmp");
+    let has_token = || {
+        let demos = std::fs::read_dir(&temporary).unwrap().flatten();
+        demos.into_iter().any(|demo| demo.path().join("token").exists())
+    };
+    wait_until("the demo has a token", async || has_token()).await;
+    demo.line_with("is labelled").await;
+    demo.signal(rustix::process::Signal::INT);
+    let status = demo.ended().await;
+    assert_eq!(status.code(), Some(1), "{}", demo.printed());
+    assert!(demo.printed().contains("the demo was stopped"), "{}", demo.printed());
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
 }

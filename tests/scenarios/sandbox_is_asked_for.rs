@@ -66,9 +66,10 @@ async fn doctor(world: &World, path: Option<&Path>) -> (Option<i32>, Vec<(String
     };
     let findings: Vec<Value> =
         serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
-    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().trim().to_owned();
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
     let findings = findings.iter().map(|finding| {
-        (text(finding, "what"), finding["good"].as_bool().unwrap(), text(finding, "detail"))
+        let told = format!("{} {}", text(finding, "detail"), text(finding, "next"));
+        (text(finding, "what"), finding["good"].as_bool().unwrap(), told.trim().to_owned())
     });
     (ran.code, findings.collect())
 }

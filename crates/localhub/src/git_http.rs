@@ -102,7 +102,7 @@ impl IntoResponse for GitRefusal {
         match self {
             Self::Unauthorized => {
                 let mut response = plain(StatusCode::UNAUTHORIZED, "Invalid username or token.\n");
-                let challenge = HeaderValue::from_static("Basic realm=\"GitHub\"");
+                let challenge = HeaderValue::from_static(crate::permission::CHALLENGE);
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
                 response
             }

@@ -2,6 +2,10 @@
 
 use strum::{EnumString, IntoStaticStr};
 
+/// How a client is asked for a token. The words are not GitHub's, so that nobody types a password
+/// of theirs into a forge on their own machine.
+pub(crate) const CHALLENGE: &str = "Basic realm=\"localhub, with the token of its own\"";
+
 /// A repository role, from the least to the most; see GitHub's page "Repository roles for an
 /// organization".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]

@@ -11,7 +11,7 @@ use std::io;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -57,17 +57,28 @@ async fn answer(State(hub): State<Hub>, request: Request, next: Next) -> Respons
     let path =
         request.uri().path_and_query().map_or_else(String::new, |path| path.as_str().to_owned());
     let sequence = hub.requests().arrive(&method, &path);
-    let response = match localhttp::check_local(request.headers()) {
+    let is_page = wants_a_page(request.headers());
+    let mut response = match localhttp::check_local(request.headers()) {
         Err(foreign) => (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response(),
         Ok(()) => match hub.faults().due(&method, &path) {
             None => next.run(request).await,
             Some(fault) => show(fault, request, next).await,
         },
     };
+    if is_page {
+        response.headers_mut().remove(header::WWW_AUTHENTICATE);
+    }
     if response.extensions().get::<Unanswered>().is_none() {
         hub.requests().answered(sequence, response.status().as_u16());
     }
     response
+}
+
+/// Whether a browser asks for a page. It answers a challenge by asking a person for a password, and
+/// the forge has no pages to show for one. Git and API clients do not accept HTML by name.
+fn wants_a_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    accepted.filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/html"))
 }
 
 async fn show(fault: Fault, request: Request, next: Next) -> Response {

@@ -57,12 +57,21 @@ pub enum StoreError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
-    /// The schema of the file could not be brought to the one that this version uses.
+    /// A newer version wrote the file.
     #[error(
-        "the forge's database {} can't be brought to this version's schema: it may come from a \
-         newer version",
-        path.display()
+        "a newer version wrote the forge's database {} (schema {schema}, this version knows {}): \
+         use that version, or another directory",
+        path.display(),
+        STEPS.len()
     )]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+        /// The number of its schema.
+        schema: usize,
+    },
+    /// The schema of the file could not be brought to the one that this version uses.
+    #[error("the forge's database {} can't be brought to this version's schema", path.display())]
     Migrate {
         /// The database file.
         path: PathBuf,
@@ -100,6 +109,12 @@ impl Store {
         let failed = |source| StoreError::Open { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        let schema: usize = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(failed)?;
+        if schema > STEPS.len() {
+            return Err(StoreError::Newer { path: path.to_owned(), schema });
+        }
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;

@@ -62,8 +62,21 @@ pub enum OpenError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
-    /// The tables are not those of this version.
-    #[error("the queue's data {} was written by another version of this program", path.display())]
+    /// A newer version wrote the data.
+    #[error(
+        "a newer version wrote the queue's data {} (schema {schema}, this version knows {}): use \
+         that version, or another directory",
+        path.display(),
+        schema::LATEST
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The number of its schema.
+        schema: usize,
+    },
+    /// The tables could not be brought to those of this version.
+    #[error("the queue's data {} can't be brought to this version's tables", path.display())]
     Version {
         /// The database.
         path: PathBuf,
@@ -127,6 +140,11 @@ impl Store {
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(open)?;
         connection.pragma_update(None, "cache_size", -65_536).map_err(open)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let found: usize =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open)?;
+        if found > schema::LATEST {
+            return Err(OpenError::Newer { path, schema: found });
+        }
         schema::MIGRATIONS
             .to_latest(&mut connection)
             .map_err(|source| OpenError::Version { path: path.clone(), source })?;

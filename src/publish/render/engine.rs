@@ -1,9 +1,7 @@
 //! The template engine, set up so that a template can print neither a secret nor, as Markdown, a
 //! stranger's text.
 
-use std::sync::Arc;
-#[cfg(test)]
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value, ValueKind};
@@ -51,7 +49,6 @@ pub(super) const TEMPLATES: &[(&str, &str)] = templates![
     "working.md",
 ];
 
-#[cfg(test)]
 static PLAIN: LazyLock<Arc<Environment<'static>>> = LazyLock::new(|| {
     let mut environment = environment(text::plain_line);
     environment.add_filter("code", |text: &str| safe(format!("`{}`", text::plain_line(text))));
@@ -78,8 +75,7 @@ impl Renderer {
         Self { environment: Arc::new(environment), language, redaction: redaction.clone() }
     }
 
-    /// Renders plain text, in which a test sees the words alone.
-    #[cfg(test)]
+    /// Renders plain text, for a terminal.
     pub(in crate::publish) fn plain(language: Language) -> Self {
         let redaction = Redaction::default();
         Self { environment: Arc::clone(&PLAIN), language, redaction }

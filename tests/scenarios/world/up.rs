@@ -59,6 +59,13 @@ impl Up {
         answer.json().await.unwrap()
     }
 
+    /// Asks the forge for a page, as a browser that holds no token does.
+    pub async fn answer_to_a_browser(&self, path: &str) -> reqwest::Response {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.forge));
+        let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+        request.header("accept", accept).header("user-agent", "browser").send().await.unwrap()
+    }
+
     pub async fn pull_requests(&self) -> Vec<Value> {
         self.get("/repos/me/project/pulls").await.as_array().unwrap().clone()
     }

@@ -35,7 +35,7 @@ impl IntoResponse for ApiError {
         match self {
             Self::BadCredentials => {
                 let mut response = body(StatusCode::UNAUTHORIZED, "Bad credentials", None);
-                let challenge = header::HeaderValue::from_static("Basic realm=\"GitHub\"");
+                let challenge = header::HeaderValue::from_static(crate::permission::CHALLENGE);
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
                 response
             }

@@ -40,5 +40,8 @@ const STEPS: &[M<'_>] = &[M::up(
      ) STRICT;",
 )];
 
+/// The number of the tables' schema that this version writes.
+pub(super) const LATEST: usize = STEPS.len();
+
 /// All migrations, from an empty file to the tables of this version.
 pub(super) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
