@@ -393,4 +393,15 @@ mod tests {
         assert_eq!(profile, CredentialSource::Profile("work".to_owned()));
         assert_eq!(parse("", &[]).unwrap().queue.credentials, CredentialSource::Found);
     }
+
+    #[test]
+    fn a_command_that_chooses_its_model_itself_asks_for_no_ollama() {
+        let models = |command: &str| {
+            let file = format!("[agent]\nkind = \"command\"\ncommand = {command}\n");
+            parse(&file, &[]).unwrap().agent.models
+        };
+        assert_eq!(models(r#"["claude", "{prompt_file}"]"#), ["none"]);
+        let told = models(r#"["run", "{prompt_file}", "{model}"]"#);
+        assert!(told[0].starts_with("ollama_chat/"), "{told:?}");
+    }
 }

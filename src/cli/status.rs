@@ -107,15 +107,15 @@ async fn dead_letter_queue(config: &Config) -> Option<QueueStatus> {
     match asked.await {
         Ok(reached) => Some(reached),
         Err(QueueError::NoDeadLetters { .. }) => None,
-        Err(QueueError::Refused { .. }) => Some(QueueStatus::Unreached {
-            error: config
-                .language
-                .pick(
-                    "these credentials may not look into it: an operator's may",
-                    "この認証情報では参照できません（運用担当者の認証情報が必要です）",
-                )
-                .to_owned(),
-        }),
+        // Of a queue that the caller may not see, SQS says that it "does not exist or you do not
+        // have access to it". The redrive policy names this one, so it exists.
+        Err(QueueError::Refused { .. } | QueueError::Missing { .. }) => {
+            let error = config.language.pick(
+                "these credentials may not look into it: an operator's may",
+                "この認証情報では参照できません（運用担当者の認証情報が必要です）",
+            );
+            Some(QueueStatus::Unreached { error: error.to_owned() })
+        }
         Err(error) => Some(QueueStatus::Unreached { error: errors::chain(&error) }),
     }
 }
@@ -201,7 +201,7 @@ fn words(state: State, busy: bool, language: Language) -> &'static str {
     let japanese = match state {
         State::Working if !busy => return language.pick("idle", "待機中"),
         State::Working => "作業中",
-        State::WaitingForModel => "モデルの応答待ち",
+        State::WaitingForModel => "エージェントまたはモデルの準備待ち",
         State::WaitingForForge => "GitHubの応答待ち",
         State::QueueFails => "キューのエラーのため再試行中",
         State::Unhealthy => "異常",

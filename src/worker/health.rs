@@ -64,7 +64,7 @@ impl State {
     pub fn words(self) -> &'static str {
         match self {
             Self::Working => "working",
-            Self::WaitingForModel => "waiting for the model",
+            Self::WaitingForModel => "waiting for the agent or its model",
             Self::WaitingForForge => "waiting for GitHub",
             Self::QueueFails => "asking a queue that fails",
             Self::Unhealthy => "unhealthy",
@@ -131,15 +131,21 @@ impl Heartbeat {
         }))
     }
 
-    pub(super) fn polled(&self, now: Timestamp) {
+    /// Reports that the queue was asked, and returns whether a problem before it is over.
+    pub(super) fn polled(&self, now: Timestamp) -> bool {
+        let had_problem = self.0.borrow().problem.is_some();
         self.0.send_modify(|health| {
             (health.last_good_poll, health.state, health.problem) =
                 (Some(now), State::Working, None);
         });
+        had_problem
     }
 
-    pub(super) fn report(&self, state: State, problem: Option<String>) {
+    /// Reports a state, and returns whether the problem is another one than before.
+    pub(super) fn report(&self, state: State, problem: Option<String>) -> bool {
+        let is_new = self.0.borrow().problem != problem;
         self.0.send_modify(|health| (health.state, health.problem) = (state, problem));
+        is_new
     }
 
     /// Reports an outage of the forge that a run has met, and its end. While all slots are busy
@@ -147,7 +153,9 @@ impl Heartbeat {
     pub(super) async fn follow(&self, mut outage: watch::Receiver<Option<String>>) {
         while outage.changed().await.is_ok() {
             match outage.borrow_and_update().clone() {
-                Some(problem) => self.report(State::WaitingForForge, Some(problem)),
+                Some(problem) => {
+                    self.report(State::WaitingForForge, Some(problem));
+                }
                 None => self.forge_answers(),
             }
         }
@@ -206,5 +214,21 @@ impl HealthFile {
 impl Drop for HealthFile {
     fn drop(&mut self) {
         std::fs::remove_file(&self.0).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_new_once_and_over_once() {
+        let now = Timestamp::UNIX_EPOCH;
+        let heartbeat = Heartbeat::new(now);
+        let report =
+            |problem: &str| heartbeat.report(State::WaitingForModel, Some(problem.to_owned()));
+        assert!(!heartbeat.polled(now));
+        assert!(report("no model") && !report("no model") && report("no agent"));
+        assert!(heartbeat.polled(now) && !heartbeat.polled(now));
     }
 }

@@ -59,7 +59,9 @@ impl Worker {
         self.services.agent.check_model().await?;
         self.services.forge.check().await?;
         let received = self.receive(wait, stop).await?;
-        self.heartbeat.polled(Timestamp::now());
+        if self.heartbeat.polled(Timestamp::now()) {
+            tracing::info!("the worker takes tasks again");
+        }
         Ok(received)
     }
 
@@ -125,8 +127,12 @@ impl Worker {
             }
         };
         let again_in = format!("{} s", pause.as_secs_f64().ceil());
-        tracing::warn!(problem, again_in, "the worker takes no task");
-        self.heartbeat.report(state, Some(problem));
+        // A problem that lasts for days is told once, and `status` shows it all the time.
+        if self.heartbeat.report(state, Some(problem.clone())) {
+            tracing::warn!(problem, again_in, "the worker takes no task");
+        } else {
+            tracing::debug!(problem, again_in, "the worker still takes no task");
+        }
         pause
     }
 }

@@ -163,3 +163,20 @@ async fn a_message_that_is_not_there_is_told() {
     assert_eq!(code, Some(2));
     assert!(printed.contains("--task <KEY>|--all"), "{printed}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_machine_learns_the_reason_from_the_issue() {
+    let mut world = World::new().await;
+    let (issue, key) = failed_task(&mut world).await;
+    world.set("data_dir", json!(world.path().join("elsewhere")));
+    let ran = world.run(&["dlq", "list"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let today = jiff::Timestamp::now().strftime("%Y-%m-").to_string();
+    for told in [key.as_str(), &today, "    owner: ", "changed nothing"] {
+        assert!(ran.stdout.contains(told), "{told:?} is not in {}", ran.stdout);
+    }
+    let ran = world.run(&["dlq", "show", &key]).await;
+    assert!(ran.stdout.contains("on the issue, by owner:"), "{ran:?}");
+    world.status_comment(issue).await;
+    world.leaves_in_dead_letters(1, "listing leaves a message where it is");
+}

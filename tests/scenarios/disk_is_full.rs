@@ -105,6 +105,7 @@ async fn a_run_on_a_full_disk_is_repeated_and_done_when_there_is_space() {
     let issue = world.task("Add a greeting", "").await;
     world.set("queue", json!({ "endpoint_url": queue.url }));
     world.set("worker", json!({ "free_space_mib": 1 }));
+    world.set("log", json!({ "filter": "info,codingworker::worker=debug" }));
     world.queue.set_visibility_timeout(6).await;
     let worker = world.command(&["worker"]);
     let Some(mut worker) = on_small_disk(&worker, &world.data_dir(), 8_000) else { return };

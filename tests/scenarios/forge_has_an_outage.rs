@@ -38,6 +38,8 @@ fn outages() -> [(Fault, &'static str); 5] {
 async fn world_with_probe() -> World {
     let mut world = World::new().await;
     world.set("github", json!({ "watch_seconds": 1 }));
+    // A problem that lasts is told once; what is told again is for who looks closely.
+    world.set("log", json!({ "filter": "info,codingworker::worker=debug" }));
     world.set("worker", json!({ "health_listen": "127.0.0.1:0" }));
     world
 }

@@ -47,7 +47,7 @@ async fn where_no_worker_ran_nothing_is_made() {
     let world = World::new().await;
     let status = world.run(&["status"]).await;
     assert_eq!(status.code, Some(OK), "{status:?}");
-    assert!(status.stdout.contains("runs   none yet"), "{status:?}");
+    assert!(status.stdout.contains("runs      none yet"), "{status:?}");
     let logs = world.run(&["logs", "1"]).await;
     assert_eq!(logs.code, Some(ERROR), "{logs:?}");
     assert!(logs.stderr.contains("there is no run 1"), "{logs:?}");

@@ -114,7 +114,13 @@ async fn a_worker_that_is_started_again_after_another_did_its_task_publishes_not
     assert_eq!(world.queue.counts().await, (0, 0, 0));
     assert_eq!(world.pull_requests().await.len(), 1);
     world.check_done(issue).await;
-    let requests = world.forge.hub.requests().entries().len();
+    // Before each receive a worker asks whether the forge can be asked, for no repository.
+    let hub = world.forge.hub.clone();
+    let asked = || {
+        let requests = hub.requests().entries();
+        requests.iter().filter(|request| request.path != "/rate_limit").count()
+    };
+    let requests = asked();
     let branches = world.branches();
 
     let proxy = QueueProxy::before(&world.queue.url).await;
@@ -123,8 +129,7 @@ async fn a_worker_that_is_started_again_after_another_did_its_task_publishes_not
     let late = world.start(&["worker"]);
     proxy.wait_for("sqs:ReceiveMessage", 1).await;
     late.stop_at_once().await;
-    let later = world.forge.hub.requests().entries().len();
-    assert_eq!(later, requests, "the worker asked the forge for something");
+    assert_eq!(asked(), requests, "the worker asked the forge for something");
     assert_eq!(world.branches(), branches);
 }
 

@@ -228,4 +228,13 @@ mod tests {
         assert_eq!(repository.unwrap().unwrap().branch_changes, 0);
         assert!(Store::open(&path).is_ok(), "it is opened again");
     }
+
+    #[test]
+    fn a_database_of_a_newer_version_is_refused_by_its_number() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("localhub.db");
+        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+        let refused = Store::open(&path).err().unwrap();
+        assert!(matches!(refused, StoreError::Newer { schema: 99, .. }), "{refused}");
+    }
 }

@@ -192,3 +192,18 @@ impl Store {
         self.reserve().await?.write(work).outcome().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn data_of_a_newer_version_is_refused_by_its_number() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Store::open(directory.path()).unwrap());
+        let path = directory.path().join(FILE_NAME);
+        Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+        let refused = Store::open(directory.path()).err().unwrap();
+        assert!(matches!(refused, OpenError::Newer { schema: 99, .. }), "{refused}");
+    }
+}
