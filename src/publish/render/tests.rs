@@ -1,3 +1,7 @@
+use std::collections::BTreeSet;
+
+use strum::VariantNames as _;
+
 use super::*;
 use crate::publish::marker::PrState;
 use crate::publish::report::{
@@ -91,6 +95,7 @@ fn full_report(task: &Task) -> PullRequestReport<'_> {
         notes: vec![
             Note::NoTestsWritten,
             Note::FormatSkipped,
+            Note::NothingToCheck,
             Note::BaseMoved,
             Note::HiddenText,
             Note::TestDeleted,
@@ -127,6 +132,14 @@ fn a_pull_request() {
         let task = if language == Language::En { &english } else { &japanese };
         markdown(language).pull_request(&report(task), PrState::Done)
     });
+}
+
+/// A note whose macro is missing, or takes other fields, would fail in the run that has it.
+#[test]
+fn the_report_with_everything_has_every_note() {
+    let told: BTreeSet<&'static str> =
+        full_report(&task("x")).notes.iter().map(Into::into).collect();
+    assert_eq!(told, Note::VARIANTS.iter().copied().collect());
 }
 
 #[test]
