@@ -67,9 +67,9 @@ impl ProtectedPaths {
         })
     }
 
-    /// Builds the patterns for a repository. `unprotected` lists the patterns of [`PROTECTED`] that
+    /// Builds the patterns for a repository. `unprotected` lists the patterns of `PROTECTED` that
     /// the repository allows, and `protected` lists the patterns that it adds. A repository can't
-    /// allow a pattern of [`ALWAYS_PROTECTED`].
+    /// allow a pattern of `ALWAYS_PROTECTED`.
     ///
     /// # Errors
     /// A pattern of the repository is not a glob pattern.
