@@ -33,8 +33,18 @@ impl Workspace {
             let answer = String::from_utf8_lossy(&differences).chars().take(200).collect();
             WorkspaceError::UnexpectedAnswer { command: "diff-tree", answer }
         })?;
+        self.with_entries(onto, entries).await
+    }
+
+    /// Returns a tree with entries put into it, in a form that `git update-index --index-info`
+    /// reads (git-update-index(1), "USING --INDEX-INFO").
+    pub(super) async fn with_entries(
+        &self,
+        onto: &TreeId,
+        entries: Vec<u8>,
+    ) -> Result<TreeId, WorkspaceError> {
         let index = self.directory.join("graft.index");
-        let in_index = |name| cache.command(name).variable("GIT_INDEX_FILE", &index);
+        let in_index = |name| self.cache().command(name).variable("GIT_INDEX_FILE", &index);
         in_index("read-tree").argument(onto.as_str()).output().await?;
         let update = in_index("update-index").arguments(["-z", "--index-info"]);
         update.input(entries).output().await?;

@@ -36,16 +36,8 @@ impl Workspace {
         from: &TreeId,
         files: &[RepoPath],
     ) -> Result<TreeId, WorkspaceError> {
-        let cache = self.cache();
-        let index = self.directory.join("selection.index");
-        let in_index = |name| cache.command(name).variable("GIT_INDEX_FILE", &index);
-        let entries = entries(cache, from, files).await?;
-        in_index("read-tree").argument(onto.as_str()).output().await?;
-        let update = in_index("update-index").arguments(["-z", "--index-info"]);
-        update.input(entries).output().await?;
-        let name = in_index("write-tree").word().await?;
-        name.parse()
-            .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "write-tree", answer: name })
+        let entries = entries(self.cache(), from, files).await?;
+        self.with_entries(onto, entries).await
     }
 }
 

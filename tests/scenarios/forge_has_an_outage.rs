@@ -61,6 +61,13 @@ async fn wait_until_unwell(url: &str, problem: &str) {
     assert_eq!((last.0, &last.1["state"]), (503, &json!("waiting_for_forge")), "{}", last.1);
 }
 
+/// Fails unless the lease on the message is renewed for longer than one lease lasts.
+async fn check_the_message_is_kept(world: &World, queue: &QueueProxy) {
+    let renewed = queue.count("sqs:ChangeMessageVisibility");
+    queue.wait_for("sqs:ChangeMessageVisibility", renewed + RENEWALS).await;
+    assert_eq!(world.queue.counts().await, (0, 1, 0), "the message is kept");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_received_while_the_forge_can_not_be_asked() {
     let mut world = world_with_probe().await;
@@ -101,9 +108,7 @@ async fn check_the_task_is_kept((fault, problem): (Fault, &str)) {
     world.forge.hub.faults().inject_everywhere(When::Always, fault);
     agent.go_on();
     wait_until_unwell(&url, problem).await;
-    let renewed = queue.count("sqs:ChangeMessageVisibility");
-    queue.wait_for("sqs:ChangeMessageVisibility", renewed + RENEWALS).await;
-    assert_eq!(world.queue.counts().await, (0, 1, 0), "the message is kept");
+    check_the_message_is_kept(&world, &queue).await;
     world.forge.hub.faults().clear();
     world.wait_until_done(issue).await;
     world.check_done(issue).await;
@@ -155,9 +160,7 @@ async fn a_final_failure_is_told_before_its_message_is_let_go() {
     world.forge.hub.faults().inject_everywhere(When::Always, refused);
     agent.go_on();
     wait_until_unwell(&url, "refused the token").await;
-    let renewed = queue.count("sqs:ChangeMessageVisibility");
-    queue.wait_for("sqs:ChangeMessageVisibility", renewed + RENEWALS).await;
-    assert_eq!(world.queue.counts().await, (0, 1, 0), "the message is kept");
+    check_the_message_is_kept(&world, &queue).await;
     world.forge.hub.faults().clear();
     wait_until("the message is a dead letter", async || world.queue.counts().await == (0, 0, 1))
         .await;
