@@ -117,14 +117,16 @@ def messages(url):
 
     handle = message["ReceiptHandle"]
     sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
-    with raises(sqs.exceptions.MessageNotInflight, "AWS.SimpleQueueService.MessageNotInflight"):
-        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=1)
+    # The message is visible again, so this changes nothing, and is no error.
+    sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=900)
     again = sqs.receive_message(QueueUrl=url)["Messages"][0]
     assert "Attributes" not in again and "MessageAttributes" not in again, again
     sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+    sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
     with raises(sqs.exceptions.ClientError, "InvalidParameterValue"):
         sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=1)
-    sqs.delete_message(QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
     with raises(sqs.exceptions.ReceiptHandleIsInvalid, "ReceiptHandleIsInvalid", 404):
         sqs.delete_message(QueueUrl=url, ReceiptHandle="nonsense")
     with raises(sqs.exceptions.InvalidMessageContents, "InvalidMessageContents"):

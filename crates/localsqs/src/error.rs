@@ -35,8 +35,6 @@ pub(crate) enum Code {
     MissingParameter,
     InvalidMessageContents,
     ReceiptHandleIsInvalid,
-    #[strum(props(query = "AWS.SimpleQueueService.MessageNotInflight"))]
-    MessageNotInflight,
     OverLimit,
     #[strum(props(query = "AWS.SimpleQueueService.EmptyBatchRequest"))]
     EmptyBatchRequest,
@@ -95,7 +93,6 @@ impl Code {
             | Self::InvalidParameterValue
             | Self::MissingParameter
             | Self::InvalidMessageContents
-            | Self::MessageNotInflight
             | Self::EmptyBatchRequest
             | Self::TooManyEntriesInBatchRequest
             | Self::BatchEntryIdsNotDistinct

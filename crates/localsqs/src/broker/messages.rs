@@ -121,6 +121,10 @@ impl Queues {
 
     /// Gives a message in flight another visibility timeout, counted from `now`.
     ///
+    /// As on AWS it is a success, too, and changes nothing, when the message is not in flight any
+    /// more or was received again since. So the answer does not tell a receiver whether the message
+    /// is still its own. Only a message that is gone is an error.
+    ///
     /// The message becomes visible when the change is on the disk. Until then nobody receives it,
     /// even when the timeout is zero: a receive that ran ahead of a change that failed would have
     /// taken a message that is still in flight.
@@ -133,16 +137,15 @@ impl Queues {
     ) -> Result<(), Error> {
         let until = now.plus(visibility);
         let hold = |queue: &mut Queue, receipt: Receipt, slot: Slot<'_>| {
-            let gone = || {
+            let id = receipt.id;
+            let entry = *queue.index.entry(id).ok_or_else(|| {
                 Error::value(format!(
                     "Value {handle} for parameter ReceiptHandle is invalid. Reason: Message does \
                      not exist or is not available for visibility timeout change."
                 ))
-            };
-            let id = receipt.id;
-            let entry = *queue.index.entry(id).ok_or_else(gone)?;
+            })?;
             if !receipt.is_of(&entry) {
-                return Err(gone());
+                return Ok(None);
             }
             if entry.received_at.is_some_and(|received| until > received.plus(LONGEST_VISIBILITY)) {
                 return Err(Error::value(format!(
@@ -151,15 +154,21 @@ impl Queues {
                     visibility.as_secs()
                 )));
             }
-            let before = queue.index.hold_in_flight(id, now).ok_or_else(|| {
-                Error::new(Code::MessageNotInflight, "The specified message isn't in flight.")
-            })?;
             let write = move |connection: &_| store::set_visible_at(connection, id, until);
-            Ok(Pending { place: queue.place(), id, before, written: slot.write(write) })
+            Ok(queue.index.hold_in_flight(id, now).map(|before| Pending {
+                place: queue.place(),
+                id,
+                before,
+                written: slot.write(write),
+            }))
         };
-        let pending = self.on_message(name, handle, hold).await?;
-        let after = Entry { visible_at: until, ..pending.before };
-        self.settle_pending(pending, Some(after), now).await
+        match self.on_message(name, handle, hold).await? {
+            Some(pending) => {
+                let after = Entry { visible_at: until, ..pending.before };
+                self.settle_pending(pending, Some(after), now).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Deletes all messages of a queue, also those that are in flight or delayed.

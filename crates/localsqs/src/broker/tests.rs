@@ -147,11 +147,8 @@ async fn no_visibility_timeout_ends_more_than_twelve_hours_after_its_receive() {
     assert_eq!(error.code, Code::InvalidParameterValue);
     assert!(error.message.contains("43200 seconds"), "{error}");
     assert_eq!(received(&queues, "q", after(43_199)).await, 0);
-    assert_eq!(
-        change(0, 43_200).await.unwrap_err().code,
-        Code::MessageNotInflight,
-        "it has run out"
-    );
+    // It has run out.
+    change(0, 43_200).await.unwrap();
     assert_eq!(received(&queues, "q", after(43_200)).await, 1);
 }
 

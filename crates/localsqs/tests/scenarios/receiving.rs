@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 use crate::server::{Refusal, Server, bodies, text};
 
 const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
-const NOT_IN_FLIGHT: Refusal =
-    ("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", 400);
 
 /// A receive that is woken ends within this time, long before its 20 seconds are over.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -215,7 +213,7 @@ async fn an_old_receipt_handle_deletes_nothing_and_changes_nothing() {
     assert_ne!(old[0]["ReceiptHandle"], new[0]["ReceiptHandle"]);
     assert_eq!(server.ok("DeleteMessage", handle(&queue, &old[0])).await, json!({}));
     assert_eq!(server.counts(&queue).await, (0, 1, 0));
-    server.refused("ChangeMessageVisibility", visibility(&queue, &old[0], 0), VALUE).await;
+    server.ok("ChangeMessageVisibility", visibility(&queue, &old[0], 0)).await;
     assert_eq!(server.counts(&queue).await, (0, 1, 0));
     server.ok("DeleteMessage", handle(&queue, &new[0])).await;
     assert_eq!(server.counts(&queue).await, (0, 0, 0));
@@ -224,14 +222,19 @@ async fn an_old_receipt_handle_deletes_nothing_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_in_flight_can_be_deleted_but_its_visibility_cannot_be_changed() {
+async fn a_message_that_is_not_in_flight_can_be_deleted_and_stays_visible_whatever_is_asked() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     server.send(&queue, "x").await;
     let received = server.receive(&queue, json!({ "VisibilityTimeout": 0 })).await;
-    server
-        .refused("ChangeMessageVisibility", visibility(&queue, &received[0], 9), NOT_IN_FLIGHT)
-        .await;
+    server.ok("ChangeMessageVisibility", visibility(&queue, &received[0], 9)).await;
+    assert_eq!(server.counts(&queue).await, (1, 0, 0));
+    let old = &received[0]["ReceiptHandle"];
+    let entry = json!({ "Id": "one", "ReceiptHandle": old, "VisibilityTimeout": 9 });
+    let batch = json!({ "QueueUrl": queue, "Entries": [entry] });
+    let answer = server.ok("ChangeMessageVisibilityBatch", batch).await;
+    assert_eq!(answer["Successful"], json!([{ "Id": "one" }]), "{answer}");
+    assert_eq!(server.counts(&queue).await, (1, 0, 0));
     server.ok("DeleteMessage", handle(&queue, &received[0])).await;
     assert_eq!(server.counts(&queue).await, (0, 0, 0));
 }

@@ -189,10 +189,13 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let changed =
                     queues.change_visibility("q", &receipt, Duration::from_secs(to), now).await;
                 let (now, to) = (model.now, model.now + to);
-                let in_flight = model.holder(&receipt).filter(|message| message.visible > now);
-                prop_assert_eq!(changed.is_ok(), in_flight.is_some(), "{:?}", changed);
-                if let Some(message) = in_flight {
-                    message.visible = to;
+                // The model does not keep older receipts, so it can't say whether their message is
+                // gone.
+                if let Some(message) = model.holder(&receipt) {
+                    prop_assert!(changed.is_ok(), "{:?}", changed);
+                    if message.visible > now {
+                        message.visible = to;
+                    }
                 }
             }
             Step::Wait { seconds } => model.now += seconds,
