@@ -7,6 +7,7 @@
 //! Invariant: everything that is published passes through the [`Redaction`], and no text that comes
 //! from elsewhere is Markdown (see `render.rs`).
 
+mod attempts;
 mod marker;
 mod push_rule;
 mod reason;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+pub use self::attempts::AttemptRecord;
 use self::marker::PrState;
 pub use self::push_rule::PushRule;
 pub use self::reason::{PolicyViolation, Reason};
@@ -31,7 +33,7 @@ pub use self::report::{
 use self::settings::Language;
 pub use self::text::{plain, plain_line};
 pub use crate::github::PullRequest;
-use crate::github::{GitHub, GitHubError, NewPullRequest, Permit};
+use crate::github::{Comment, GitHub, GitHubError, NewPullRequest, Permit};
 use crate::redaction::Redaction;
 use crate::task::{IssueNumber, RepoName, Task};
 
@@ -66,10 +68,9 @@ pub async fn last_words_on(
     repository: &RepoName,
     issue: IssueNumber,
 ) -> Result<Option<(String, String)>, GitHubError> {
-    let mark = marker::status(issue);
     let comments = github.comments(repository, issue).await?;
     Ok(comments.into_iter().rev().find_map(|comment| {
-        let said = plain(comment.body?.trim_end().strip_suffix(&mark)?);
+        let said = plain(marker::without_marks(&comment.body?, issue)?);
         Some((comment.user.map(|user| user.login).unwrap_or_default(), said.trim().to_owned()))
     }))
 }
@@ -125,25 +126,23 @@ impl Publisher {
         Self { github: self.github.permitted(permit), ..self.clone() }
     }
 
-    /// Makes the issue's one status comment say this status.
+    /// Makes the issue's one status comment say this status, which `attempt` came to.
     ///
     /// # Errors
     /// GitHub can't be asked or refuses; so for every function here.
     pub async fn announce(
         &self,
-        repository: &RepoName,
-        issue: IssueNumber,
+        task: &Task,
+        attempt: &AttemptRecord,
         status: &IssueStatus<'_>,
     ) -> Result<(), GitHubError> {
-        let body = self.redaction.redact(&self.renderer.comment(issue, status));
-        let mark = marker::status(issue);
-        let login = self.login().await?;
-        let comments = self.github.comments(repository, issue).await?;
-        // Anybody may paste the mark into a comment, so the comment has to be this account's.
-        let ours = comments.into_iter().find(|comment| {
-            comment.user.as_ref().is_some_and(|user| Some(user.login.as_str()) == login)
-                && comment.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&mark))
-        });
+        let (repository, issue) = (&task.repository, task.issue_number);
+        let ours = self.status_comment(task).await?;
+        let known = ours.as_ref().map(|comment| attempts_in(comment, task)).unwrap_or_default();
+        let attempt = AttemptRecord { reason: status.failure().cloned(), ..attempt.clone() };
+        let attempts = attempts::with(known, &attempt);
+        let body = self.renderer.comment(task, &attempt, &attempts, status);
+        let body = self.redaction.redact(&body);
         match ours {
             Some(comment) if comment.body.as_deref() == Some(&body) => {}
             Some(comment) => drop(self.github.edit_comment(repository, comment.id, &body).await?),
@@ -156,6 +155,34 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// The attempts at a task, of all workers that use this account, as far as the issue tells
+    /// them, oldest first.
+    pub async fn attempts(&self, task: &Task) -> Result<Vec<AttemptRecord>, GitHubError> {
+        let ours = self.status_comment(task).await?;
+        Ok(ours.map(|comment| attempts_in(&comment, task)).unwrap_or_default())
+    }
+
+    /// Whether another attempt followed this one, so that the message is somebody else's by now.
+    pub async fn is_superseded(
+        &self,
+        task: &Task,
+        attempt: &AttemptRecord,
+    ) -> Result<bool, GitHubError> {
+        Ok(attempts::is_superseded(&self.attempts(task).await?, attempt))
+    }
+
+    /// The issue's status comment. Anybody may paste its mark into a comment, so the comment has to
+    /// be this account's.
+    async fn status_comment(&self, task: &Task) -> Result<Option<Comment>, GitHubError> {
+        let mark = marker::status(task.issue_number);
+        let login = self.login().await?;
+        let comments = self.github.comments(&task.repository, task.issue_number).await?;
+        Ok(comments.into_iter().find(|comment| {
+            comment.user.as_ref().is_some_and(|user| Some(user.login.as_str()) == login)
+                && comment.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&mark))
+        }))
     }
 
     /// What became of earlier pull requests from the branch.
@@ -309,6 +336,11 @@ impl Publisher {
             Err(error) => Err(error),
         }
     }
+}
+
+fn attempts_in(comment: &Comment, task: &Task) -> Vec<AttemptRecord> {
+    let body = comment.body.as_deref().unwrap_or_default();
+    marker::attempts_in(body, &task.key()).map(attempts::decode).unwrap_or_default()
 }
 
 /// The message of the commit that a task ends in. `agent` is the agent's name and version.

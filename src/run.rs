@@ -12,6 +12,7 @@ mod checking;
 mod checkpoint;
 mod claim;
 mod context;
+mod cut_off;
 mod effects;
 mod forge_watch;
 mod gate;
@@ -31,10 +32,12 @@ mod report;
 mod services;
 mod settle;
 mod under_lease;
+mod worker_name;
 
 use tracing::Instrument as _;
 
 pub use self::context::log_file;
+pub use self::cut_off::give_up;
 pub use self::forge_watch::{ForgeWatch, pause_after_refusal};
 pub use self::lease::LeaseHandle;
 pub use self::outcome::{Attempt, Disposition, Ended, Failure, catch_panic};

@@ -104,6 +104,12 @@ pub enum Reason {
 
     // The delivery.
     LeaseLost,
+    /// An earlier attempt ended without a word.
+    CutOff,
+    /// SQS ended the last delivery. `attempts` is the queue's `maxReceiveCount`.
+    DeliveriesUsedUp {
+        attempts: u32,
+    },
     OutOfTime,
 
     // GitHub's API. `url` is the address of the request.

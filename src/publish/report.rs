@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attempts::AttemptRecord;
 use super::reason::Reason;
 use crate::task::Task;
 
@@ -15,6 +16,8 @@ pub struct PullRequestReport<'a> {
     pub branch: &'a str,
     /// The name of the commit that was pushed.
     pub commit: &'a str,
+    /// The name of the worker.
+    pub worker: String,
     /// The agent's name and version, such as `aider 0.86.2`.
     pub agent: String,
     /// The level of the sandbox that the agent worked in.
@@ -230,12 +233,23 @@ pub enum IssueStatus<'a> {
     Retrying { reason: &'a Reason, attempt: u32, delay: Duration },
     /// The user took the task back.
     Cancelled { reason: &'a Reason },
-    /// The task failed for good. `tried` holds the reasons of its earlier runs, `draft` the number
-    /// of the pull request that the last one left.
-    Failed { reason: &'a Reason, tried: &'a [Reason], draft: Option<u64> },
+    /// The task failed for good. `tried` holds its earlier attempts, `draft` the number of the pull
+    /// request that the last one left.
+    Failed { reason: &'a Reason, tried: &'a [AttemptRecord], draft: Option<u64> },
 }
 
 impl IssueStatus<'_> {
+    /// Why the attempt failed, when it did.
+    pub(super) fn failure(&self) -> Option<&Reason> {
+        match self {
+            Self::Retrying { reason, .. } | Self::Failed { reason, .. } => Some(reason),
+            Self::Working { .. }
+            | Self::Done { .. }
+            | Self::NotTested { .. }
+            | Self::Cancelled { .. } => None,
+        }
+    }
+
     /// The status in one word, for the journal.
     #[must_use]
     pub fn name(&self) -> &'static str {

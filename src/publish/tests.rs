@@ -162,6 +162,7 @@ fn report(task: &Task) -> PullRequestReport<'_> {
         base: "main",
         branch: "codingworker/issue-7",
         commit: "0123456789abcdef0123456789abcdef01234567",
+        worker: "studio".to_owned(),
         agent: "aider 0.86.2".to_owned(),
         sandbox: "full".to_owned(),
         models: vec![],
@@ -372,11 +373,18 @@ fn a_secret_in_a_detail_is_removed_before_the_detail_is_cut() {
     let detail = |length| format!("{}{secret} end", "x".repeat(length));
     let reason = Reason::AgentFailed { detail: detail(1) };
     // The cut is after 300 characters.
-    let tried = [Reason::AgentFailed { detail: detail(290) }, Reason::Text(detail(1))];
+    let attempt = |reason| AttemptRecord {
+        worker: "studio".to_owned(),
+        attempt: 1,
+        received_at: "2025-01-26T01:00:00Z".parse().unwrap(),
+        reason: Some(reason),
+    };
+    let reasons = [Reason::AgentFailed { detail: detail(290) }, Reason::Text(detail(1))];
+    let tried = reasons.map(attempt);
     for language in [Language::En, Language::Ja] {
         let status = IssueStatus::Failed { reason: &reason, tried: &tried, draft: None };
         let said =
-            Renderer::markdown(language, &redaction).comment(IssueNumber::new(7).unwrap(), &status);
+            Renderer::markdown(language, &redaction).comment(&task(), &tried[0], &tried, &status);
         assert!(said.contains("xxx") && said.contains(" end"), "{said}");
         assert!(!said.contains("correct") && !said.contains("horse"), "{said}");
     }

@@ -102,6 +102,7 @@ async fn open_run(
         attempt,
         lease,
         publisher: services.publisher.permitted(permit),
+        worker: services.worker_name.clone(),
         received_at: delivery.received_at,
         started_at,
         directory,

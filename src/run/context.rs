@@ -10,7 +10,7 @@ use super::lease::LeaseHandle;
 use super::outcome::Attempt;
 use crate::disk::{self, DiskError, make_private_directory, remove_tree};
 use crate::journal::{self, RunId};
-use crate::publish::Publisher;
+use crate::publish::{AttemptRecord, Publisher};
 use crate::task::Task;
 use crate::task::cut::CutBody;
 
@@ -33,6 +33,8 @@ pub(super) struct RunContext {
     pub(super) lease: LeaseHandle,
     /// It writes to the forge only while the lease is held.
     pub(super) publisher: Publisher,
+    /// The name of this worker.
+    pub(super) worker: String,
     pub(super) received_at: Timestamp,
     /// When the work on the task began, in whichever life of the run. The commit bears this date,
     /// so that a run which is resumed makes the same commit again.
@@ -41,6 +43,16 @@ pub(super) struct RunContext {
 }
 
 impl RunContext {
+    /// The attempt as the issue has it, as long as nothing came of it.
+    pub(super) fn attempt_record(&self) -> AttemptRecord {
+        AttemptRecord {
+            worker: self.worker.clone(),
+            attempt: self.attempt.receive_count,
+            received_at: self.received_at,
+            reason: None,
+        }
+    }
+
     pub(super) fn trees(&self) -> PathBuf {
         self.directory.join(TREES)
     }

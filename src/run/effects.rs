@@ -8,9 +8,8 @@ use jiff::Timestamp;
 use super::context::RunContext;
 use super::{Failure, Services};
 use crate::errors;
-use crate::journal::{Effect, Stage};
+use crate::journal::{Effect, RunId, Stage};
 use crate::publish::{self, IssueStatus};
-use crate::task::Task;
 
 /// Records that the run reached a stage, and says so on the issue. A forge that can't be told stops
 /// nothing.
@@ -48,8 +47,8 @@ pub(super) async fn announce(
     run: &RunContext,
     status: &IssueStatus<'_>,
 ) -> Result<(), Failure> {
-    let Task { repository, issue_number, .. } = &run.task;
-    let announcing = run.publisher.announce(repository, *issue_number, status);
+    let attempt = run.attempt_record();
+    let announcing = run.publisher.announce(&run.task, &attempt, status);
     perform(services, run, Effect::Comment, status.name(), announcing).await
 }
 
@@ -67,20 +66,53 @@ pub(super) async fn perform<T, E: Error + 'static>(
 where
     Failure: From<E>,
 {
+    ensure_ours(run).await?;
+    let under_lease = async {
+        // Writing down that it begins may have taken long, on a slow disk or in a machine that
+        // slept.
+        if run.lease.is_held(Timestamp::now()) {
+            Ok(effect_future.await?)
+        } else {
+            Err(Failure::LeaseLost)
+        }
+    };
+    perform_journaled(services, run.id, effect, detail, under_lease).await
+}
+
+/// Carries out an effect of a run that has no lease any more and nobody takes over.
+pub(super) async fn perform_journaled<T>(
+    services: &Services,
+    run: RunId,
+    effect: Effect,
+    detail: &str,
+    effect_future: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     let journal = &services.journal;
-    let begun = journal.begin_effect(run.id, effect, detail, Timestamp::now()).await?;
-    if !run.lease.is_held(Timestamp::now()) {
-        let result = "not done: the lease was lost";
-        journal.finish_effect(&begun, result, Timestamp::now()).await?;
-        return Err(Failure::LeaseLost);
-    }
+    let begun = journal.begin_effect(run, effect, detail, Timestamp::now()).await?;
     let done = effect_future.await;
     let result = match &done {
         Ok(_) => "done".to_owned(),
         Err(error) => errors::chain(error),
     };
     journal.finish_effect(&begun, &result, Timestamp::now()).await?;
-    Ok(done?)
+    done
+}
+
+/// Whether the delivery is this run's.
+///
+/// A machine that slept for longer than its lease goes on under the same receipt handle. SQS takes
+/// an old handle for good whoever has the message now, so only the issue tells whether another
+/// worker has begun meanwhile.
+async fn ensure_ours(run: &RunContext) -> Result<(), Failure> {
+    if !run.lease.is_held(Timestamp::now()) {
+        run.lease.renew().await?;
+    }
+    if run.lease.is_doubtful()
+        && run.publisher.is_superseded(&run.task, &run.attempt_record()).await?
+    {
+        return Err(Failure::LeaseLost);
+    }
+    Ok(())
 }
 
 /// Records something that happened, in the journal, in the run's log and in the worker's.

@@ -1,5 +1,8 @@
 //! The run's side of the lease: whether it is held, until when, and how to have it renewed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -11,19 +14,22 @@ use super::Failure;
 #[derive(Debug, Clone)]
 pub struct LeaseHandle {
     lost: CancellationToken,
+    doubtful: Arc<AtomicBool>,
     end: watch::Receiver<Timestamp>,
     renewals: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 impl LeaseHandle {
-    /// A handle whose lease ends at `end`, or when the worker cancels `lost`.
+    /// A handle whose lease ends at `end`, or when the worker cancels `lost`. The worker sets
+    /// `doubtful` when the lease had ended before it was renewed.
     #[must_use]
     pub fn new(
         lost: CancellationToken,
+        doubtful: Arc<AtomicBool>,
         end: watch::Receiver<Timestamp>,
         renewals: mpsc::Sender<oneshot::Sender<()>>,
     ) -> Self {
-        Self { lost, end, renewals }
+        Self { lost, doubtful, end, renewals }
     }
 
     /// Cancelled when the lease is lost; the programs of a run stop with it.
@@ -42,6 +48,11 @@ impl LeaseHandle {
     #[must_use]
     pub fn is_held(&self, now: Timestamp) -> bool {
         !self.lost.is_cancelled() && now < self.end()
+    }
+
+    /// Whether somebody else may have the message as well.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
     }
 
     /// Has the lease renewed, and returns when it is. An effect that follows at once happens well

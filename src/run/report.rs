@@ -37,6 +37,7 @@ pub(super) fn report<'a>(
         base: base.base.onto.as_str(),
         branch: branch.as_str(),
         commit: progress.commit.as_str(),
+        worker: run.worker.clone(),
         agent: services.agent_version.clone(),
         sandbox: services.sandbox.report().level.to_string(),
         models,

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::{SCRATCH, TREES};
 use super::forge_watch::ForgeWatch;
 use super::issue_locks::IssueLocks;
+use super::worker_name;
 use crate::agent::{Agent, AgentError};
 use crate::checks::{self, Checker, Toolchains};
 use crate::config::Config;
@@ -39,6 +40,8 @@ pub struct Services {
     pub(super) issue_locks: IssueLocks,
     pub(super) told_obstacles: ToldObstacles,
     pub(super) sandbox: Sandbox,
+    /// The name by which people tell this worker from others.
+    pub worker_name: String,
     /// The agent as a pull request names it.
     pub(super) agent_version: String,
     _instance_lock: InstanceLock,
@@ -122,6 +125,10 @@ impl Services {
         for directory in [&temporary, &git_home] {
             make_private_directory(directory)?;
         }
+        let worker_name = match &config.worker.name {
+            Some(name) => name.clone(),
+            None => worker_name::given(&config.data_dir)?,
+        };
         let sandbox = Sandbox::open(
             &config.sandbox,
             &config.data_dir,
@@ -138,6 +145,7 @@ impl Services {
             Err(_missing) => None,
         };
         Ok(Self {
+            worker_name,
             agent_version: version.unwrap_or_else(|| agent.name().to_owned()),
             agent,
             journal,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::Failure;
 use super::context::RunContext;
+use super::cut_off::abandon;
 use super::effects::{announce, enter_stage, perform};
 use super::outage::{Waiting, outlast};
 use super::outcome::{self, Disposition};
@@ -15,8 +16,9 @@ use super::publish::Published;
 use super::reason::reason;
 use super::services::Services;
 use crate::errors;
-use crate::journal::{Decision, Effect, JournalError, Outcome, Stage};
-use crate::publish::{IssueStatus, Labels, NoTest, PullRequest, Reason};
+use crate::journal::{Decision, Effect, JournalError, Outcome, RunId, Stage};
+use crate::publish::{AttemptRecord, IssueStatus, Labels, NoTest, PullRequest, Reason};
+use crate::task::Task;
 
 /// Tells the issue about the pull request, and ends the task.
 pub(super) async fn settle(
@@ -73,7 +75,7 @@ async fn record_success(
         decision = decision.with_detail(format!("the issue could not be told all of it: {error}"));
     }
     services.journal.decide(run.id, &decision).await?;
-    end(services, run, &decision).await
+    end(services, run.id, &decision).await
 }
 
 /// Decides what becomes of a delivery whose run failed, and tells the issue why there is no pull
@@ -119,7 +121,7 @@ pub(super) async fn tell_decision(
             tell_in_the_end(services, run, &IssueStatus::Cancelled { reason }, None).await
         }
         Disposition::DeadLetter => {
-            let tried = earlier_reasons(services, run).await;
+            let tried = earlier_attempts(services, &run.task, &run.attempt_record()).await;
             let status = IssueStatus::Failed { reason, tried: &tried, draft };
             tell_in_the_end(services, run, &status, Some(Labels::Failed)).await
         }
@@ -128,31 +130,36 @@ pub(super) async fn tell_decision(
         let error = errors::chain(&error);
         tracing::warn!(error, "the worker could not tell the issue how the run ended");
     }
-    if_recorded(end(services, run, decision).await, disposition)
+    if_recorded(end(services, run.id, decision).await, disposition)
 }
 
-/// Ends a run whose lease is lost. Nothing is said on the issue: whoever receives the message next
-/// goes on, and this worker has no right to speak any more.
-pub(super) async fn abandon(services: &Services, run: &RunContext) -> Disposition {
-    let detail = errors::chain(&Failure::LeaseLost);
-    tracing::warn!(reason = detail, "the worker gives the run up");
-    let recorded = async {
-        let abandon = Disposition::Abandon;
-        let decision = Decision::new(Outcome::Abandoned, &abandon)?.with_detail(detail);
-        services.journal.decide(run.id, &decision).await?;
-        end(services, run, &decision).await
-    };
-    if_recorded(recorded.await, Disposition::Abandon)
-}
-
-/// What each earlier run of the task failed with.
-async fn earlier_reasons(services: &Services, run: &RunContext) -> Vec<Reason> {
-    let attempts = services.journal.attempts(&run.task.key()).await.unwrap_or_default();
-    let failed = attempts.into_iter().filter(|attempt| attempt.detail.is_some());
+/// What came of the earlier attempts at a task, oldest first: of all workers, as the issue tells
+/// them, else of this one.
+pub(super) async fn earlier_attempts(
+    services: &Services,
+    task: &Task,
+    ours: &AttemptRecord,
+) -> Vec<AttemptRecord> {
+    let told = services.publisher.attempts(task).await.unwrap_or_else(|error| {
+        let error = errors::chain(&error);
+        tracing::warn!(error, "the worker could not read the attempts of other workers");
+        Vec::new()
+    });
+    let told: Vec<_> = told.into_iter().filter(|attempt| !attempt.is_same_as(ours)).collect();
+    if !told.is_empty() {
+        return told;
+    }
+    let runs = services.journal.attempts(&task.key()).await.unwrap_or_default();
+    let failed = runs.into_iter().filter(|run| run.detail.is_some());
     failed
-        .map(|attempt| {
-            let reason = attempt.reason.and_then(|reason| serde_json::from_value(reason).ok());
-            reason_or_text(reason, attempt.detail)
+        .map(|run| {
+            let reason = run.reason.and_then(|reason| serde_json::from_value(reason).ok());
+            AttemptRecord {
+                worker: services.worker_name.clone(),
+                attempt: run.attempt,
+                received_at: run.started_at,
+                reason: Some(reason_or_text(reason, run.detail)),
+            }
         })
         .collect()
 }
@@ -197,25 +204,28 @@ async fn tell(
     announced.and(labeled)
 }
 
-async fn end(
+pub(super) async fn end(
     services: &Services,
-    run: &RunContext,
+    run: RunId,
     decision: &Decision,
 ) -> Result<(), JournalError> {
     let outcome = decision.outcome.name();
     let detail = decision.detail.as_ref();
     let text = detail.map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
     let now = Timestamp::now();
-    services.journal.end(run.id, now).await?;
+    services.journal.end(run, now).await?;
     // Whoever decided that the run failed has logged it.
     if decision.outcome == Outcome::Done {
         tracing::info!("{text}");
     }
-    services.journal.note(run.id, &text, now).await
+    services.journal.note(run, &text, now).await
 }
 
 /// A disposition counts once it is recorded. Without a record the message has to come again.
-fn if_recorded(recorded: Result<(), JournalError>, disposition: Disposition) -> Disposition {
+pub(super) fn if_recorded(
+    recorded: Result<(), JournalError>,
+    disposition: Disposition,
+) -> Disposition {
     match recorded {
         Ok(()) => disposition,
         Err(error) => {

@@ -14,7 +14,7 @@ use super::outage::{Waiting, outlast};
 use super::outcome::{Disposition, Ended, Failure, catch_panic};
 use super::publish::Published;
 use super::services::Services;
-use super::{execute, moved, settle};
+use super::{cut_off, execute, moved, settle};
 use crate::journal::Decision;
 
 /// SQS ends every lease twelve hours after the receive (SQS Developer Guide, "Amazon SQS visibility
@@ -36,7 +36,7 @@ pub(super) async fn run_under_lease(
     let span = tracing::info_span!("run", run = %run.id, task = %run.task.key());
     let to_its_end = async {
         if run.lease.renew().await.is_err() {
-            return settle::abandon(services, &run).await;
+            return cut_off::abandon(services, &run).await;
         }
         match decided {
             Some((decision, disposition)) => {
@@ -48,7 +48,7 @@ pub(super) async fn run_under_lease(
     async {
         let disposition = tokio::select! {
             biased;
-            () = run.lease.lost().cancelled() => settle::abandon(services, &run).await,
+            () = run.lease.lost().cancelled() => cut_off::abandon(services, &run).await,
             disposition = to_its_end => disposition,
         };
         run.clean_up().await;

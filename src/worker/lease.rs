@@ -4,8 +4,13 @@
 //! A lease is renewed at a third of its length. All times are of the wall clock, because a machine
 //! that slept has lost a lease that a monotonic clock still believes in. When a lease is lost its
 //! token is cancelled; whoever works under the lease watches the token and stops.
+//!
+//! A machine that wakes after the end of a lease has it renewed by the old receipt handle, so that
+//! SQS does not count another delivery. That lease is *doubtful*: SQS answers 200 to an old handle
+//! whoever has the message by then, so the run asks the issue before each effect.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -36,6 +41,13 @@ fn margin(length: Duration) -> SignedDuration {
     (signed(length) / 10).min(SignedDuration::from_secs(60))
 }
 
+/// For how long a delivery can be leased at `now`, up to `length`; nothing when SQS's twelve hours
+/// are over.
+pub(super) fn longest(delivery: &Delivery, length: Duration, now: Timestamp) -> Option<Duration> {
+    let left = now.duration_until(add(delivery.received_at, LONGEST));
+    Duration::try_from(left).ok().filter(|left| !left.is_zero()).map(|left| left.min(length))
+}
+
 /// A lease that is renewed until it is released or dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -52,7 +64,8 @@ pub(super) fn end_of(delivery: &Delivery, visibility: Duration) -> Timestamp {
 
 impl Lease {
     /// Holds a delivery that is leased until `end`, for `length` at a time. The journal learns of
-    /// each renewal, so that a restarted worker knows whether it still holds the lease.
+    /// each renewal, so that a restarted worker knows whether it still holds the lease. It is
+    /// doubtful when somebody else may have received the message since.
     #[must_use]
     pub(super) fn hold(
         queue: Arc<Queue>,
@@ -60,12 +73,14 @@ impl Lease {
         delivery: Delivery,
         end: Timestamp,
         length: Duration,
+        is_doubtful: bool,
     ) -> Self {
         let lost = CancellationToken::new();
+        let doubtful = Arc::new(AtomicBool::new(is_doubtful));
         let released = CancellationToken::new();
         let (renewals, requests) = mpsc::channel(1);
         let (end_sender, end) = watch::channel(end);
-        let handle = LeaseHandle::new(lost.clone(), end, renewals);
+        let handle = LeaseHandle::new(lost.clone(), Arc::clone(&doubtful), end, renewals);
         let renewal = RenewalTask {
             queue,
             journal,
@@ -73,6 +88,7 @@ impl Lease {
             length,
             end: end_sender,
             lost: lost.clone(),
+            doubtful,
             waiting: Vec::new(),
         };
         let renewing = renewal.keep_renewing(released.clone(), requests).in_current_span();
@@ -106,6 +122,7 @@ struct RenewalTask {
     length: Duration,
     end: watch::Sender<Timestamp>,
     lost: CancellationToken,
+    doubtful: Arc<AtomicBool>,
     /// Those who wait for a renewal. They are dropped unanswered when the lease is lost, which
     /// tells them.
     waiting: Vec<oneshot::Sender<()>>,
@@ -129,6 +146,11 @@ impl RenewalTask {
             match schedule.look(now, end, !self.waiting.is_empty()) {
                 Look::Wait => continue,
                 Look::Renew => {}
+                Look::Over if now >= add(self.delivery.received_at, LONGEST) => {
+                    self.lose("SQS's twelve hours from the receive are over");
+                    return;
+                }
+                Look::Over => self.doubt(),
                 Look::Lost => {
                     self.lose("the worker could not renew it in time");
                     return;
@@ -152,9 +174,7 @@ impl RenewalTask {
     /// Renews once. SQS counts the visibility from the moment it receives the call, so the new end
     /// is reckoned from the moment before.
     async fn renew(&mut self, now: Timestamp) -> Result<(), QueueError> {
-        let last_end = add(self.delivery.received_at, LONGEST);
-        let left = Duration::try_from(now.duration_until(last_end)).unwrap_or_default();
-        let length = self.length.min(left);
+        let length = longest(&self.delivery, self.length, now).unwrap_or_default();
         self.queue.change_visibility(&self.delivery, length).await?;
         let end = add(now, signed(length));
         self.end.send_replace(end);
@@ -165,6 +185,17 @@ impl RenewalTask {
             request.send(()).ok();
         }
         Ok(())
+    }
+
+    fn doubt(&self) {
+        if !self.doubtful.swap(true, Ordering::Relaxed) {
+            let message_id = &self.delivery.message_id;
+            tracing::warn!(
+                message_id,
+                "the machine slept for longer than the lease: the run goes on under the same \
+                 delivery, unless another worker has begun"
+            );
+        }
     }
 
     fn lose(&self, why: &str) {
@@ -182,6 +213,8 @@ struct Schedule {
     margin: SignedDuration,
     next: Timestamp,
     seen: Timestamp,
+    /// Whether the lease ended before it was renewed.
+    is_over: bool,
     /// After a failure nothing is tried until then, even when somebody waits.
     not_before: Timestamp,
 }
@@ -191,6 +224,9 @@ struct Schedule {
 enum Look {
     Wait,
     Renew,
+    /// The lease ended while nobody looked: the machine slept. It may be had again.
+    Over,
+    /// It could not be renewed and is about to end.
     Lost,
 }
 
@@ -199,16 +235,22 @@ impl Schedule {
         let margin = margin(length);
         let length = signed(length);
         let next = add(end, length / 3 - length);
-        Self { length, margin, next, seen: now, not_before: Timestamp::MIN }
+        let (is_over, not_before) = (false, Timestamp::MIN);
+        Self { length, margin, next, seen: now, is_over, not_before }
     }
 
     fn look(&mut self, now: Timestamp, end: Timestamp, is_requested: bool) -> Look {
         if now < self.seen {
             (self.next, self.not_before) = (now, now);
         }
+        let slept = self.seen.duration_until(now) > self.margin;
         self.seen = now;
-        if now.duration_until(end) <= self.margin {
-            Look::Lost
+        self.is_over |= now >= end;
+        if self.is_over {
+            if now >= self.not_before { Look::Over } else { Look::Wait }
+        } else if now.duration_until(end) <= self.margin {
+            // The machine woke with hardly any time left, and nothing has failed yet.
+            if slept { Look::Renew } else { Look::Lost }
         } else if now >= self.not_before && (is_requested || now >= self.next) {
             Look::Renew
         } else {
@@ -218,6 +260,7 @@ impl Schedule {
 
     fn renewed(&mut self, asked: Timestamp) {
         self.next = add(asked, self.length / 3);
+        self.is_over = false;
     }
 
     fn failed(&mut self, now: Timestamp) {
@@ -250,6 +293,7 @@ mod tests {
             margin,
             next,
             seen: at(0),
+            is_over: false,
             not_before: Timestamp::MIN,
         }
     }
@@ -271,15 +315,31 @@ mod tests {
         schedule.failed(at(100));
         assert_eq!(schedule.look(at(101), at(300), true), Look::Wait);
         assert_eq!(schedule.look(at(105), at(300), false), Look::Renew);
+        assert_eq!(schedule.look(at(265), at(300), false), Look::Renew);
         schedule.failed(at(268));
         assert_eq!(schedule.look(at(270), at(300), true), Look::Lost);
     }
 
     #[test]
-    fn a_clock_that_jumps_forward_over_the_end_ends_the_lease() {
+    fn a_lease_whose_end_was_slept_through_is_asked_for_again() {
         let mut schedule = schedule();
         assert_eq!(schedule.look(at(10), at(300), false), Look::Wait);
-        assert_eq!(schedule.look(at(3_600), at(300), true), Look::Lost);
+        assert_eq!(schedule.look(at(3_600), at(300), true), Look::Over);
+        schedule.failed(at(3_600));
+        assert_eq!(schedule.look(at(3_601), at(300), true), Look::Wait);
+        assert_eq!(schedule.look(at(3_605), at(300), true), Look::Over);
+        schedule.renewed(at(3_605));
+        assert_eq!(schedule.look(at(3_606), at(3_905), false), Look::Wait);
+        assert_eq!(schedule.look(at(3_705), at(3_905), false), Look::Renew);
+    }
+
+    #[test]
+    fn a_machine_that_wakes_shortly_before_the_end_tries_once() {
+        let mut schedule = schedule();
+        assert_eq!(schedule.look(at(10), at(300), false), Look::Wait);
+        assert_eq!(schedule.look(at(290), at(300), false), Look::Renew);
+        schedule.failed(at(290));
+        assert_eq!(schedule.look(at(291), at(300), false), Look::Lost);
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 
-use super::{VISIBLE_NOW, Worker};
+use super::{VISIBLE_NOW, Worker, lease};
 use crate::errors;
-use crate::journal::{BegunEffect, Decision, Effect, JournalError, Outcome, RunId, Unreleased};
+use crate::journal::{BegunEffect, Effect, JournalError, RunId, Unreleased};
 use crate::queue::QueueError;
-use crate::run::{Disposition, Ended};
+use crate::run::{self, Disposition, Ended};
 use crate::task::Delivery;
 
 /// How long a queue that fails is asked again to end a delivery. A delivery that is still not ended
@@ -97,8 +97,9 @@ impl Worker {
         }
     }
 
-    /// The runs of a worker before this one whose lease is still held, oldest first. The others are
-    /// given up: their messages come again.
+    /// The runs of a worker before this one whose lease is held, oldest first: it lasts still, or
+    /// could be had again. The others are given up: their messages come again, or were delivered
+    /// for the last time.
     pub(super) async fn left_behind(&self) -> Vec<Unreleased> {
         let left = self.services.journal.unreleased().await.unwrap_or_else(|error| {
             let error = errors::chain(&error);
@@ -108,31 +109,58 @@ impl Worker {
             );
             Vec::new()
         });
-        let now = Timestamp::now();
-        let (held, over): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|left| now < left.lease_end);
-        for left in over {
-            let run = left.run;
-            tracing::info!(%run, "giving up a run whose lease is over: its message comes again");
-            let ended = left.decided.is_some_and(|decision| decision.told);
-            if let Err(error) = self.give_up(run, ended, now).await {
-                log_unrecorded(run, &error);
+        let mut held = Vec::new();
+        for left in left {
+            match self.lease_on(&left).await {
+                Some(lease_end) => held.push(Unreleased { lease_end, ..left }),
+                None => self.give_up(&left).await,
             }
         }
         held
     }
 
-    async fn give_up(&self, run: RunId, ended: bool, now: Timestamp) -> Result<(), JournalError> {
-        let journal = &self.services.journal;
-        if !ended {
-            let why = "the worker was stopped or died, and the lease ended before it came back";
-            let decision = Decision::new(Outcome::Abandoned, &Disposition::Abandon)?
-                .with_detail(why.to_owned());
-            journal.decide(run, &decision).await?;
-            journal.end(run, now).await?;
-            journal.note(run, why, now).await?;
+    /// Until when a run's delivery is leased that a worker before this one left. SQS takes the
+    /// receipt handle for twelve hours from the receive, and so lets a machine that was off for
+    /// longer than the lease go on without another delivery.
+    async fn lease_on(&self, left: &Unreleased) -> Option<Timestamp> {
+        let now = Timestamp::now();
+        if now < left.lease_end {
+            return Some(left.lease_end);
         }
-        journal.release(run, now).await
+        let length = lease::longest(&left.delivery, self.lease_length, now)?;
+        let renew = || self.queue.change_visibility(&left.delivery, length);
+        let renewed = renew.retry(RELEASE_BACKOFF).when(QueueError::is_passing).await;
+        match renewed {
+            Ok(()) => {
+                let run = left.run;
+                tracing::info!(%run, "the lease of a run had ended: it goes on under the same \
+                                      delivery, unless another worker has begun");
+                now.checked_add(length).ok()
+            }
+            Err(error) => {
+                let (run, error) = (left.run, errors::chain(&error));
+                tracing::info!(%run, error, "the lease of a run has ended");
+                None
+            }
+        }
+    }
+
+    async fn give_up(&self, left: &Unreleased) {
+        let run = left.run;
+        tracing::info!(%run, "giving up a run whose lease is over");
+        if !left.decided.as_ref().is_some_and(|decision| decision.told) {
+            let attempt = self.attempt(&left.delivery);
+            if let Err(failure) = run::give_up(&self.services, left, attempt).await {
+                let error = errors::chain(&failure);
+                tracing::warn!(%run, error, "the worker could not tell the issue how a run ended; \
+                                             it tries again when it starts again");
+                return;
+            }
+        }
+        let now = Timestamp::now();
+        if let Err(error) = self.services.journal.release(run, now).await {
+            log_unrecorded(run, &error);
+        }
     }
 }
 

@@ -14,11 +14,19 @@ use crate::settings::{
 
 /// A larger number of agents at once is a typing error.
 const CONCURRENCY: RangeInclusive<u64> = 1..=64;
+/// A longer name makes tables hard to read.
+const LONGEST_NAME: usize = 40;
+const PLAIN_NAME: Text = Text {
+    en: "1 to 40 of the letters A to Z and a to z, digits, `-`, `_` and `.`",
+    ja: "英字（A〜Z、a〜z）、数字、`-`、`_`、`.` からなる1〜40文字",
+};
 const DRAIN_SECONDS: RangeInclusive<u64> = 0..=LONGEST_SECONDS;
 
 /// What the worker needs to know to take tasks.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
+    /// By what people tell the worker from others; a name that it gives itself when absent.
+    pub name: Option<String>,
     /// How many tasks the worker works on at once; at least 1.
     pub concurrency: usize,
     /// How long runs may go on after the worker was told to stop.
@@ -35,6 +43,7 @@ pub struct WorkerSettings {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WorkerSection {
+    name: Option<String>,
     concurrency: usize,
     drain_seconds: u64,
     keep_awake: bool,
@@ -45,6 +54,7 @@ pub(crate) struct WorkerSection {
 impl Default for WorkerSection {
     fn default() -> Self {
         Self {
+            name: None,
             concurrency: 1,
             drain_seconds: 15,
             keep_awake: true,
@@ -59,12 +69,23 @@ impl WorkerSection {
     /// A value is out of its range, or the health address can be reached from other machines.
     pub(crate) fn validate(self) -> Result<WorkerSettings, InvalidSetting> {
         Ok(WorkerSettings {
+            name: self.name.map(plain_name).transpose()?,
             concurrency: number("worker.concurrency", self.concurrency, &CONCURRENCY)?,
             drain: seconds("worker.drain_seconds", self.drain_seconds, &DRAIN_SECONDS)?,
             free_space: mebibytes("worker.free_space_mib", self.free_space_mib, &ANY_NUMBER)?,
             keep_awake: self.keep_awake,
             health_listen: self.health_listen.map(on_loopback).transpose()?,
         })
+    }
+}
+
+/// The name stands in Markdown, in tables and in the lines of a log.
+fn plain_name(name: String) -> Result<String, InvalidSetting> {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_plain) {
+        Ok(name)
+    } else {
+        Err(InvalidSetting::new("worker.name", &name, PLAIN_NAME.en))
     }
 }
 
@@ -83,6 +104,22 @@ fn on_loopback(address: SocketAddr) -> Result<SocketAddr, InvalidSetting> {
 
 /// The keys of the section.
 pub(crate) const DOCUMENTATION: &[Setting] = &[
+    Setting::new(
+        "worker.name",
+        "0.2.0",
+        ValueKind::Text,
+        Text {
+            en: "The name of this worker on issues and in pull requests, where several workers \
+                 share a queue. It is public where the repository is.",
+            ja: "複数のワーカーがキューを共有するときに、Issueやプルリクエストで\
+                 このワーカーを区別する名前です。公開リポジトリでは誰でも見られます。",
+        },
+    )
+    .allowed(PLAIN_NAME)
+    .default_in_words(Text {
+        en: "`worker-` and four letters that stay the same",
+        ja: "`worker-` と4文字の英字（最初の起動時に決まり、以後は変わりません）",
+    }),
     Setting::new(
         "worker.concurrency",
         "0.1.0",

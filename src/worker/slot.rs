@@ -17,16 +17,18 @@ impl Worker {
         let lease_end = lease::end_of(&delivery, self.policy.visibility_timeout);
         let start =
             async |attempt, lease| run::start(&self.services, &delivery, attempt, lease).await;
-        self.unless_suspended(self.with_lease(&delivery, lease_end, start), stop).await
+        self.unless_suspended(self.with_lease(&delivery, lease_end, false, start), stop).await
     }
 
-    /// Goes on with a run that a worker before this one left, under the lease that it held.
+    /// Goes on with a run that a worker before this one left, under the lease that it held. Nobody
+    /// looked at the clock meanwhile, so the lease is doubtful.
     pub(super) async fn resume_in_slot(&self, left: Unreleased, stop: &Stop) -> Turn {
         tracing::info!(run = %left.run, lease_end = %left.lease_end, "resuming a run that was cut \
                                                                       off");
         let resume =
             async |attempt, lease| run::resume(&self.services, &left, attempt, lease).await;
-        self.unless_suspended(self.with_lease(&left.delivery, left.lease_end, resume), stop).await
+        let resumed = self.with_lease(&left.delivery, left.lease_end, true, resume);
+        self.unless_suspended(resumed, stop).await
     }
 
     /// Lets `run` work on a delivery that is leased until `lease_end`, and ends the delivery as the
@@ -35,18 +37,16 @@ impl Worker {
         &self,
         delivery: &Delivery,
         lease_end: jiff::Timestamp,
+        is_doubtful: bool,
         run: impl AsyncFnOnce(Attempt, LeaseHandle) -> Ended,
     ) -> Disposition {
         let config = &self.services.config;
         let _sleep_inhibitor =
             SleepInhibitor::keep(config.worker.keep_awake, config.environment.search_path());
         let (queue, journal) = (Arc::clone(&self.queue), Arc::clone(&self.services.journal));
-        let lease = Lease::hold(queue, journal, delivery.clone(), lease_end, self.lease_length);
-        let attempt = Attempt {
-            receive_count: delivery.receive_count,
-            max_receive_count: self.policy.max_receive_count,
-            retry_delay: self.retry_delay(delivery.receive_count),
-        };
+        let length = self.lease_length;
+        let lease = Lease::hold(queue, journal, delivery.clone(), lease_end, length, is_doubtful);
+        let attempt = self.attempt(delivery);
         // The stages of a run are guarded by themselves, so that their panic is told on the issue.
         // This guard is for what surrounds them: the delivery is given back in any case.
         let ended =
@@ -76,6 +76,15 @@ impl Worker {
                 tracing::info!("the run is suspended: it goes on when a worker starts again");
                 Turn::Suspended
             }
+        }
+    }
+
+    /// Where a delivery stands on its way to the dead-letter queue.
+    pub(super) fn attempt(&self, delivery: &Delivery) -> Attempt {
+        Attempt {
+            receive_count: delivery.receive_count,
+            max_receive_count: self.policy.max_receive_count,
+            retry_delay: self.retry_delay(delivery.receive_count),
         }
     }
 
@@ -142,7 +151,7 @@ mod tests {
         let delivery = worker.receive(Duration::from_secs(5), &stop).await.unwrap().unwrap();
         let lease_end = lease::end_of(&delivery, worker.policy.visibility_timeout);
         let run = async |_, _| -> Ended { panic!("a fault of the run") };
-        let disposition = worker.with_lease(&delivery, lease_end, run).await;
+        let disposition = worker.with_lease(&delivery, lease_end, false, run).await;
         assert_eq!(disposition, Disposition::RetryAfter(Duration::ZERO));
         let again = worker.receive(Duration::from_secs(5), &stop).await.unwrap().unwrap();
         assert_eq!((again.message_id, again.receive_count), (delivery.message_id, 2));

@@ -1,6 +1,5 @@
 //! A worker loses the lease of its message while it works on the task.
 
-use rustix::process::Signal;
 use serde_json::json;
 
 use crate::exit_codes::ABANDONED;
@@ -59,44 +58,6 @@ async fn a_run_whose_lease_is_lost_publishes_nothing_and_tells_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_was_suspended_beyond_its_lease_goes_on_under_a_new_delivery() {
-    let mut world = World::new().await;
-    world.queue.set_visibility_timeout(LEASE).await;
-    let agent = world.held_agent(2);
-    let issue = world.task("Add a greeting", "").await;
-    let worker = world.start(&["worker"]);
-    agent.wait_until_it_stops().await;
-    worker.signal(Signal::STOP);
-    world.queue.wait_until_visible(1).await;
-    agent.go_on();
-    worker.signal(Signal::CONT);
-    world.wait_until_done(issue).await;
-    assert_eq!(world.pull_requests().await.len(), 1);
-    world.check_done(issue).await;
-    assert_eq!(agent.calls(), 3, "the pass that was committed is not done again");
-    worker.stop_at_once().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_started_again_after_its_lease_takes_the_next_delivery() {
-    let mut world = World::new().await;
-    world.queue.set_visibility_timeout(LEASE).await;
-    let agent = world.held_agent(2);
-    let issue = world.task("Add a greeting", "").await;
-    let mut worker = world.start(&["worker", "--once"]);
-    agent.wait_until_it_stops().await;
-    worker.kill().await;
-    world.queue.wait_until_visible(1).await;
-    agent.go_on();
-    let ran = world.work().await;
-    assert!(ran.stderr.contains("whose lease is over"), "{ran:?}");
-    assert_eq!(world.queue.counts().await, (0, 0, 0));
-    assert_eq!(world.pull_requests().await.len(), 1);
-    world.check_done(issue).await;
-    assert_eq!(agent.calls(), 3, "the pass that was committed is not done again");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_started_again_after_another_did_its_task_publishes_nothing() {
     let mut world = World::new().await;
     world.queue.set_visibility_timeout(LEASE).await;
@@ -131,37 +92,4 @@ async fn a_worker_that_is_started_again_after_another_did_its_task_publishes_not
     late.stop_at_once().await;
     assert_eq!(asked(), requests, "the worker asked the forge for something");
     assert_eq!(world.branches(), branches);
-}
-
-/// The worker wakes up with the answer to a renewal, which was right when the queue sent it, and
-/// pushes next.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_was_suspended_between_a_renewal_and_the_push_does_not_push() {
-    let mut world = World::new().await;
-    let proxy = QueueProxy::before(&world.queue.url).await;
-    world.queue.set_visibility_timeout(LEASE).await;
-    let agent = world.held_agent(2);
-    let issue = world.task("Add a greeting", "").await;
-    world.set("queue", json!({ "endpoint_url": proxy.url }));
-    let mut worker = world.start(&["worker", "--once"]);
-    agent.wait_until_it_stops().await;
-    proxy.hold_answers();
-    agent.go_on();
-    loop {
-        proxy.wait_until_held().await;
-        if world.status_comment(issue).await.contains("Opening the pull request") {
-            break;
-        }
-        // The clock has renewed the lease before the push did.
-        proxy.release_held();
-    }
-    worker.signal(Signal::STOP);
-    proxy.release_answers();
-    world.queue.wait_until_visible(1).await;
-    worker.signal(Signal::CONT);
-    assert_eq!(worker.ended().await.code(), Some(ABANDONED), "{}", worker.printed());
-    assert_eq!(world.branches(), ["main"]);
-    let comment = world.status_comment(issue).await;
-    assert!(comment.contains("Opening the pull request"), "it tells nothing more: {comment}");
-    world.leaves_messages(1, "its lease is lost, and nobody else takes it");
 }

@@ -41,6 +41,7 @@ mod lease_is_lost;
 mod linters_find_nothing;
 mod locks_are_left;
 mod log_lines_name_their_run;
+mod machine_sleeps;
 mod machine_stays_awake;
 mod message_is_refused;
 mod older_data_is_opened;

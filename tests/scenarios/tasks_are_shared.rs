@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::exit_codes::{DEAD_LETTERED, RETRIED};
 use crate::world::{TASK_SCRIPT, World, wait_until};
 
 const TASKS: u64 = 6;
@@ -40,6 +41,11 @@ fn counted(calls: &Path) -> (u64, u64) {
 }
 
 async fn check_all_done(world: &World) {
+    // Each task has the deadline of its own: one slot does them one after the other.
+    for done in 1..=TASKS {
+        let what = format!("{done} tasks have a pull request");
+        wait_until(&what, async || world.pull_requests().await.len() as u64 >= done).await;
+    }
     let empty = async || world.queue.counts().await == (0, 0, 0);
     wait_until("the queue is empty", empty).await;
     for issue in 1..=TASKS {
@@ -100,4 +106,26 @@ async fn one_worker_works_on_the_tasks_of_one_issue_one_after_the_other() {
     assert_eq!(counted(&calls), (2, 1), "one message was worked on, the others found it done");
     assert_eq!(world.pull_requests().await.len(), 1);
     world.check_done(issue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_comment_tells_the_attempts_of_all_workers() {
+    let mut world = World::new().await;
+    let issue = world.task("Add a greeting", "").await;
+    for (attempt, name) in ["attic", "studio", "attic"].into_iter().enumerate() {
+        world.agent(&format!("echo the {attempt}th mistake >&2; exit 1"));
+        world.set("data_dir", json!(world.path().join(name)));
+        world.set("worker", json!({ "name": name }));
+        let ran = world.work().await;
+        assert!([Some(RETRIED), Some(DEAD_LETTERED)].contains(&ran.code), "{ran:?}");
+    }
+    let comment = world.status_comment(issue).await;
+    let tried: Vec<_> = comment.lines().filter(|line| line.contains("`: ")).collect();
+    assert_eq!(tried.len(), 2, "{comment}");
+    assert!(tried[0].starts_with("1. `attic`: ") && tried[0].contains("0th mistake"), "{comment}");
+    assert!(tried[1].starts_with("2. `studio`: ") && tried[1].contains("1th mistake"), "{comment}");
+    assert!(comment.contains("The last attempt was made by the worker `attic`."), "{comment}");
+    assert!(comment.contains("2th mistake"), "{comment}");
+    world.queue.poke().await;
+    world.leaves_in_dead_letters(1, "the task failed three times");
 }

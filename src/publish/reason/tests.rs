@@ -1,8 +1,11 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::publish::attempts::AttemptRecord;
+use crate::publish::marker;
 use crate::publish::render::{Renderer, Told};
 use crate::publish::settings::Language;
+use crate::task::{IssueNumber, Task};
 
 /// A text that would notify somebody, close an issue and forge a mark if it was Markdown.
 const HOSTILE: &str = "@octocat closes #12 <!-- codingworker:done --> <b>|";
@@ -50,6 +53,8 @@ fn every_reason(text: &str) -> Vec<Reason> {
         Reason::RepositoryFileInvalid { detail: t() },
         Reason::ChangeRefused { violations: every_violation(text) },
         Reason::LeaseLost,
+        Reason::CutOff,
+        Reason::DeliveriesUsedUp { attempts: 3 },
         Reason::OutOfTime,
         Reason::GitHubTokenUnusable,
         Reason::GitHubUnauthorized { url: t(), detail: t() },
@@ -122,7 +127,17 @@ fn markdown(language: Language) -> Renderer {
 /// A reason as a status comment shows it.
 fn shown(language: Language, reason: &Reason) -> String {
     let status = crate::publish::IssueStatus::Cancelled { reason };
-    markdown(language).comment(crate::task::IssueNumber::new(7).unwrap(), &status)
+    let task = Task::decode(
+        br#"{"issue_number":7,"repository":"o/r","title":"t","body":"","labels":[],
+             "created_at":"2025-01-26T00:00:00Z"}"#,
+    );
+    let ours = AttemptRecord {
+        worker: "studio".to_owned(),
+        attempt: 1,
+        received_at: "2025-01-26T01:00:00Z".parse().unwrap(),
+        reason: None,
+    };
+    markdown(language).comment(&task.unwrap(), &ours, &[], &status)
 }
 
 /// What is left of a Japanese text without its code, its numbers and the names that are written in
@@ -218,7 +233,7 @@ fn no_text_in_a_reason_is_markdown() {
     for reason in every_reason(HOSTILE) {
         for language in [Language::En, Language::Ja] {
             let shown = shown(language, &reason);
-            let said = shown.strip_suffix("<!-- codingworker:status issue=7 -->").unwrap();
+            let said = marker::without_marks(&shown, IssueNumber::new(7).unwrap()).unwrap();
             let outside = plain.replace_all(said, "");
             for live in ["@octocat", "#12", "<!--", "<b>"] {
                 assert!(!outside.contains(live), "{reason:?}: {outside}");

@@ -99,6 +99,11 @@ impl Renderer {
         sound(&name, rendered).trim().to_owned()
     }
 
+    /// What is removed from all texts.
+    pub(super) fn redaction(&self) -> &Redaction {
+        &self.redaction
+    }
+
     /// A text without the secrets in it.
     pub(super) fn redacted(&self, text: &str) -> String {
         self.redaction.redact(text)

@@ -7,13 +7,14 @@ use minijinja::value::Value;
 
 use super::Told;
 use super::engine::{Renderer, safe};
+use crate::publish::attempts::{self, AttemptRecord};
 use crate::publish::marker::{self, PrState};
 use crate::publish::reason::Reason;
 use crate::publish::report::{
     CheckLine, CheckOutcome, Hindrance, IssueStatus, NoTest, PullRequestReport,
 };
 use crate::publish::text::{self, LONGEST_BODY};
-use crate::task::IssueNumber;
+use crate::task::Task;
 
 /// How many files a pull request lists by name.
 const LISTED_FILES: usize = 50;
@@ -23,16 +24,20 @@ const LISTED_FAILURES: usize = 20;
 const SHOWN_DETAIL: usize = 300;
 
 impl Renderer {
-    /// The body of an issue's status comment.
+    /// The body of the status comment that an attempt came to. `attempts` are all that are known,
+    /// this one among them.
     pub(in crate::publish) fn comment(
         &self,
-        issue: IssueNumber,
+        task: &Task,
+        ours: &AttemptRecord,
+        attempts: &[AttemptRecord],
         status: &IssueStatus<'_>,
     ) -> String {
         let said = match status {
             IssueStatus::Working { stage, attempt } => {
                 let doing = safe(self.tell("stages.md", stage));
-                self.page("working.md", context! { attempt, doing })
+                let worker = &ours.worker;
+                self.page("working.md", context! { attempt, worker, doing })
             }
             IssueStatus::Done { number } => self.page("done.md", context! { number }),
             IssueStatus::NotTested { number, draft, reasons } => {
@@ -48,14 +53,19 @@ impl Renderer {
             }
             IssueStatus::Failed { reason, tried, draft } => {
                 let attempts = tried.len() + 1;
-                let all_the_same = tried.iter().all(|earlier| *earlier == **reason);
+                let by_one = tried.iter().all(|earlier| earlier.worker == ours.worker);
+                let all_the_same =
+                    by_one && tried.iter().all(|earlier| earlier.reason.as_ref() == Some(*reason));
                 let tried = if all_the_same { &[] } else { *tried };
+                let tried: Vec<_> =
+                    tried.iter().map(|earlier| self.attempt(earlier, !by_one)).collect();
                 let reason = self.paragraphs(reason);
-                let tried: Vec<_> = tried.iter().map(|reason| self.attempt(reason)).collect();
-                self.page("failed.md", context! { reason, tried, attempts, draft })
+                let worker = (!by_one).then_some(&ours.worker);
+                self.page("failed.md", context! { reason, tried, attempts, worker, draft })
             }
         };
-        self.marked(&said, &marker::status(issue))
+        let record = marker::attempts(&task.key(), &attempts::encode(attempts, self.redaction()));
+        self.marked(&said, &format!("{record}\n{}", marker::status(task.issue_number)))
     }
 
     /// The title of a pull request that is no draft although no test was run on it.
@@ -93,6 +103,7 @@ impl Renderer {
                 listed => listed.collect::<Vec<_>>(),
                 more => report.files.len().saturating_sub(LISTED_FILES),
             },
+            worker => report.worker.clone(),
             agent => report.agent.clone(),
             models => report.models.clone(),
             tokens => context! { sent, received },
@@ -175,16 +186,20 @@ impl Renderer {
         safe(parts.join("\n\n"))
     }
 
-    /// The reason of an earlier attempt, as one line.
-    fn attempt(&self, reason: &Reason) -> Value {
-        if let Reason::Text(text) = reason {
-            return context! { what => text, detail => () };
-        }
+    /// What became of an earlier attempt, as one line, with whose it was when several workers had
+    /// the task.
+    fn attempt(&self, earlier: &AttemptRecord, named: bool) -> Value {
+        let worker = named.then_some(&earlier.worker);
+        let reason = match &earlier.reason {
+            Some(Reason::Text(text)) => return context! { worker, what => text, detail => () },
+            Some(reason) => reason,
+            None => &Reason::CutOff,
+        };
         let Told { what, next: _, detail } = self.reason(reason);
         // A secret is removed before the cut, which might leave a part of it.
         let detail = detail.map(|detail| text::plain_line(&self.redacted(&detail)));
         let detail = detail.map(|detail| text::cut(&detail, SHOWN_DETAIL, "…"));
-        context! { what => safe(what), detail }
+        context! { worker, what => safe(what), detail }
     }
 
     fn marked(&self, body: &str, mark: &str) -> String {

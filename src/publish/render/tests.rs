@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use strum::VariantNames as _;
 
 use super::*;
+use crate::publish::attempts::AttemptRecord;
 use crate::publish::marker::PrState;
 use crate::publish::report::{
     CheckLine, CheckOutcome, FileLine, Hindrance, IssueStatus, NoTest, Note, PullRequestReport,
@@ -15,7 +16,7 @@ use crate::task::{IssueNumber, Task};
 
 fn task(title: &str) -> Task {
     Task {
-        issue_number: issue(),
+        issue_number: IssueNumber::new(7).unwrap(),
         repository: "o/r".parse().unwrap(),
         title: title.to_owned(),
         body: String::new(),
@@ -24,8 +25,16 @@ fn task(title: &str) -> Task {
     }
 }
 
-fn issue() -> IssueNumber {
-    IssueNumber::new(7).unwrap()
+/// The attempt number `number`, by a worker of this name.
+fn attempt(worker: &str, number: u32, reason: Option<Reason>) -> AttemptRecord {
+    let received_at = "2025-01-26T01:00:00Z".parse().unwrap();
+    AttemptRecord { worker: worker.to_owned(), attempt: number, received_at, reason }
+}
+
+/// The status comment of the third attempt, which a worker called `studio` makes.
+fn comment(language: Language, status: &IssueStatus<'_>) -> String {
+    let (task, ours) = (task("Add FizzBuzz"), attempt("studio", 3, None));
+    markdown(language).comment(&task, &ours, std::slice::from_ref(&ours), status)
 }
 
 fn markdown(language: Language) -> Renderer {
@@ -53,6 +62,7 @@ fn report(task: &Task) -> PullRequestReport<'_> {
         base: "main",
         branch: "codingworker/issue-7",
         commit: "0123456789abcdef0123456789abcdef01234567",
+        worker: "studio".to_owned(),
         agent: "aider 0.86.2".to_owned(),
         sandbox: "full".to_owned(),
         models: vec!["ollama_chat/qwen2.5-coder:1.5b".to_owned()],
@@ -237,8 +247,12 @@ fn every_status() {
         branch: None,
     };
     let not_tested = every_no_test("make test");
-    let tried = [Reason::NoChange, failed.clone(), Reason::Text("it broke: @you".to_owned())];
-    let same = [Reason::NoChange];
+    let text = Reason::Text("it broke: @you".to_owned());
+    let reasons = [Reason::NoChange, failed.clone(), text.clone()];
+    let tried = reasons.map(|reason| attempt("studio", 1, Some(reason)));
+    let same = &tried[..1];
+    let by_several = [attempt("attic", 1, Some(failed.clone())), attempt("studio", 2, None)];
+    let used_up = Reason::DeliveriesUsedUp { attempts: 3 };
     let delay = Duration::from_secs(30);
     let statuses = [
         IssueStatus::Working { stage: ToldStage::Accepted, attempt: 1 },
@@ -255,12 +269,12 @@ fn every_status() {
         IssueStatus::Cancelled { reason: &closed },
         IssueStatus::Failed { reason: &red, tried: &tried, draft: Some(9) },
         IssueStatus::Failed { reason: &failed, tried: &[], draft: None },
-        IssueStatus::Failed { reason: &Reason::NoChange, tried: &same, draft: None },
-        IssueStatus::Failed { reason: &tried[2], tried: &tried[..1], draft: None },
+        IssueStatus::Failed { reason: &Reason::NoChange, tried: same, draft: None },
+        IssueStatus::Failed { reason: &text, tried: &tried[..1], draft: None },
+        IssueStatus::Failed { reason: &used_up, tried: &by_several, draft: None },
     ];
     snapshot_both("every_status", |language| {
-        let said: Vec<_> =
-            statuses.iter().map(|status| markdown(language).comment(issue(), status)).collect();
+        let said: Vec<_> = statuses.iter().map(|status| comment(language, status)).collect();
         said.join("\n=====\n")
     });
 }
@@ -287,6 +301,7 @@ fn no_text_of_a_report_is_markdown() {
     let missing = CheckLine { command: h(), output: h(), ..check_line(missing(hostile)) };
     let report = PullRequestReport {
         base: hostile,
+        worker: h(),
         agent: h(),
         sandbox: h(),
         models: vec![h()],

@@ -1,0 +1,102 @@
+//! A run that is cut off: its lease is lost, or was over before the worker came back.
+//!
+//! Whoever receives the message next goes on with the task, and this worker has no right to speak.
+//! Only when SQS delivered the message for the last time does this worker tell the issue, since
+//! nobody else would.
+
+use super::Failure;
+use super::context::RunContext;
+use super::effects::perform_journaled;
+use super::outcome::{Attempt, Disposition};
+use super::services::Services;
+use super::settle::{earlier_attempts, end, if_recorded};
+use crate::errors;
+use crate::journal::{Decision, Effect, JournalError, Outcome, RunId, Unreleased};
+use crate::publish::{AttemptRecord, IssueStatus, Labels, Reason, TASK_LABEL};
+use crate::task::Task;
+
+/// Ends a run whose lease is lost.
+pub(super) async fn abandon(services: &Services, run: &RunContext) -> Disposition {
+    let cut_off = CutOff {
+        run: run.id,
+        task: &run.task,
+        attempt: run.attempt,
+        record: run.attempt_record(),
+        why: errors::chain(&Failure::LeaseLost),
+    };
+    tracing::warn!(reason = cut_off.why, "the worker gives the run up");
+    if let Err(error) = cut_off.tell(services).await {
+        let error = errors::chain(&error);
+        tracing::warn!(error, "the worker could not tell the issue how the run ended");
+    }
+    if_recorded(cut_off.end(services).await, Disposition::Abandon)
+}
+
+/// Ends a run that a worker before this one left, and whose lease is over.
+///
+/// # Errors
+/// Nobody else tells the issue, and it could not be told now.
+pub async fn give_up(
+    services: &Services,
+    left: &Unreleased,
+    attempt: Attempt,
+) -> Result<(), Failure> {
+    let task = Task::decode(left.delivery.body.as_bytes())?;
+    let record = AttemptRecord {
+        worker: services.worker_name.clone(),
+        attempt: attempt.receive_count,
+        received_at: left.delivery.received_at,
+        reason: None,
+    };
+    let why = "the worker was stopped or died, and the lease ended before it came back".to_owned();
+    let cut_off = CutOff { run: left.run, task: &task, attempt, record, why };
+    cut_off.tell(services).await?;
+    Ok(cut_off.end(services).await?)
+}
+
+/// A run that lost its lease, or never got it back.
+struct CutOff<'a> {
+    run: RunId,
+    task: &'a Task,
+    attempt: Attempt,
+    record: AttemptRecord,
+    why: String,
+}
+
+impl CutOff<'_> {
+    /// Tells the issue, when no worker gets the message any more.
+    ///
+    /// SQS moves the message to the dead-letter queue, and tells no worker. An operator may have
+    /// redriven it from there by now, so another attempt, or a label that says how the task ended,
+    /// keeps this worker silent.
+    async fn tell(&self, services: &Services) -> Result<(), Failure> {
+        let Some(attempts) = self.attempt.max_receive_count.filter(|_| self.attempt.is_last())
+        else {
+            return Ok(());
+        };
+        let (publisher, task) = (&services.publisher, self.task);
+        let issue = services.github.issue(&task.repository, task.issue_number).await?;
+        let is_ours = issue.is_open()
+            && issue.has_label(TASK_LABEL)
+            && !publisher.is_superseded(task, &self.record).await?;
+        if !is_ours {
+            return Ok(());
+        }
+        let reason = Reason::DeliveriesUsedUp { attempts };
+        let tried = earlier_attempts(services, task, &self.record).await;
+        let status = IssueStatus::Failed { reason: &reason, tried: &tried, draft: None };
+        let announcing = async { Ok(publisher.announce(task, &self.record, &status).await?) };
+        perform_journaled(services, self.run, Effect::Comment, status.name(), announcing).await?;
+        let labels = Labels::Failed;
+        let labeling =
+            async { Ok(publisher.label(&task.repository, task.issue_number, labels).await?) };
+        perform_journaled(services, self.run, Effect::Label, labels.name(), labeling).await
+    }
+
+    async fn end(&self, services: &Services) -> Result<(), JournalError> {
+        let abandon = Disposition::Abandon;
+        let decision = Decision::new(Outcome::Abandoned, &abandon)?.with_detail(self.why.clone());
+        services.journal.decide(self.run, &decision).await?;
+        end(services, self.run, &decision).await
+    }
+}
