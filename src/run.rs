@@ -6,6 +6,7 @@
 //! in; a run never touches its delivery.
 
 mod admit;
+mod attempts;
 mod baseline;
 mod check;
 mod checking;
@@ -14,6 +15,7 @@ mod claim;
 mod context;
 mod cut_off;
 mod effects;
+mod ending;
 mod forge_watch;
 mod gate;
 mod implement;

@@ -11,7 +11,7 @@ use super::reason::Reason;
 use super::text;
 use crate::redaction::Redaction;
 
-/// How long the attempts may be in a comment, in characters. GitHub's limit is 65,536 for all of it.
+/// How long the attempts may be in a comment, in characters. GitHub's limit for all is 65,536.
 const LONGEST_RECORD: usize = 16_000;
 /// How much of one text of a reason is kept, in characters.
 const LONGEST_TEXT: usize = 1_000;

@@ -5,11 +5,12 @@
 //! nobody else would.
 
 use super::Failure;
+use super::attempts::earlier_attempts;
 use super::context::RunContext;
 use super::effects::perform_journaled;
+use super::ending::{end, if_recorded};
 use super::outcome::{Attempt, Disposition};
 use super::services::Services;
-use super::settle::{earlier_attempts, end, if_recorded};
 use crate::errors;
 use crate::journal::{Decision, Effect, JournalError, Outcome, RunId, Unreleased};
 use crate::publish::{AttemptRecord, IssueStatus, Labels, Reason, TASK_LABEL};

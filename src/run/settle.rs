@@ -4,21 +4,20 @@
 //! A run's end is decided before anybody is told, so that a worker which dies in between says the
 //! same after its restart. Invariant: once the pull request is open, nothing makes the task fail.
 
-use jiff::Timestamp;
-
 use super::Failure;
+use super::attempts::{earlier_attempts, reason_of};
 use super::context::RunContext;
 use super::cut_off::abandon;
 use super::effects::{announce, enter_stage, perform};
+use super::ending::{end, if_recorded};
 use super::outage::{Waiting, outlast};
 use super::outcome::{self, Disposition};
 use super::publish::Published;
 use super::reason::reason;
 use super::services::Services;
 use crate::errors;
-use crate::journal::{Decision, Effect, JournalError, Outcome, RunId, Stage};
-use crate::publish::{AttemptRecord, IssueStatus, Labels, NoTest, PullRequest, Reason};
-use crate::task::Task;
+use crate::journal::{Decision, Effect, JournalError, Outcome, Stage};
+use crate::publish::{IssueStatus, Labels, NoTest, PullRequest};
 
 /// Tells the issue about the pull request, and ends the task.
 pub(super) async fn settle(
@@ -133,46 +132,6 @@ pub(super) async fn tell_decision(
     if_recorded(end(services, run.id, decision).await, disposition)
 }
 
-/// What came of the earlier attempts at a task, oldest first: of all workers, as the issue tells
-/// them, else of this one.
-pub(super) async fn earlier_attempts(
-    services: &Services,
-    task: &Task,
-    ours: &AttemptRecord,
-) -> Vec<AttemptRecord> {
-    let told = services.publisher.attempts(task).await.unwrap_or_else(|error| {
-        let error = errors::chain(&error);
-        tracing::warn!(error, "the worker could not read the attempts of other workers");
-        Vec::new()
-    });
-    let told: Vec<_> = told.into_iter().filter(|attempt| !attempt.is_same_as(ours)).collect();
-    if !told.is_empty() {
-        return told;
-    }
-    let runs = services.journal.attempts(&task.key()).await.unwrap_or_default();
-    let failed = runs.into_iter().filter(|run| run.detail.is_some());
-    failed
-        .map(|run| {
-            let reason = run.reason.and_then(|reason| serde_json::from_value(reason).ok());
-            AttemptRecord {
-                worker: services.worker_name.clone(),
-                attempt: run.attempt,
-                received_at: run.started_at,
-                reason: Some(reason_or_text(reason, run.detail)),
-            }
-        })
-        .collect()
-}
-
-fn reason_of(decision: &Decision) -> Reason {
-    reason_or_text(decision.reason(), decision.detail.clone())
-}
-
-/// Journals of version 0.1.0 hold a reason only as an English text.
-fn reason_or_text(reason: Option<Reason>, detail: Option<String>) -> Reason {
-    reason.unwrap_or_else(|| Reason::Text(detail.unwrap_or_default()))
-}
-
 /// Tells the issue the last word on the task. Nobody says it later, so an outage of the forge is
 /// waited out.
 async fn tell_in_the_end(
@@ -202,41 +161,6 @@ async fn tell(
     let labeling = run.publisher.label(&run.task.repository, run.task.issue_number, labels);
     let labeled = perform(services, run, Effect::Label, labels.name(), labeling).await;
     announced.and(labeled)
-}
-
-pub(super) async fn end(
-    services: &Services,
-    run: RunId,
-    decision: &Decision,
-) -> Result<(), JournalError> {
-    let outcome = decision.outcome.name();
-    let detail = decision.detail.as_ref();
-    let text = detail.map_or_else(|| outcome.to_owned(), |detail| format!("{outcome}: {detail}"));
-    let now = Timestamp::now();
-    services.journal.end(run, now).await?;
-    // Whoever decided that the run failed has logged it.
-    if decision.outcome == Outcome::Done {
-        tracing::info!("{text}");
-    }
-    services.journal.note(run, &text, now).await
-}
-
-/// A disposition counts once it is recorded. Without a record the message has to come again.
-pub(super) fn if_recorded(
-    recorded: Result<(), JournalError>,
-    disposition: Disposition,
-) -> Disposition {
-    match recorded {
-        Ok(()) => disposition,
-        Err(error) => {
-            let error = errors::chain(&error);
-            tracing::error!(
-                error,
-                "the worker could not record how the run ended: its message comes again"
-            );
-            Disposition::Abandon
-        }
-    }
 }
 
 fn outcome_of(disposition: Disposition) -> Outcome {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::exit_codes::CANCELLED;
-use crate::world::World;
+use crate::world::{World, wait_until};
 
 /// Calls a task off while the agent works, and returns the world with the issue's number.
 async fn call_off(method: reqwest::Method, path: &str, body: Value) -> (World, u64) {
@@ -18,7 +18,7 @@ async fn call_off(method: reqwest::Method, path: &str, body: Value) -> (World, u
     };
     let (ran, ()) = tokio::join!(world.work(), meanwhile);
     assert_eq!(ran.code, Some(CANCELLED), "{ran:?}");
-    assert_eq!(agent.living(), Vec::<String>::new());
+    wait_until("its programs are dead", async || agent.living().is_empty()).await;
     assert_eq!(world.pull_requests().await.len(), 0);
     assert_eq!(world.queue.counts().await, (0, 0, 0), "the message is deleted");
     (world, issue)
@@ -56,7 +56,7 @@ async fn a_run_ends_well_when_another_worker_has_done_its_task() {
     assert_eq!(world.work().await.code, Some(0));
     let status = first.ended().await;
     assert!(status.success(), "{status}: {}", first.printed());
-    assert_eq!(agent.living(), Vec::<String>::new());
+    wait_until("its programs are dead", async || agent.living().is_empty()).await;
     assert_eq!(world.pull_requests().await.len(), 1);
     world.check_done(issue).await;
     assert_eq!(world.queue.counts().await, (0, 0, 0));

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::world::World;
 use crate::world::held_program::HeldProgram;
 use crate::world::queue_proxy::QueueProxy;
 use crate::world::running::Running;
+use crate::world::{World, wait_until};
 
 /// Starts a worker on an empty queue, and returns when its poll is open.
 async fn polling(world: &mut World) -> (Running, QueueProxy) {
@@ -90,7 +90,7 @@ async fn a_run_that_does_not_end_in_time_is_suspended_and_goes_on_at_the_next_st
         }
         let status = worker.ended().await;
         assert!(status.success(), "{status}: {}", worker.printed());
-        assert_eq!(agent.living(), Vec::<String>::new(), "its programs were killed");
+        wait_until("its programs are dead", async || agent.living().is_empty()).await;
         assert_eq!(world.queue.counts().await, (0, 1, 0), "the message is still this worker's");
         assert_eq!(world.pull_requests().await.len(), 0);
 

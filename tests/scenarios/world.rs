@@ -41,7 +41,7 @@ use self::running::Running;
 
 /// Longer than anything that a scenario waits for takes on a busy machine: what is not over by
 /// then hangs.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(240);
 
 /// A repository that is checked by a script of its own: `check.sh` passes unless there is a file
 /// `broken`.
