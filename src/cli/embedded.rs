@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use localhub::Hub;
-use localsqs::Queues;
+use localsqs::{Difference, Queues};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -38,21 +38,38 @@ const DEAD_LETTER: &[(&str, &str)] =
     &[("MessageRetentionPeriod", "1209600"), ("SqsManagedSseEnabled", "true")];
 const MAX_RECEIVE_COUNT: u32 = 3;
 
-/// Makes the contract's queues if they do not exist.
+/// Makes the contract's queues if they do not exist. A queue that somebody changed is left so.
 pub(super) async fn create_queues(queues: &Queues) -> anyhow::Result<()> {
     let dead_letter_name = format!("{QUEUE_NAME}-dlq");
     let source = queues.arn(QUEUE_NAME);
     let mut dead_letter = attributes(DEAD_LETTER);
     let allow = serde_json::json!({ "redrivePermission": "byQueue", "sourceQueueArns": [source] });
     dead_letter.insert("RedriveAllowPolicy".to_owned(), allow.to_string());
-    queues.create(&dead_letter_name, &dead_letter).await?;
+    ensure_queue(queues, &dead_letter_name, &dead_letter).await?;
     let mut main = attributes(MAIN);
     let redrive = serde_json::json!({
         "deadLetterTargetArn": queues.arn(&dead_letter_name),
         "maxReceiveCount": MAX_RECEIVE_COUNT,
     });
     main.insert("RedrivePolicy".to_owned(), redrive.to_string());
-    queues.create(QUEUE_NAME, &main).await?;
+    ensure_queue(queues, QUEUE_NAME, &main).await
+}
+
+async fn ensure_queue(
+    queues: &Queues,
+    name: &str,
+    attributes: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    for Difference { attribute, wanted, there } in queues.ensure(name, attributes).await? {
+        let there = there.unwrap_or_default();
+        tracing::warn!(
+            queue = name,
+            attribute,
+            wanted,
+            there,
+            "an attribute of the queue is not the contract's: it is left as it is"
+        );
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `codingworker queue serve` as a program of its own, used by the product's own client with AWS's
 //! own signatures.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::World;
 use crate::world::running::Running;
@@ -39,18 +39,44 @@ async fn the_served_queues_have_the_same_settings_as_those_that_terraform_makes(
         ("codingworker-tasks-dlq", "SqsManagedSseEnabled", "true"),
         ("codingworker-tasks-dlq", "RedriveAllowPolicy", &allow),
     ] {
-        let queue_url = format!("{url}/000000000000/{name}");
-        let request = json!({ "QueueUrl": queue_url, "AttributeNames": [attribute] });
-        let answer = reqwest::Client::new()
-            .post(&url)
-            .header("x-amz-target", "AmazonSQS.GetQueueAttributes")
-            .body(request.to_string())
-            .send()
-            .await
-            .unwrap();
-        let answer: serde_json::Value = answer.json().await.unwrap();
-        assert_eq!(answer["Attributes"][attribute], value, "{name} {attribute}");
+        assert_eq!(attribute_of(&url, name, attribute).await, value, "{name} {attribute}");
     }
+    queue.kill().await;
+}
+
+async fn ask(url: &str, action: &str, request: Value) -> Value {
+    let request = reqwest::Client::new()
+        .post(url)
+        .header("x-amz-target", format!("AmazonSQS.{action}"))
+        .body(request.to_string());
+    let answer = request.send().await.unwrap().text().await.unwrap();
+    serde_json::from_str(&answer).unwrap_or(Value::Null)
+}
+
+async fn attribute_of(url: &str, name: &str, attribute: &str) -> Value {
+    let queue_url = format!("{url}/000000000000/{name}");
+    let request = json!({ "QueueUrl": queue_url, "AttributeNames": [attribute] });
+    ask(url, "GetQueueAttributes", request).await["Attributes"][attribute].take()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_somebody_changed_is_served_as_it_is() {
+    let world = World::new().await;
+    let (mut queue, url) = serve(&world, &[]).await;
+    let queue_url = format!("{url}/000000000000/codingworker-tasks");
+    let change = json!({ "QueueUrl": queue_url, "Attributes": { "VisibilityTimeout": "77" } });
+    ask(&url, "SetQueueAttributes", change).await;
+    queue.signal(rustix::process::Signal::TERM);
+    assert!(queue.ended().await.success());
+
+    let (mut queue, url) = serve(&world, &[]).await;
+    let visibility = attribute_of(&url, "codingworker-tasks", "VisibilityTimeout").await;
+    assert_eq!(visibility, "77");
+    let told = queue.printed();
+    for part in ["VisibilityTimeout", "10800", "77", "left as it is"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!told.contains("MessageRetentionPeriod"), "nothing else differs: {told}");
     queue.kill().await;
 }
 

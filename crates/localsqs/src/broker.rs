@@ -35,6 +35,7 @@ use crate::error::{Code, Error};
 use crate::index::{Entry, Id, Index};
 use crate::store::{self, MoveRow, OpenError, QueueRow, Store, WriteError};
 
+pub use self::catalog::Difference;
 pub(crate) use self::messages::{BatchEntry, Sent};
 pub(crate) use self::receiving::{Delivered, ReceiveRequest};
 

@@ -18,7 +18,7 @@ mod sigv4;
 mod store;
 mod wire;
 
-pub use broker::{KeyPair, Options, Queues};
+pub use broker::{Difference, KeyPair, Options, Queues};
 pub use error::Error;
 pub use server::serve;
 pub use store::OpenError;

@@ -9,6 +9,17 @@ use crate::store::{self, QueueRow};
 
 const MOST_TAGS: usize = 50;
 
+/// An attribute of a queue that is not as it was wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The attribute, by AWS's name.
+    pub attribute: String,
+    /// The value that was wanted.
+    pub wanted: String,
+    /// The value that the queue has; nothing when the attribute is not set.
+    pub there: Option<String>,
+}
+
 impl Queues {
     /// Makes a queue with these attributes, by AWS's names. It is no error when the queue is there
     /// with the same attributes.
@@ -18,6 +29,32 @@ impl Queues {
     /// attributes, or the disk can't be written.
     pub async fn create(&self, name: &str, attributes: &Texts) -> Result<(), Error> {
         self.create_queue(name, attributes, &Texts::new(), Time::now()).await
+    }
+
+    /// Makes a queue with these attributes unless one of this name is there, which is left as it is.
+    /// Returns the attributes in which that one differs.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), but for other attributes.
+    pub async fn ensure(&self, name: &str, attributes: &Texts) -> Result<Vec<Difference>, Error> {
+        if let Some(there) = self.settings_of(name) {
+            let wanted = QueueSettings::parse(attributes)?.shown();
+            let there = there.shown();
+            let differing = attributes.keys().filter(|key| wanted.get(*key) != there.get(*key));
+            return Ok(differing
+                .map(|key| Difference {
+                    attribute: key.clone(),
+                    wanted: wanted.get(key).cloned().unwrap_or_default(),
+                    there: there.get(key).cloned(),
+                })
+                .collect());
+        }
+        self.create(name, attributes).await?;
+        Ok(Vec::new())
+    }
+
+    fn settings_of(&self, name: &str) -> Option<QueueSettings> {
+        Some(self.state().queues.get(name)?.row.settings.clone())
     }
 
     pub(crate) async fn create_queue(
