@@ -76,7 +76,10 @@ fn on_loopback(address: SocketAddr) -> Result<SocketAddr, InvalidSetting> {
         Err(InvalidSetting::new(
             "worker.health_listen",
             &address.to_string(),
-            "an address and port of this machine's loopback, such as \"127.0.0.1:9326\"",
+            Text {
+                en: "an address and port of this machine's loopback, such as \"127.0.0.1:9326\"",
+                ja: "このマシンのループバックのアドレスとポート（例: \"127.0.0.1:9326\"）",
+            },
         ))
     }
 }
