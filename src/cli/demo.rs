@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::embedded::{Addresses, Embedded};
 use super::exit_code::Exit;
 use super::told::{Said, Saying as _, file_phrase, said};
-use super::{output, scripted_agent, seed, signals, submit, worker};
+use super::{output, run_summary, scripted_agent, seed, signals, submit, worker};
 use crate::agent::Agent;
 use crate::agent::settings::{AgentKind, CommandSettings};
 use crate::config::Config;
@@ -327,9 +327,10 @@ async fn show(
         .await?,
     )?;
     for check in &record.checks {
+        let result = run_summary::result(&check.result, language);
         output::line(format!(
-            "{:<7} {:<9} {} ({:.1} s)",
-            check.kind, check.result, check.command, check.seconds
+            "{:<7} {result:<9} {} ({:.1} s)",
+            check.kind, check.command, check.seconds
         ))?;
     }
     let took = output::duration(took);

@@ -3,6 +3,8 @@
 //! Only this file and `queue serve` know them. All other code talks to them over the network, as it
 //! would to AWS and GitHub.
 
+mod japanese;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -91,10 +93,9 @@ impl Embedded {
     ) -> anyhow::Result<Self> {
         let git =
             process::find_executable("git", environment.search_path()).ok_or(StartError::NoGit)?;
-        let queues = open_queues(&directory.join("queue"), localsqs::Options::default())?;
+        let queues = Queues::open(&directory.join("queue"), localsqs::Options::default())?;
         create_queues(&queues).await?;
-        let place = directory.join("forge");
-        let hub = Hub::open(&place, git).saying(|| file_phrase(FileAction::Use, &place))?;
+        let hub = Hub::open(&directory.join("forge"), git)?;
         let queue_listener = listen(addresses.queue, QUEUE, "--queue-listen").await?;
         let forge_listener = listen(addresses.forge, FORGE, "--forge-listen").await?;
         let (queue, forge) = (queue_listener.local_addr()?, forge_listener.local_addr()?);
@@ -197,9 +198,4 @@ pub(super) async fn listen(
             ),
         )
     })
-}
-
-/// Opens the embedded queue whose data is in `directory`.
-pub(super) fn open_queues(directory: &Path, options: localsqs::Options) -> anyhow::Result<Queues> {
-    Queues::open(directory, options).saying(|| file_phrase(FileAction::Use, directory))
 }

@@ -35,7 +35,7 @@ pub(super) async fn run(command: QueueCommand, config: Config) -> anyhow::Result
         secret_access_key: keys.secret_access_key.expose_secret().to_owned(),
     });
     let options = localsqs::Options { credentials: keys, ..localsqs::Options::default() };
-    let queues = embedded::open_queues(&data, options)?;
+    let queues = localsqs::Queues::open(&data, options)?;
     embedded::create_queues(&queues).await?;
     let stop = signals::stop()?;
     let listener = embedded::listen(listen, embedded::QUEUE, "--listen").await?;

@@ -45,6 +45,19 @@ fn stage(stage: Stage) -> &'static str {
     }
 }
 
+/// Returns how a check ended, as the journal keeps it, in a word.
+pub(super) fn result(result: &str, language: Language) -> &str {
+    let japanese = match result {
+        "passed" => "成功",
+        "failed" => "失敗",
+        "failed_before" => "変更前から失敗",
+        "timed_out" => "時間切れ",
+        "not_run" | "offline" => "実行できず",
+        other => other,
+    };
+    language.pick(result, japanese)
+}
+
 /// Returns when the run began and how long it took, or has taken so far.
 pub(super) fn time(run: &RunRecord, now: Timestamp) -> String {
     let took = run.ended_at.unwrap_or(now).duration_since(run.started_at);

@@ -7,6 +7,9 @@ use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
+use localhub::{GitError, HubError, NameError, StoreError};
+use localsqs::OpenError;
+
 use crate::agent::AgentError;
 use crate::agent::model::ModelProblem;
 use crate::checks::{CheckError, RepositoryFileError};
@@ -123,7 +126,9 @@ pub(super) fn bilingual<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e dyn 
         ConfigError,
         DiskError,
         FileError,
+        GitError,
         GitHubError,
+        HubError,
         InvalidFilter,
         InvalidName,
         InvalidRepoName,
@@ -132,11 +137,14 @@ pub(super) fn bilingual<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e dyn 
         JournalError,
         MalformedFile,
         ModelProblem,
+        NameError,
+        OpenError,
         ProcessError,
         QueueError,
         RepositoryFileError,
         SandboxError,
         StartError,
+        StoreError,
         WorkerError,
         WorkspaceError,
     );

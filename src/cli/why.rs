@@ -78,7 +78,8 @@ async fn show_details(
     let events = journal.events(run.run).await?;
     for check in run.checks.iter().filter(|check| check.result != "passed") {
         let label = language.pick("check", "チェック");
-        output::row(label, COLUMN, &format!("{}: {}", check.command, check.result))?;
+        let result = run_summary::result(&check.result, language);
+        output::row(label, COLUMN, &format!("{}: {result}", check.command))?;
         excerpt(&of_check(&log, &check.command))?;
     }
     // A run that failed before its end has no results, and its log has.
