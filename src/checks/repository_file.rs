@@ -90,7 +90,7 @@ impl UnknownKey {
         language.pick(
             self.to_string(),
             format!(
-                "{REPOSITORY_FILE} の{line}行目: このバージョンのCodingWorkerは \
+                "{REPOSITORY_FILE} の{line}行目: このバージョンのCodingWorkerは、\
                  キー `{key}` に対応していないため、無視します{}",
                 known.unwrap_or_default()
             ),
