@@ -214,3 +214,21 @@ fn violation(finding: &Finding) -> PolicyViolation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::DiskError;
+
+    #[test]
+    fn the_cause_is_told_in_the_language_of_the_reason() {
+        let failure = Failure::Disk(DiskError::InUse { path: "/data".into() });
+        for (language, expected) in
+            [(Language::En, "another worker uses /data"), (Language::Ja, "/data は別のワーカーが")]
+        {
+            let reason = reason(&failure, language);
+            let Reason::FileUnusable { detail } = &reason else { panic!("{reason:?}") };
+            assert!(detail.starts_with(expected), "{detail}");
+        }
+    }
+}

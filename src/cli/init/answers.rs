@@ -203,6 +203,24 @@ mod tests {
     }
 
     #[test]
+    fn questions_and_what_is_wrong_with_an_answer_are_in_the_readers_language() {
+        let mut prompts = Vec::new();
+        let answers = "o*\nocto-org\n\nshop shop\nshop\ntokyo\n\nProd\nprod\nnobody\n\n";
+        asked_for(
+            TerraformArguments::default(),
+            &mut answers.as_bytes(),
+            &mut prompts,
+            Language::Ja,
+        )
+        .unwrap();
+        let prompts = String::from_utf8(prompts).unwrap();
+        for asked in prompts.split(": ").flat_map(str::lines).filter(|asked| !asked.is_empty()) {
+            assert!(!asked.is_ascii(), "{asked:?} is not Japanese: {prompts}");
+        }
+        assert_eq!(prompts.matches("必要な値: ").count(), 4, "{prompts}");
+    }
+
+    #[test]
     fn what_a_flag_says_is_not_asked_for() {
         let flags = TerraformArguments {
             owner: Some("o".to_owned()),
