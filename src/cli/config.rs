@@ -39,9 +39,7 @@ pub(super) fn run(
     environment: &Environment,
 ) -> anyhow::Result<ExitCode> {
     let ConfigCommand::Reference(Reference { language }) = command;
-    let language = language.unwrap_or_else(|| {
-        Config::load(file, environment).map(|config| config.language).unwrap_or_default()
-    });
+    let language = language.unwrap_or_else(|| Config::language_before_loading(file, environment));
     output::line(page(language)?.trim_end())?;
     Ok(ExitCode::SUCCESS)
 }
