@@ -32,6 +32,7 @@ use self::prompt::Prompt;
 pub use self::report::{CallOutcome, Report, Usage, Verdict, tail, verdict};
 use self::settings::{AgentKind, AgentSettings};
 use crate::disk::DiskError;
+use crate::errors::Bilingual;
 use crate::process::{self, Finished, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
 use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};
@@ -80,6 +81,32 @@ pub enum AgentError {
     HiddenFiles { tree: PathBuf, source: io::Error },
     #[error("no model is configured: name one in `agent.models`")]
     NoModel,
+}
+
+impl Bilingual for AgentError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Process(error) => error.japanese(),
+            Self::Disk(error) => error.japanese(),
+            Self::Scratch { path, source: _ } => {
+                format!("エージェントの実行を {} に準備できません", path.display())
+            }
+            Self::HiddenFiles { tree, source: _ } => {
+                format!("{} にあるリポジトリ自身の設定をエージェントから隠せません", tree.display())
+            }
+            Self::NoModel => {
+                "モデルが設定されていません。`agent.models` に指定してください".to_owned()
+            }
+        }
+    }
+
+    fn own_cause(&self) -> Option<&dyn Bilingual> {
+        match self {
+            Self::Process(error) => error.own_cause(),
+            Self::Disk(error) => error.own_cause(),
+            Self::Scratch { .. } | Self::HiddenFiles { .. } | Self::NoModel => None,
+        }
+    }
 }
 
 impl Agent {

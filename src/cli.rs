@@ -10,6 +10,7 @@ mod dlq;
 mod doctor;
 mod embedded;
 mod exit_code;
+mod help;
 mod init;
 mod logs;
 mod output;
@@ -21,6 +22,7 @@ mod seed;
 mod signals;
 mod status;
 mod submit;
+mod told;
 mod up;
 mod why;
 mod worker;
@@ -33,6 +35,7 @@ use clap::{Parser, Subcommand};
 use self::exit_code::Exit;
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::language::Language;
 use crate::redaction::Redaction;
 
 /// Turns labelled GitHub issues into pull requests, with a coding agent on your own machine.
@@ -41,9 +44,9 @@ use crate::redaction::Redaction;
     name = "codingworker",
     version,
     max_term_width = 100,
-    after_help = exit_code::help(None)
+    after_help = exit_code::help(None, Language::En)
 )]
-pub struct Cli {
+struct Cli {
     /// The configuration file; else codingworker.toml in the platform's configuration directory
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -61,10 +64,10 @@ enum Command {
     /// Set up a repository, or the Terraform folder of the AWS side
     Init(init::InitArguments),
     /// Take tasks from the queue and work on them
-    #[command(after_help = exit_code::help(Some("worker")))]
+    #[command(after_help = exit_code::help(Some("worker"), Language::En))]
     Worker(worker::WorkerArguments),
     /// Show whether a worker could start here, and what its sandbox holds
-    #[command(after_help = exit_code::help(Some("doctor")))]
+    #[command(after_help = exit_code::help(Some("doctor"), Language::En))]
     Doctor(doctor::DoctorArguments),
     /// Put a task into the queue
     Submit(submit::SubmitArguments),
@@ -93,12 +96,22 @@ enum Command {
     Confined(confined::ConfinedArguments),
 }
 
+/// Reads the command line and runs its command. A failure is printed.
+#[must_use]
+pub fn run(environment: &Environment) -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => cli.run(environment),
+        Err(said) => help::tell(&said, environment),
+    }
+}
+
 impl Cli {
-    /// Runs the command; a failure is printed.
-    #[must_use]
-    pub fn run(self, environment: &Environment) -> ExitCode {
-        let done = self.dispatch(environment);
-        done.unwrap_or_else(|error| failed(&error, &Redaction::default()))
+    fn run(self, environment: &Environment) -> ExitCode {
+        let file = self.config.clone();
+        self.dispatch(environment).unwrap_or_else(|error| {
+            let language = Config::language_before_loading(file.as_deref(), environment);
+            failed(&error, &Redaction::default(), language)
+        })
     }
 
     fn dispatch(self, environment: &Environment) -> anyhow::Result<ExitCode> {
@@ -119,15 +132,16 @@ impl Cli {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let config = Config::load(self.config.as_deref(), environment);
         if let Command::Init(arguments) = self.command {
-            return runtime.block_on(init::run(arguments, config));
+            let language = Config::language_before_loading(self.config.as_deref(), environment);
+            return runtime.block_on(init::run(arguments, config, language));
         }
         let config = config?;
-        let redaction = config.redaction.clone();
+        let (redaction, language) = (config.redaction.clone(), config.language);
         crate::telemetry::start(&config.log, &redaction)?;
         let done = runtime.block_on(async {
             match self.command {
                 Command::Demo(arguments) => demo::run(arguments, config).await,
-                Command::Init(arguments) => init::run(arguments, Ok(config)).await,
+                Command::Init(arguments) => init::run(arguments, Ok(config), language).await,
                 Command::Up(arguments) => up::run(arguments, config).await,
                 Command::Worker(arguments) => worker::run(arguments, config).await,
                 Command::Doctor(arguments) => doctor::run(arguments, config).await,
@@ -145,16 +159,16 @@ impl Cli {
                 Command::Confined(arguments) => Ok(confined::run(&arguments)),
             }
         });
-        Ok(done.unwrap_or_else(|error| failed(&error, &redaction)))
+        Ok(done.unwrap_or_else(|error| failed(&error, &redaction, language)))
     }
 }
 
 /// Tells an error, unless nobody wants to read any more: a command whose output goes to `head` has
 /// done what it was asked to.
-fn failed(error: &anyhow::Error, redaction: &Redaction) -> ExitCode {
+fn failed(error: &anyhow::Error, redaction: &Redaction, language: Language) -> ExitCode {
     if output::is_closed_pipe(error) {
         return Exit::Ok.into();
     }
-    output::error(error, redaction);
+    output::error(error, redaction, language);
     Exit::Error.into()
 }

@@ -4,20 +4,24 @@
 //! loads them. A wrong setting is an error with its place and what would be right. Secrets come
 //! from the environment alone, or from a file that a setting names.
 
+mod error;
 mod file;
+mod language;
 pub(crate) mod reference;
 
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
+pub use self::error::{ConfigError, MalformedFile};
 use self::file::ConfigFile;
 use crate::agent::settings::{self as agent, AgentSettings};
 use crate::checks::settings::{self as checks, CheckSettings};
 use crate::environment::Environment;
 use crate::gate::settings::{self as gate, GateSettings};
 use crate::github::settings::{self as github, GitHubSettings};
-use crate::publish::settings::{self as publish, Language, PublishSettings};
+use crate::language::{Language, Phrase};
+use crate::publish::settings::{self as publish, PublishSettings};
 use crate::queue::settings::{self as queue, KeyPair, QueueSettings};
 use crate::redaction::Redaction;
 use crate::sandbox::settings::{self as sandbox, SandboxSettings};
@@ -66,7 +70,7 @@ pub struct Config {
     /// The variables that no setting stands for: where executables and toolchains are.
     pub environment: Environment,
     /// What whoever keeps the configuration should change, though it still works.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Phrase>,
 }
 
 impl Config {
@@ -77,13 +81,7 @@ impl Config {
     /// A file that can't be read, a key that is not known, a value of the wrong type or out of
     /// range: each with its place.
     pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
-        let named = file.map(Path::to_path_buf).or_else(|| environment.path("CODINGWORKER_CONFIG"));
-        let (path, required) = match named {
-            Some(path) => (path, true),
-            None => {
-                (environment.configuration_directory().join("codingworker").join(FILE_NAME), false)
-            }
-        };
+        let (path, required) = Self::path(file, environment);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(missing) if missing.kind() == std::io::ErrorKind::NotFound && !required => {
@@ -94,6 +92,17 @@ impl Config {
         Self::parse(&text, &path, environment)
     }
 
+    /// Where the configuration file is, and whether somebody named it, so that it has to be there.
+    fn path(file: Option<&Path>, environment: &Environment) -> (PathBuf, bool) {
+        let named = file.map(Path::to_path_buf).or_else(|| environment.path("CODINGWORKER_CONFIG"));
+        match named {
+            Some(path) => (path, true),
+            None => {
+                (environment.configuration_directory().join("codingworker").join(FILE_NAME), false)
+            }
+        }
+    }
+
     /// Makes the settings of a file's text and the environment; errors and warnings name `path`.
     ///
     /// # Errors
@@ -102,7 +111,7 @@ impl Config {
         let (file, warnings) = ConfigFile::read(text, path, environment, registry())?;
         let config = file.validate(environment).map_err(|invalid| ConfigError::Invalid {
             place: place(path, &invalid, environment),
-            source: invalid,
+            source: Box::new(invalid),
         })?;
         let config = Self { warnings, file: path.to_path_buf(), ..config };
         config.secrets().for_each(|secret| config.redaction.learn(&secret));
@@ -129,80 +138,20 @@ impl Config {
     }
 }
 
-/// Why there is no [`Config`].
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file can't be read.
-    #[error(
-        "can't read the configuration file {}: correct its path or its permissions",
-        path.display()
-    )]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The file is not TOML, has a key that is not known or a value of the wrong type.
-    #[error(
-        "can't understand the configuration file {}: correct it; `codingworker config reference` \
-         describes every key",
-        path.display()
-    )]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// The line, and what is wrong with it.
-        source: Box<toml::de::Error>,
-    },
-    /// A value of the right type is not allowed.
-    #[error(
-        "can't use a setting of {place}: correct it; `codingworker config reference` describes \
-         every key"
-    )]
-    Invalid {
-        /// The file, or the variable that overrides it.
-        place: String,
-        /// The key, and what is wrong with its value.
-        source: InvalidSetting,
-    },
-    /// A key is there under its old name and under its new one.
-    #[error(
-        "the configuration file {} has both `{former}` and `{key}`, which is its new name: remove \
-         `{former}`",
-        path.display()
-    )]
-    Twice {
-        /// The file.
-        path: PathBuf,
-        /// The old name.
-        former: &'static str,
-        /// The new name.
-        key: &'static str,
-    },
-    /// A variable's value can't be that of the key which it overrides.
-    #[error(
-        "environment variable {name} is {value:?}, expected {expected}: correct it, or unset it"
-    )]
-    Variable {
-        /// The variable.
-        name: &'static str,
-        /// Its value.
-        value: String,
-        /// What would be right.
-        expected: String,
-    },
-}
-
 /// Where a value comes from: its variable when that is set, else the file.
-fn place(path: &Path, invalid: &InvalidSetting, environment: &Environment) -> String {
+fn place(path: &Path, invalid: &InvalidSetting, environment: &Environment) -> Phrase {
     let variable = registry()
         .find(|setting| setting.key == invalid.key())
         .and_then(|setting| setting.variable)
         .filter(|name| environment.value(name).is_some());
     match variable {
-        Some(name) => format!("the environment variable {name}"),
-        None => format!("the configuration file {}", path.display()),
+        Some(name) => {
+            Phrase::new(format!("the environment variable {name}"), format!("環境変数 {name} "))
+        }
+        None => Phrase::new(
+            format!("the configuration file {}", path.display()),
+            format!("設定ファイル {} ", path.display()),
+        ),
     }
 }
 
@@ -230,8 +179,11 @@ const DOCUMENTATION: &[Setting] = &[
         "0.1.0",
         ValueKind::OneOf(&["en", "ja"]),
         Text {
-            en: "The language of comments, pull requests and what the program prints.",
-            ja: "コメント、プルリクエスト、プログラムの表示に使う言語です。",
+            en: "The language of comments, pull requests and what the program prints: results, \
+                 questions, errors and help. The log is always in English, so that it can be \
+                 searched; so are other programs' messages.",
+            ja: "コメント、プルリクエスト、プログラムの表示（結果、質問、エラー、ヘルプ）に使う言語です。\
+                 ログは検索しやすいよう常に英語です。他のプログラムのメッセージもそのまま表示します。",
         },
     )
     .variable("CODINGWORKER_LANGUAGE"),

@@ -319,6 +319,42 @@ pub(crate) const VARIABLES: &[Variable] = &[
         },
     },
     Variable {
+        name: "LC_ALL",
+        since: "0.2.0",
+        kind: ValueKind::Text,
+        default: Text {
+            en: "`LC_MESSAGES`, else `LANG`", ja: "`LC_MESSAGES`、なければ `LANG`"
+        },
+        description: Text {
+            en: "The locale. One that begins with `ja` makes help, errors of the arguments and of \
+                 the configuration file, and `init` Japanese, where neither \
+                 `CODINGWORKER_LANGUAGE` nor a configuration file decides.",
+            ja: "ロケールです。`CODINGWORKER_LANGUAGE` も設定ファイルもない場合に、\
+                 `ja` で始まる値であれば、ヘルプ、引数と設定ファイルのエラー、`init` を\
+                 日本語で表示します。",
+        },
+    },
+    Variable {
+        name: "LC_MESSAGES",
+        since: "0.2.0",
+        kind: ValueKind::Text,
+        default: Text { en: "`LANG`", ja: "`LANG`" },
+        description: Text {
+            en: "The locale of messages; see `LC_ALL`.",
+            ja: "メッセージのロケールです（`LC_ALL` の説明を参照）。",
+        },
+    },
+    Variable {
+        name: "LANG",
+        since: "0.2.0",
+        kind: ValueKind::Text,
+        default: Text { en: "English", ja: "英語" },
+        description: Text {
+            en: "The locale, where no other variable names it; see `LC_ALL`.",
+            ja: "他の変数で指定されていない場合のロケールです（`LC_ALL` の説明を参照）。",
+        },
+    },
+    Variable {
         name: "COLUMNS",
         since: "0.1.0",
         kind: ValueKind::Number { unit: Unit::Count, range: 1..=100 },

@@ -32,6 +32,8 @@ pub use self::records::{CheckRecord, Event, Outcome, RunId, RunRecord, Stage};
 use self::renewals::Renewals;
 
 use crate::disk::{DiskError, make_private_directory};
+use crate::errors::Bilingual;
+use crate::language::Phrase;
 use crate::task::RepoName;
 
 const FILE_NAME: &str = "journal.sqlite3";
@@ -60,11 +62,13 @@ pub enum JournalError {
     Migrate { path: PathBuf, source: rusqlite_migration::Error },
     /// A newer version of the program wrote it.
     #[error(
-        "{wrote} of codingworker wrote the journal {} (schema {schema}), which this version {} \
-         (schema {}) can't read: install {wrote}",
+        "{} of codingworker wrote the journal {} (schema {schema}), which this version {} \
+         (schema {}) can't read: install {}",
+        wrote.en,
         path.display(),
         schema::PROGRAM,
-        schema::LATEST
+        schema::LATEST,
+        wrote.en
     )]
     Newer {
         /// The journal's file.
@@ -72,7 +76,7 @@ pub enum JournalError {
         /// The number of the schema that the journal has.
         schema: usize,
         /// The version that wrote it, as words.
-        wrote: String,
+        wrote: Phrase,
     },
     /// This user may not look into the data directory.
     #[error(
@@ -99,6 +103,60 @@ pub enum JournalError {
     /// A job panicked; the panic's message is on standard error.
     #[error("the journal's thread gave no answer: see the lines above this one")]
     Gone,
+}
+
+impl Bilingual for JournalError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Directory(error) => error.japanese(),
+            Self::Open { path, source: _ } => {
+                format!("ジャーナル {} を開けません", path.display())
+            }
+            Self::Migrate { path, source: _ } => {
+                format!("ジャーナル {} を新しい形式に変換できません", path.display())
+            }
+            Self::Newer { path, schema, wrote } => format!(
+                "ジャーナル {} は{}が書いたものです（スキーマ{schema}）。\
+                 このバージョン{}（スキーマ{}）では読めません。{}をインストールしてください",
+                path.display(),
+                wrote.ja,
+                schema::PROGRAM,
+                schema::LATEST,
+                wrote.ja
+            ),
+            Self::Inaccessible { path, source: _ } => format!(
+                "ジャーナル {} を読み取れません。\
+                 ワーカーを動かしているユーザーでこのコマンドを実行してください",
+                path.display()
+            ),
+            Self::NotOurs { path, source: _ } => format!(
+                "ジャーナル {} を読み取れません（SQLiteが同じ場所にファイルを作る必要があります）。\
+                 ワーカーを動かしているユーザーでこのコマンドを実行してください",
+                path.display()
+            ),
+            Self::Thread(_) => "ジャーナルのスレッドを開始できません".to_owned(),
+            Self::Sql(_) => "ジャーナルを使用できません".to_owned(),
+            Self::Unstorable(_) => "実行の記録をJSONに変換できません".to_owned(),
+            Self::Gone => {
+                "ジャーナルのスレッドが応答しません。これより前の行を確認してください".to_owned()
+            }
+        }
+    }
+
+    fn own_cause(&self) -> Option<&dyn Bilingual> {
+        match self {
+            Self::Directory(error) => error.own_cause(),
+            Self::Open { .. }
+            | Self::Migrate { .. }
+            | Self::Newer { .. }
+            | Self::Inaccessible { .. }
+            | Self::NotOurs { .. }
+            | Self::Thread(_)
+            | Self::Sql(_)
+            | Self::Unstorable(_)
+            | Self::Gone => None,
+        }
+    }
 }
 
 impl Journal {

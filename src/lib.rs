@@ -28,6 +28,7 @@ pub mod disk;
 pub mod environment;
 pub mod errors;
 pub mod git;
+pub mod language;
 pub mod redaction;
 pub mod settings;
 pub mod task;

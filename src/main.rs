@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use codingworker::cli::Cli;
 use codingworker::environment::Environment;
 
 fn main() -> ExitCode {
-    Cli::parse().run(&Environment::capture())
+    codingworker::cli::run(&Environment::capture())
 }

@@ -32,6 +32,7 @@ pub use self::capture::Log;
 use self::mark::{MARK_VARIABLE, Mark};
 pub use self::register::kill_leftovers;
 use self::tree::Tree;
+use crate::errors::Bilingual;
 
 /// How long a program has between `SIGTERM` and `SIGKILL`.
 const GRACE: Duration = Duration::from_secs(2);
@@ -151,6 +152,26 @@ pub enum ProcessError {
         /// What failed.
         source: io::Error,
     },
+}
+
+impl Bilingual for ProcessError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::NotFound { program } => format!(
+                "{} が見つかりません。インストールするか、設定でパスを指定してください",
+                program.display()
+            ),
+            Self::Spawn { program, directory, source: _ } => {
+                format!("{} を {} で起動できません", program.display(), directory.display())
+            }
+            Self::Log { path, source: _ } => {
+                format!("ログ {} に書き込めません", path.display())
+            }
+            Self::Io { program, source: _ } => {
+                format!("{} の状態を確認できなくなりました", program.display())
+            }
+        }
+    }
 }
 
 /// Runs a program until it ends, its deadline passes or `stop` is cancelled. Then kills every

@@ -30,10 +30,10 @@ pub use self::report::{
     CheckLine, CheckOutcome, FileLine, Hindrance, IssueStatus, NoTest, Note, PullRequestReport,
     ToldStage,
 };
-use self::settings::Language;
 pub use self::text::{plain, plain_line};
 pub use crate::github::PullRequest;
 use crate::github::{Comment, GitHub, GitHubError, NewPullRequest, Permit};
+use crate::language::Language;
 use crate::redaction::Redaction;
 use crate::task::{IssueNumber, RepoName, Task};
 

@@ -7,6 +7,7 @@
 
 mod credentials;
 pub mod dead_letters;
+mod error;
 mod origin;
 pub mod settings;
 
@@ -23,9 +24,11 @@ use jiff::Timestamp;
 use md5::{Digest, Md5};
 
 use self::credentials::Learned;
+pub use self::error::QueueError;
 use self::origin::RequestOrigin;
 use self::settings::{CredentialSource, QueueSettings};
 use crate::errors;
+use crate::language::Phrase;
 use crate::redaction::Redaction;
 use crate::task::Delivery;
 use crate::task::cut::{self, CutBody};
@@ -65,51 +68,6 @@ pub struct Depth {
     pub waiting: u64,
     pub in_flight: u64,
     pub delayed: u64,
-}
-
-/// Why a call to the queue failed.
-#[derive(Debug, thiserror::Error)]
-pub enum QueueError {
-    #[error(
-        "there is no queue {queue} ({origin}): check `queue.name` or `queue.url`, the region and \
-         the account"
-    )]
-    Missing { queue: String, origin: String },
-    #[error("the queue refused the credentials ({origin}): {message}")]
-    Refused { message: String, origin: String },
-    #[error(
-        "there are no AWS credentials ({origin}): put the worker's access key into \
-         ~/.aws/credentials, or name its profile in AWS_PROFILE"
-    )]
-    NoCredentials { origin: String },
-    #[error("the queue {queue} has no dead-letter queue: its redrive policy names none")]
-    NoDeadLetters { queue: String },
-    #[error("the lease is over: {message}")]
-    LeaseOver { message: String },
-    #[error("the queue did not answer within {} s", .0.as_secs())]
-    TimedOut(Duration),
-    #[error(
-        "message {message_id} arrived damaged: its body is not the one that was sent; it was given \
-         back"
-    )]
-    Damaged { message_id: String },
-    #[error("the queue could not be asked ({origin}): {message}")]
-    Failed { message: String, origin: String },
-}
-
-impl QueueError {
-    /// Returns whether the same call may succeed later without a person fixing anything.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::TimedOut(_) | Self::Damaged { .. } | Self::Failed { .. } => true,
-            Self::Missing { .. }
-            | Self::Refused { .. }
-            | Self::NoCredentials { .. }
-            | Self::NoDeadLetters { .. }
-            | Self::LeaseOver { .. } => false,
-        }
-    }
 }
 
 impl Queue {
@@ -162,7 +120,7 @@ impl Queue {
                 .await?;
                 answer.queue_url.ok_or_else(|| QueueError::Missing {
                     queue: settings.name.clone(),
-                    origin: origin.to_string(),
+                    origin: origin.phrase(),
                 })?
             }
         };
@@ -171,8 +129,8 @@ impl Queue {
 
     /// Returns by which endpoint, region and profile the queue is asked, in words.
     #[must_use]
-    pub fn asked_by(&self) -> String {
-        self.origin.to_string()
+    pub fn asked_by(&self) -> Phrase {
+        self.origin.phrase()
     }
 
     /// Returns the URL of the queue, by which requests name it.
@@ -333,7 +291,7 @@ impl Queue {
     }
 
     fn failed(&self, message: String) -> QueueError {
-        QueueError::Failed { message, origin: self.origin.to_string() }
+        QueueError::Failed { message, origin: self.origin.phrase() }
     }
 }
 
@@ -349,19 +307,18 @@ where
 {
     match tokio::time::timeout(limit, request).await {
         Err(_elapsed) => Err(QueueError::TimedOut(limit)),
-        Ok(Err(error)) => Err(classify(queue, &origin.to_string(), &error)),
+        Ok(Err(error)) => Err(classify(queue, origin.phrase(), &error)),
         Ok(Ok(answer)) => Ok(answer),
     }
 }
 
 /// Translates an error by its code. The codes are those of the SQS API Reference, in "Common
 /// Errors" and in the errors of each action.
-fn classify<E, R>(queue: &str, origin: &str, error: &SdkError<E, R>) -> QueueError
+fn classify<E, R>(queue: &str, origin: Phrase, error: &SdkError<E, R>) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug + 'static,
 {
-    let origin = origin.to_owned();
     if has_no_credentials(error) {
         return QueueError::NoCredentials { origin };
     }

@@ -31,6 +31,8 @@ use self::root::Root;
 use self::seatbelt::{Ports, Seatbelt};
 use self::settings::SandboxSettings;
 use crate::environment::Environment;
+use crate::errors::Bilingual;
+use crate::language::{Phrase, Text};
 use crate::process::{self, Invocation};
 
 /// The sandbox of one worker, which confines every program that the worker starts. Clones are the
@@ -116,8 +118,9 @@ pub enum SandboxError {
     },
     /// The sandbox holds less than the settings require.
     #[error(
-        "the sandbox is {level}, and `sandbox.require` is {required}: {why}; \
-         `codingworker doctor` shows which boundaries hold, docs/security-model.md explains them"
+        "the sandbox is {level}, and `sandbox.require` is {required}: {}; \
+         `codingworker doctor` shows which boundaries hold, docs/security-model.md explains them",
+        why.en
     )]
     TooWeak {
         /// The level that the probes found.
@@ -125,7 +128,7 @@ pub enum SandboxError {
         /// The level that the settings require.
         required: Level,
         /// What is missing for the next level.
-        why: String,
+        why: Phrase,
     },
     /// The settings turn the sandbox off, and the user did not confirm it.
     #[error(
@@ -135,16 +138,37 @@ pub enum SandboxError {
     Unsafe,
 }
 
+impl Bilingual for SandboxError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Prepare { path, source: _ } => {
+                format!("サンドボックスを {} に準備できません", path.display())
+            }
+            Self::TooWeak { level, required, why } => format!(
+                "サンドボックスの強度は {level} ですが、`sandbox.require` は {required} です（{}）。\
+                 どの境界が守られているかは `codingworker doctor` で、説明は \
+                 docs/security-model.ja.md で確認できます",
+                why.ja
+            ),
+            Self::Unsafe => "`sandbox.require` が \"none\" のため、エージェントとチェックは\
+                             あなたの権限で、あなたのファイルとネットワークを使って動きます。\
+                             それでよい場合は --unsafe を付けてください"
+                .to_owned(),
+        }
+    }
+}
+
 impl Sandbox {
     /// A sandbox without a backend, which confines nothing. It is for trusted programs, and for
     /// tests of the protection that exists beside the backend.
     #[must_use]
     pub fn none() -> Self {
-        Self::without_backend("it was not asked for", SandboxSettings::default())
+        let why = Text { en: "it was not asked for", ja: "指定されていません" };
+        Self::without_backend(why, SandboxSettings::default())
     }
 
-    fn without_backend(why: &str, settings: SandboxSettings) -> Self {
-        let report = SandboxReport::none(why);
+    fn without_backend(why: Text, settings: SandboxSettings) -> Self {
+        let report = SandboxReport::none(why.into());
         Self(Arc::new(Parts { backend: None, _relays: None, report, settings }))
     }
 
@@ -192,15 +216,24 @@ impl Sandbox {
         model_endpoint: &str,
         environment: &Environment,
     ) -> Result<Self, SandboxError> {
-        let without = |why: &str| Ok(Self::without_backend(why, settings.clone()));
+        let without = |why: Text| Ok(Self::without_backend(why, settings.clone()));
         if settings.require == Level::None {
-            return without("`sandbox.require` is \"none\"");
+            return without(Text {
+                en: "`sandbox.require` is \"none\"",
+                ja: "`sandbox.require` が \"none\" です",
+            });
         }
         if data_dir.to_str().is_none() || directory.to_str().is_none() {
-            return without("the data directory's name is not UTF-8");
+            return without(Text {
+                en: "the data directory's name is not UTF-8",
+                ja: "データディレクトリの名前がUTF-8ではありません",
+            });
         }
         let Some(helper) = environment.executable().map(Path::to_path_buf) else {
-            return without("this program does not know where its own executable is");
+            return without(Text {
+                en: "this program does not know where its own executable is",
+                ja: "このプログラム自身の実行ファイルの場所がわかりません",
+            });
         };
         let failed = |source| SandboxError::Prepare { path: directory.to_path_buf(), source };
         let limits = settings.limits;
@@ -219,12 +252,17 @@ impl Sandbox {
                 let (relays, ports) = Relays::at_ports(model_endpoint).await.map_err(failed)?;
                 (Backend::Seatbelt(Seatbelt { helper, root, limits, ports }), relays)
             } else if cfg!(target_os = "linux") {
-                return without(
-                    "bubblewrap was not found: install it \
-                 (Debian, Ubuntu, Fedora: the package `bubblewrap`)",
-                );
+                return without(Text {
+                    en: "bubblewrap was not found: install it \
+                         (Debian, Ubuntu, Fedora: the package `bubblewrap`)",
+                    ja: "bubblewrapが見つかりません。インストールしてください\
+                         （Debian、Ubuntu、Fedoraのパッケージ名は `bubblewrap`）",
+                });
             } else {
-                return without("there is none for this platform");
+                return without(Text {
+                    en: "there is none for this platform",
+                    ja: "このプラットフォーム用のサンドボックスはありません",
+                });
             };
         let report = level::probe(&backend, directory).await.map_err(failed)?;
         Ok(Self(Arc::new(Parts {

@@ -4,6 +4,7 @@
 //! Each module owns its own settings, in a file `settings.rs`: their types, the section of the
 //! configuration file, the defaults, the allowed values and the documentation.
 
+mod malformed;
 mod registry;
 
 use std::fmt::Debug;
@@ -14,7 +15,11 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-pub(crate) use self::registry::{FormerKey, Setting, Text, Unit, ValueKind};
+pub(crate) use self::malformed::{error_in_japanese, message_in_japanese};
+pub(crate) use self::registry::{FormerKey, Setting, Unit, ValueKind};
+use crate::errors::Bilingual;
+use crate::language::Phrase;
+pub(crate) use crate::language::Text;
 
 /// No setting of a time within a run may be longer, in seconds: SQS ends every lease twelve hours
 /// after the receive (the SQS Developer Guide, "Amazon SQS visibility timeout").
@@ -25,12 +30,19 @@ pub(crate) const ANY_NUMBER: RangeInclusive<u64> = 0..=u32::MAX as u64;
 
 /// A setting whose value has the right type and is not allowed.
 #[derive(Debug, thiserror::Error)]
-#[error("`{key}` is {found}, expected {expected}")]
+#[error("`{key}` is {}, expected {}", found.en, expected.en)]
 pub struct InvalidSetting {
     key: &'static str,
-    found: String,
-    expected: String,
+    found: Phrase,
+    expected: Phrase,
     source: Option<io::Error>,
+}
+
+impl Bilingual for InvalidSetting {
+    fn japanese(&self) -> String {
+        let Self { key, found, expected, source: _ } = self;
+        format!("`{key}` の値は {} です（正しい値: {}）", found.ja, expected.ja)
+    }
 }
 
 impl InvalidSetting {
@@ -39,9 +51,10 @@ impl InvalidSetting {
     pub(crate) fn new(
         key: &'static str,
         found: &(impl Debug + ?Sized),
-        expected: impl Into<String>,
+        expected: impl Into<Phrase>,
     ) -> Self {
-        Self { key, found: format!("{found:?}"), expected: expected.into(), source: None }
+        let found = Phrase::same(format!("{found:?}"));
+        Self { key, found, expected: expected.into(), source: None }
     }
 
     /// Adds the error of the system that made the value unusable.
@@ -70,8 +83,7 @@ where
     if value.try_into().is_ok_and(|value| range.contains(&value)) {
         Ok(value)
     } else {
-        let expected = format!("{} to {}", range.start(), range.end());
-        Err(InvalidSetting::new(key, &value, expected))
+        Err(InvalidSetting::new(key, &value, registry::span(range)))
     }
 }
 
@@ -131,18 +143,26 @@ pub(crate) fn base_url(
     plain_http: PlainHttp,
 ) -> Result<String, InvalidSetting> {
     let expected = match plain_http {
-        PlainHttp::OnLoopback => {
-            "an https URL without user, password and query (http only on this machine's loopback)"
-        }
-        PlainHttp::Anywhere => "an http or https URL without user, password and query",
+        PlainHttp::OnLoopback => Text {
+            en: "an https URL without user, password and query (http only on this machine's \
+                 loopback)",
+            ja: SAFE_URL.ja,
+        },
+        PlainHttp::Anywhere => Text {
+            en: "an http or https URL without user, password and query",
+            ja: "ユーザー名、パスワード、クエリーを含まないhttpまたはhttpsのURL",
+        },
     };
     let parsed = Url::parse(url).ok().ok_or_else(|| InvalidSetting::new(key, url, expected))?;
     if !parsed.username().is_empty() || parsed.password().is_some() {
         // The error must not show the password.
         return Err(InvalidSetting {
             key,
-            found: "a URL with a user or a password".to_owned(),
-            expected: expected.to_owned(),
+            found: Phrase::new(
+                "a URL with a user or a password",
+                "ユーザー名またはパスワードを含むURL",
+            ),
+            expected: expected.into(),
             source: None,
         });
     }

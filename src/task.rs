@@ -21,6 +21,8 @@ use serde_json::{Map, Value, json};
 
 pub use self::delivery::Delivery;
 pub use self::trigger::Trigger;
+use crate::errors::Bilingual;
+use crate::language::{Phrase, Text};
 
 /// The dialect of [`schema`], which `docs/task-message.schema.json` repeats.
 const SCHEMA_DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -59,28 +61,55 @@ impl Task {
             return Err(InvalidTask::NotAnObject { found: describe(&message) });
         };
         Ok(Self {
-            issue_number: field(&fields, "issue_number", "an integer of at least 1", |value| {
-                value.as_u64().and_then(IssueNumber::new)
-            })?,
+            issue_number: field(
+                &fields,
+                "issue_number",
+                Text { en: "an integer of at least 1", ja: "1以上の整数" },
+                |value| value.as_u64().and_then(IssueNumber::new),
+            )?,
             repository: field(
                 &fields,
                 "repository",
-                "a GitHub repository as \"owner/name\"",
+                Text {
+                    en: "a GitHub repository as \"owner/name\"",
+                    ja: "\"owner/name\" の形式のGitHubのリポジトリ",
+                },
                 |value| value.as_str()?.parse().ok(),
             )?,
-            title: field(&fields, "title", "a string that is not blank", |value| {
-                value.as_str().filter(|title| !title.trim().is_empty()).map(str::to_owned)
-            })?,
-            body: field(&fields, "body", "a string (empty when the issue has no text)", |value| {
-                value.as_str().map(str::to_owned)
-            })?,
-            labels: field(&fields, "labels", "an array of strings", |value| {
-                value.as_array()?.iter().map(|label| label.as_str().map(str::to_owned)).collect()
-            })?,
+            title: field(
+                &fields,
+                "title",
+                Text { en: "a string that is not blank", ja: "空白以外を含む文字列" },
+                |value| value.as_str().filter(|title| !title.trim().is_empty()).map(str::to_owned),
+            )?,
+            body: field(
+                &fields,
+                "body",
+                Text {
+                    en: "a string (empty when the issue has no text)",
+                    ja: "文字列（Issueに本文がない場合は空）",
+                },
+                |value| value.as_str().map(str::to_owned),
+            )?,
+            labels: field(
+                &fields,
+                "labels",
+                Text { en: "an array of strings", ja: "文字列の配列" },
+                |value| {
+                    value
+                        .as_array()?
+                        .iter()
+                        .map(|label| label.as_str().map(str::to_owned))
+                        .collect()
+                },
+            )?,
             created_at: field(
                 &fields,
                 "created_at",
-                "an RFC 3339 date and time, such as \"2025-01-26T00:00:00Z\"",
+                Text {
+                    en: "an RFC 3339 date and time, such as \"2025-01-26T00:00:00Z\"",
+                    ja: "RFC 3339形式の日時（例: \"2025-01-26T00:00:00Z\"）",
+                },
                 |value| parse_date_time(value.as_str()?),
             )?,
         })
@@ -223,6 +252,16 @@ impl fmt::Display for RepoName {
 )]
 pub struct InvalidRepoName(String);
 
+impl Bilingual for InvalidRepoName {
+    fn japanese(&self) -> String {
+        format!(
+            "{:?} はリポジトリ名ではありません。GitHubで使える文字（英数字、\"-\"、\"_\"、\".\"）で \
+             \"owner/name\" の形式で指定してください",
+            self.0
+        )
+    }
+}
+
 impl FromStr for RepoName {
     type Err = InvalidRepoName;
 
@@ -275,18 +314,35 @@ impl fmt::Display for TaskKey {
 pub enum InvalidTask {
     #[error("the message is not JSON: {0}")]
     NotJson(#[source] serde_json::Error),
-    #[error("the message is {found}, expected a JSON object")]
-    NotAnObject { found: String },
-    #[error("field `{field}` is missing, expected {expected}")]
-    Missing { field: &'static str, expected: &'static str },
-    #[error("field `{field}` is {found}, expected {expected}")]
-    Wrong { field: &'static str, expected: &'static str, found: String },
+    #[error("the message is {}, expected a JSON object", found.en)]
+    NotAnObject { found: Phrase },
+    #[error("field `{field}` is missing, expected {}", expected.en)]
+    Missing { field: &'static str, expected: Text },
+    #[error("field `{field}` is {}, expected {}", found.en, expected.en)]
+    Wrong { field: &'static str, expected: Text, found: Phrase },
+}
+
+impl Bilingual for InvalidTask {
+    fn japanese(&self) -> String {
+        match self {
+            Self::NotJson(error) => format!("メッセージがJSONではありません: {error}"),
+            Self::NotAnObject { found } => {
+                format!("メッセージが{}です（JSONのオブジェクトが必要です）", found.ja)
+            }
+            Self::Missing { field, expected } => {
+                format!("フィールド `{field}` がありません（必要な値: {}）", expected.ja)
+            }
+            Self::Wrong { field, expected, found } => {
+                format!("フィールド `{field}` の値は{}です（正しい値: {}）", found.ja, expected.ja)
+            }
+        }
+    }
 }
 
 fn field<T>(
     fields: &Map<String, Value>,
     field: &'static str,
-    expected: &'static str,
+    expected: Text,
     parse: impl FnOnce(&Value) -> Option<T>,
 ) -> Result<T, InvalidTask> {
     let value = fields.get(field).ok_or(InvalidTask::Missing { field, expected })?;
@@ -308,14 +364,28 @@ fn parse_date_time(text: &str) -> Option<Timestamp> {
     if plain { text.parse().ok() } else { None }
 }
 
-fn describe(value: &Value) -> String {
+fn describe(value: &Value) -> Phrase {
     match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(flag) => format!("the boolean {flag}"),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the string {:?}", shorten(text)),
-        Value::Array(items) => format!("an array of {} items", items.len()),
-        Value::Object(fields) => format!("an object of {} fields", fields.len()),
+        Value::Null => Phrase::same("null"),
+        Value::Bool(flag) => Phrase::new(format!("the boolean {flag}"), format!("真偽値 {flag} ")),
+        Value::Number(number) => {
+            Phrase::new(format!("the number {number}"), format!("数値 {number} "))
+        }
+        Value::String(text) => {
+            let text = shorten(text);
+            Phrase::new(format!("the string {text:?}"), format!("文字列 {text:?} "))
+        }
+        Value::Array(items) => {
+            let count = items.len();
+            Phrase::new(format!("an array of {count} items"), format!("要素が{count}個の配列"))
+        }
+        Value::Object(fields) => {
+            let count = fields.len();
+            Phrase::new(
+                format!("an object of {count} fields"),
+                format!("フィールドが{count}個のオブジェクト"),
+            )
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use self::settings::{LogFormat, LogSettings};
 use self::terminal::TerminalFormat;
+use crate::errors::Bilingual;
 use crate::redaction::Redaction;
 
 /// What comes before the filter of the settings. At `info` the AWS SDK logs access key ids, and at
@@ -35,6 +36,15 @@ pub fn is_json() -> bool {
 pub struct InvalidFilter {
     filter: String,
     source: tracing_subscriber::filter::ParseError,
+}
+
+impl Bilingual for InvalidFilter {
+    fn japanese(&self) -> String {
+        format!(
+            "`log.filter` の値は {:?} です（正しい値の例: `info`、`codingworker=debug`）",
+            self.filter
+        )
+    }
 }
 
 /// Starts logging. A second call changes nothing.

@@ -31,7 +31,7 @@ use jiff::Timestamp;
 
 use self::snapshot::Scope;
 use self::staging::{Files, Staging};
-use crate::disk::{open_up_directories, remove_tree};
+use crate::disk::{FileAction, open_up_directories, remove_tree};
 use crate::git::{BranchName, Change, CommitId, RepoPath, TreeId};
 
 pub use self::cache::{Base, Cache, Caches};
@@ -184,7 +184,7 @@ impl Workspace {
         let files = side.files.clone();
         let opened = tokio::task::spawn_blocking(move || open_up_directories(&files)).await;
         opened.unwrap_or_else(|error| Err(error.into())).map_err(|source| WorkspaceError::Io {
-            action: "look through",
+            action: FileAction::LookThrough,
             path: side.files.clone(),
             source,
         })?;
@@ -355,8 +355,9 @@ impl Workspace {
     /// commits, and turns automatic garbage collection off in that repository.
     async fn share_index(&self) -> Result<(), WorkspaceError> {
         let git_dir = self.agent.files.join(".git");
-        let failed =
-            |path: PathBuf| move |source| WorkspaceError::Io { action: "write", path, source };
+        let failed = |path: PathBuf| {
+            move |source| WorkspaceError::Io { action: FileAction::Write, path, source }
+        };
         self.agent.copy_index(&git_dir.join("index")).await?;
         let config = git_dir.join("config");
         let mut settings = tokio::fs::read(&config).await.map_err(failed(config.clone()))?;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::errors::Bilingual;
+
 /// How long Ollama may take to list its models. Listing does not load a model.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,32 @@ pub enum ModelProblem {
     Missing { endpoint: String, model: String },
     #[error("{endpoint} does not answer as Ollama does: check `agent.model_endpoint`")]
     NotOllama { endpoint: String, source: reqwest::Error },
+}
+
+impl Bilingual for ModelProblem {
+    fn japanese(&self) -> String {
+        match self {
+            Self::NoAgent { program, install: Some(command) } => format!(
+                "エージェント {program} がPATHにありません。`{command}` でインストールしてください"
+            ),
+            Self::NoAgent { program, install: None } => format!(
+                "エージェント {program} がPATHにありません。\
+                 インストールするか、`agent.command` を修正してください"
+            ),
+            Self::Unreachable { endpoint, source: _ } => format!(
+                "Ollama（{endpoint}）が応答しません。`ollama serve` で起動するか、\
+                 `agent.model_endpoint` を設定してください"
+            ),
+            Self::Missing { endpoint, model } => format!(
+                "Ollama（{endpoint}）にモデル {model} がありません。\
+                 `ollama pull {model}` で取得してください"
+            ),
+            Self::NotOllama { endpoint, source: _ } => format!(
+                "{endpoint} の応答はOllamaのものではありません。\
+                 `agent.model_endpoint` を確認してください"
+            ),
+        }
+    }
 }
 
 fn install_it(command: Option<&str>) -> String {

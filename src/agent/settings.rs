@@ -161,7 +161,10 @@ impl AgentSection {
             KindName::Command | KindName::Aider => vec![default_model().to_owned()],
         });
         if models.is_empty() || models.iter().any(|model| model.trim().is_empty()) {
-            let expected = "at least one model, none of them blank";
+            let expected = Text {
+                en: "at least one model, none of them blank",
+                ja: "1つ以上のモデル名（空の名前は使えません）",
+            };
             return Err(InvalidSetting::new("agent.models", &models, expected));
         }
         let model_timeout =
@@ -204,7 +207,10 @@ fn command(argv: Vec<String>) -> Result<CommandSettings, InvalidSetting> {
         Err(InvalidSetting::new(
             "agent.command",
             &argv,
-            "a program and its arguments, one of them with {prompt_file}",
+            Text {
+                en: "a program and its arguments, one of them with {prompt_file}",
+                ja: "プログラムとその引数（いずれかの引数に {prompt_file} が必要です）",
+            },
         ))
     }
 }
@@ -221,7 +227,10 @@ fn passed(
         return Err(InvalidSetting::new(
             "agent.pass_environment",
             credential,
-            "names of variables other than the worker's own credentials",
+            Text {
+                en: "names of variables other than the worker's own credentials",
+                ja: "ワーカー自身の認証情報以外の環境変数の名前",
+            },
         ));
     }
     let values = names.into_iter().filter_map(|name| {

@@ -13,6 +13,7 @@ use super::obstacle::Obstacle;
 use super::settings::CheckSettings;
 use super::test_counts::{self, TestCounts};
 use super::{Check, Kind, Toolchains, languages, output};
+use crate::errors::Bilingual;
 use crate::process::{self, Invocation, Log, ProcessError, Streams};
 use crate::redaction::Redaction;
 use crate::sandbox::{self, FsPolicy, NetworkPolicy, Sandbox};
@@ -112,6 +113,29 @@ pub enum CheckError {
         #[source]
         source: ProcessError,
     },
+}
+
+impl Bilingual for CheckError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Stopped { command } => {
+                format!("チェック `{command}` は完了前に停止されました")
+            }
+            Self::Place { path, source: _ } => {
+                format!("チェック用のディレクトリ {} を作成できません", path.display())
+            }
+            Self::Process { command, source: _ } => {
+                format!("チェック `{command}` を開始できません")
+            }
+        }
+    }
+
+    fn own_cause(&self) -> Option<&dyn Bilingual> {
+        match self {
+            Self::Process { source, .. } => Some(source),
+            Self::Stopped { .. } | Self::Place { .. } => None,
+        }
+    }
 }
 
 impl Checker {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::language::Language;
+
 /// Why a check could not be run on this machine. `detail` is the line of the output that says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +46,46 @@ impl Obstacle {
     /// Whether it lies on the way to another host: a change is never to blame for it.
     pub(super) fn is_of_the_network(&self) -> bool {
         matches!(self, Self::Offline | Self::Unreachable { .. } | Self::Certificate { .. })
+    }
+}
+
+impl Obstacle {
+    /// Tells what keeps the check from running, and what to do about it, without a full stop.
+    #[must_use]
+    pub fn told(&self, language: Language) -> String {
+        language.pick(self.to_string(), self.japanese())
+    }
+
+    fn japanese(&self) -> String {
+        match self {
+            Self::Missing { tool } => {
+                format!("{tool} がありません。インストールしてください")
+            }
+            Self::NotExecutable { program } => {
+                format!("{program} に実行権限がありません。chmod +x で付けてください")
+            }
+            Self::WrongVersion { detail } => {
+                format!("リポジトリが指定するツールのバージョンと異なります: {detail}")
+            }
+            Self::Offline => "ネットワークが必要ですが、使えません。.codingworker.tomlに \
+                              `setup_network = true` と書くと、準備のコマンドが使えます"
+                .to_owned(),
+            Self::Unreachable { detail } => {
+                format!("接続先に拒否されたか、到達できませんでした: {detail}")
+            }
+            Self::Certificate { detail } => format!(
+                "接続先の証明書が信頼されていません。発行した認証局をこのマシンに登録してください: \
+                 {detail}"
+            ),
+            Self::ReadOnly { detail } => {
+                format!("読み取り専用の場所に書き込もうとしています: {detail}")
+            }
+            Self::NoSpace { detail } => format!("ディスクに空きがありません: {detail}"),
+            Self::TimeLimit { seconds } => format!(
+                "{seconds}秒以内に終わりません。.codingworker.tomlの `timeout_seconds` を\
+                 大きくしてください"
+            ),
+        }
     }
 }
 

@@ -13,9 +13,18 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::de::{DeTable, DeValue};
 
 use super::{Kind, REPOSITORY_FILE};
+use crate::errors::Bilingual;
+use crate::language::Language;
+use crate::settings;
 
 /// In seconds. No check may take longer than a day, since the lease on a task ends before that.
 const LONGEST_TIMEOUT: u64 = 86_400;
+
+/// What a value should have been, and how the sentence about a wrong time begins.
+const ANY_COMMANDS: &str =
+    "a command, a list of commands, or a table with `command` and `timeout_seconds`";
+const COMMANDS: &str = "a command or a list of commands";
+const TIMEOUT: &str = "a timeout is between";
 
 /// What is wrong with a repository's file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +36,22 @@ pub enum RepositoryFileError {
     Invalid { line: usize, column: usize, message: String },
 }
 
+impl Bilingual for RepositoryFileError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Encoding { offset } => {
+                format!("{REPOSITORY_FILE} がUTF-8ではありません（先頭から{offset}バイト目）")
+            }
+            Self::Invalid { line, column, message } => {
+                format!(
+                    "{REPOSITORY_FILE} の{line}行目の{column}文字目に誤りがあります: {}",
+                    message_in_japanese(message)
+                )
+            }
+        }
+    }
+}
+
 /// A key that this version does not know. It has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownKey {
@@ -36,6 +61,41 @@ pub struct UnknownKey {
     pub line: usize,
     /// The known key that is most like it, with its tables.
     pub suggestion: Option<String>,
+}
+
+/// The sentences of this module's own among what the TOML library says, in Japanese.
+fn message_in_japanese(message: &str) -> String {
+    if let Some((_, seconds)) =
+        message.split_once(", not ").filter(|_| message.starts_with(TIMEOUT))
+    {
+        return format!(
+            "時間制限は1〜{LONGEST_TIMEOUT}秒で指定してください（指定された値: {seconds}）"
+        );
+    }
+    let message = settings::message_in_japanese(message);
+    message
+        .replace(
+            ANY_COMMANDS,
+            "コマンド、コマンドのリスト、または `command` と `timeout_seconds` のテーブル",
+        )
+        .replace(COMMANDS, "コマンドまたはコマンドのリスト")
+}
+
+impl UnknownKey {
+    /// Tells of the key, in a language.
+    #[must_use]
+    pub fn told(&self, language: Language) -> String {
+        let Self { key, line, suggestion } = self;
+        let known = suggestion.as_ref().map(|known| format!("（`{known}` の誤りですか）"));
+        language.pick(
+            self.to_string(),
+            format!(
+                "{REPOSITORY_FILE} の{line}行目: このバージョンのCodingWorkerは、\
+                 キー `{key}` に対応していないため、無視します{}",
+                known.unwrap_or_default()
+            ),
+        )
+    }
 }
 
 impl fmt::Display for UnknownKey {
@@ -257,7 +317,7 @@ fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
     match u64::try_from(seconds) {
         Ok(seconds @ 1..=LONGEST_TIMEOUT) => Ok(Some(Duration::from_secs(seconds))),
         _ => Err(de::Error::custom(format!(
-            "a timeout is between 1 and {LONGEST_TIMEOUT} seconds, not {seconds}"
+            "{TIMEOUT} 1 and {LONGEST_TIMEOUT} seconds, not {seconds}"
         ))),
     }
 }
@@ -276,9 +336,7 @@ impl<'de> Visitor<'de> for KindCommandsVisitor {
     type Value = KindCommands;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(
-            "a command, a list of commands, or a table with `command` and `timeout_seconds`",
-        )
+        formatter.write_str(ANY_COMMANDS)
     }
 
     fn visit_str<E: de::Error>(self, line: &str) -> Result<KindCommands, E> {
@@ -330,7 +388,7 @@ impl<'de> Visitor<'de> for CommandLinesVisitor {
     type Value = CommandLines;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a command or a list of commands")
+        formatter.write_str(COMMANDS)
     }
 
     fn visit_str<E: de::Error>(self, line: &str) -> Result<CommandLines, E> {

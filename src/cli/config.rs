@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::output;
+use super::told::{Said, said};
 use crate::checks::Toolchains;
 use crate::config::{Config, reference};
 use crate::environment::Environment;
-use crate::publish::settings::Language;
+use crate::language::Language;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -26,12 +27,9 @@ pub(super) struct Reference {
     language: Option<Language>,
 }
 
-fn language(name: &str) -> Result<Language, String> {
-    match name {
-        "en" => Ok(Language::En),
-        "ja" => Ok(Language::Ja),
-        _ => Err("expected `en` or `ja`".to_owned()),
-    }
+fn language(name: &str) -> Result<Language, Said> {
+    Language::named(name)
+        .ok_or_else(|| said("expected `en` or `ja`", "`en` または `ja` を指定してください"))
 }
 
 /// Prints the page. It works where the configuration is wrong too, since it helps to correct it.
@@ -41,9 +39,7 @@ pub(super) fn run(
     environment: &Environment,
 ) -> anyhow::Result<ExitCode> {
     let ConfigCommand::Reference(Reference { language }) = command;
-    let language = language.unwrap_or_else(|| {
-        Config::load(file, environment).map(|config| config.language).unwrap_or_default()
-    });
+    let language = language.unwrap_or_else(|| Config::language_before_loading(file, environment));
     output::line(page(language)?.trim_end())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use backon::{ConstantBuilder, Retryable as _};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,15 +15,17 @@ use tempfile::TempDir;
 
 use super::embedded::{Addresses, Embedded};
 use super::exit_code::Exit;
-use super::{output, scripted_agent, seed, signals, worker};
+use super::told::{Said, Saying as _, file_phrase, said};
+use super::{output, run_summary, scripted_agent, seed, signals, submit, worker};
 use crate::agent::Agent;
 use crate::agent::settings::{AgentKind, CommandSettings};
 use crate::config::Config;
+use crate::disk::FileAction;
 use crate::environment::Environment;
 use crate::github::GitHub;
 use crate::journal::{CheckRecord, Outcome, RunRecord};
+use crate::language::{Language, Phrase};
 use crate::publish::TASK_LABEL;
-use crate::publish::settings::Language;
 use crate::queue::Queue;
 use crate::run;
 use crate::sandbox::{Level, Sandbox, SandboxReport};
@@ -90,15 +91,21 @@ struct ShownPullRequest {
 
 /// Shows everything, in a directory that is removed however the demo ends: it holds a token.
 pub(super) async fn run(arguments: DemoArguments, config: Config) -> anyhow::Result<ExitCode> {
-    let temporary = tempfile::tempdir().context("can't make a temporary directory")?;
+    let temporary = tempfile::tempdir().saying(no_temporary)?;
     let stop = signals::stop()?;
     let shown = tokio::select! {
         shown = Box::pin(demonstrate(&arguments, config, temporary.path())) => shown,
-        () = stop.graceful.cancelled() => Err(anyhow::anyhow!("the demo was stopped")),
+        () = stop.graceful.cancelled() => {
+            Err(said("the demo was stopped", "デモは停止されました").into())
+        },
     };
     // What was dropped may be ending still, and makes no new files soon.
     remove(temporary).await?;
     shown
+}
+
+fn no_temporary() -> Phrase {
+    Phrase::new("can't make a temporary directory", "一時ディレクトリを作成できません")
 }
 
 /// Removes the directory, and waits for a moment where something still writes to it.
@@ -106,7 +113,7 @@ async fn remove(temporary: TempDir) -> anyhow::Result<()> {
     let path = temporary.keep();
     let remove = || crate::disk::remove_tree(&path);
     let removed = remove.retry(ConstantBuilder::new().with_max_times(20)).await;
-    removed.with_context(|| format!("can't remove {}", path.display()))
+    removed.saying(|| file_phrase(FileAction::Remove, &path))
 }
 
 async fn demonstrate(
@@ -117,7 +124,7 @@ async fn demonstrate(
     let (began, language) = (Instant::now(), config.language);
     let directory = arguments.dir.clone().unwrap_or_else(|| temporary.to_path_buf());
     crate::disk::make_private_directory(&directory)
-        .with_context(|| format!("can't make {}", directory.display()))?;
+        .saying(|| file_phrase(FileAction::MakeDirectory, &directory))?;
     let directory = directory.canonicalize()?;
     let environment = config.environment.clone();
 
@@ -143,8 +150,7 @@ async fn demonstrate(
         format!("Issue #{number}「{title}」にラベル {TASK_LABEL} を付けました"),
     ));
     let task = Task {
-        issue_number: IssueNumber::new(issue.number)
-            .context("the forge gave an issue the number 0")?,
+        issue_number: IssueNumber::new(issue.number).saying(submit::no_number)?,
         repository,
         title: issue.title,
         body: issue.body.unwrap_or_default(),
@@ -156,7 +162,13 @@ async fn demonstrate(
 
     let worker = Arc::new(worker::start(config, worker::Agents::MustBeThere).await?);
     let turn = worker.turn(Duration::from_secs(5), &Stop::default()).await;
-    let Turn::Worked(_) = turn? else { anyhow::bail!("the queue lost the demo's message") };
+    let Turn::Worked(_) = turn? else {
+        return Err(said(
+            "the queue lost the demo's message",
+            "デモのメッセージがキューから失われました",
+        )
+        .into());
+    };
 
     let record = worker
         .services()
@@ -164,7 +176,7 @@ async fn demonstrate(
         .attempts(&task.key())
         .await?
         .pop()
-        .context("the run left no record")?;
+        .saying(|| Phrase::new("the run left no record", "実行の記録がありません"))?;
     let done =
         record.outcome == Some(Outcome::Done) && is_published(&github, &task, &record).await?;
     if arguments.json {
@@ -202,7 +214,8 @@ fn free_name(embedded: &Embedded) -> anyhow::Result<RepoName> {
         _ => format!("{OWNER}/fizzbuzz-{number}"),
     });
     loop {
-        let name = names.next().context("there is no end of numbers")?;
+        let none = || Phrase::new("every name is taken", "使える名前がありません");
+        let name = names.next().saying(none)?;
         if !embedded.hub.has_repository(&name)? {
             return Ok(name.parse()?);
         }
@@ -219,10 +232,18 @@ async fn choose_agent(config: &mut Config, arguments: &DemoArguments) -> anyhow:
     let wanted = match arguments.agent.as_deref() {
         Some("scripted") => false,
         Some(_) => {
+            let file = config.file.display();
             anyhow::ensure!(
                 is_aider,
-                "the agent of {} is another command: the demo runs Aider or its script",
-                config.file.display()
+                said(
+                    format!(
+                        "the agent of {file} is another command: the demo runs Aider or its script"
+                    ),
+                    format!(
+                        "{file} のエージェントは別のコマンドです。\
+                         デモで使えるのはAiderかスクリプトだけです"
+                    ),
+                )
             );
             agent(config).check_program()?;
             true
@@ -233,7 +254,9 @@ async fn choose_agent(config: &mut Config, arguments: &DemoArguments) -> anyhow:
         }
     };
     if !wanted {
-        let program = std::env::current_exe().context("can't find this program")?;
+        let program = std::env::current_exe().saying(|| {
+            Phrase::new("can't find this program", "このプログラムの場所がわかりません")
+        })?;
         config.agent.kind =
             AgentKind::Command(CommandSettings { argv: scripted_agent::argv(&program) });
         config.agent.models = vec!["none (scripted)".to_owned()];
@@ -256,7 +279,7 @@ fn agent(config: &Config) -> Agent {
 /// Lowers the required sandbox level to what this machine has. The demo may run with less than a
 /// worker needs, because this program wrote the issue itself.
 async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
-    let place = tempfile::tempdir().context("can't make a temporary directory")?;
+    let place = tempfile::tempdir().saying(no_temporary)?;
     let endpoint = &config.agent.model_endpoint;
     let found = Sandbox::find(
         &config.sandbox,
@@ -270,8 +293,8 @@ async fn choose_sandbox(config: &mut Config) -> anyhow::Result<()> {
     // A run logs its sandbox. What a worker would refuse is told here.
     if *level != Level::Full {
         output::progress(&config.language.pick(
-            format!("sandbox: {level} ({why}); a worker would not start like this"),
-            format!("サンドボックス: {level}（{why}）。ワーカーはこの状態では起動しません"),
+            format!("sandbox: {level} ({}); a worker would not start like this", why.en),
+            format!("サンドボックス: {level}（{}）。ワーカーはこの状態では起動しません", why.ja),
         ));
     }
     (config.sandbox.require, config.sandbox.accept_none) = (*level, true);
@@ -304,9 +327,10 @@ async fn show(
         .await?,
     )?;
     for check in &record.checks {
+        let result = run_summary::result(&check.result, language);
         output::line(format!(
-            "{:<7} {:<9} {} ({:.1} s)",
-            check.kind, check.result, check.command, check.seconds
+            "{:<7} {result:<9} {} ({:.1} s)",
+            check.kind, check.command, check.seconds
         ))?;
     }
     let took = output::duration(took);
@@ -316,19 +340,20 @@ async fn show(
 
 fn result(task: &Task, record: &RunRecord, took: Duration) -> anyhow::Result<DemoResult> {
     let missing = || {
-        format!(
-            "the task was not done: {}",
-            record.detail.as_deref().unwrap_or("see the lines above")
+        let detail = record.detail.as_deref();
+        Phrase::new(
+            format!("the task was not done: {}", detail.unwrap_or("see the lines above")),
+            format!("タスクは完了しませんでした: {}", detail.unwrap_or("上の行を確認してください")),
         )
     };
     let (Some(number), Some(url)) = (record.pull_request_number, record.pull_request_url.clone())
     else {
-        anyhow::bail!(missing());
+        return Err(Said::from(missing()).into());
     };
     Ok(DemoResult {
         task_key: task.key().to_string(),
-        branch: record.branch.clone().with_context(missing)?,
-        commit: record.commit.clone().with_context(missing)?,
+        branch: record.branch.clone().saying(missing)?,
+        commit: record.commit.clone().saying(missing)?,
         pull_request: ShownPullRequest {
             number,
             url,

@@ -4,22 +4,26 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 
 use super::exit_code::Exit;
+use super::told::{Said, Saying as _, said};
 use super::{output, run_summary, signals};
 use crate::config::Config;
 use crate::errors;
 use crate::github::GitHub;
 use crate::journal::{JournalReader, RunRecord};
+use crate::language::Phrase;
 use crate::publish;
 use crate::queue::dead_letters::{DeadLetter, DeadLetters, Move};
 use crate::task::Task;
 
 /// The interval at which the program asks SQS for the progress of a move.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How wide the column of labels is.
+const COLUMN: usize = 12;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DlqCommand {
@@ -101,9 +105,9 @@ struct SaidOnIssue {
 }
 
 pub(super) async fn run(command: DlqCommand, config: Config) -> anyhow::Result<ExitCode> {
-    let letters = DeadLetters::connect(&config.queue, &config.redaction)
-        .await
-        .context("can't use the dead-letter queue")?;
+    let letters = DeadLetters::connect(&config.queue, &config.redaction).await.saying(|| {
+        Phrase::new("can't use the dead-letter queue", "デッドレターキューを使用できません")
+    })?;
     match command {
         DlqCommand::List(arguments) => list(&letters, &config, arguments).await,
         DlqCommand::Show(arguments) => show(&letters, &config, arguments).await,
@@ -133,7 +137,9 @@ async fn list(
         return Ok(Exit::Ok.into());
     }
     for ShownDeadLetter { task_key, title, tried, comment, message } in &all_shown {
-        let called = task_key.as_deref().unwrap_or("not a task");
+        let called = task_key
+            .as_deref()
+            .unwrap_or(config.language.pick("not a task", "タスクではありません"));
         let said = title
             .clone()
             .unwrap_or_else(|| publish::plain_line(&message.body).chars().take(100).collect());
@@ -166,28 +172,33 @@ async fn show(
     Show { id, json }: Show,
 ) -> anyhow::Result<ExitCode> {
     let found = letters.look(usize::MAX).await?;
-    let message =
-        found.iter().find(|message| message.is_called(&id)).with_context(|| not_there(&id))?;
+    let message = found.iter().find(|message| message.is_called(&id)).saying(|| not_there(&id))?;
     let shown = Sources::open(config).await?.shown(message).await?;
     if json {
         output::json(&shown)?;
         return Ok(Exit::Ok.into());
     }
-    output::line(format!("message  {}", message.message_id))?;
+    let language = config.language;
+    output::row(language.pick("message", "メッセージ"), COLUMN, &message.message_id)?;
     if let Some(key) = &shown.task_key {
-        output::line(format!("task     {key}"))?;
+        output::row(language.pick("task", "タスク"), COLUMN, key)?;
     }
     if let Some(sent_at) = message.sent_at {
-        output::line(format!("sent     {sent_at:.0}"))?;
+        output::row(language.pick("sent", "送信"), COLUMN, &format!("{sent_at:.0}"))?;
     }
     for (name, value) in &message.attributes {
         output::line(format!("{name}  {}", publish::plain_line(value)))?;
     }
     for (number, failure) in shown.tried.iter().enumerate() {
-        output::line(format!("try {}    {}", number + 1, publish::plain_line(failure)))?;
+        let number = number + 1;
+        let label = language.pick(format!("try {number}"), format!("{number}回目"));
+        output::row(&label, COLUMN, &publish::plain_line(failure))?;
     }
     if let Some(SaidOnIssue { author, text }) = &shown.comment {
-        output::line(format!("\non the issue, by {author}:\n{text}"))?;
+        output::line(language.pick(
+            format!("\non the issue, by {author}:\n{text}"),
+            format!("\nIssueのコメント（{author}）:\n{text}"),
+        ))?;
     }
     let body = serde_json::from_str::<serde_json::Value>(&message.body)
         .and_then(|body| serde_json::to_string_pretty(&body))
@@ -202,7 +213,7 @@ async fn redrive_one(
     task: &str,
 ) -> anyhow::Result<ExitCode> {
     let moved = letters.redrive_one(task).await?;
-    anyhow::ensure!(moved > 0, not_there(task));
+    anyhow::ensure!(moved > 0, Said::from(not_there(task)));
     output::line(
         config.language.pick(format!("put back {task}"), format!("{task} をキューに戻しました")),
     )?;
@@ -216,12 +227,15 @@ async fn redrive_all(
     rate: Option<i32>,
 ) -> anyhow::Result<ExitCode> {
     let stop = signals::stop()?;
-    letters.redrive_all(rate).await.context("SQS does not move them")?;
+    letters
+        .redrive_all(rate)
+        .await
+        .saying(|| Phrase::new("SQS does not move them", "SQSがメッセージを移動できません"))?;
     let mut cancelled = false;
     loop {
-        let Some(newest) = letters.newest_move().await? else {
-            anyhow::bail!("SQS does not know of the move")
-        };
+        let newest = letters.newest_move().await?.saying(|| {
+            Phrase::new("SQS does not know of the move", "SQSに移動の記録がありません")
+        })?;
         let Move { moved, status, failure, .. } = &newest;
         if !newest.is_running() {
             output::line(
@@ -233,13 +247,19 @@ async fn redrive_all(
                 return Ok(Exit::Ok.into());
             }
             let why = failure.as_ref().map(|failure| format!(": {failure}")).unwrap_or_default();
-            anyhow::bail!("the move ended as {status}{why}");
+            return Err(said(
+                format!("the move ended as {status}{why}"),
+                format!("移動は {status} で終了しました{why}"),
+            )
+            .into());
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = stop.graceful.cancelled(), if !cancelled => {
                 cancelled = true;
-                letters.cancel(&newest).await.context("SQS does not cancel the move")?;
+                letters.cancel(&newest).await.saying(|| {
+                    Phrase::new("SQS does not cancel the move", "SQSが移動を取り消せません")
+                })?;
             }
         }
     }
@@ -248,7 +268,13 @@ async fn redrive_all(
 async fn purge(letters: &DeadLetters, config: &Config, yes: bool) -> anyhow::Result<ExitCode> {
     let depth = letters.depth().await?;
     let all = depth.waiting + depth.in_flight;
-    anyhow::ensure!(yes, "this throws about {all} messages away for good: say --yes to do it");
+    anyhow::ensure!(
+        yes,
+        said(
+            format!("this throws about {all} messages away for good: say --yes to do it"),
+            format!("約{all}件のメッセージを完全に削除します。実行するには --yes を付けてください"),
+        )
+    );
     letters.purge().await?;
     output::line(
         config
@@ -258,8 +284,14 @@ async fn purge(letters: &DeadLetters, config: &Config, yes: bool) -> anyhow::Res
     Ok(Exit::Ok.into())
 }
 
-fn not_there(id: &str) -> String {
-    format!("there is no {id} in the dead-letter queue: `codingworker dlq list` shows what is")
+fn not_there(id: &str) -> Phrase {
+    Phrase::new(
+        format!("there is no {id} in the dead-letter queue: `codingworker dlq list` shows what is"),
+        format!(
+            "デッドレターキューに {id} はありません。\
+             `codingworker dlq list` で一覧を確認できます"
+        ),
+    )
 }
 
 /// Where the reason for a failure is looked for: in the journal on this machine, else on the issue,

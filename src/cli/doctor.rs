@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::exit_code::Exit;
 use super::output;
 use crate::config::Config;
-use crate::publish::settings::Language;
+use crate::language::Language;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArguments {
@@ -93,7 +93,7 @@ pub(super) async fn run(arguments: DoctorArguments, config: Config) -> anyhow::R
     findings.extend(services::forge(&config).await);
     findings.push(services::queue(&config).await);
     findings.extend(machine::data_directory(&config).await);
-    findings.extend(machine::repository_file());
+    findings.extend(machine::repository_file(config.language));
     findings.extend(machine::checks_not_run(&config).await);
     let is_ready = findings.iter().all(|finding| finding.good || finding.is_minor);
     if arguments.json {

@@ -3,13 +3,14 @@
 //! Only this file and `queue serve` know them. All other code talks to them over the network, as it
 //! would to AWS and GitHub.
 
+mod japanese;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use localhub::Hub;
 use localsqs::{Difference, Queues};
 use secrecy::SecretString;
@@ -18,14 +19,22 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::told::{Saying as _, file_phrase};
 use crate::config::Config;
+use crate::disk::FileAction;
 use crate::environment::Environment;
+use crate::language::{Phrase, Text};
 use crate::process;
 use crate::queue::settings::CredentialSource;
+use crate::run::StartError;
 use crate::task::RepoName;
 
 /// The name of the queue in the contract. The name of its dead-letter queue ends with `-dlq`.
 pub(super) const QUEUE_NAME: &str = "codingworker-tasks";
+
+/// What the servers are called in an error.
+pub(super) const QUEUE: Text = Text { en: "the queue", ja: "キュー" };
+const FORGE: Text = Text { en: "the forge", ja: "フォージ" };
 
 /// The attributes of the contract's two queues. Terraform gives the same ones to the queues at AWS.
 const MAIN: &[(&str, &str)] = &[
@@ -99,13 +108,13 @@ impl Embedded {
         addresses: Addresses,
         environment: &Environment,
     ) -> anyhow::Result<Self> {
-        let git = process::find_executable("git", environment.search_path())
-            .context("git was not found on the PATH: install it")?;
+        let git =
+            process::find_executable("git", environment.search_path()).ok_or(StartError::NoGit)?;
         let queues = Queues::open(&directory.join("queue"), localsqs::Options::default())?;
         create_queues(&queues).await?;
         let hub = Hub::open(&directory.join("forge"), git)?;
-        let queue_listener = listen(addresses.queue, "the queue", "--queue-listen").await?;
-        let forge_listener = listen(addresses.forge, "the forge", "--forge-listen").await?;
+        let queue_listener = listen(addresses.queue, QUEUE, "--queue-listen").await?;
+        let forge_listener = listen(addresses.forge, FORGE, "--forge-listen").await?;
         let (queue, forge) = (queue_listener.local_addr()?, forge_listener.local_addr()?);
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
@@ -125,7 +134,7 @@ impl Embedded {
                 token
             }
             Err(error) => {
-                return Err(error).with_context(|| format!("can't read {}", token_file.display()));
+                return Err(error).saying(|| file_phrase(FileAction::Read, token_file));
             }
         };
         self.hub.add_user(login, &token)?;
@@ -183,17 +192,27 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(path)
-        .with_context(|| format!("can't write {}", path.display()))?;
+        .saying(|| file_phrase(FileAction::Write, path))?;
     Ok(file.write_all(text.as_bytes())?)
 }
 
 /// Listens on an address. An error names the flag that changes it.
 pub(super) async fn listen(
     address: SocketAddr,
-    what: &str,
+    what: Text,
     flag: &str,
 ) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("{what} can't listen on {address}: end what does, or name another with {flag}")
+    TcpListener::bind(address).await.saying(|| {
+        Phrase::new(
+            format!(
+                "{} can't listen on {address}: end what does, or name another with {flag}",
+                what.en
+            ),
+            format!(
+                "{}が {address} で待ち受けできません。このアドレスを使っているプログラムを\
+                 終了するか、{flag} で別のアドレスを指定してください",
+                what.ja
+            ),
+        )
     })
 }

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use strum::{EnumIter, EnumMessage, IntoEnumIterator};
 
+use crate::language::Language;
+
 /// How a command ended. The first line of each comment is what `--help` says of the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, EnumMessage)]
 #[repr(u8)]
@@ -42,16 +44,44 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl Exit {
+    /// What `--help` says of the code in Japanese.
+    fn japanese(self) -> &'static str {
+        match self {
+            Self::Ok => "コマンドが正常に終了しました（`worker --once`: タスクが完了しました）",
+            Self::Error => "エラーが発生しました（内容は標準エラー出力に表示します）",
+            Self::Usage => "引数が正しくありません",
+            Self::NothingThere => "`worker --once`: キューにメッセージがありませんでした",
+            Self::Retried => "`worker --once`: 実行が失敗しました。メッセージは再び配信されます",
+            Self::DeadLettered => {
+                "`worker --once`: 実行が失敗し、メッセージはデッドレターキューに移動します"
+            }
+            Self::Cancelled => {
+                "`worker --once`: Issueが閉じられたかラベルが外されたため、タスクを取り消しました"
+            }
+            Self::Abandoned => {
+                "`worker --once`: メッセージの保持期限が切れました。次に受信したワーカーが続行します"
+            }
+            Self::Suspended => {
+                "`worker --once`: ワーカーが停止されました。次に起動すると実行を再開します"
+            }
+            Self::NotReady => {
+                "`doctor`: ここではワーカーを起動できないか、サンドボックスが機能しません"
+            }
+        }
+    }
+}
+
 /// The codes of a command as its help shows them, a line each; `None` stands for all of them.
-pub(super) fn help(command: Option<&str>) -> String {
+pub(super) fn help(command: Option<&str>, language: Language) -> String {
     let lines = Exit::iter().filter_map(|exit| {
-        let meaning = exit.get_documentation()?;
+        let meaning = language.pick(exit.get_documentation()?, exit.japanese());
         let is_shown = command.is_none_or(|command| {
             !meaning.starts_with('`') || meaning.starts_with(&format!("`{command}"))
         });
         is_shown.then(|| format!("\n  {:>2}  {}", exit as u8, meaning.replace('`', "")))
     });
-    format!("Exit codes:{}", lines.collect::<String>())
+    format!("{}:{}", language.pick("Exit codes", "終了コード"), lines.collect::<String>())
 }
 
 #[cfg(test)]
@@ -60,11 +90,11 @@ mod tests {
 
     #[test]
     fn the_help_of_a_command_tells_its_codes_and_those_of_every_command() {
-        let shown = help(Some("doctor"));
+        let shown = help(Some("doctor"), Language::En);
         assert!(shown.contains("\n   2  The arguments are wrong"), "{shown}");
         assert!(shown.contains("\n  20  doctor: "), "{shown}");
         assert!(!shown.contains("worker --once: the queue"), "{shown}");
-        assert_eq!(help(None).lines().count(), 1 + Exit::iter().count());
+        assert_eq!(help(None, Language::Ja).lines().count(), 1 + Exit::iter().count());
     }
 
     #[test]

@@ -9,13 +9,14 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
-
+pub(super) use self::files::FileError;
 use self::files::{Place, Present};
 use self::terraform::{Numbers, Values};
 use super::output;
+use super::told::{Saying as _, said};
 use crate::config::{Config, ConfigError};
 use crate::github::GitHub;
+use crate::language::{Language, Phrase};
 use crate::task::RepoName;
 
 /// What is set up: a repository whose issues become tasks, or the folder of Terraform that holds
@@ -72,32 +73,51 @@ impl TerraformArguments {
 pub(super) async fn run(
     arguments: InitArguments,
     config: Result<Config, ConfigError>,
+    language: Language,
 ) -> anyhow::Result<ExitCode> {
     let InitArguments { directory, force, dry_run, terraform } = arguments;
     let here = directory.as_deref().unwrap_or(Path::new("."));
     let (files, next) = if terraform::is_folder(here) {
-        let values = values(terraform, config).await?;
-        (vec![values.file()], terraform::next(&values))
+        let values = values(terraform, config, language).await?;
+        (vec![values.file()], terraform::next(&values, language))
     } else {
+        let shown = here.display();
         anyhow::ensure!(
             terraform.is_empty(),
-            "--owner, --repo and the like are for the Terraform folder; {} has no variables.tf \
-             that declares github_org",
-            here.display()
+            said(
+                format!(
+                    "--owner, --repo and the like are for the Terraform folder; {shown} has no \
+                     variables.tf that declares github_org"
+                ),
+                format!(
+                    "--ownerや--repoなどはTerraformフォルダー用です。\
+                     {shown} には、github_orgを宣言するvariables.tfがありません"
+                ),
+            )
         );
-        anyhow::ensure!(here.is_dir(), "{} is not a directory", here.display());
+        anyhow::ensure!(
+            here.is_dir(),
+            said(
+                format!("{shown} is not a directory"),
+                format!("{shown} はディレクトリではありません"),
+            )
+        );
         anyhow::ensure!(
             directory.is_some() || here.join(".git").exists(),
-            "this is not the root of a repository: go there, or name the directory to set up"
+            said(
+                "this is not the root of a repository: go there, or name the directory to set up",
+                "ここはリポジトリのルートではありません。ルートに移動するか、\
+                 設定するディレクトリを指定してください",
+            )
         );
-        (repository::files(here), repository::next())
+        (repository::files(here), repository::next(language))
     };
     let places =
         files.into_iter().map(|file| Place::look(here, file)).collect::<Result<Vec<_>, _>>()?;
     if dry_run {
-        show(&places, force)?;
+        show(&places, force, language)?;
     } else {
-        write(&places, force)?;
+        write(&places, force, language)?;
         output::line(format!("\n{next}"))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -106,20 +126,25 @@ pub(super) async fn run(
 async fn values(
     flags: TerraformArguments,
     config: Result<Config, ConfigError>,
+    language: Language,
 ) -> anyhow::Result<Values> {
     let no_lookup = flags.no_lookup;
     let stdin = std::io::stdin();
     let mut values = if stdin.is_terminal() {
-        answers::asked_for(flags, &mut stdin.lock(), &mut std::io::stderr())?
+        answers::asked_for(flags, &mut stdin.lock(), &mut std::io::stderr(), language)?
     } else {
         answers::from_flags(flags)?
     };
     if !no_lookup {
-        let config =
-            config.context("can't tell whether there is a token (--no-lookup does without)")?;
+        let config = config.saying(|| {
+            Phrase::new(
+                "can't tell whether there is a token (--no-lookup does without)",
+                "トークンの有無を確認できません（--no-lookupを付けると確認しません）",
+            )
+        })?;
         if let Some(token) = &config.github.token {
             let github = GitHub::new(&config.github, token)?;
-            values = identified(values, &github).await?;
+            values = identified(values, &github, language).await?;
         }
     }
     Ok(values)
@@ -127,35 +152,46 @@ async fn values(
 
 /// Adds GitHub's numbers to the values and spells the names as GitHub does. The condition operators
 /// of IAM policies compare the names letter by letter, so the case of the letters matters.
-async fn identified(values: Values, github: &GitHub) -> anyhow::Result<Values> {
+async fn identified(values: Values, github: &GitHub, language: Language) -> anyhow::Result<Values> {
     let mut owner = None;
     let mut repositories = Vec::new();
     for name in &values.repositories {
         let asked: RepoName = format!("{}/{name}", values.owner).parse()?;
-        let found = github.repository(&asked).await.with_context(|| {
-            format!(
-                "can't look up the numbers of {asked}; nothing was written (--no-lookup does \
+        let found = github.repository(&asked).await.saying(|| {
+            Phrase::new(
+                format!(
+                    "can't look up the numbers of {asked}; nothing was written (--no-lookup does \
                      without them)"
+                ),
+                format!(
+                    "{asked} の番号を調べられません。何も書き込んでいません\
+                     （--no-lookupを付けると番号なしで続けます）"
+                ),
             )
         })?;
         let spelled = format!("{}/{}", found.owner.login, found.name);
         if spelled != asked.to_string() {
-            output::progress(&format!("GitHub spells {asked} as {spelled}, and so does the file"));
+            output::progress(&language.pick(
+                format!("GitHub spells {asked} as {spelled}, and so does the file"),
+                format!(
+                    "GitHubでの {asked} の表記は {spelled} です。ファイルにはこの表記を使います"
+                ),
+            ));
         }
-        repositories
-            .push((terraform::repository(&found.name).map_err(anyhow::Error::msg)?, found.id));
+        repositories.push((terraform::repository(&found.name)?, found.id));
         owner = Some(found.owner);
     }
-    let owner = owner.context("no repository is named")?;
+    let none = || Phrase::new("no repository is named", "リポジトリが指定されていません");
+    let owner = owner.saying(none)?;
     Ok(Values {
-        owner: terraform::owner(&owner.login).map_err(anyhow::Error::msg)?,
+        owner: terraform::owner(&owner.login)?,
         repositories: repositories.iter().map(|(name, _)| name.clone()).collect(),
         numbers: Some(Numbers { owner: owner.id, repositories }),
         ..values
     })
 }
 
-fn write(places: &[Place], force: bool) -> anyhow::Result<()> {
+fn write(places: &[Place], force: bool, language: Language) -> anyhow::Result<()> {
     let differing: Vec<_> = places
         .iter()
         .filter(|place| place.differs())
@@ -163,40 +199,55 @@ fn write(places: &[Place], force: bool) -> anyhow::Result<()> {
         .collect();
     anyhow::ensure!(
         force || differing.is_empty(),
-        "{} is there and differs; nothing was written (--dry-run shows what would be, --force \
-         replaces it)",
-        differing.join(" and ")
+        said(
+            format!(
+                "{} is there and differs; nothing was written (--dry-run shows what would be, \
+                 --force replaces it)",
+                differing.join(" and ")
+            ),
+            format!(
+                "内容の異なる {} がすでにあるため、何も書き込みませんでした\
+                 （--dry-runで書き込む内容を確認、--forceで置き換えできます）",
+                differing.join("、")
+            ),
+        )
     );
     for place in places {
         place.write()?;
-        let done = match place.present {
-            Present::Nothing => "wrote",
-            Present::TheSame => "unchanged",
-            Present::Another { .. } => "replaced",
+        let (en, ja) = match place.present {
+            Present::Nothing => ("wrote", "作成しました"),
+            Present::TheSame => ("unchanged", "変更はありません"),
+            Present::Another { .. } => ("replaced", "置き換えました"),
         };
-        output::line(format!("{done} {}", place.path()))?;
+        let path = place.path();
+        output::line(language.pick(format!("{en} {path}"), format!("{ja}: {path}")))?;
     }
     Ok(())
 }
 
-fn show(places: &[Place], force: bool) -> anyhow::Result<()> {
+fn show(places: &[Place], force: bool, language: Language) -> anyhow::Result<()> {
     for place in places {
-        let path = place.path();
-        match place.present {
-            Present::Nothing => {
-                output::line(format!("would write {path}:\n\n{}", place.file.text))?;
+        let (path, text) = (place.path(), &place.file.text);
+        output::line(match place.present {
+            Present::TheSame => {
+                language.pick(format!("unchanged {path}\n"), format!("変更はありません: {path}\n"))
             }
-            Present::TheSame => output::line(format!("unchanged {path}\n"))?,
-            Present::Another { .. } if force => {
-                output::line(format!("would replace {path}:\n\n{}", place.file.text))?;
-            }
-            Present::Another { .. } => {
-                output::line(format!(
-                    "would refuse {path}, which differs; with --force it becomes:\n\n{}",
-                    place.file.text
-                ))?;
-            }
-        }
+            Present::Nothing => language.pick(
+                format!("would write {path}:\n\n{text}"),
+                format!("次の内容で {path} を作成します:\n\n{text}"),
+            ),
+            Present::Another { .. } if force => language.pick(
+                format!("would replace {path}:\n\n{text}"),
+                format!("{path} を次の内容に置き換えます:\n\n{text}"),
+            ),
+            Present::Another { .. } => language.pick(
+                format!("would refuse {path}, which differs; with --force it becomes:\n\n{text}"),
+                format!(
+                    "{path} は内容が異なるため、書き込みません。\
+                     --forceを付けると次の内容になります:\n\n{text}"
+                ),
+            ),
+        })?;
     }
     Ok(())
 }

@@ -4,14 +4,16 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use tokio::io::AsyncReadExt;
 
 use super::exit_code::Exit;
+use super::told::{Said, Saying as _, file_phrase};
 use super::{output, run_summary};
 use crate::config::Config;
+use crate::disk::FileAction;
 use crate::journal::{JournalReader, RunId, RunRecord};
+use crate::language::Phrase;
 use crate::run;
 
 const POLL: Duration = Duration::from_millis(200);
@@ -39,8 +41,9 @@ pub(super) async fn run(arguments: LogsArguments, config: Config) -> anyhow::Res
         if !alone {
             let (state, time) =
                 (run_summary::state(&run, config.language), run_summary::when(run.started_at));
+            let number = config.language.pick("run ", "実行");
             output::line(format!(
-                "== run {}  {time}  {state}  {}",
+                "== {number}{}  {time}  {state}  {}",
                 run.run,
                 run_summary::task(&run)
             ))?;
@@ -52,15 +55,20 @@ pub(super) async fn run(arguments: LogsArguments, config: Config) -> anyhow::Res
     Ok(Exit::Ok.into())
 }
 
+fn numbered(id: RunId) -> Phrase {
+    Phrase::new(format!("run {id}"), format!("実行{id}"))
+}
+
 /// Finds the runs that are asked for, oldest first.
 async fn find(
     arguments: &LogsArguments,
     config: &Config,
 ) -> anyhow::Result<(JournalReader, Vec<RunRecord>)> {
-    let missing = |what: &str| {
-        format!(
-            "there is no {what} in {}: `codingworker status` lists them",
-            config.data_dir.display()
+    let missing = |what: &Phrase| {
+        let (Phrase { en, ja }, place) = (what, config.data_dir.display());
+        Phrase::new(
+            format!("there is no {en} in {place}: `codingworker status` lists them"),
+            format!("{place} に{ja}はありません。`codingworker status` で一覧を確認できます"),
         )
     };
     let journal = JournalReader::open(&config.data_dir).await?;
@@ -68,21 +76,22 @@ async fn find(
     let (what, mut runs) = match (&arguments.of, number, journal) {
         (_, Some(id), Some(journal)) => {
             let run = journal.run(id).await?;
-            let run = run.with_context(|| missing(&format!("run {id}")))?;
+            let run = run.saying(|| missing(&numbered(id)))?;
             return Ok((journal, vec![run]));
         }
-        (_, Some(id), None) => anyhow::bail!(missing(&format!("run {id}"))),
+        (_, Some(id), None) => return Err(Said::from(missing(&numbered(id))).into()),
         (Some(issue), None, journal) => {
             let (repository, number) = run_summary::parse_issue(issue)?;
-            let what = format!("run of {issue}");
-            let journal = journal.with_context(|| missing(&what))?;
+            let what = Phrase::new(format!("run of {issue}"), format!(" {issue} の実行"));
+            let journal = journal.saying(|| missing(&what))?;
             let runs = journal.of_issue(&repository, number).await?;
             (what, (journal, runs))
         }
         (None, None, journal) => {
             let then = arguments.since.unwrap_or(Timestamp::UNIX_EPOCH);
-            let what = format!("run since {}", run_summary::when(then));
-            let journal = journal.with_context(|| missing(&what))?;
+            let time = run_summary::when(then);
+            let what = Phrase::new(format!("run since {time}"), format!("{time}以降の実行"));
+            let journal = journal.saying(|| missing(&what))?;
             let runs = journal.since(then).await?;
             (what, (journal, runs))
         }
@@ -90,7 +99,7 @@ async fn find(
     if let Some(then) = arguments.since {
         runs.1.retain(|run| run.started_at >= then);
     }
-    anyhow::ensure!(!runs.1.is_empty(), missing(&what));
+    anyhow::ensure!(!runs.1.is_empty(), Said::from(missing(&what)));
     Ok(runs)
 }
 
@@ -102,9 +111,8 @@ async fn show(
     config: &Config,
 ) -> anyhow::Result<RunRecord> {
     let path = run::log_file(&config.data_dir, run.run);
-    let mut log = tokio::fs::File::open(&path)
-        .await
-        .with_context(|| format!("can't read {}", path.display()))?;
+    let mut log =
+        tokio::fs::File::open(&path).await.saying(|| file_phrase(FileAction::Read, &path))?;
     loop {
         // The run is asked first: what it wrote before its end is read then.
         run = journal.run(run.run).await?.unwrap_or(run);

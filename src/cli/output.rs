@@ -8,7 +8,8 @@ use std::io::{self, IsTerminal, Write};
 
 use console::{Alignment, measure_text_width, pad_str, style};
 
-use crate::errors;
+use super::told::told;
+use crate::language::Language;
 use crate::redaction::Redaction;
 use crate::telemetry;
 
@@ -56,6 +57,11 @@ pub(super) fn judged(word: &str, good: bool) -> String {
 fn terminal_width() -> Option<usize> {
     let (_, columns) = console::Term::stdout().size_checked()?;
     io::stdout().is_terminal().then_some(usize::from(columns))
+}
+
+/// Folds a text as [`row`] does, to lines of at most `width` columns.
+pub(super) fn folded(text: &str, width: usize) -> String {
+    fold(text, width).join("\n")
 }
 
 /// Folds a line at its blanks to at most `width` columns. A word that is longer, such as a path,
@@ -112,16 +118,21 @@ pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Prints an error with all its causes on standard error, without secrets.
-pub(super) fn error(error: &anyhow::Error, redaction: &Redaction) {
-    let told = errors::chain(error.as_ref());
+/// Prints an error with all its causes on standard error, without secrets. Where logs are JSON, it
+/// is one of their lines, and in English like these.
+pub(super) fn error(error: &anyhow::Error, redaction: &Redaction, language: Language) {
     if telemetry::is_json() {
         // The log removes the secrets.
-        tracing::error!("{told}");
+        tracing::error!("{}", told(error, Language::En));
         return;
     }
-    let text = format!("error: {told}\n");
-    if io::stderr().write_all(redaction.redact(&text).as_bytes()).is_err() {
+    let label = language.pick("error", "エラー");
+    complaint(&redaction.redact(&format!("{label}: {}", told(error, language))));
+}
+
+/// Prints lines of a failure on standard error.
+pub(super) fn complaint(text: &str) {
+    if writeln!(io::stderr(), "{text}").is_err() {
         tracing::debug!("standard error is closed");
     }
 }

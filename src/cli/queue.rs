@@ -29,6 +29,7 @@ pub(super) struct Serve {
 
 pub(super) async fn run(command: QueueCommand, config: Config) -> anyhow::Result<ExitCode> {
     let QueueCommand::Serve(Serve { data, listen }) = command;
+    let language = config.language;
     let keys = config.queue_keys.map(|keys| localsqs::KeyPair {
         access_key_id: keys.access_key_id,
         secret_access_key: keys.secret_access_key.expose_secret().to_owned(),
@@ -37,8 +38,12 @@ pub(super) async fn run(command: QueueCommand, config: Config) -> anyhow::Result
     let queues = localsqs::Queues::open(&data, options)?;
     embedded::create_queues(&queues).await?;
     let stop = signals::stop()?;
-    let listener = embedded::listen(listen, "the queue", "--listen").await?;
-    output::line(format!("queue {} at http://{}", embedded::QUEUE_NAME, listener.local_addr()?))?;
+    let listener = embedded::listen(listen, embedded::QUEUE, "--listen").await?;
+    let (name, address) = (embedded::QUEUE_NAME, listener.local_addr()?);
+    output::line(language.pick(
+        format!("queue {name} at http://{address}"),
+        format!("キュー {name}: http://{address}"),
+    ))?;
     localsqs::serve(listener, queues, stop.graceful.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,8 +5,9 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
 use super::output;
+use super::told::{Said, Saying as _, said};
 use crate::journal::{Outcome, RunRecord, Stage};
-use crate::publish::settings::Language;
+use crate::language::{Language, Phrase};
 use crate::publish::{self, Reason, Told};
 use crate::redaction::Redaction;
 use crate::task::{IssueNumber, RepoName};
@@ -44,6 +45,19 @@ fn stage(stage: Stage) -> &'static str {
     }
 }
 
+/// Returns how a check ended, as the journal keeps it, in a word.
+pub(super) fn result(result: &str, language: Language) -> &str {
+    let japanese = match result {
+        "passed" => "成功",
+        "failed" => "失敗",
+        "failed_before" => "変更前から失敗",
+        "timed_out" => "時間切れ",
+        "not_run" | "offline" => "実行できず",
+        other => other,
+    };
+    language.pick(result, japanese)
+}
+
 /// Returns when the run began and how long it took, or has taken so far.
 pub(super) fn time(run: &RunRecord, now: Timestamp) -> String {
     let took = run.ended_at.unwrap_or(now).duration_since(run.started_at);
@@ -79,14 +93,19 @@ pub(super) fn parse_issue(text: &str) -> anyhow::Result<(RepoName, IssueNumber)>
     let parsed = text.split_once('#').and_then(|(repository, number)| {
         Some((repository.parse().ok()?, IssueNumber::new(number.parse().ok()?)?))
     });
-    parsed.ok_or_else(|| anyhow::anyhow!("{text:?} is not an issue: write it as OWNER/NAME#7"))
+    parsed.saying(|| {
+        Phrase::new(
+            format!("{text:?} is not an issue: write it as OWNER/NAME#7"),
+            format!("{text:?} はIssueではありません。OWNER/NAME#7 の形式で指定してください"),
+        )
+    })
 }
 
 /// Reads a time in the past: `2h`, `3d`, `2026-11-24`, `2026-11-24 14:00`, or RFC 3339.
 ///
 /// # Errors
 /// The text is none of these.
-pub(super) fn parse_since(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_since(text: &str) -> Result<Timestamp, Said> {
     let now = ZonedDateTime::now();
     let ago = || now.checked_sub(text.parse::<jiff::Span>().ok()?.abs()).ok();
     let local = || {
@@ -94,7 +113,12 @@ pub(super) fn parse_since(text: &str) -> Result<Timestamp, String> {
         date.to_zoned_datetime(now.time_zone().clone()).ok()
     };
     let then = text.parse::<Timestamp>().ok().or_else(|| local().or_else(ago).map(|at| at.into()));
-    then.ok_or_else(|| "write 2h, 3d, or a date such as 2026-11-24".to_owned())
+    then.ok_or_else(|| {
+        said(
+            "write 2h, 3d, or a date such as 2026-11-24",
+            "2h、3d、または2026-11-24のような日付を指定してください",
+        )
+    })
 }
 
 #[cfg(test)]

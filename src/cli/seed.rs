@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::told::said;
 use crate::environment::Environment;
 use crate::process;
+use crate::run::StartError;
 
 /// Pushes a first commit with these files to the branch `main` of a bare repository. The work tree
 /// is below `scratch`, and is removed.
@@ -54,8 +55,8 @@ pub(super) async fn git(
     directory: &Path,
     environment: &Environment,
 ) -> anyhow::Result<String> {
-    let program = process::find_executable("git", environment.search_path())
-        .context("git was not found on the PATH: install it")?;
+    let program =
+        process::find_executable("git", environment.search_path()).ok_or(StartError::NoGit)?;
     let mut variables =
         crate::sandbox::clean_environment(environment.search_path(), directory, directory);
     variables.extend(
@@ -75,10 +76,13 @@ pub(super) async fn git(
     };
     let finished = process::run(invocation, &CancellationToken::new()).await?;
     let output = String::from_utf8_lossy(&finished.output).into_owned();
+    let command = arguments.join(" ");
     anyhow::ensure!(
         finished.ending == process::Ending::Exited(0),
-        "git {} failed: {output}",
-        arguments.join(" ")
+        said(
+            format!("git {command} failed: {output}"),
+            format!("git {command} が失敗しました: {output}"),
+        )
     );
     Ok(output)
 }

@@ -3,16 +3,16 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::exit_code::Exit;
+use super::told::Saying as _;
 use super::{output, run_summary};
 use crate::config::Config;
 use crate::errors;
 use crate::journal::{JournalReader, RunRecord};
-use crate::publish::settings::Language;
+use crate::language::{Language, Phrase};
 use crate::queue::dead_letters::DeadLetters;
 use crate::queue::{Depth, Queue, QueueError};
 use crate::worker::health::{Health, State};
@@ -69,7 +69,8 @@ pub(super) async fn run(arguments: StatusArguments, config: Config) -> anyhow::R
         None => (Vec::new(), Vec::new()),
     };
     let now = Timestamp::now();
-    let health = Health::read(&config.data_dir).context("can't read how the worker is")?;
+    let health = Health::read(&config.data_dir)
+        .saying(|| Phrase::new("can't read how the worker is", "ワーカーの状態を読み取れません"))?;
     let worker = health.map(|health| {
         let alive = health.is_running(&config.data_dir, now);
         let well = alive && health.is_well(now);
@@ -93,7 +94,9 @@ async fn main_queue(config: &Config) -> QueueStatus {
         let queue = Queue::connect(&config.queue, &config.redaction).await?;
         queue.depth().await.map(|depth| QueueStatus::Reached { url: queue.url().to_owned(), depth })
     };
-    asked.await.unwrap_or_else(|error| QueueStatus::Unreached { error: errors::chain(&error) })
+    asked.await.unwrap_or_else(|error| QueueStatus::Unreached {
+        error: errors::told(&error, config.language),
+    })
 }
 
 /// Asks the dead-letter queue, if there is one. The worker's own credentials may not: that is told,
@@ -116,7 +119,7 @@ async fn dead_letter_queue(config: &Config) -> Option<QueueStatus> {
             );
             Some(QueueStatus::Unreached { error: error.to_owned() })
         }
-        Err(error) => Some(QueueStatus::Unreached { error: errors::chain(&error) }),
+        Err(error) => Some(QueueStatus::Unreached { error: errors::told(&error, config.language) }),
     }
 }
 

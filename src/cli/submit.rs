@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use jiff::Timestamp;
 
+use super::told::{Saying as _, file_phrase, said};
 use super::{output, run_summary};
 use crate::config::Config;
+use crate::disk::FileAction;
 use crate::github::{GitHub, Issue};
+use crate::language::Phrase;
 use crate::publish::TASK_LABEL;
 use crate::queue::Queue;
 use crate::run;
@@ -46,13 +48,15 @@ pub(super) async fn run(arguments: SubmitArguments, config: Config) -> anyhow::R
         }
         (None, _, _, Some(file)) => of_file(&config, &file).await?,
         (None, ..) => {
-            anyhow::bail!(
-                "name a task: --issue OWNER/REPO#N, or --repository and --title, or a message file"
+            return Err(said(
+                "name a task: --issue OWNER/REPO#N, or --repository and --title, or a message file",
+                "タスクを指定してください（--issue OWNER/REPO#N、--repositoryと--title、\
+                 またはメッセージのファイル）",
             )
+            .into());
         }
     };
-    let queue =
-        Queue::connect(&config.queue, &config.redaction).await.context("can't use the queue")?;
+    let queue = Queue::connect(&config.queue, &config.redaction).await.saying(no_queue)?;
     let message_id = queue.send(&task.encode(), &[]).await?;
     if json {
         output::json(
@@ -73,10 +77,20 @@ async fn of_issue(config: &Config, issue: &str) -> anyhow::Result<Task> {
     ensure_allowed(config, &repository)?;
     let github = github(config)?;
     let issue = github.issue(&repository, number).await?;
-    anyhow::ensure!(issue.is_open(), "{repository}#{number} is {}: reopen it first", issue.state);
+    let name = format!("{repository}#{number}");
+    anyhow::ensure!(
+        issue.is_open(),
+        said(
+            format!("{name} is {}: reopen it first", issue.state),
+            format!("{name} は閉じられています。先に再オープンしてください"),
+        )
+    );
     anyhow::ensure!(
         issue.pull_request.is_none(),
-        "{repository}#{number} is a pull request, not an issue"
+        said(
+            format!("{name} is a pull request, not an issue"),
+            format!("{name} はIssueではなくプルリクエストです"),
+        )
     );
     if !issue.has_label(TASK_LABEL) {
         github.add_label(&repository, number, TASK_LABEL).await?;
@@ -101,11 +115,20 @@ async fn of_new_issue(
 /// Refuses a repository that a worker with this configuration refuses. A configuration that lists
 /// none is that of a machine without a worker, whose queue may serve any.
 fn ensure_allowed(config: &Config, repository: &RepoName) -> anyhow::Result<()> {
+    let file = config.file.display();
     anyhow::ensure!(
         config.repositories.is_empty() || config.allows(repository),
-        "{repository} is not in `repositories` of {}, so a worker with this configuration would \
-         refuse the task: add it there, and to the configuration of the worker",
-        config.file.display()
+        said(
+            format!(
+                "{repository} is not in `repositories` of {file}, so a worker with this \
+                 configuration would refuse the task: add it there, and to the configuration of \
+                 the worker"
+            ),
+            format!(
+                "{file} の `repositories` に {repository} がないため、この設定のワーカーは\
+                 タスクを拒否します。このファイルとワーカーの設定に追加してください"
+            ),
+        )
     );
     Ok(())
 }
@@ -114,12 +137,22 @@ async fn of_file(config: &Config, file: &std::path::Path) -> anyhow::Result<Task
     let text = if file.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())?.into_bytes()
     } else {
-        tokio::fs::read(file).await.with_context(|| format!("can't read {}", file.display()))?
+        tokio::fs::read(file).await.saying(|| file_phrase(FileAction::Read, file))?
     };
-    let task =
-        Task::decode(&text).with_context(|| format!("{} can't be queued", file.display()))?;
+    let task = Task::decode(&text).saying(|| {
+        let file = file.display();
+        Phrase::new(format!("{file} can't be queued"), format!("{file} をキューに入れられません"))
+    })?;
     ensure_allowed(config, &task.repository)?;
     Ok(task)
+}
+
+pub(super) fn no_queue() -> Phrase {
+    Phrase::new("can't use the queue", "キューを使用できません")
+}
+
+pub(super) fn no_number() -> Phrase {
+    Phrase::new("the forge gave an issue the number 0", "フォージがIssueに番号0を付けました")
 }
 
 fn github(config: &Config) -> anyhow::Result<GitHub> {
@@ -133,8 +166,7 @@ fn task(repository: &RepoName, issue: Issue) -> anyhow::Result<Task> {
         labels.push(TASK_LABEL.to_owned());
     }
     Ok(Task {
-        issue_number: IssueNumber::new(issue.number)
-            .context("the forge gave an issue the number 0")?,
+        issue_number: IssueNumber::new(issue.number).saying(no_number)?,
         repository: repository.clone(),
         title: issue.title,
         body: issue.body.unwrap_or_default(),

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
-
 use super::embedded::{Addresses, Embedded};
 use super::exit_code::Exit;
+use super::told::{Saying as _, file_phrase};
 use super::{output, seed, signals, worker};
 use crate::config::Config;
-use crate::publish::settings::Language;
+use crate::disk::FileAction;
+use crate::errors;
+use crate::language::Language;
 use crate::task::RepoName;
 
 /// The user of the forge who owns the repositories that this command makes and to whom the token
@@ -47,7 +48,7 @@ pub(super) struct UpArguments {
 pub(super) async fn run(arguments: UpArguments, config: Config) -> anyhow::Result<ExitCode> {
     let directory = arguments.data.unwrap_or_else(|| config.data_dir.join("local"));
     crate::disk::make_private_directory(&directory)
-        .with_context(|| format!("can't make {}", directory.display()))?;
+        .saying(|| file_phrase(FileAction::MakeDirectory, &directory))?;
     let directory = directory.canonicalize()?;
     let addresses = Addresses { queue: arguments.queue_listen, forge: arguments.forge_listen };
     let embedded = Embedded::start(&directory, addresses, &config.environment).await?;
@@ -79,6 +80,7 @@ pub(super) async fn run(arguments: UpArguments, config: Config) -> anyhow::Resul
     let repositories = &worker.services().config.repositories;
     output::line(guide(language, &embedded, &token_file, &file, repositories))?;
     if let Err(missing) = worker.services().agent.check_program() {
+        let missing = errors::told(&missing, language);
         output::line(language.pick(
             format!("agent   none yet: {missing}. No task is taken until then."),
             format!("agent   {missing}（それまでタスクは受信しません）"),
@@ -145,6 +147,6 @@ fn describe(
     settings.insert("github".to_owned(), toml::Value::Table(github));
     let file = directory.join("codingworker.toml");
     std::fs::write(&file, toml::to_string(&settings)?)
-        .with_context(|| format!("can't write {}", file.display()))?;
+        .saying(|| file_phrase(FileAction::Write, &file))?;
     Ok(file)
 }

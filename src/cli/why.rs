@@ -3,13 +3,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use jiff::Timestamp;
 
 use super::exit_code::Exit;
+use super::told::Saying as _;
 use super::{output, run_summary};
 use crate::config::Config;
 use crate::journal::{Event, JournalReader, RunRecord};
+use crate::language::Phrase;
 use crate::publish;
 use crate::run;
 
@@ -29,15 +30,21 @@ pub(super) struct WhyArguments {
 pub(super) async fn run(arguments: WhyArguments, config: Config) -> anyhow::Result<ExitCode> {
     let (repository, number) = run_summary::parse_issue(&arguments.issue)?;
     let none = || {
-        format!(
-            "no run of {repository}#{number} is in {}: another worker may have worked on it, and \
-             its comment on the issue says how it ended",
-            config.data_dir.display()
+        let (issue, place) = (format!("{repository}#{number}"), config.data_dir.display());
+        Phrase::new(
+            format!(
+                "no run of {issue} is in {place}: another worker may have worked on it, and its \
+                 comment on the issue says how it ended"
+            ),
+            format!(
+                "{place} に {issue} の実行の記録はありません。別のワーカーが作業した場合は、\
+                 Issueのコメントで結果を確認できます"
+            ),
         )
     };
-    let journal = JournalReader::open(&config.data_dir).await?.with_context(none)?;
+    let journal = JournalReader::open(&config.data_dir).await?.saying(none)?;
     let runs = journal.of_issue(&repository, number).await?;
-    let Some(last) = runs.last() else { anyhow::bail!(none()) };
+    let last = runs.last().saying(none)?;
     let language = config.language;
     output::line(run_summary::task(last))?;
     for run in &runs {
@@ -71,7 +78,8 @@ async fn show_details(
     let events = journal.events(run.run).await?;
     for check in run.checks.iter().filter(|check| check.result != "passed") {
         let label = language.pick("check", "チェック");
-        output::row(label, COLUMN, &format!("{}: {}", check.command, check.result))?;
+        let result = run_summary::result(&check.result, language);
+        output::row(label, COLUMN, &format!("{}: {result}", check.command))?;
         excerpt(&of_check(&log, &check.command))?;
     }
     // A run that failed before its end has no results, and its log has.

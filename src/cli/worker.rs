@@ -4,14 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use backon::{ExponentialBuilder, Retryable};
 
 use super::exit_code::Exit;
-use super::{output, signals};
+use super::told::{Saying as _, said};
+use super::{output, signals, submit};
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::errors;
+use crate::language::Phrase;
 use crate::queue::{LONGEST_WAIT, Policy, Queue, QueueError};
 use crate::run::{Disposition, Services};
 use crate::sandbox::Sandbox;
@@ -68,11 +69,19 @@ pub(super) enum Agents {
 
 /// Connects to the services that the configuration names, and returns a worker that uses them.
 pub(super) async fn start(config: Config, agents: Agents) -> anyhow::Result<Worker> {
+    let file = config.file.display();
     anyhow::ensure!(
         !config.repositories.is_empty(),
-        "no repository may be worked on: list them as `repositories` in {}, or in \
-         CODINGWORKER_REPOSITORIES",
-        config.file.display()
+        said(
+            format!(
+                "no repository may be worked on: list them as `repositories` in {file}, or in \
+                 CODINGWORKER_REPOSITORIES"
+            ),
+            format!(
+                "作業してよいリポジトリがありません。{file} の `repositories`、または\
+                 CODINGWORKER_REPOSITORIESに指定してください"
+            ),
+        )
     );
     if let Agents::MustBeThere = agents {
         let search_path = config.environment.search_path();
@@ -80,9 +89,9 @@ pub(super) async fn start(config: Config, agents: Agents) -> anyhow::Result<Work
             .check_program()?;
     }
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", warning.en);
     }
-    let (queue, policy) = find_queue(&config).await.context("can't use the queue")?;
+    let (queue, policy) = find_queue(&config).await.saying(submit::no_queue)?;
     Ok(Worker::new(queue, policy, Services::open(config).await?))
 }
 
@@ -112,13 +121,23 @@ async fn until_stopped(worker: &Arc<Worker>, stop: &Stop) -> anyhow::Result<Exit
     tokio::select! {
         () = worker.run(stop) => Ok(Exit::Ok),
         ended = health::http::serve(address, worker.health()) => {
-            ended.with_context(|| {
-                format!(
-                    "can't tell on {address} how the worker is: end what listens there, or \
-                     change `worker.health_listen`"
+            ended.saying(|| {
+                Phrase::new(
+                    format!(
+                        "can't tell on {address} how the worker is: end what listens there, or \
+                         change `worker.health_listen`"
+                    ),
+                    format!(
+                        "ワーカーの状態を {address} で公開できません。このアドレスを使っている\
+                         プログラムを終了するか、`worker.health_listen` を変更してください"
+                    ),
                 )
             })?;
-            anyhow::bail!("the health probe on {address} ended")
+            Err(said(
+                format!("the health probe on {address} ended"),
+                format!("{address} のヘルスチェックが終了しました"),
+            )
+            .into())
         }
     }
 }

@@ -13,11 +13,12 @@ use crate::checks::settings::CheckSection;
 use crate::environment::Environment;
 use crate::gate::settings::GateSection;
 use crate::github::settings::GitHubSection;
-use crate::publish::settings::{Language, PublishSection};
+use crate::language::{Language, Phrase};
+use crate::publish::settings::PublishSection;
 use crate::queue::settings::{KeyPair, QueueSection};
 use crate::redaction::Redaction;
 use crate::sandbox::settings::SandboxSection;
-use crate::settings::{FormerKey, InvalidSetting, Setting, ValueKind};
+use crate::settings::{FormerKey, InvalidSetting, Setting, Text, ValueKind};
 use crate::telemetry::settings::LogSettings;
 use crate::worker::settings::WorkerSection;
 
@@ -52,10 +53,10 @@ impl ConfigFile {
         path: &Path,
         environment: &Environment,
         registry: impl Iterator<Item = &'s Setting>,
-    ) -> Result<(Self, Vec<String>), ConfigError> {
+    ) -> Result<(Self, Vec<Phrase>), ConfigError> {
         let malformed = |mut source: toml::de::Error| {
             source.set_input(Some(text));
-            ConfigError::Malformed { path: path.to_path_buf(), source: Box::new(source) }
+            ConfigError::Malformed { path: path.to_path_buf(), source: source.into() }
         };
         let mut document = DeTable::parse(text).map_err(malformed)?;
         let mut warnings = Vec::new();
@@ -84,7 +85,11 @@ impl ConfigFile {
     pub(super) fn validate(self, environment: &Environment) -> Result<Config, InvalidSetting> {
         let repositories = self.repositories.iter().map(|name| {
             name.parse().map_err(|_| {
-                InvalidSetting::new("repositories", name, "repositories as \"owner/name\"")
+                let expected = Text {
+                    en: "repositories as \"owner/name\"",
+                    ja: "\"owner/name\" の形式のリポジトリ名",
+                };
+                InvalidSetting::new("repositories", name, expected)
             })
         });
         let worker = self.worker.validate()?;
@@ -119,18 +124,22 @@ fn rename(
     former: &FormerKey,
     key: &'static str,
     path: &Path,
-) -> Result<Option<String>, ConfigError> {
+) -> Result<Option<Phrase>, ConfigError> {
     let Some(value) = take(document, former.key) else { return Ok(None) };
     if insert(document, key, value).is_some() {
         let path = path.to_path_buf();
         return Err(ConfigError::Twice { path, former: former.key, key });
     }
-    Ok(Some(format!(
-        "the setting `{}` in {} is called `{key}` since version {}: rename it, the old name will \
-         not work forever",
-        former.key,
-        path.display(),
-        former.renamed_in
+    let (FormerKey { key: former, renamed_in }, path) = (former, path.display());
+    Ok(Some(Phrase::new(
+        format!(
+            "the setting `{former}` in {path} is called `{key}` since version {renamed_in}: \
+             rename it, the old name will not work forever"
+        ),
+        format!(
+            "{path} の設定 `{former}` は、バージョン{renamed_in}から `{key}` という名前です。\
+             古い名前は将来使えなくなるため、変更してください"
+        ),
     )))
 }
 
@@ -209,7 +218,7 @@ fn outside_of_the_text<T>(value: T) -> Spanned<T> {
 mod tests {
     use super::*;
     use crate::config::tests::{chain, environment};
-    use crate::settings::{Text, Unit};
+    use crate::settings::Unit;
 
     const NOTHING: Text = Text { en: "", ja: "" };
 
@@ -222,7 +231,7 @@ mod tests {
             .variable("CODINGWORKER_DATA_DIR"),
     ];
 
-    fn read(text: &str, variables: &[(&str, &str)]) -> Result<(Config, Vec<String>), String> {
+    fn read(text: &str, variables: &[(&str, &str)]) -> Result<(Config, Vec<Phrase>), String> {
         let environment = environment(variables);
         let (file, warnings) =
             ConfigFile::read(text, Path::new("here.toml"), &environment, RENAMED.iter())
@@ -237,6 +246,10 @@ mod tests {
         assert_eq!(config.worker.drain.as_secs(), 77);
         assert_eq!(config.data_dir, Path::new("/old"));
         let [drain, data_dir] = warnings.as_slice() else { panic!("two warnings: {warnings:?}") };
+        for part in ["`shutdown.patience`", "here.toml", "`worker.drain_seconds`", "0.2.0"] {
+            assert!(drain.ja.contains(part), "{part:?} is not in: {}", drain.ja);
+        }
+        let (drain, data_dir) = (&drain.en, &data_dir.en);
         for part in ["`shutdown.patience`", "here.toml", "`worker.drain_seconds`", "0.2.0"] {
             assert!(drain.contains(part), "{part:?} is not in: {drain}");
         }

@@ -5,7 +5,7 @@
 use super::file::ConfigFile;
 use super::registry;
 use crate::environment::{VARIABLES, Variable};
-use crate::publish::settings::Language;
+use crate::language::Language;
 use crate::settings::{FormerKey, Setting, Text, Unit, ValueKind};
 
 const TITLE: Text = Text { en: "# Configuration reference", ja: "# 設定リファレンス" };

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use super::DiskError;
+use super::{DiskError, FileAction};
 
 /// Appends a line to a file, and makes the file when it does not exist. The write happens on a
 /// thread that may block, because a slow disk must not delay the renewal of a lease.
@@ -18,5 +18,5 @@ pub async fn append_line(path: &Path, line: &str) -> Result<(), DiskError> {
     };
     let appended =
         tokio::task::spawn_blocking(append).await.unwrap_or_else(|error| Err(error.into()));
-    appended.map_err(DiskError::io("write", path))
+    appended.map_err(DiskError::io(FileAction::Write, path))
 }

@@ -4,7 +4,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use super::{DiskError, make_private_directory};
+use super::{DiskError, FileAction, make_private_directory};
 
 const FILE_NAME: &str = "worker.lock";
 
@@ -28,11 +28,11 @@ impl InstanceLock {
             .create(true)
             .append(true)
             .open(&path)
-            .map_err(DiskError::io("open", &path))?;
+            .map_err(DiskError::io(FileAction::Open, &path))?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(DiskError::InUse { path: data_dir.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(DiskError::io("lock", &path)(source)),
+            Err(TryLockError::Error(source)) => Err(DiskError::io(FileAction::Lock, &path)(source)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::DiskError;
+use super::{DiskError, FileAction};
 
 /// Removes a directory and everything in it, on a thread that may block. The function removes
 /// symbolic links and does not follow them. A directory that does not exist is not an error.
@@ -18,7 +18,7 @@ pub async fn remove_tree(directory: &Path) -> Result<(), DiskError> {
     let removed = tokio::task::spawn_blocking(move || remove_tree_blocking(&top))
         .await
         .unwrap_or_else(|error| Err(error.into()));
-    removed.map_err(DiskError::io("remove", directory))
+    removed.map_err(DiskError::io(FileAction::Remove, directory))
 }
 
 /// Does the same as [`remove_tree`], for a caller that is already on a thread that may block.

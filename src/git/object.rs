@@ -6,23 +6,32 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::errors::Bilingual;
+use crate::language::Text;
+
 /// Why a text is not the name of an object or a branch.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is not {what}")]
+#[error("{text:?} is not {}", what.en)]
 pub struct InvalidName {
     text: String,
-    what: &'static str,
+    what: Text,
+}
+
+impl Bilingual for InvalidName {
+    fn japanese(&self) -> String {
+        format!("{:?} は{}として使えません", self.text, self.what.ja)
+    }
 }
 
 impl InvalidName {
     /// Makes the error for a text that is not `what`, such as "the name of a branch".
-    pub fn new(text: &str, what: &'static str) -> Self {
+    pub fn new(text: &str, what: Text) -> Self {
         Self { text: text.to_owned(), what }
     }
 }
 
 macro_rules! object_id {
-    ($(#[$documentation:meta])* $name:ident, $what:literal) => {
+    ($(#[$documentation:meta])* $name:ident, $what:expr) => {
         $(#[$documentation])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String")]
@@ -67,18 +76,18 @@ macro_rules! object_id {
 object_id!(
     /// The full name of a commit.
     CommitId,
-    "the name of a commit"
+    Text { en: "the name of a commit", ja: "コミットの名前" }
 );
 object_id!(
     /// The full name of a tree. Trees with the same files have the same name, whoever made them.
     TreeId,
-    "the name of a tree"
+    Text { en: "the name of a tree", ja: "ツリーの名前" }
 );
 object_id!(
     /// The full name of the object that a tree has at a path: the content of a file, the target of
     /// a symbolic link, or the commit of a submodule.
     ObjectId,
-    "the name of an object"
+    Text { en: "the name of an object", ja: "オブジェクトの名前" }
 );
 
 /// Returns whether a text is a complete SHA-1 or SHA-256 in lower case, as git's plumbing commands
@@ -130,7 +139,8 @@ impl FromStr for BranchName {
         if is_reference_name(text) && !text.starts_with('-') && text != "HEAD" {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidName::new(text, "the name of a branch"))
+            let what = Text { en: "the name of a branch", ja: "ブランチ名" };
+            Err(InvalidName::new(text, what))
         }
     }
 }

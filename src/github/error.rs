@@ -7,6 +7,9 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 
+use crate::errors::Bilingual;
+use crate::language::Phrase;
+
 /// How long to wait when GitHub limits requests and does not say for how long: at least a minute
 /// ("Rate limits for the REST API").
 const UNSAID_LIMIT: Duration = Duration::from_secs(60);
@@ -57,11 +60,58 @@ pub enum GitHubError {
     #[error("GitHub can't be reached at {url}: check the network and `github.api_url`")]
     Unreachable { url: String, source: reqwest::Error },
     /// An answer that is not one of GitHub's. `detail` says why.
-    #[error("GitHub's answer at {url} can't be understood: {detail}")]
-    Unexpected { url: String, detail: String },
+    #[error("GitHub's answer at {url} can't be understood: {}", detail.en)]
+    Unexpected { url: String, detail: Phrase },
     /// The [`Permit`](super::Permit) is over. Nothing was sent.
     #[error("nothing more is written to GitHub: the right to work on the task is over")]
     NotPermitted,
+}
+
+impl Bilingual for GitHubError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::UnusableToken => {
+                "GITHUB_TOKENにトークンとして使えない文字が含まれています。設定し直してください"
+                    .to_owned()
+            }
+            Self::Unauthorized { url, message } => format!(
+                "GitHubがトークンを拒否しました（{url}）。有効期限内の正しいトークンを\
+                 GITHUB_TOKENに設定してください（{message}）"
+            ),
+            Self::Forbidden { url, message } => format!(
+                "このトークンでは {url} を利用できません。contents、issues、pull requestsの\
+                 読み書きを許可してください（{message}）"
+            ),
+            Self::NotFound { url } => {
+                format!("GitHubの {url} は存在しないか、トークンから見えません")
+            }
+            Self::Moved { url, location } => {
+                format!("GitHubの {url} は {location} に移動しました")
+            }
+            Self::Invalid { url, message } => {
+                format!("GitHubが要求を実行できません（{url}）: {message}")
+            }
+            Self::RateLimited { retry_after } => format!(
+                "GitHubのレート制限に達しました。{}秒待つ必要があります",
+                retry_after.as_secs()
+            ),
+            Self::Unavailable { url, status } => {
+                format!("GitHubがステータス{status}を返しました（{url}）")
+            }
+            Self::TimedOut { url } => {
+                format!("GitHubが時間内に応答しませんでした（{url}）")
+            }
+            Self::Unreachable { url, source: _ } => format!(
+                "GitHubに接続できません（{url}）。ネットワークと `github.api_url` を確認してください"
+            ),
+            Self::Unexpected { url, detail } => {
+                format!("GitHubの応答を解釈できません（{url}）: {}", detail.ja)
+            }
+            Self::NotPermitted => {
+                "タスクの作業権を失ったため、GitHubには何も書き込みません".to_owned()
+            }
+        }
+    }
 }
 
 /// An error of the GraphQL API. GitHub adds the `type`, which GraphQL itself does not know.
@@ -115,7 +165,7 @@ impl GitHubError {
         } else if is(&["UNPROCESSABLE"]) {
             Self::Invalid { url, message }
         } else {
-            Self::Unexpected { url, detail: message }
+            Self::Unexpected { url, detail: Phrase::same(message) }
         }
     }
 
@@ -142,7 +192,7 @@ impl GitHubError {
             404 | 410 => Self::NotFound { url },
             400 | 409 | 422 => Self::Invalid { url, message },
             500.. => Self::Unavailable { url, status: status.as_u16() },
-            _ => Self::Unexpected { url, detail: message },
+            _ => Self::Unexpected { url, detail: Phrase::same(message) },
         }
     }
 

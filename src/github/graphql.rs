@@ -12,6 +12,7 @@ use serde_json::json;
 use super::error::QueryError;
 use super::transport::HttpAnswer;
 use super::{GitHub, GitHubError, User, transport};
+use crate::language::Phrase;
 
 /// The mutation `markPullRequestReadyForReview` ("Mutations" in the GraphQL reference). A token
 /// needs read and write access to pull requests and to contents.
@@ -95,7 +96,10 @@ impl GitHub {
         if pull_request.is_some_and(|pull_request| !pull_request.is_draft) {
             return Ok(());
         }
-        let detail = "it does not say that the pull request is ready for review".to_owned();
+        let detail = Phrase::new(
+            "it does not say that the pull request is ready for review",
+            "プルリクエストがレビュー可能になったことが示されていません",
+        );
         Err(GitHubError::Unexpected { url, detail })
     }
 }

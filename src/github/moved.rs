@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{GitHub, GitHubError};
+use crate::language::Phrase;
 use crate::task::{IssueNumber, RepoName};
 
 #[derive(Deserialize)]
@@ -49,7 +50,8 @@ impl GitHub {
 
     fn unnamed(&self, path: &str) -> GitHubError {
         let url = format!("{}{path}", self.api_url);
-        GitHubError::Unexpected { url, detail: "it does not say where this is now".to_owned() }
+        let detail = Phrase::new("it does not say where this is now", "移動先が示されていません");
+        GitHubError::Unexpected { url, detail }
     }
 
     async fn read_moved<T: DeserializeOwned>(&self, path: &str) -> Result<T, GitHubError> {

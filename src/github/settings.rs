@@ -108,7 +108,10 @@ impl GitHubSection {
 
 fn read_token(file: PathBuf) -> Result<Option<Token>, InvalidSetting> {
     Token::of_file(file.clone()).map_err(|error| {
-        let expected = "a file that holds a token and can be read";
+        let expected = Text {
+            en: "a file that holds a token and can be read",
+            ja: "トークンを含む読み取り可能なファイル",
+        };
         InvalidSetting::new("github.token_file", &file, expected).caused_by(error)
     })
 }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::settings::GitHubSettings;
 use super::{GitHub, GitHubError, Token};
+use crate::language::Phrase;
 
 /// The version of the API that this is written against ("API Versions").
 const API_VERSION: &str = "2022-11-28";
@@ -141,7 +142,10 @@ impl GitHub {
             if body.len() + chunk.len() > LARGEST_ANSWER {
                 return Err(GitHubError::Unexpected {
                     url: url.to_owned(),
-                    detail: format!("an answer of more than {LARGEST_ANSWER} bytes"),
+                    detail: Phrase::new(
+                        format!("an answer of more than {LARGEST_ANSWER} bytes"),
+                        format!("応答が{LARGEST_ANSWER}バイトを超えています"),
+                    ),
                 });
             }
             body.extend_from_slice(&chunk);
@@ -157,6 +161,8 @@ impl GitHub {
 /// The value in the body of an answer. An answer without a body is `null`.
 pub(super) fn parse<T: DeserializeOwned>(url: &str, body: &[u8]) -> Result<T, GitHubError> {
     let body = if body.is_empty() { b"null" } else { body };
-    serde_json::from_slice(body)
-        .map_err(|error| GitHubError::Unexpected { url: url.to_owned(), detail: error.to_string() })
+    serde_json::from_slice(body).map_err(|error| GitHubError::Unexpected {
+        url: url.to_owned(),
+        detail: Phrase::same(error.to_string()),
+    })
 }

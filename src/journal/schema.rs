@@ -7,6 +7,7 @@ use rusqlite::{Connection, named_params};
 use rusqlite_migration::{M, Migrations};
 
 use super::JournalError;
+use crate::language::Phrase;
 
 const STEPS: &[M<'_>] = &[
     M::up(
@@ -126,12 +127,13 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<usize, Journ
     }
     // Nothing is certain of a later schema: one without this table is still told of by its number.
     let version = connection.query_one("SELECT version FROM program", [], |row| {
-        row.get::<_, String>(0).map(|version| format!("version {version}"))
+        let version: String = row.get(0)?;
+        Ok(Phrase::new(format!("version {version}"), format!("バージョン{version}")))
     });
     Err(JournalError::Newer {
         path: path.to_path_buf(),
         schema,
-        wrote: version.unwrap_or_else(|_| "a later version".to_owned()),
+        wrote: version.unwrap_or_else(|_| Phrase::new("a later version", "より新しいバージョン")),
     })
 }
 

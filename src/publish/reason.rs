@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::push_rule::PushRule;
 use crate::errors::chain;
 use crate::github::GitHubError;
+use crate::language::Language;
 
 /// Why a run failed, was cancelled or is tried again.
 ///
@@ -311,8 +312,11 @@ pub enum PolicyViolation {
     },
 }
 
-impl From<&GitHubError> for Reason {
-    fn from(error: &GitHubError) -> Self {
+impl Reason {
+    /// The reason for a failed request to GitHub. `language` is that of the details which are not
+    /// GitHub's own.
+    #[must_use]
+    pub fn of_github(error: &GitHubError, language: Language) -> Self {
         match error {
             GitHubError::UnusableToken => Self::GitHubTokenUnusable,
             GitHubError::Unauthorized { url, message } => {
@@ -339,7 +343,7 @@ impl From<&GitHubError> for Reason {
                 Self::GitHubUnreachable { url: url.clone(), detail: chain(source) }
             }
             GitHubError::Unexpected { url, detail } => {
-                Self::GitHubUnexpected { url: url.clone(), detail: detail.clone() }
+                Self::GitHubUnexpected { url: url.clone(), detail: detail.of(language).to_owned() }
             }
             GitHubError::NotPermitted => Self::LeaseLost,
         }

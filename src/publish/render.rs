@@ -19,7 +19,7 @@ use serde_json::Value as Json;
 
 pub(super) use self::engine::Renderer;
 use super::reason::Reason;
-use super::settings::Language;
+use crate::language::Language;
 
 /// How many new failures are named where a reason is told.
 const LISTED_FAILURES: usize = 10;

@@ -3,28 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::git::BranchName;
+
 use crate::settings::{InvalidSetting, Setting, Text, ValueKind};
-
-/// The language of comments, pull requests and what the program prints.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// English.
-    #[default]
-    En,
-    /// Japanese.
-    Ja,
-}
-
-impl Language {
-    /// Returns the text of this language.
-    pub fn pick<T>(self, en: T, ja: T) -> T {
-        match self {
-            Self::En => en,
-            Self::Ja => ja,
-        }
-    }
-}
 
 /// How branches and commits are named and signed.
 #[derive(Debug, Clone)]
@@ -64,7 +44,10 @@ impl PublishSection {
             return Err(InvalidSetting::new(
                 "publish.branch_prefix",
                 &self.branch_prefix,
-                "the beginning of a branch name, such as \"codingworker/issue-\"",
+                Text {
+                    en: "the beginning of a branch name, such as \"codingworker/issue-\"",
+                    ja: "ブランチ名の先頭部分（例: \"codingworker/issue-\"）",
+                },
             ));
         }
         for (key, value) in [
@@ -75,7 +58,10 @@ impl PublishSection {
                 return Err(InvalidSetting::new(
                     key,
                     value,
-                    "text without `<`, `>` and line ends, as git asks of an identity",
+                    Text {
+                        en: "text without `<`, `>` and line ends, as git asks of an identity",
+                        ja: IDENTITY.ja,
+                    },
                 ));
             }
         }

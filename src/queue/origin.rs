@@ -1,10 +1,9 @@
 //! Where the requests to a queue go, and whose they are.
 
-use std::fmt;
-
 use aws_config::Region;
 
 use super::settings::{CredentialSource, QueueSettings};
+use crate::language::Phrase;
 
 /// The endpoint, the region and the credentials of the requests. Errors name them, because the
 /// fault is often there: a region that is not the queue's, or another profile.
@@ -25,23 +24,37 @@ impl RequestOrigin {
     }
 }
 
-impl fmt::Display for RequestOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl RequestOrigin {
+    /// Returns what there is to say of it, in each language.
+    pub(super) fn phrase(&self) -> Phrase {
+        let mut parts = Vec::new();
         if let Some(endpoint) = &self.endpoint {
-            write!(f, "endpoint {endpoint}, ")?;
+            parts.push(Phrase::new(
+                format!("endpoint {endpoint}"),
+                format!("エンドポイント {endpoint}"),
+            ));
         }
         match (&self.credentials, &self.region) {
             // The region of such a server is made up.
             (CredentialSource::Anonymous, _) => {}
-            (_, Some(region)) => write!(f, "region {region}, ")?,
-            (_, None) => f.write_str("no region, ")?,
+            (_, Some(region)) => {
+                parts.push(Phrase::new(format!("region {region}"), format!("リージョン {region}")));
+            }
+            (_, None) => parts.push(Phrase::new("no region", "リージョンなし")),
         }
-        match &self.credentials {
-            CredentialSource::Anonymous => f.write_str("no credentials"),
-            CredentialSource::Environment => f.write_str("credentials of AWS_ACCESS_KEY_ID"),
-            CredentialSource::Profile(profile) => write!(f, "profile {profile}"),
-            CredentialSource::Found => f.write_str("profile default"),
-        }
+        parts.push(match &self.credentials {
+            CredentialSource::Anonymous => Phrase::new("no credentials", "認証情報なし"),
+            CredentialSource::Environment => {
+                Phrase::new("credentials of AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY_IDの認証情報")
+            }
+            CredentialSource::Profile(profile) => {
+                Phrase::new(format!("profile {profile}"), format!("プロファイル {profile}"))
+            }
+            CredentialSource::Found => Phrase::new("profile default", "プロファイル default"),
+        });
+        let (en, ja): (Vec<_>, Vec<_>) =
+            parts.into_iter().map(|Phrase { en, ja }| (en, ja)).unzip();
+        Phrase::new(en.join(", "), ja.join("、"))
     }
 }
 
@@ -53,7 +66,7 @@ mod tests {
     fn what_is_at_fault_is_named() {
         let told = |endpoint: Option<&str>, region: Option<&str>, credentials| {
             let (endpoint, region) = (endpoint.map(Into::into), region.map(Into::into));
-            RequestOrigin { endpoint, region, credentials }.to_string()
+            RequestOrigin { endpoint, region, credentials }.phrase().en
         };
         let profile = CredentialSource::Profile("work".to_owned());
         assert_eq!(told(None, Some("eu-west-1"), profile), "region eu-west-1, profile work");

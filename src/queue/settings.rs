@@ -132,7 +132,8 @@ impl QueueSection {
 fn retry_delays(delays: &[u64]) -> Result<Vec<Duration>, InvalidSetting> {
     let key = "queue.retry_delays_seconds";
     if delays.is_empty() {
-        return Err(InvalidSetting::new(key, delays, "at least one number of seconds"));
+        let expected = Text { en: "at least one number of seconds", ja: "1つ以上の秒数" };
+        return Err(InvalidSetting::new(key, delays, expected));
     }
     let checked = delays.iter().map(|delay| number(key, *delay, &RETRY_DELAYS_SECONDS));
     checked.map(|delay| delay.map(Duration::from_secs)).collect()

@@ -13,6 +13,7 @@ use crate::agent::Verdict;
 use crate::agent::prompt::Prompt;
 use crate::checks::{CheckResult, CheckVerdict};
 use crate::journal::{CheckRecord, Stage};
+use crate::language::Language;
 use crate::publish::Note;
 
 /// A change whose checks have run.
@@ -56,7 +57,7 @@ pub(super) async fn check(
     }
     let results = fix_until_green(services, &mut prepared, &mut progress, |_| true).await?;
     let (journal, id) = (&services.journal, prepared.run.id);
-    journal.record_checks(id, &check_records(&results)).await?;
+    journal.record_checks(id, &check_records(&results, services.config.language)).await?;
     journal.keep_checked(id, &results).await?;
     Ok(Checked { prepared, progress, results })
 }
@@ -75,7 +76,7 @@ async fn write_tests(
 }
 
 /// The results as the journal's readers see them.
-fn check_records(results: &[CheckResult]) -> Vec<CheckRecord> {
+fn check_records(results: &[CheckResult], language: Language) -> Vec<CheckRecord> {
     let record = |CheckResult { ran, verdict, .. }: &CheckResult| CheckRecord {
         kind: ran.kind.name().to_owned(),
         command: ran.command.clone(),
@@ -88,7 +89,7 @@ fn check_records(results: &[CheckResult]) -> Vec<CheckRecord> {
         }
         .to_owned(),
         obstacle: match verdict {
-            CheckVerdict::NotRun { obstacle } => Some(obstacle.to_string()),
+            CheckVerdict::NotRun { obstacle } => Some(obstacle.told(language)),
             CheckVerdict::Passed
             | CheckVerdict::New { .. }
             | CheckVerdict::FailedBefore

@@ -11,8 +11,10 @@ use crate::checks::{
     self, Check, CheckError, CheckResult, CheckVerdict, Manifests, Plan, Ran, RepositoryFile, Site,
     UnreadableReason,
 };
+use crate::disk::FileAction;
 use crate::errors;
 use crate::git::{CommitId, RepoPath};
+use crate::language::Phrase;
 use crate::task::RepoName;
 use crate::workspace::{Cache, WorkspaceError};
 
@@ -54,7 +56,7 @@ pub(super) async fn repository_file(
     let path = RepoPath::new(checks::REPOSITORY_FILE.into());
     match cache.file_at(base, &path, LARGEST_MANIFEST).await? {
         Some(text) => RepositoryFile::parse(&text)
-            .map_err(|error| Failure::RepositoryFile(errors::chain(&error))),
+            .map_err(|error| Failure::RepositoryFile(errors::phrase(&error))),
         None => Ok(RepositoryFile::default()),
     }
 }
@@ -76,7 +78,10 @@ pub(super) async fn run_check(
         Err(CheckError::Stopped { .. }) => Err(Failure::LeaseLost),
         Err(CheckError::Process { source, .. }) => Err(source.into()),
         Err(CheckError::Place { path, source }) => Err(Failure::Local {
-            what: format!("can't make the directory {}", path.display()),
+            what: Phrase::new(
+                format!("can't make the directory {}", path.display()),
+                format!("{} {}", path.display(), FileAction::MakeDirectory.japanese()),
+            ),
             source,
         }),
     }

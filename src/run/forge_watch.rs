@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::Failure;
 use crate::errors;
 use crate::github::{GitHub, GitHubError, Token};
+use crate::language::Language;
 use crate::redaction::Redaction;
 use crate::workspace::WorkspaceError;
 
@@ -28,6 +29,8 @@ pub struct ForgeWatch {
     redaction: Redaction,
     /// What keeps the forge from being asked.
     problem: watch::Sender<Option<String>>,
+    /// In which language the problem is told.
+    language: Language,
     seen: Mutex<Seen>,
 }
 
@@ -44,9 +47,14 @@ struct Seen {
 impl ForgeWatch {
     /// Watches the forge that `github` asks. A token that is refused is read again from its file.
     #[must_use]
-    pub(super) fn new(github: GitHub, token: Token, redaction: Redaction) -> Self {
+    pub(super) fn new(
+        github: GitHub,
+        token: Token,
+        redaction: Redaction,
+        language: Language,
+    ) -> Self {
         let (problem, seen) = (watch::Sender::new(None), Mutex::default());
-        Self { github, token, redaction, problem, seen }
+        Self { github, token, redaction, problem, language, seen }
     }
 
     /// What keeps the forge from being asked, in a sentence, now and whenever that changes.
@@ -61,7 +69,7 @@ impl ForgeWatch {
     /// It can't be reached, answers nonsense, refuses the token, or limits the requests.
     pub async fn check(&self) -> Result<(), GitHubError> {
         let answer = self.ask().await;
-        let problem = answer.as_ref().err().map(|error| errors::chain(error));
+        let problem = answer.as_ref().err().map(|error| errors::told(error, self.language));
         self.problem.send_if_modified(|now| std::mem::replace(now, problem.clone()) != problem);
         answer
     }

@@ -18,6 +18,7 @@ use crate::gate::Refusal;
 use crate::git::{BranchName, InvalidName};
 use crate::github::GitHubError;
 use crate::journal::{JournalError, RunId};
+use crate::language::Phrase;
 use crate::process::ProcessError;
 use crate::task::{InvalidTask, RepoName};
 use crate::workspace::{LeftOut, WorkspaceError};
@@ -105,8 +106,8 @@ pub enum Failure {
     NothingTaken(LeftOut),
     #[error("checks fail with the change that did not fail so before it: {0}")]
     ChecksRed(RedChecks),
-    #[error("the repository's .codingworker.toml can't be used: {0}")]
-    RepositoryFile(String),
+    #[error("the repository's .codingworker.toml can't be used: {}", .0.en)]
+    RepositoryFile(Phrase),
     #[error("the change was refused: {0}")]
     GateRefused(Refusal),
     #[error(
@@ -152,8 +153,8 @@ pub enum Failure {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Disk(#[from] DiskError),
-    #[error("{what}")]
-    Local { what: String, source: std::io::Error },
+    #[error("{}", what.en)]
+    Local { what: Phrase, source: std::io::Error },
     #[error("the worker has a fault, please report it: the run panicked with {message:?}")]
     Panicked { message: String },
 }

@@ -14,6 +14,7 @@ use crate::gate::secret::{self, added_lines};
 use crate::gate::settings::GateSettings;
 use crate::gate::{self, ChangedFile, ProtectedPaths};
 use crate::git::{Change, RepoPath, TreeEntry};
+use crate::language::Phrase;
 use crate::workspace::{Cache, LeftOut, Workspace, WorkspaceError};
 
 /// Has the agent put right what the policy refuses in its first pass. It gets one chance: what is
@@ -48,7 +49,9 @@ pub(super) async fn judge(
     }
     let file = repository_file(cache, base).await?;
     let protected = ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected)
-        .map_err(|error| Failure::RepositoryFile(format!("`gate.protected`: {error}")))?;
+        .map_err(|error| {
+            Failure::RepositoryFile(Phrase::same(format!("`gate.protected`: {error}")))
+        })?;
     let settings = &services.config.gate;
     let limits = gate::ChangeLimits::new(settings, protected);
     let files = read_changes(workspace, changes, settings).await?;

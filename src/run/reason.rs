@@ -1,12 +1,11 @@
 //! From a run's failure to the reason that people are told, in the language that they read.
 
-use std::error::Error;
-
 use super::Failure;
 use super::outcome::RedChecks;
 use crate::agent::{AgentError, Verdict};
-use crate::errors::chain;
+use crate::errors::{Bilingual, told};
 use crate::gate::Finding;
+use crate::language::Language;
 use crate::process::ProcessError;
 use crate::publish::{PolicyViolation, PushRule, Reason};
 use crate::workspace::WorkspaceError;
@@ -15,9 +14,10 @@ use crate::workspace::WorkspaceError;
 const NAMED_PATHS: usize = 20;
 
 /// The reason for a failure, as data: the journal keeps it, and a template makes sentences of it.
-pub(super) fn reason(failure: &Failure) -> Reason {
+/// `language` is that of the texts which are not the templates' own, such as the cause.
+pub(super) fn reason(failure: &Failure, language: Language) -> Reason {
     match failure {
-        Failure::InvalidMessage(error) => Reason::InvalidMessage { detail: chain(error) },
+        Failure::InvalidMessage(error) => Reason::InvalidMessage { detail: told(error, language) },
         Failure::RepositoryNotAllowed(repository) => {
             Reason::RepositoryNotAllowed { repository: repository.to_string() }
         }
@@ -44,7 +44,9 @@ pub(super) fn reason(failure: &Failure) -> Reason {
             failures: failures.clone(),
             branch: branch.clone(),
         },
-        Failure::RepositoryFile(detail) => Reason::RepositoryFileInvalid { detail: detail.clone() },
+        Failure::RepositoryFile(detail) => {
+            Reason::RepositoryFileInvalid { detail: detail.of(language).to_owned() }
+        }
         Failure::GateRefused(refusal) => {
             Reason::ChangeRefused { violations: refusal.findings.iter().map(violation).collect() }
         }
@@ -57,15 +59,18 @@ pub(super) fn reason(failure: &Failure) -> Reason {
             Reason::BranchInTheWay { branch: branch.to_string(), other: other.clone() }
         }
         Failure::BranchTaken(branch) => Reason::BranchTaken { branch: branch.to_string() },
-        Failure::BranchName(error) => Reason::BranchNameInvalid { detail: chain(error) },
+        Failure::BranchName(error) => Reason::BranchNameInvalid { detail: told(error, language) },
         Failure::LeaseLost => Reason::LeaseLost,
         Failure::OutOfTime => Reason::OutOfTime,
-        Failure::GitHub(error) => Reason::from(error),
-        Failure::Workspace(error) => of_workspace(error),
-        Failure::Process(error) => of_process(error),
-        Failure::AgentCall(error) => of_agent_call(error),
-        Failure::Journal(error) => Reason::JournalUnusable { detail: chain(error) },
-        Failure::Disk(_) | Failure::Local { .. } => unusable(failure),
+        Failure::GitHub(error) => Reason::of_github(error, language),
+        Failure::Workspace(error) => of_workspace(error, language),
+        Failure::Process(error) => of_process(error, language),
+        Failure::AgentCall(error) => of_agent_call(error, language),
+        Failure::Journal(error) => Reason::JournalUnusable { detail: told(error, language) },
+        Failure::Disk(error) => unusable(error, language),
+        Failure::Local { what, source } => {
+            Reason::FileUnusable { detail: format!("{}: {source}", what.of(language)) }
+        }
         Failure::Panicked { message } => Reason::Panicked { detail: message.clone() },
     }
 }
@@ -84,33 +89,34 @@ fn of_verdict(verdict: &Verdict) -> Reason {
     }
 }
 
-fn of_agent_call(error: &AgentError) -> Reason {
+fn of_agent_call(error: &AgentError, language: Language) -> Reason {
     match error {
-        AgentError::Process(error) => of_process(error),
+        AgentError::Process(error) => of_process(error, language),
         AgentError::NoModel => Reason::NoModel,
         AgentError::Disk(_) | AgentError::Scratch { .. } | AgentError::HiddenFiles { .. } => {
-            unusable(error)
+            unusable(error, language)
         }
     }
 }
 
-fn of_process(error: &ProcessError) -> Reason {
+fn of_process(error: &ProcessError, language: Language) -> Reason {
     match error {
         ProcessError::NotFound { program } => {
             Reason::ProgramNotFound { program: program.display().to_string() }
         }
         ProcessError::Spawn { program, .. } => Reason::ProgramNotStarted {
             program: program.display().to_string(),
-            detail: chain(error),
+            detail: told(error, language),
         },
-        ProcessError::Io { program, .. } => {
-            Reason::ProgramLost { program: program.display().to_string(), detail: chain(error) }
-        }
-        ProcessError::Log { .. } => unusable(error),
+        ProcessError::Io { program, .. } => Reason::ProgramLost {
+            program: program.display().to_string(),
+            detail: told(error, language),
+        },
+        ProcessError::Log { .. } => unusable(error, language),
     }
 }
 
-fn of_workspace(error: &WorkspaceError) -> Reason {
+fn of_workspace(error: &WorkspaceError, language: Language) -> Reason {
     match error {
         WorkspaceError::UnusableAddress => Reason::RepositoryAddressUnusable,
         WorkspaceError::Unauthorized { url, detail } => {
@@ -139,7 +145,7 @@ fn of_workspace(error: &WorkspaceError) -> Reason {
             Reason::NestedRepository { path: path.to_string() }
         }
         WorkspaceError::Foreign { path, what } => {
-            Reason::UnusableFile { path: path.to_string(), detail: (*what).to_owned() }
+            Reason::UnusableFile { path: path.to_string(), detail: what.of(language).to_owned() }
         }
         WorkspaceError::Malformed { url, detail } => {
             Reason::RepositoryMalformed { url: url.clone(), detail: detail.clone() }
@@ -149,9 +155,11 @@ fn of_workspace(error: &WorkspaceError) -> Reason {
         }
         WorkspaceError::LargeTree { limit } => Reason::LargeTree { mebibytes: limit >> 20 },
         WorkspaceError::Encoding { detail } => Reason::EncodingUnusable { detail: detail.clone() },
-        WorkspaceError::Unacceptable { why } => Reason::TreeUnusable { detail: why.clone() },
+        WorkspaceError::Unacceptable { why } => {
+            Reason::TreeUnusable { detail: why.of(language).to_owned() }
+        }
         WorkspaceError::TooLarge { what, limit } => {
-            Reason::GitAnswerTooLarge { limit: *limit, detail: what.clone() }
+            Reason::GitAnswerTooLarge { limit: *limit, detail: what.of(language).to_owned() }
         }
         WorkspaceError::TimedOut { command, deadline } => {
             Reason::GitTimedOut { command: (*command).to_owned(), seconds: deadline.as_secs() }
@@ -167,14 +175,16 @@ fn of_workspace(error: &WorkspaceError) -> Reason {
         WorkspaceError::UnexpectedAnswer { command, answer } => {
             Reason::GitAnswerUnexpected { command: (*command).to_owned(), detail: answer.clone() }
         }
-        WorkspaceError::InvalidName(error) => Reason::BranchNameInvalid { detail: chain(error) },
-        WorkspaceError::Process(error) => of_process(error),
-        WorkspaceError::Disk(_) | WorkspaceError::Io { .. } => unusable(error),
+        WorkspaceError::InvalidName(error) => {
+            Reason::BranchNameInvalid { detail: told(error, language) }
+        }
+        WorkspaceError::Process(error) => of_process(error, language),
+        WorkspaceError::Disk(_) | WorkspaceError::Io { .. } => unusable(error, language),
     }
 }
 
-fn unusable(error: &dyn Error) -> Reason {
-    Reason::FileUnusable { detail: chain(error) }
+fn unusable(error: &dyn Bilingual, language: Language) -> Reason {
+    Reason::FileUnusable { detail: told(error, language) }
 }
 
 fn violation(finding: &Finding) -> PolicyViolation {
@@ -201,6 +211,24 @@ fn violation(finding: &Finding) -> PolicyViolation {
         }
         Finding::TooLarge { size, limit } => {
             PolicyViolation::TooLarge { size: *size, limit: *limit }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::DiskError;
+
+    #[test]
+    fn the_cause_is_told_in_the_language_of_the_reason() {
+        let failure = Failure::Disk(DiskError::InUse { path: "/data".into() });
+        for (language, expected) in
+            [(Language::En, "another worker uses /data"), (Language::Ja, "/data は別のワーカーが")]
+        {
+            let reason = reason(&failure, language);
+            let Reason::FileUnusable { detail } = &reason else { panic!("{reason:?}") };
+            assert!(detail.starts_with(expected), "{detail}");
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::agent::{Agent, AgentError};
 use crate::checks::{self, Checker, Toolchains};
 use crate::config::Config;
 use crate::disk::{DiskError, InstanceLock, make_private_directory, remove_tree};
+use crate::errors::Bilingual;
 use crate::github::settings::GitHubSettings;
 use crate::github::{GitHub, GitHubError, Token};
 use crate::journal::{self, Journal, JournalError};
@@ -84,6 +85,50 @@ pub enum StartError {
     Sandbox(#[from] SandboxError),
 }
 
+impl Bilingual for StartError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::NoToken { file: Some(file) } => format!(
+                "`github.token_file` の {} にGitHubのトークンがありません。{WANTED_TOKEN_JA}を\
+                 このファイルに書くか、GITHUB_TOKENに設定してください",
+                file.display()
+            ),
+            Self::NoToken { file: None } => format!(
+                "GitHubのトークンがありません。{WANTED_TOKEN_JA}をGITHUB_TOKENに設定してください"
+            ),
+            Self::NoGit => "gitがPATHにありません。インストールしてください".to_owned(),
+            Self::Leftovers { path, source: _ } => {
+                format!("{} に記録されたプロセスを終了できません", path.display())
+            }
+            Self::Directory { path, source: _ } => {
+                format!("ディレクトリ {} を読み取れません", path.display())
+            }
+            Self::Disk(error) => error.japanese(),
+            Self::GitHub(error) => error.japanese(),
+            Self::Journal(error) => error.japanese(),
+            Self::Agent(error) => error.japanese(),
+            Self::Sandbox(error) => error.japanese(),
+        }
+    }
+
+    fn own_cause(&self) -> Option<&dyn Bilingual> {
+        match self {
+            Self::NoToken { .. }
+            | Self::NoGit
+            | Self::Leftovers { .. }
+            | Self::Directory { .. } => None,
+            Self::Disk(error) => error.own_cause(),
+            Self::GitHub(error) => error.own_cause(),
+            Self::Journal(error) => error.own_cause(),
+            Self::Agent(error) => error.own_cause(),
+            Self::Sandbox(error) => error.own_cause(),
+        }
+    }
+}
+
+/// The token that a worker needs.
+const WANTED_TOKEN_JA: &str = "contents、issues、pull requestsを読み書きできるトークン";
+
 /// What to do when there is no token. Whoever named a file for it reads of that file.
 fn no_token(file: Option<&Path>) -> String {
     let wanted = "may read and write contents, issues and pull requests";
@@ -116,7 +161,12 @@ impl Services {
         let search_path = environment.search_path();
         let token = token(&config.github)?;
         let github = GitHub::new(&config.github, token)?;
-        let forge = ForgeWatch::new(github.clone(), token.clone(), config.redaction.clone());
+        let forge = ForgeWatch::new(
+            github.clone(),
+            token.clone(),
+            config.redaction.clone(),
+            config.language,
+        );
         let git = process::find_executable("git", search_path).ok_or(StartError::NoGit)?;
         let instance_lock = InstanceLock::take(&config.data_dir)?;
         let journal = Arc::new(Journal::open(&config.data_dir).await?);

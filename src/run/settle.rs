@@ -71,7 +71,10 @@ async fn record_success(
             error,
             "the pull request is open, but the issue could not be told all of it"
         );
-        decision = decision.with_detail(format!("the issue could not be told all of it: {error}"));
+        decision = decision.with_detail(services.config.language.pick(
+            format!("the issue could not be told all of it: {error}"),
+            format!("Issueに結果のすべてを書き込めませんでした: {error}"),
+        ));
     }
     services.journal.decide(run.id, &decision).await?;
     end(services, run.id, &decision).await
@@ -91,7 +94,7 @@ pub(super) async fn settle_failure(
     let decided = async {
         let decision = Decision::new(outcome_of(disposition), &disposition)?
             .with_detail(detail)
-            .with_reason(&reason(&failure))?
+            .with_reason(&reason(&failure, services.config.language))?
             .with_draft(draft);
         services.journal.decide(run.id, &decision).await?;
         Ok(decision)

@@ -6,7 +6,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::disk::DiskError;
+use crate::disk::{DiskError, FileAction};
 
 const FILE_NAME: &str = "worker-name";
 
@@ -20,7 +20,7 @@ pub(super) fn given(data_dir: &Path) -> Result<String, DiskError> {
         Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
         Ok(_) => {}
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(DiskError::io("read", &path)(source)),
+        Err(source) => return Err(DiskError::io(FileAction::Read, &path)(source)),
     }
     let letters: String = (0..4).map(|_| fastrand::lowercase()).collect();
     let name = format!("worker-{letters}");
@@ -29,7 +29,7 @@ pub(super) fn given(data_dir: &Path) -> Result<String, DiskError> {
         writeln!(file, "{name}")?;
         file.sync_all()
     };
-    write().map_err(DiskError::io("write", &path))?;
+    write().map_err(DiskError::io(FileAction::Write, &path))?;
     Ok(name)
 }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::init::probe::{Boundary, Canaries};
 use super::{Backend, FsPolicy, NetworkPolicy};
+use crate::language::Phrase;
 use crate::process::{self, Ending, Invocation, Streams};
 
 /// How long the probes may take.
@@ -36,14 +37,14 @@ pub struct SandboxReport {
     /// The level that follows from the boundaries.
     pub level: Level,
     /// What is missing for [`Level::Full`], in words. It is empty when nothing is missing.
-    pub why: String,
+    pub why: Phrase,
     /// Every boundary that was probed, and whether it held.
     pub boundaries: Vec<(Boundary, bool)>,
 }
 
 impl SandboxReport {
-    pub(super) fn none(why: &str) -> Self {
-        Self { level: Level::None, why: why.to_owned(), boundaries: Vec::new() }
+    pub(super) fn none(why: Phrase) -> Self {
+        Self { level: Level::None, why, boundaries: Vec::new() }
     }
 }
 
@@ -73,6 +74,24 @@ impl fmt::Display for Boundary {
     }
 }
 
+impl Boundary {
+    /// What holds at this boundary, in Japanese.
+    #[must_use]
+    pub fn japanese(self) -> &'static str {
+        match self {
+            Self::Reading => "ユーザーのファイルを読めない",
+            Self::Writing => "ユーザーのファイルに書き込めない",
+            Self::Processes => "ほかのプロセスが見えない",
+            Self::Network => "ネットワークに接続できない",
+            Self::Sockets => "抽象ソケットに接続できない",
+            Self::Namespaces => "名前空間を作れない",
+            Self::Tracing => "プロセスをトレースできない",
+            Self::Kernel => "使用頻度の低いカーネルの機能を使えない",
+            Self::Limits => "制限を課すプロセスを止められない",
+        }
+    }
+}
+
 /// Makes the canaries, the file in `directory`, and runs the probes inside.
 pub(super) async fn probe(backend: &Backend, directory: &Path) -> io::Result<SandboxReport> {
     let file = directory.join("canary");
@@ -99,32 +118,42 @@ pub(super) async fn probe(backend: &Backend, directory: &Path) -> io::Result<San
     let finished =
         process::run(probe, &CancellationToken::new()).await.map_err(io::Error::other)?;
     if std::fs::read_to_string(&file)? != CONTENT {
-        return Ok(SandboxReport::none("the sandbox let a file outside be written"));
+        return Ok(SandboxReport::none(Phrase::new(
+            "the sandbox let a file outside be written",
+            "サンドボックスの中から外のファイルに書き込めました",
+        )));
     }
     if finished.ending != Ending::Exited(0) {
         let errors = String::from_utf8_lossy(&finished.errors);
         let reason = errors.lines().last().unwrap_or("it wrote no error");
-        return Ok(SandboxReport::none(&format!("it can't be built here: {reason}")));
+        return Ok(SandboxReport::none(Phrase::new(
+            format!("it can't be built here: {reason}"),
+            format!("このマシンではサンドボックスを作れません: {reason}"),
+        )));
     }
     Ok(judge(serde_json::from_slice(&finished.output).map_err(io::Error::other)?))
 }
 
 /// The report for the results of the probes.
 fn judge(boundaries: Vec<(Boundary, bool)>) -> SandboxReport {
-    let broken: Vec<String> = boundaries
-        .iter()
-        .filter(|(_, held)| !held)
-        .map(|(boundary, _)| format!("it does not hold that {boundary}"))
-        .collect();
+    let broken: Vec<Boundary> =
+        boundaries.iter().filter(|(_, held)| !held).map(|(boundary, _)| *boundary).collect();
     let why = match broken.as_slice() {
         // Only Linux has probes for every boundary, so no failure is not enough elsewhere.
-        [] if !cfg!(target_os = "linux") => {
-            "nothing limits processes and memory here, and other programs are seen".to_owned()
+        [] if !cfg!(target_os = "linux") => Phrase::new(
+            "nothing limits processes and memory here, and other programs are seen",
+            "プロセスとメモリーに制限がなく、ほかのプログラムが見えます",
+        ),
+        broken => {
+            let en = broken.iter().map(|boundary| format!("it does not hold that {boundary}"));
+            let ja = broken
+                .iter()
+                .map(|boundary| format!("「{}」が成り立ちません", boundary.japanese()));
+            Phrase::new(en.collect::<Vec<_>>().join("; "), ja.collect::<Vec<_>>().join("、"))
         }
-        broken => broken.join("; "),
     };
     SandboxReport {
-        level: if why.is_empty() { Level::Full } else { Level::Degraded },
+        level: if why == Phrase::default() { Level::Full } else { Level::Degraded },
         why,
         boundaries,
     }
@@ -156,7 +185,7 @@ mod tests {
         );
         let report = judge(vec![(Boundary::Reading, true), (Boundary::Network, false)]);
         assert_eq!(report.level, Level::Degraded);
-        assert_eq!(report.why, "it does not hold that no network is reached");
+        assert_eq!(report.why.en, "it does not hold that no network is reached");
         assert!(Level::None < Level::Degraded && Level::Degraded < Level::Full);
     }
 }

@@ -77,7 +77,8 @@ impl SandboxSection {
             if let Some(relative) =
                 paths.iter().find(|path| !path.is_absolute() || path.to_str().is_none())
             {
-                return Err(InvalidSetting::new(key, relative, "absolute paths"));
+                let expected = Text { en: "absolute paths", ja: "絶対パス" };
+                return Err(InvalidSetting::new(key, relative, expected));
             }
         }
         number("sandbox.processes", self.processes, &PROCESSES)?;

@@ -5,12 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-/// A text that people read, in each of their languages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Text {
-    pub(crate) en: &'static str,
-    pub(crate) ja: &'static str,
-}
+use crate::language::{Phrase, Text};
 
 /// One key of the configuration file.
 #[derive(Debug)]
@@ -125,23 +120,33 @@ impl Setting {
 
 impl ValueKind {
     /// What a person must write for a value of this kind to be taken from an environment variable.
-    pub(crate) fn expected(&self) -> String {
+    pub(crate) fn expected(&self) -> Phrase {
         match self {
-            Self::Text => "a text".to_owned(),
-            Self::Texts => "texts, separated by commas".to_owned(),
-            Self::Path => "a path".to_owned(),
-            Self::Paths => "paths, separated by commas".to_owned(),
-            Self::Url => "a URL".to_owned(),
-            Self::Address => "an IP address and a port".to_owned(),
-            Self::Boolean => "`true` or `false`".to_owned(),
+            Self::Text => Phrase::new("a text", "文字列"),
+            Self::Texts => Phrase::new("texts, separated by commas", "カンマ区切りの文字列"),
+            Self::Path => Phrase::new("a path", "パス"),
+            Self::Paths => Phrase::new("paths, separated by commas", "カンマ区切りのパス"),
+            Self::Url => Phrase::new("a URL", "URL"),
+            Self::Address => Phrase::new("an IP address and a port", "IPアドレスとポート"),
+            Self::Boolean => Phrase::new("`true` or `false`", "`true` または `false`"),
             Self::OneOf(words) => {
                 let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-                words.join(" or ")
+                Phrase::new(words.join(" or "), words.join(" または "))
             }
-            Self::Number { range, .. } => format!("{} to {}", range.start(), range.end()),
+            Self::Number { range, .. } => span(range),
             Self::Numbers { range, .. } => {
-                format!("numbers from {} to {}, separated by commas", range.start(), range.end())
+                let (least, most) = (range.start(), range.end());
+                Phrase::new(
+                    format!("numbers from {least} to {most}, separated by commas"),
+                    format!("カンマ区切りの数値（それぞれ{least}〜{most}）"),
+                )
             }
         }
     }
+}
+
+/// The numbers of a range, in words.
+pub(crate) fn span(range: &RangeInclusive<u64>) -> Phrase {
+    let (least, most) = (range.start(), range.end());
+    Phrase::new(format!("{least} to {most}"), format!("{least}〜{most}"))
 }

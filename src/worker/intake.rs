@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::health::State;
 use super::{Stop, VISIBLE_NOW, Worker};
 use crate::agent::model::ModelProblem;
-use crate::errors;
+use crate::errors::{self, Bilingual};
 use crate::github::GitHubError;
 use crate::queue::QueueError;
 use crate::run::pause_after_refusal;
@@ -44,6 +44,33 @@ pub enum WorkerError {
         wanted >> 20
     )]
     NoSpace { path: PathBuf, wanted: u64 },
+}
+
+impl Bilingual for WorkerError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::Queue(error) => error.japanese(),
+            Self::Model(_) => "エージェントが使えるようになるまで、タスクを受信しません".to_owned(),
+            Self::Forge(_) => {
+                "GitHubに問い合わせできるようになるまで、タスクを受信しません".to_owned()
+            }
+            Self::NoSpace { path, wanted } => format!(
+                "{} の空き容量が{} MiBを下回っている間は、タスクを受信しません。\
+                 空きを作るか、`worker.free_space_mib` を小さくしてください",
+                path.display(),
+                wanted >> 20
+            ),
+        }
+    }
+
+    fn own_cause(&self) -> Option<&dyn Bilingual> {
+        match self {
+            Self::Queue(error) => error.own_cause(),
+            Self::Model(error) => Some(error),
+            Self::Forge(error) => Some(error),
+            Self::NoSpace { .. } => None,
+        }
+    }
 }
 
 impl Worker {
@@ -113,7 +140,9 @@ impl Worker {
         error: &WorkerError,
         backoff: &mut backon::ExponentialBackoff,
     ) -> Duration {
-        let problem = errors::chain(error);
+        let problem = errors::phrase(error);
+        let shown = problem.of(self.services.config.language).to_owned();
+        let problem = problem.en;
         let (state, pause) = match error {
             WorkerError::Model(_) => (State::WaitingForModel, MODEL_RETRY),
             WorkerError::Forge(error) => {
@@ -128,7 +157,7 @@ impl Worker {
         };
         let again_in = format!("{} s", pause.as_secs_f64().ceil());
         // A problem that lasts for days is told once, and `status` shows it all the time.
-        if self.heartbeat.report(state, Some(problem.clone())) {
+        if self.heartbeat.report(state, Some(shown)) {
             tracing::warn!(problem, again_in, "the worker takes no task");
         } else {
             tracing::debug!(problem, again_in, "the worker still takes no task");

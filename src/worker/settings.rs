@@ -85,7 +85,7 @@ fn plain_name(name: String) -> Result<String, InvalidSetting> {
     if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_plain) {
         Ok(name)
     } else {
-        Err(InvalidSetting::new("worker.name", &name, PLAIN_NAME.en))
+        Err(InvalidSetting::new("worker.name", &name, PLAIN_NAME))
     }
 }
 
@@ -97,7 +97,10 @@ fn on_loopback(address: SocketAddr) -> Result<SocketAddr, InvalidSetting> {
         Err(InvalidSetting::new(
             "worker.health_listen",
             &address.to_string(),
-            "an address and port of this machine's loopback, such as \"127.0.0.1:9326\"",
+            Text {
+                en: "an address and port of this machine's loopback, such as \"127.0.0.1:9326\"",
+                ja: "このマシンのループバックのアドレスとポート（例: \"127.0.0.1:9326\"）",
+            },
         ))
     }
 }

@@ -14,9 +14,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::WorkspaceError;
 use super::git::{Git, GitCommand};
 use super::remote::{Remote, explain, explain_push};
+use crate::disk::FileAction;
 use crate::errors;
 use crate::git::{BranchName, CommitId, InvalidName, is_reference_name};
+use crate::language::Text;
 use crate::task::RepoName;
+
+/// What a name is that a commit can't be kept under.
+const KEPT_NAME: Text =
+    Text { en: "a name to keep a commit under", ja: "コミットを保持するための名前" };
 
 /// The reference that holds the last fetched commit of the forge's default branch.
 const FETCHED: &str = "refs/fetched/default";
@@ -122,7 +128,7 @@ impl Cache {
             unlock(self.directory.clone()).await?;
         }
         tokio::fs::create_dir_all(&self.directory).await.map_err(|source| WorkspaceError::Io {
-            action: "make the directory",
+            action: FileAction::MakeDirectory,
             path: self.directory.clone(),
             source,
         })?;
@@ -141,7 +147,7 @@ impl Cache {
             tokio::fs::write(&exclude, excludes.join("\n") + "\n").await
         };
         written.await.map_err(|source| WorkspaceError::Io {
-            action: "write",
+            action: FileAction::Write,
             path: exclude.clone(),
             source,
         })?;
@@ -357,7 +363,7 @@ impl Cache {
     /// [`WorkspaceError::InvalidName`] when git does not allow the name.
     pub async fn keep(&self, commit: &CommitId, name: &str) -> Result<(), WorkspaceError> {
         if !is_reference_name(name) {
-            return Err(InvalidName::new(name, "a name to keep a commit under").into());
+            return Err(InvalidName::new(name, KEPT_NAME).into());
         }
         let reference = format!("refs/codingworker/{name}");
         self.command("update-ref")
@@ -383,7 +389,7 @@ async fn unlock(directory: PathBuf) -> Result<(), WorkspaceError> {
         remove_locks(&directory.join("objects/info"), false)
     });
     let unlocked = unlocked.await.unwrap_or_else(|error| Err(error.into()));
-    unlocked.map_err(|source| WorkspaceError::Io { action: "take the locks away in", path, source })
+    unlocked.map_err(|source| WorkspaceError::Io { action: FileAction::Unlock, path, source })
 }
 
 /// Whether a branch `path` is stored in a directory that has the name of the branch `directory`.

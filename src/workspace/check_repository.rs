@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::Workspace;
 use super::error::WorkspaceError;
-use crate::disk::remove_tree;
+use crate::disk::{FileAction, remove_tree};
 use crate::git::CommitId;
 
 impl Workspace {
@@ -33,7 +33,7 @@ impl Workspace {
         remove_tree(&inside).await?;
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| WorkspaceError::Io { action: "copy", path, source }
+            move |source| WorkspaceError::Io { action: FileAction::Copy, path, source }
         };
         let (from, to) = (git_dir.clone(), inside.clone());
         let copied = tokio::task::spawn_blocking(move || copy_directory(&from, &to)).await;

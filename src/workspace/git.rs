@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::GitAnswer;
 use super::error::WorkspaceError;
 use super::remote::Remote;
+use crate::language::Phrase;
 use crate::process::{self, Ending, Invocation, Streams};
 use crate::sandbox::{FsPolicy, Sandbox};
 
@@ -307,7 +308,10 @@ impl GitCommand<'_> {
         }
         if answer.truncated {
             return Err(WorkspaceError::TooLarge {
-                what: format!("the answer of git {}", answer.name),
+                what: Phrase::new(
+                    format!("the answer of git {}", answer.name),
+                    format!("git {} の出力", answer.name),
+                ),
                 limit,
             });
         }

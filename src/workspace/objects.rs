@@ -3,6 +3,7 @@
 use super::cache::Cache;
 use super::error::WorkspaceError;
 use crate::git::{CommitId, ObjectId, RepoPath, TreeId};
+use crate::language::Phrase;
 
 impl Cache {
     /// Returns whether the cache has an object.
@@ -97,7 +98,7 @@ impl Cache {
             return Ok(None);
         };
         if answer.truncated || object.size > limit {
-            return Err(WorkspaceError::TooLarge { what, limit });
+            return Err(WorkspaceError::TooLarge { what: Phrase::same(what), limit });
         }
         object.content.map(|content| Some(content.to_vec())).ok_or_else(|| {
             WorkspaceError::UnexpectedAnswer {

@@ -21,8 +21,9 @@ use super::cache::Cache;
 use super::error::WorkspaceError;
 use super::left_out;
 use super::staging::{Files, Staging};
-use crate::disk;
+use crate::disk::{self, FileAction};
 use crate::git::{CommitId, RepoPath, TreeId};
+use crate::language::{Phrase, Text};
 
 /// The largest number of nested repositories and other unusual files in a tree. It is more than
 /// package managers leave, where each package may have a `.git`. A tree with more of them would
@@ -100,7 +101,7 @@ async fn refuse_what_is_foreign(
     let found = tokio::task::spawn_blocking(move || look_through(&root, scope, limit))
         .await
         .map_err(|source| WorkspaceError::Io {
-            action: "look through",
+            action: FileAction::LookThrough,
             path: staging.files.clone(),
             source: source.into(),
         })??;
@@ -181,7 +182,7 @@ enum Oddity {
     /// It has more bytes than the cache accepts.
     Large,
     /// It is no ordinary file. The text says what it is.
-    NoFile(&'static str),
+    NoFile(Text),
 }
 
 /// Returns everything under `root` that git or a file system might treat as a `.git`, except for
@@ -196,7 +197,7 @@ enum Oddity {
 fn look_through(root: &Path, scope: Scope, limit: u64) -> Result<Vec<Foreign>, WorkspaceError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
-        move |source| WorkspaceError::Io { action: "look through", path, source }
+        move |source| WorkspaceError::Io { action: FileAction::LookThrough, path, source }
     };
     let mut found = Vec::new();
     let mut waiting = vec![PathBuf::new()];
@@ -205,9 +206,15 @@ fn look_through(root: &Path, scope: Scope, limit: u64) -> Result<Vec<Foreign>, W
         let here = root.join(&directory);
         for entry in std::fs::read_dir(&here).map_err(failed(&here))? {
             if found.len() > MOST_FOREIGN {
-                let why = format!(
-                    "it has more than {MOST_FOREIGN} nested repositories, pipes, links or large \
-                     files"
+                let why = Phrase::new(
+                    format!(
+                        "it has more than {MOST_FOREIGN} nested repositories, pipes, links or \
+                         large files"
+                    ),
+                    format!(
+                        "入れ子のリポジトリ、パイプ、リンク、大きなファイルが\
+                         {MOST_FOREIGN}個を超えています"
+                    ),
                 );
                 return Err(WorkspaceError::Unacceptable { why });
             }
@@ -251,13 +258,16 @@ fn no_ordinary_file(metadata: &Metadata, limit: u64) -> Option<Oddity> {
     if kind.is_symlink() {
         None
     } else if kind.is_fifo() {
-        Some(Oddity::NoFile("a named pipe"))
+        Some(Oddity::NoFile(Text { en: "a named pipe", ja: "名前付きパイプ" }))
     } else if kind.is_socket() {
-        Some(Oddity::NoFile("a socket"))
+        Some(Oddity::NoFile(Text { en: "a socket", ja: "ソケット" }))
     } else if kind.is_block_device() || kind.is_char_device() {
-        Some(Oddity::NoFile("a device"))
+        Some(Oddity::NoFile(Text { en: "a device", ja: "デバイスファイル" }))
     } else if metadata.nlink() > 1 {
-        Some(Oddity::NoFile("a file with a second name (a hard link)"))
+        Some(Oddity::NoFile(Text {
+            en: "a file with a second name (a hard link)",
+            ja: "別の名前を持つファイル（ハードリンク）",
+        }))
     } else if metadata.len() > limit {
         Some(Oddity::Large)
     } else {

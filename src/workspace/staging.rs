@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use super::cache::Cache;
 use super::error::WorkspaceError;
 use super::git::GitCommand;
+use crate::disk::FileAction;
 use crate::git::{CommitId, TreeId};
+use crate::language::Phrase;
 use crate::sandbox::FsPolicy;
 
 /// A tree of files, with the index and the new objects that git keeps for it.
@@ -42,7 +44,7 @@ impl Staging {
         for path in [&self.files, &self.objects()] {
             let made = tokio::fs::create_dir_all(path).await;
             made.map_err(|source| WorkspaceError::Io {
-                action: "make the directory",
+                action: FileAction::MakeDirectory,
                 path: path.clone(),
                 source,
             })?;
@@ -137,7 +139,7 @@ impl Staging {
             .run()
             .await?;
         if indexed.code != 0 {
-            return Err(WorkspaceError::Unacceptable { why: indexed.complaint() });
+            return Err(WorkspaceError::Unacceptable { why: Phrase::same(indexed.complaint()) });
         }
         // `index-pack` checks the objects in the pack. The walk of `rev-list --objects` also fails
         // when an object is missing that the tree refers to, so it shows that the import is
@@ -149,13 +151,13 @@ impl Staging {
             .run()
             .await?;
         if whole.code != 0 {
-            return Err(WorkspaceError::Unacceptable { why: whole.complaint() });
+            return Err(WorkspaceError::Unacceptable { why: Phrase::same(whole.complaint()) });
         }
         let objects = self.objects();
         crate::disk::remove_tree(&objects).await?;
         let made = tokio::fs::create_dir_all(&objects).await;
         made.map_err(|source| WorkspaceError::Io {
-            action: "make the directory",
+            action: FileAction::MakeDirectory,
             path: objects,
             source,
         })
@@ -165,7 +167,7 @@ impl Staging {
     pub(super) async fn copy_index(&self, to: &Path) -> Result<(), WorkspaceError> {
         let copied = tokio::fs::copy(self.index(), to).await;
         copied.map(drop).map_err(|source| WorkspaceError::Io {
-            action: "write",
+            action: FileAction::Write,
             path: to.to_owned(),
             source,
         })

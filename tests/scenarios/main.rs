@@ -36,6 +36,7 @@ mod issue_becomes_pull_request;
 mod issue_is_labelled_again;
 mod issue_is_queued;
 mod it_is_set_up;
+mod it_speaks_japanese;
 mod journal_is_only_read;
 mod lease_is_lost;
 mod linters_find_nothing;

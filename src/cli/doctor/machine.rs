@@ -11,9 +11,12 @@ use jiff::Timestamp;
 use super::DoctorFinding;
 use crate::agent::Agent;
 use crate::checks::{self, RepositoryFile};
+use crate::cli::told::file_phrase;
 use crate::config::Config;
+use crate::disk::FileAction;
 use crate::errors;
 use crate::journal::{CheckRecord, JournalReader, RunRecord};
+use crate::language::Language;
 use crate::process;
 use crate::sandbox::{Level, ResourceLimits, Sandbox};
 use crate::worker::health::Health;
@@ -37,7 +40,7 @@ pub(super) fn settings(config: &Config) -> Vec<DoctorFinding> {
         },
     )];
     let warnings = config.warnings.iter();
-    findings.extend(warnings.map(|warning| DoctorFinding::good("settings", warning)));
+    findings.extend(warnings.map(|warning| DoctorFinding::good("settings", warning.of(language))));
     if config.repositories.is_empty() {
         findings.push(DoctorFinding::bad(
             "repositories",
@@ -87,7 +90,9 @@ async fn model(config: &Config) -> DoctorFinding {
     let agent = Agent::new(&config.agent, search_path, &Sandbox::none(), &config.redaction);
     match agent.check_model().await {
         Ok(()) => DoctorFinding::good("model", config.agent.models.join(", ")),
-        Err(problem) => DoctorFinding::bad_as_told("model", errors::chain(&problem)),
+        Err(problem) => {
+            DoctorFinding::bad_as_told("model", errors::told(&problem, config.language))
+        }
     }
 }
 
@@ -100,7 +105,11 @@ pub(super) async fn sandbox(config: &Config) -> anyhow::Result<Vec<DoctorFinding
         (&config.sandbox, &config.data_dir, &config.environment);
     let sandbox = Sandbox::find(settings, data_dir, place.path(), endpoint, environment).await?;
     let report = sandbox.report();
-    let found = format!("{} (required: {required}) {}", report.level, report.why);
+    let (level, why) = (report.level, report.why.of(language));
+    let found = language.pick(
+        format!("{level} (required: {required}) {why}"),
+        format!("{level}（必要な強度: {required}）{why}"),
+    );
     let found = found.trim();
     let finding = if report.level < required {
         let weaker = (report.level == Level::Degraded).then(|| {
@@ -125,27 +134,30 @@ pub(super) async fn sandbox(config: &Config) -> anyhow::Result<Vec<DoctorFinding
         DoctorFinding::good("sandbox", found)
     };
     let boundaries = report.boundaries.iter().map(|(boundary, held)| {
-        let boundary = boundary.to_string();
+        let boundary = language.pick(boundary.to_string(), boundary.japanese().to_owned());
         let finding = DoctorFinding::good("boundary", boundary).minor();
         DoctorFinding { good: *held, ..finding }
     });
-    let limits = limits(&config.sandbox.limits, !report.boundaries.is_empty());
+    let limits = limits(&config.sandbox.limits, !report.boundaries.is_empty(), language);
     Ok(std::iter::once(finding).chain(boundaries).chain(limits).collect())
 }
 
 /// Returns the limits of a program in the sandbox. Nothing enforces them without a sandbox.
-fn limits(limits: &ResourceLimits, held: bool) -> [DoctorFinding; 4] {
+fn limits(limits: &ResourceLimits, held: bool, language: Language) -> [DoctorFinding; 4] {
     let ResourceLimits { processes, memory, file_size, temporary, .. } = limits;
-    let finding = |limit: &str, value: &dyn Display| {
-        let unenforced = if held { "" } else { ", which nothing enforces here" };
+    let finding = |en: &str, ja: &str, value: &dyn Display| {
+        let unenforced =
+            language.pick(", which nothing enforces here", "（ここでは制限されません）");
+        let unenforced = if held { "" } else { unenforced };
+        let limit = language.pick(en, ja);
         let finding = DoctorFinding::good("limit", format!("{limit}: {value}{unenforced}")).minor();
         DoctorFinding { good: held, ..finding }
     };
     [
-        finding("processes", processes),
-        finding("memory in MiB", &(memory >> 20)),
-        finding("one file in MiB", &(file_size >> 20)),
-        finding("temporary files in MiB", &(temporary >> 20)),
+        finding("processes", "プロセス数", processes),
+        finding("memory in MiB", "メモリー（MiB）", &(memory >> 20)),
+        finding("one file in MiB", "1ファイルの大きさ（MiB）", &(file_size >> 20)),
+        finding("temporary files in MiB", "一時ファイル（MiB）", &(temporary >> 20)),
     ]
 }
 
@@ -174,7 +186,7 @@ async fn place(config: &Config) -> DoctorFinding {
         );
     }
     if let Err(error) = JournalReader::open(path).await {
-        return DoctorFinding::bad_as_told("data", errors::chain(&error));
+        return DoctorFinding::bad_as_told("data", errors::told(&error, language));
     }
     let mode = std::fs::metadata(path).map(|found| found.permissions().mode());
     if mode.is_ok_and(|mode| mode & 0o077 != 0) {
@@ -248,19 +260,22 @@ fn disk(config: &Config) -> DoctorFinding {
 /// Checks the `.codingworker.toml` of the repository in which the program runs, if it runs in one.
 /// A key that this version does not know has no effect. The report mentions it, and it is not a
 /// fault.
-pub(super) fn repository_file() -> Vec<DoctorFinding> {
+pub(super) fn repository_file(language: Language) -> Vec<DoctorFinding> {
     let path = Path::new(checks::REPOSITORY_FILE);
     match std::fs::read(path) {
         Ok(text) => match RepositoryFile::parse(&text) {
             Ok(file) => {
                 let unknown = file.unknown_keys().iter();
-                unknown.map(|key| DoctorFinding::good("checks", key.to_string())).collect()
+                unknown.map(|key| DoctorFinding::good("checks", key.told(language))).collect()
             }
-            Err(error) => vec![DoctorFinding::bad_as_told("checks", errors::chain(&error))],
+            Err(error) => {
+                vec![DoctorFinding::bad_as_told("checks", errors::told(&error, language))]
+            }
         },
         Err(missing) if missing.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            let unreadable = format!("can't read {}: {error}", path.display());
+            let unreadable = file_phrase(FileAction::Read, path);
+            let unreadable = format!("{}: {error}", unreadable.of(language));
             vec![DoctorFinding::bad_as_told("checks", unreadable)]
         }
     }
@@ -276,7 +291,11 @@ pub(super) async fn checks_not_run(config: &Config) -> Vec<DoctorFinding> {
     {
         let not_run = |check: CheckRecord| {
             let obstacle = check.obstacle?;
-            Some(format!("{repository}: `{}` could not be run: {obstacle}", check.command))
+            let command = check.command;
+            Some(config.language.pick(
+                format!("{repository}: `{command}` could not be run: {obstacle}"),
+                format!("{repository}: `{command}` を実行できませんでした: {obstacle}"),
+            ))
         };
         told.extend(checks.into_iter().filter_map(not_run));
     }

@@ -6,7 +6,7 @@ use super::DoctorFinding;
 use crate::config::Config;
 use crate::errors;
 use crate::github::{GitHub, GitHubError, Repository, TokenFacts};
-use crate::publish::settings::Language;
+use crate::language::Language;
 use crate::queue::{Policy, Queue};
 use crate::run;
 use crate::task::RepoName;
@@ -19,7 +19,12 @@ const SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub(super) async fn forge(config: &Config) -> Vec<DoctorFinding> {
     let github = match run::token(&config.github) {
         Ok(token) => GitHub::new(&config.github, token),
-        Err(error) => return vec![DoctorFinding::bad_as_told("token", errors::chain(&error))],
+        Err(error) => {
+            return vec![DoctorFinding::bad_as_told(
+                "token",
+                errors::told(&error, config.language),
+            )];
+        }
     };
     let asked = async {
         let github = github?;
@@ -29,7 +34,12 @@ pub(super) async fn forge(config: &Config) -> Vec<DoctorFinding> {
     };
     let (github, facts, login) = match asked.await {
         Ok(answers) => answers,
-        Err(error) => return vec![DoctorFinding::bad_as_told("token", errors::chain(&error))],
+        Err(error) => {
+            return vec![DoctorFinding::bad_as_told(
+                "token",
+                errors::told(&error, config.language),
+            )];
+        }
     };
     let mut findings = vec![token(config.language, &login, &facts, Timestamp::now())];
     let asked = config.repositories.iter().map(|name| {
@@ -96,7 +106,7 @@ fn repository(
         Err(error) => {
             return DoctorFinding::bad_as_told(
                 "repository",
-                format!("{name}: {}", errors::chain(&error)),
+                format!("{name}: {}", errors::told(&error, language)),
             );
         }
     };
@@ -165,22 +175,22 @@ pub(super) async fn queue(config: &Config) -> DoctorFinding {
         Ok((queue, Policy { max_receive_count: Some(most), .. })) => DoctorFinding::good(
             "queue",
             language.pick(
-                format!("{}, {}, {most} deliveries a task", queue.url(), queue.asked_by()),
-                format!("{}、{}、配信は最大{most}回", queue.url(), queue.asked_by()),
+                format!("{}, {}, {most} deliveries a task", queue.url(), queue.asked_by().en),
+                format!("{}、{}、配信は最大{most}回", queue.url(), queue.asked_by().ja),
             ),
         ),
         Ok((queue, Policy { max_receive_count: None, .. })) => DoctorFinding::good(
             "queue",
             language.pick(
-                format!("{}, {}, no dead-letter queue", queue.url(), queue.asked_by()),
-                format!("{}、{}、デッドレターキューなし", queue.url(), queue.asked_by()),
+                format!("{}, {}, no dead-letter queue", queue.url(), queue.asked_by().en),
+                format!("{}、{}、デッドレターキューなし", queue.url(), queue.asked_by().ja),
             ),
         )
         .advising(language.pick(
             "a task that fails is tried again without an end: give the queue a redrive policy",
             "失敗したタスクが際限なく再試行されます。キューにredrive policyを設定してください",
         )),
-        Err(error) => DoctorFinding::bad_as_told("queue", errors::chain(&error)),
+        Err(error) => DoctorFinding::bad_as_told("queue", errors::told(&error, config.language)),
     }
 }
 

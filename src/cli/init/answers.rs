@@ -6,10 +6,11 @@
 
 use std::io::{BufRead, Write};
 
-use anyhow::Context;
-
 use super::TerraformArguments;
 use super::terraform::{self, DEFAULT_ENVIRONMENT, DEFAULT_REGION, Values};
+use crate::cli::told::{Said, Saying as _, said};
+use crate::errors;
+use crate::language::{Language, Phrase};
 
 /// Returns the values from the flags. A value without a default must be among them.
 pub(super) fn from_flags(flags: TerraformArguments) -> anyhow::Result<Values> {
@@ -20,10 +21,17 @@ pub(super) fn from_flags(flags: TerraformArguments) -> anyhow::Result<Values> {
                 [("--owner OWNER", owner.is_none()), ("--repo NAME", repositories.is_empty())];
             let missing: Vec<&str> =
                 missing.iter().filter(|(_, missing)| *missing).map(|(flag, _)| *flag).collect();
-            anyhow::bail!(
-                "say whose tasks are taken: {} (there is no terminal to ask on)",
-                missing.join(" and ")
+            return Err(said(
+                format!(
+                    "say whose tasks are taken: {} (there is no terminal to ask on)",
+                    missing.join(" and ")
+                ),
+                format!(
+                    "{} を指定してください（質問できる端末がありません）",
+                    missing.join(" と ")
+                ),
             )
+            .into());
         }
     };
     Ok(Values {
@@ -41,39 +49,57 @@ pub(super) fn asked_for(
     flags: TerraformArguments,
     input: &mut impl BufRead,
     prompts: &mut impl Write,
+    language: Language,
 ) -> anyhow::Result<Values> {
-    let mut terminal = Terminal { input, prompts };
+    let mut terminal = Terminal { input, prompts, language };
     let owner = match flags.owner {
         Some(owner) => owner,
-        None => {
-            terminal.ask("Owner of the repositories, an organization or user", terraform::owner)?
-        }
+        None => terminal.ask(
+            language.pick(
+                "Owner of the repositories, an organization or user",
+                "リポジトリの所有者（組織またはユーザー）",
+            ),
+            terraform::owner,
+        )?,
     };
     let repositories = if flags.repositories.is_empty() {
-        terminal.ask("Repositories, without the owner, separated by blanks", names)?
+        terminal.ask(
+            language.pick(
+                "Repositories, without the owner, separated by blanks",
+                "リポジトリ（所有者を除いた名前を空白区切りで）",
+            ),
+            names,
+        )?
     } else {
         distinct(flags.repositories)?
     };
     let region = match flags.region {
         Some(region) => region,
-        None => terminal.ask(&format!("AWS region [{DEFAULT_REGION}]"), |answer| {
-            terraform::region(if answer.is_empty() { DEFAULT_REGION } else { answer })
-        })?,
+        None => {
+            let question = language.pick("AWS region", "AWSリージョン");
+            terminal.ask(&format!("{question} [{DEFAULT_REGION}]"), |answer| {
+                terraform::region(if answer.is_empty() { DEFAULT_REGION } else { answer })
+            })?
+        }
     };
     let environment = match flags.environment {
         Some(environment) => environment,
-        None => terminal.ask(
-            &format!("Environment, for the tags [{DEFAULT_ENVIRONMENT}]"),
-            |answer| {
+        None => {
+            let question = language.pick("Environment, for the tags", "環境名（タグに使用）");
+            terminal.ask(&format!("{question} [{DEFAULT_ENVIRONMENT}]"), |answer| {
                 terraform::environment(if answer.is_empty() { DEFAULT_ENVIRONMENT } else { answer })
-            },
-        )?,
+            })?
+        }
     };
     let alarm_email = match flags.alarm_email {
         Some(address) => Some(address),
-        None => terminal.ask("E-mail address for alarms [none]", |answer| {
-            if answer.is_empty() { Ok(None) } else { terraform::alarm_email(answer).map(Some) }
-        })?,
+        None => {
+            let question = language
+                .pick("E-mail address for alarms [none]", "アラームのメールアドレス [なし]");
+            terminal.ask(question, |answer| {
+                if answer.is_empty() { Ok(None) } else { terraform::alarm_email(answer).map(Some) }
+            })?
+        }
     };
     Ok(Values { owner, repositories, region, environment, alarm_email, numbers: None })
 }
@@ -81,6 +107,7 @@ pub(super) fn asked_for(
 struct Terminal<'a, I, P> {
     input: &'a mut I,
     prompts: &'a mut P,
+    language: Language,
 }
 
 impl<I: BufRead, P: Write> Terminal<'_, I, P> {
@@ -88,44 +115,57 @@ impl<I: BufRead, P: Write> Terminal<'_, I, P> {
     fn ask<T>(
         &mut self,
         question: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, Said>,
     ) -> anyhow::Result<T> {
         loop {
             write!(self.prompts, "{question}: ")?;
             self.prompts.flush()?;
             let mut answer = String::new();
-            let read = self.input.read_line(&mut answer).context("can't read the answer")?;
+            let read = self
+                .input
+                .read_line(&mut answer)
+                .saying(|| Phrase::new("can't read the answer", "回答を読み取れません"))?;
             anyhow::ensure!(
                 read > 0,
-                "the answers ended before the last question; nothing was written"
+                said(
+                    "the answers ended before the last question; nothing was written",
+                    "最後の質問の前に回答が終わったため、何も書き込みませんでした",
+                )
             );
             match parse(answer.trim()) {
                 Ok(value) => return Ok(value),
-                Err(wrong) => writeln!(self.prompts, "  {wrong}")?,
+                Err(wrong) => {
+                    writeln!(self.prompts, "  {}", errors::told(&wrong, self.language))?;
+                }
             }
         }
     }
 }
 
-fn names(answer: &str) -> Result<Vec<String>, String> {
+fn names(answer: &str) -> Result<Vec<String>, Said> {
     let names: Vec<String> = answer
         .split([' ', ','])
         .filter(|name| !name.is_empty())
         .map(terraform::repository)
         .collect::<Result<_, _>>()?;
     if names.is_empty() {
-        Err("name at least one".to_owned())
+        Err(said("name at least one", "1つ以上指定してください"))
     } else {
-        distinct(names).map_err(|error| error.to_string())
+        distinct(names)
     }
 }
 
 /// Refuses a repository that appears twice. GitHub treats names that differ only in case as the
 /// same repository, and Terraform accepts each one once.
-fn distinct(repositories: Vec<String>) -> anyhow::Result<Vec<String>> {
+fn distinct(repositories: Vec<String>) -> Result<Vec<String>, Said> {
     for (index, name) in repositories.iter().enumerate() {
         let twice = repositories.iter().take(index).any(|other| other.eq_ignore_ascii_case(name));
-        anyhow::ensure!(!twice, "the repository {name} is named twice");
+        if twice {
+            return Err(said(
+                format!("the repository {name} is named twice"),
+                format!("リポジトリ {name} が2回指定されています"),
+            ));
+        }
     }
     Ok(repositories)
 }
@@ -136,7 +176,7 @@ mod tests {
 
     fn answered(flags: TerraformArguments, answers: &str) -> (Result<Values, String>, String) {
         let mut prompts = Vec::new();
-        let values = asked_for(flags, &mut answers.as_bytes(), &mut prompts)
+        let values = asked_for(flags, &mut answers.as_bytes(), &mut prompts, Language::En)
             .map_err(|error| error.to_string());
         (values, String::from_utf8(prompts).unwrap())
     }
@@ -160,6 +200,24 @@ mod tests {
         assert_eq!(prompts.matches("Owner of").count(), 2);
         assert_eq!(prompts.matches("Repositories").count(), 3);
         assert_eq!(prompts.matches("AWS region [ap-northeast-1]: ").count(), 1);
+    }
+
+    #[test]
+    fn questions_and_what_is_wrong_with_an_answer_are_in_the_readers_language() {
+        let mut prompts = Vec::new();
+        let answers = "o*\nocto-org\n\nshop shop\nshop\ntokyo\n\nProd\nprod\nnobody\n\n";
+        asked_for(
+            TerraformArguments::default(),
+            &mut answers.as_bytes(),
+            &mut prompts,
+            Language::Ja,
+        )
+        .unwrap();
+        let prompts = String::from_utf8(prompts).unwrap();
+        for asked in prompts.split(": ").flat_map(str::lines).filter(|asked| !asked.is_empty()) {
+            assert!(!asked.is_ascii(), "{asked:?} is not Japanese: {prompts}");
+        }
+        assert_eq!(prompts.matches("必要な値: ").count(), 4, "{prompts}");
     }
 
     #[test]

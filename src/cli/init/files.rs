@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::errors::Bilingual;
+
 /// The mode of a new file: everybody may read and write it. The kernel removes the bits of the
 /// user's umask, as for any new file (umask(2)).
 const NEW_FILE_MODE: u32 = 0o666;
@@ -40,7 +42,7 @@ pub(super) enum Present {
 
 /// Why the program can't write a file.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
+pub(in crate::cli) enum FileError {
     #[error("{} is a symbolic link, and nothing is written through one: remove it, or write the \
              file by hand", .0.display())]
     SymbolicLink(PathBuf),
@@ -48,10 +50,30 @@ pub(super) enum FileError {
     NotADirectory(PathBuf),
     #[error("{} is not a file: move it out of the way", .0.display())]
     NotAFile(PathBuf),
-    #[error("can't read {}: {source}", path.display())]
+    #[error("can't read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("can't write {}: {source}", path.display())]
+    #[error("can't write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+}
+
+impl Bilingual for FileError {
+    fn japanese(&self) -> String {
+        match self {
+            Self::SymbolicLink(path) => format!(
+                "{} はシンボリックリンクです。リンク先には書き込みません。\
+                 リンクを削除するか、ファイルを手で作成してください",
+                path.display()
+            ),
+            Self::NotADirectory(path) => {
+                format!("{} はディレクトリではありません。別の場所に移してください", path.display())
+            }
+            Self::NotAFile(path) => {
+                format!("{} はファイルではありません。別の場所に移してください", path.display())
+            }
+            Self::Read { path, source: _ } => format!("{} を読み取れません", path.display()),
+            Self::Write { path, source: _ } => format!("{} に書き込めません", path.display()),
+        }
+    }
 }
 
 impl Place {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::files::File;
 use crate::checks::{self, Kind, Manifests, Origin, Plan, REPOSITORY_FILE, RepositoryFile};
+use crate::language::Language;
 use crate::publish::TASK_LABEL;
 
 const WORKFLOW: &str = include_str!("../../../.github/workflows/send-to-sqs.yml");
@@ -34,12 +35,24 @@ pub(super) fn files(directory: &Path) -> Vec<File> {
 }
 
 /// Returns the text about the steps that remain after the files are written.
-pub(super) fn next() -> String {
+pub(super) fn next(language: Language) -> String {
+    let (next, role) = language.pick(
+        (
+            "Next: commit both and push them to main, the only branch whose workflow AWS lets in. \
+             Then, in the repository:",
+            "the Terraform output github_actions_role_arn",
+        ),
+        (
+            "次に、両方のファイルをコミットし、mainにプッシュしてください\
+             （AWSが受け付けるのはmainのワークフローだけです）。\
+             続いて、リポジトリで次のコマンドを実行してください。",
+            "Terraformの出力github_actions_role_arnの値",
+        ),
+    );
     format!(
-        "Next: commit both and push them to main, the only branch whose workflow AWS lets in. \
-         Then, in the repository:\n\
+        "{next}\n\
          \n  gh label create {TASK_LABEL}\
-         \n  gh secret set AWS_ROLE_ARN   # the Terraform output github_actions_role_arn\
+         \n  gh secret set AWS_ROLE_ARN   # {role}\
          \n  gh variable set ENABLE_SQS_WORKFLOW --body true"
     )
 }

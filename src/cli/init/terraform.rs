@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::files::File;
+use crate::cli::told::{Said, said};
+use crate::language::{Language, Text};
 use crate::task::RepoName;
 
 /// The file that declares the variables. The program recognizes a folder by it.
@@ -122,28 +124,39 @@ impl Values {
 }
 
 /// Returns the text about the steps that remain after the file is written.
-pub(super) fn next(values: &Values) -> String {
-    let mut text = String::from(
-        "Next, in the same folder:\n\
-         \n  ../bootstrap-backend.sh   # once: the bucket and the table for Terraform's state\
+pub(super) fn next(values: &Values, language: Language) -> String {
+    let (next, once) = language.pick(
+        ("Next, in the same folder:", "once: the bucket and the table for Terraform's state"),
+        (
+            "次に、同じフォルダーで次のコマンドを実行してください。",
+            "初回のみ: Terraformの状態を保存するバケットとテーブルを作成",
+        ),
+    );
+    let mut text = format!(
+        "{next}\n\
+         \n  ../bootstrap-backend.sh   # {once}\
          \n  terraform init\
          \n  terraform plan\
-         \n  terraform apply",
+         \n  terraform apply"
     );
     if values.numbers.is_none() {
-        text.push_str(
+        text.push_str(language.pick(
             "\n\nThe file holds no numbers of GitHub's: a repository that was created, renamed or \
              transferred after 15 July 2026 is not let\n\
              in without them. Set GITHUB_TOKEN and run this again with --force, or fill them in as \
              the file says.",
-        );
+            "\n\nこのファイルにはGitHubの番号がありません。2026年7月15日より後に作成、改名、\
+             移管されたリポジトリは、番号がないと受け付けられません。\n\
+             GITHUB_TOKENを設定し、--forceを付けてもう一度実行するか、\
+             ファイルの説明に従って記入してください。",
+        ));
     }
     text
 }
 
 /// Parses an organization or user in GitHub's character set, by Terraform's rule: an exact name
 /// without wildcards.
-pub(super) fn owner(text: &str) -> Result<String, String> {
+pub(super) fn owner(text: &str) -> Result<String, Said> {
     static OWNER: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$").expect("the pattern is fixed")
     });
@@ -151,54 +164,74 @@ pub(super) fn owner(text: &str) -> Result<String, String> {
     accept(
         text,
         valid,
-        "an owner on GitHub: at most 39 letters, digits and single hyphens, with no hyphen at \
-         either end",
+        Text {
+            en: "an owner on GitHub: at most 39 letters, digits and single hyphens, with no \
+                 hyphen at either end",
+            ja: "GitHubの所有者名（英数字と単独のハイフンで39文字以内。\
+                 先頭と末尾にハイフンは使えません）",
+        },
     )
 }
 
 /// Parses the name of a repository without its owner.
-pub(super) fn repository(text: &str) -> Result<String, String> {
+pub(super) fn repository(text: &str) -> Result<String, Said> {
     let named =
         format!("owner/{text}").parse::<RepoName>().is_ok_and(|parsed| parsed.name() == text);
     let valid = named && !text.to_ascii_lowercase().ends_with(".git");
     accept(
         text,
         valid,
-        "a repository's name without the owner: at most 100 letters, digits, dots, hyphens and \
-         underscores, and no .git at the end",
+        Text {
+            en: "a repository's name without the owner: at most 100 letters, digits, dots, \
+                 hyphens and underscores, and no .git at the end",
+            ja: "所有者を除いたリポジトリ名（英数字、ドット、ハイフン、アンダースコアで100文字以内。\
+                 末尾に.gitは使えません）",
+        },
     )
 }
 
 /// Parses a region of AWS.
-pub(super) fn region(text: &str) -> Result<String, String> {
+pub(super) fn region(text: &str) -> Result<String, Said> {
     static REGION: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$").expect("the pattern is fixed")
     });
-    accept(text, REGION.is_match(text), "a region's code, such as ap-northeast-1")
+    let expected = Text {
+        en: "a region's code, such as ap-northeast-1",
+        ja: "リージョンのコード（例: ap-northeast-1）",
+    };
+    accept(text, REGION.is_match(text), expected)
 }
 
 /// Parses the value of the tag `Environment`.
-pub(super) fn environment(text: &str) -> Result<String, String> {
+pub(super) fn environment(text: &str) -> Result<String, Said> {
     static ENVIRONMENT: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$").expect("the pattern is fixed")
     });
     accept(
         text,
         ENVIRONMENT.is_match(text),
-        "1 to 32 lowercase letters, digits and hyphens, with no hyphen at either end",
+        Text {
+            en: "1 to 32 lowercase letters, digits and hyphens, with no hyphen at either end",
+            ja: "英小文字、数字、ハイフンで1〜32文字の値（先頭と末尾にハイフンは使えません）",
+        },
     )
 }
 
 /// Parses an e-mail address.
-pub(super) fn alarm_email(text: &str) -> Result<String, String> {
+pub(super) fn alarm_email(text: &str) -> Result<String, Said> {
     static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^[^@\s\p{Cc}]+@[^@\s\p{Cc}]+[.][^@\s\p{Cc}.]+$").expect("the pattern is fixed")
     });
-    accept(text, ADDRESS.is_match(text), "one e-mail address")
+    let expected = Text { en: "one e-mail address", ja: "1件のメールアドレス" };
+    accept(text, ADDRESS.is_match(text), expected)
 }
 
-fn accept(text: &str, valid: bool, expected: &str) -> Result<String, String> {
-    if valid { Ok(text.to_owned()) } else { Err(format!("{text:?} is not {expected}")) }
+fn accept(text: &str, valid: bool, expected: Text) -> Result<String, Said> {
+    if valid {
+        return Ok(text.to_owned());
+    }
+    let Text { en, ja } = expected;
+    Err(said(format!("{text:?} is not {en}"), format!("{text:?} は使えません。必要な値: {ja}")))
 }
 
 /// Formats a text as a quoted template of HCL that stands for exactly this text (Terraform's

@@ -4,7 +4,6 @@ use super::*;
 use crate::publish::attempts::AttemptRecord;
 use crate::publish::marker;
 use crate::publish::render::{Renderer, Told};
-use crate::publish::settings::Language;
 use crate::task::{IssueNumber, Task};
 
 /// A text that would notify somebody, close an issue and forge a mark if it was Markdown.
@@ -282,7 +281,8 @@ async fn an_unreachable_github_is_told_with_its_cause() {
     let error = reqwest::get(&url).await.unwrap_err();
     let error = GitHubError::Unreachable { url: url.clone(), source: error.without_url() };
     assert!(!error.to_string().contains("refused"), "the source is not part of the message");
-    let Reason::GitHubUnreachable { url: told, detail } = Reason::from(&error) else {
+    let Reason::GitHubUnreachable { url: told, detail } = Reason::of_github(&error, Language::En)
+    else {
         panic!("{error:?}");
     };
     assert_eq!(told, url);

@@ -7,7 +7,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior};
 
-use crate::publish::settings::Language;
+use crate::language::Language;
 use crate::publish::{TASK_LABEL, text};
 use crate::redaction::Redaction;
 

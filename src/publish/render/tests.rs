@@ -3,13 +3,13 @@ use std::collections::BTreeSet;
 use strum::VariantNames as _;
 
 use super::*;
+use crate::language::Language;
 use crate::publish::attempts::AttemptRecord;
 use crate::publish::marker::PrState;
 use crate::publish::report::{
     CheckLine, CheckOutcome, FileLine, Hindrance, IssueStatus, NoTest, Note, PullRequestReport,
     ToldStage,
 };
-use crate::publish::settings::Language;
 use crate::publish::text::LONGEST_BODY;
 use crate::redaction::Redaction;
 use crate::task::{IssueNumber, Task};
