@@ -32,6 +32,7 @@ mod everything_on_one_laptop;
 mod exit_codes;
 mod forge_fails;
 mod forge_has_an_outage;
+mod hours_pass;
 mod issue_becomes_pull_request;
 mod issue_is_labelled_again;
 mod issue_is_queued;

@@ -9,6 +9,7 @@ pub mod actions;
 pub mod attack;
 pub mod aws_cli;
 pub mod chaos_proxy;
+pub mod clock;
 pub mod forge;
 pub mod guard;
 pub mod held_program;
