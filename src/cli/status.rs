@@ -206,6 +206,7 @@ fn words(state: State, busy: bool, language: Language) -> &'static str {
         State::QueueFails => "キューのエラーのため再試行中",
         State::Unhealthy => "異常",
         State::Stopping => "停止処理中",
+        State::Unknown => "状態不明（このバージョンでは判別できません）",
     };
     language.pick(state.words(), japanese)
 }
