@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
 use super::output;
-use crate::journal::{Outcome, RunRecord, Stage};
+use crate::journal::{CheckRecord, Outcome, RunRecord, Stage};
 use crate::publish::settings::Language;
 use crate::publish::{self, Reason, Told};
 use crate::redaction::Redaction;
@@ -69,6 +69,38 @@ pub(super) fn reason(run: &RunRecord, language: Language, redaction: &Redaction)
     let lines = std::iter::once(what).chain(detail).chain(std::iter::once(next));
     let lines = lines.map(|line| publish::plain_line(&redaction.redact(&line)));
     lines.filter(|line| !line.is_empty()).collect()
+}
+
+/// Returns how a check of a run ended, in words.
+pub(super) fn check_result(check: &CheckRecord, language: Language) -> &str {
+    let (english, japanese) = match check.result.as_str() {
+        "passed" => ("passed", "合格"),
+        "failed" => ("failed", "失敗"),
+        "failed_before" => ("failed, as it did before the change", "失敗（変更前から）"),
+        "timed_out" => ("took too long", "時間切れ"),
+        "not_run" | "offline" => ("could not be run", "実行できませんでした"),
+        other => (other, other),
+    };
+    language.pick(english, japanese)
+}
+
+/// Returns what kept a check from running and what to do next, a line each. Empty for a check that
+/// was run.
+pub(super) fn obstacle(
+    check: &CheckRecord,
+    language: Language,
+    redaction: &Redaction,
+) -> Vec<String> {
+    let hindrance =
+        check.hindrance.clone().and_then(|hindrance| serde_json::from_value(hindrance).ok());
+    let lines = match hindrance.map(|hindrance| Told::hindrance(&hindrance, language)) {
+        Some(Told { what, next, detail }) => {
+            std::iter::once(what).chain(detail).chain(std::iter::once(next)).collect()
+        }
+        // What an older version wrote, in English.
+        None => Vec::from_iter(check.obstacle.clone()),
+    };
+    lines.iter().map(|line| publish::plain_line(&redaction.redact(line))).collect()
 }
 
 /// Reads `OWNER/NAME#7`.
