@@ -19,6 +19,7 @@ mod schema;
 mod scripted_agent;
 mod seed;
 mod signals;
+mod stages;
 mod status;
 mod submit;
 mod up;
@@ -34,6 +35,7 @@ use self::exit_code::Exit;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::redaction::Redaction;
+use crate::telemetry::Reader;
 
 /// Turns labelled GitHub issues into pull requests, with a coding agent on your own machine.
 #[derive(Debug, Parser)]
@@ -121,9 +123,15 @@ impl Cli {
         if let Command::Init(arguments) = self.command {
             return runtime.block_on(init::run(arguments, config));
         }
-        let config = config?;
+        let mut config = config?;
         let redaction = config.redaction.clone();
-        crate::telemetry::start(&config.log, &redaction)?;
+        if let Command::Demo(arguments) = &self.command {
+            arguments.choose_log(&mut config.log);
+        }
+        let is_kept =
+            matches!(self.command, Command::Worker(_) | Command::Up(_) | Command::Queue(_));
+        let reader = if is_kept { Reader::Operator } else { Reader::Caller };
+        crate::telemetry::start(&config.log, &redaction, reader)?;
         let done = runtime.block_on(async {
             match self.command {
                 Command::Demo(arguments) => demo::run(arguments, config).await,

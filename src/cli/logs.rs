@@ -12,6 +12,7 @@ use super::exit_code::Exit;
 use super::{output, run_summary};
 use crate::config::Config;
 use crate::journal::{JournalReader, RunId, RunRecord};
+use crate::publish::settings::Language;
 use crate::run;
 
 const POLL: Duration = Duration::from_millis(200);
@@ -39,11 +40,8 @@ pub(super) async fn run(arguments: LogsArguments, config: Config) -> anyhow::Res
         if !alone {
             let (state, time) =
                 (run_summary::state(&run, config.language), run_summary::when(run.started_at));
-            output::line(format!(
-                "== run {}  {time}  {state}  {}",
-                run.run,
-                run_summary::task(&run)
-            ))?;
+            let (number, task) = (numbered(&run, config.language), run_summary::task(&run));
+            output::line(format!("== {number}  {time}  {state}  {task}"))?;
         }
         let follow = arguments.follow && Some(run.run) == last;
         let run = show(&journal, run, follow, &config).await?;
@@ -121,11 +119,14 @@ async fn show(
 /// Says after the log how the run ended, and why.
 fn tell_end(run: &RunRecord, config: &Config) -> anyhow::Result<()> {
     let state = run_summary::state(run, config.language);
-    let end = run.ended_at.map(|end| format!(", {}", run_summary::when(end))).unwrap_or_default();
-    let number = config.language.pick(format!("run {}", run.run), format!("実行{}", run.run));
-    output::line(format!("-- {number}: {state}{end}"))?;
+    let end = run.ended_at.map(|end| format!("  {}", run_summary::when(end))).unwrap_or_default();
+    output::line(format!("-- {}: {state}{end}", numbered(run, config.language)))?;
     for line in run_summary::reason(run, config.language, &config.redaction) {
         output::line(format!("   {line}"))?;
     }
     Ok(())
+}
+
+fn numbered(run: &RunRecord, language: Language) -> String {
+    language.pick(format!("run {}", run.run), format!("実行{}", run.run))
 }

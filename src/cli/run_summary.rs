@@ -20,7 +20,7 @@ pub(super) fn when(then: Timestamp) -> String {
 pub(super) fn state(run: &RunRecord, language: Language) -> String {
     let Some(outcome) = run.outcome else {
         return language
-            .pick(format!("in {}", run.stage.name()), format!("{}中", stage(run.stage)));
+            .pick(format!("in {}", run.stage.name()), format!("{}中", stage(run.stage, language)));
     };
     let japanese = match outcome {
         Outcome::Done => "完了",
@@ -32,8 +32,9 @@ pub(super) fn state(run: &RunRecord, language: Language) -> String {
     language.pick(outcome.name(), japanese).to_owned()
 }
 
-fn stage(stage: Stage) -> &'static str {
-    match stage {
+/// Returns the name of a stage.
+pub(super) fn stage(stage: Stage, language: Language) -> &'static str {
+    let japanese = match stage {
         Stage::Admit => "確認",
         Stage::Prepare => "準備",
         Stage::Implement => "実装",
@@ -41,14 +42,16 @@ fn stage(stage: Stage) -> &'static str {
         Stage::Gate => "審査",
         Stage::Publish => "公開",
         Stage::Settle => "報告",
-    }
+    };
+    language.pick(stage.name(), japanese)
 }
 
 /// Returns when the run began and how long it took, or has taken so far.
-pub(super) fn time(run: &RunRecord, now: Timestamp) -> String {
+pub(super) fn time(run: &RunRecord, now: Timestamp, language: Language) -> String {
     let took = run.ended_at.unwrap_or(now).duration_since(run.started_at);
-    let took = output::duration(took.try_into().unwrap_or_default());
-    format!("{} ({took})", when(run.started_at))
+    let took = output::duration(took.try_into().unwrap_or_default(), language);
+    let began = when(run.started_at);
+    language.pick(format!("{began} ({took})"), format!("{began}（{took}）"))
 }
 
 /// Returns the task's issue and title in one line, as `owner/name#7 Title`.

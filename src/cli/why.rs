@@ -47,7 +47,7 @@ pub(super) async fn run(arguments: WhyArguments, config: Config) -> anyhow::Resu
         let attempt =
             language.pick(format!("attempt {}", run.attempt), format!("{}回目の配信", run.attempt));
         let (state, time) =
-            (run_summary::state(run, language), run_summary::time(run, Timestamp::now()));
+            (run_summary::state(run, language), run_summary::time(run, Timestamp::now(), language));
         let label = language.pick(format!("run {}", run.run), format!("実行{}", run.run));
         output::row(&label, COLUMN, &format!("{state}  {time}  {attempt}"))?;
         for line in run_summary::reason(run, language, &config.redaction) {
