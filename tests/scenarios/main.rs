@@ -22,6 +22,7 @@ mod branch_is_in_the_way;
 mod change_is_taken_over;
 mod change_is_tested;
 mod checks_decide;
+mod day_of_an_operator;
 mod dead_letters_are_redriven;
 mod demo_and_tools;
 mod disk_is_full;
