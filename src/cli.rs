@@ -20,6 +20,7 @@ mod schema;
 mod scripted_agent;
 mod seed;
 mod signals;
+mod stages;
 mod status;
 mod submit;
 mod told;
@@ -37,6 +38,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::language::Language;
 use crate::redaction::Redaction;
+use crate::telemetry::Reader;
 
 /// Turns labelled GitHub issues into pull requests, with a coding agent on your own machine.
 #[derive(Debug, Parser)]
@@ -135,9 +137,15 @@ impl Cli {
             let language = Config::language_before_loading(self.config.as_deref(), environment);
             return runtime.block_on(init::run(arguments, config, language));
         }
-        let config = config?;
+        let mut config = config?;
         let (redaction, language) = (config.redaction.clone(), config.language);
-        crate::telemetry::start(&config.log, &redaction)?;
+        if let Command::Demo(arguments) = &self.command {
+            arguments.choose_log(&mut config.log);
+        }
+        let is_kept =
+            matches!(self.command, Command::Worker(_) | Command::Up(_) | Command::Queue(_));
+        let reader = if is_kept { Reader::Operator } else { Reader::Caller };
+        crate::telemetry::start(&config.log, &redaction, reader)?;
         let done = runtime.block_on(async {
             match self.command {
                 Command::Demo(arguments) => demo::run(arguments, config).await,

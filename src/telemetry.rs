@@ -2,7 +2,7 @@
 //! error, so that standard output has only the output of the command.
 
 pub mod settings;
-mod terminal;
+mod short;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use self::settings::{LogFormat, LogSettings};
-use self::terminal::TerminalFormat;
+use self::short::ShortFormat;
 use crate::errors::Bilingual;
 use crate::redaction::Redaction;
 
@@ -47,21 +47,36 @@ impl Bilingual for InvalidFilter {
     }
 }
 
+/// Who reads the log of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Whoever called the command and waits for its end.
+    Caller,
+    /// Whoever looks into it days later: the command runs until it is stopped.
+    Operator,
+}
+
 /// Starts logging. A second call changes nothing.
 ///
 /// # Errors
 /// The filter can't be read.
-pub fn start(settings: &LogSettings, redaction: &Redaction) -> Result<(), InvalidFilter> {
+pub fn start(
+    settings: &LogSettings,
+    redaction: &Redaction,
+    reader: Reader,
+) -> Result<(), InvalidFilter> {
     let filter = filter(&settings.filter)?;
     let stderr = Stderr { redaction: redaction.clone() };
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
+    let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+    let short = ShortFormat { is_dated: reader == Reader::Operator && !is_terminal };
     let started = match settings.format {
         // Without `with_ansi` there are colors, unless NO_COLOR is set.
-        LogFormat::Text if io::IsTerminal::is_terminal(&io::stderr()) => {
-            logs.event_format(TerminalFormat).try_init()
-        }
-        LogFormat::Text => logs.with_ansi(false).try_init(),
+        LogFormat::Text if is_terminal => logs.event_format(short).try_init(),
+        LogFormat::Text => logs.with_ansi(false).event_format(short).try_init(),
+        LogFormat::Full if is_terminal => logs.try_init(),
+        LogFormat::Full => logs.with_ansi(false).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
     };
     if started.is_err() {

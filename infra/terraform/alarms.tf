@@ -95,7 +95,7 @@ resource "aws_cloudwatch_metric_alarm" "dlq_expiring" {
     "A task has been in the dead-letter queue for 5 days and SQS will drop it for good,",
     "14 days after it was first queued (not after it came here).",
     "See which: codingworker dlq list",
-    "Save it: codingworker dlq redrive --task KEY",
+    "Save it: codingworker dlq redrive --task OWNER/NAME#7",
   ])
 
   evaluation_periods  = 1

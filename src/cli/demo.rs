@@ -4,6 +4,7 @@
 //! has no model.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 
 use super::embedded::{Addresses, Embedded};
 use super::exit_code::Exit;
+use super::stages::StageLines;
 use super::told::{Said, Saying as _, file_phrase, said};
 use super::{output, run_summary, scripted_agent, seed, signals, submit, worker};
 use crate::agent::Agent;
@@ -30,13 +32,20 @@ use crate::queue::Queue;
 use crate::run;
 use crate::sandbox::{Level, Sandbox, SandboxReport};
 use crate::task::{IssueNumber, RepoName, Task};
-use crate::worker::{Stop, Turn};
+use crate::telemetry::settings::{LogFormat, LogSettings};
+use crate::worker::{Stop, Turn, Worker};
 
 const OWNER: &str = "demo";
 const TITLE: &str = "Add a FizzBuzz function";
 const BODY: &str = "Create `fizzbuzz.py` with a function `fizzbuzz(number)` that returns \"Fizz\" \
 for multiples of three, \"Buzz\" for multiples of five, \"FizzBuzz\" for multiples of both, and \
 the number as a string otherwise. Run as a program it prints FizzBuzz from 1 to 100.";
+
+/// The filter of a log in which no stage is told.
+const WITHOUT_STAGES: &str = "warn";
+
+/// How often the demo looks for a new stage.
+const STAGE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The files of the repository with which the demo starts.
 const FILES: &[(&str, &str)] = &[
@@ -65,9 +74,23 @@ pub(super) struct DemoArguments {
     /// The model for Aider
     #[arg(long, requires = "agent")]
     model: Option<String>,
+    /// Print all that happens, and not only each stage
+    #[arg(long)]
+    verbose: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+impl DemoArguments {
+    /// Leaves what happens in the stages out of the log, unless somebody asked for it. The demo
+    /// prints the stages itself.
+    pub(super) fn choose_log(&self, log: &mut LogSettings) {
+        let is_default = log.filter == LogSettings::default().filter;
+        if is_default && log.format == LogFormat::Text && !self.verbose {
+            WITHOUT_STAGES.clone_into(&mut log.filter);
+        }
+    }
 }
 
 /// The output of `--json`.
@@ -161,8 +184,7 @@ async fn demonstrate(
     queue.send(&task.encode(), &[]).await?;
 
     let worker = Arc::new(worker::start(config, worker::Agents::MustBeThere).await?);
-    let turn = worker.turn(Duration::from_secs(5), &Stop::default()).await;
-    let Turn::Worked(_) = turn? else {
+    let Turn::Worked(_) = work(&worker).await? else {
         return Err(said(
             "the queue lost the demo's message",
             "デモのメッセージがキューから失われました",
@@ -193,6 +215,25 @@ async fn demonstrate(
     }
     embedded.stop().await?;
     Ok(if done { Exit::Ok } else { Exit::Error }.into())
+}
+
+/// Works on the one message, and prints each stage unless the log does.
+async fn work(worker: &Worker) -> anyhow::Result<Turn> {
+    let (stop, config) = (Stop::default(), &worker.services().config);
+    let mut turn = pin!(worker.turn(Duration::from_secs(5), &stop));
+    if config.log.filter != WITHOUT_STAGES {
+        return Ok(turn.await?);
+    }
+    let mut stages = StageLines::new(config.data_dir.clone(), config.language);
+    loop {
+        tokio::select! {
+            turn = &mut turn => {
+                stages.show_new().await?;
+                return Ok(turn?);
+            }
+            () = tokio::time::sleep(STAGE_INTERVAL) => stages.show_new().await?,
+        }
+    }
 }
 
 /// Returns whether the forge itself shows an open pull request that is not a draft, and whether
@@ -327,13 +368,11 @@ async fn show(
         .await?,
     )?;
     for check in &record.checks {
-        let result = run_summary::result(&check.result, language);
-        output::line(format!(
-            "{:<7} {result:<9} {} ({:.1} s)",
-            check.kind, check.command, check.seconds
-        ))?;
+        let result = run_summary::check_result(check, language);
+        let took = output::duration(Duration::from_secs_f64(check.seconds), language);
+        output::line(format!("{:<7} {result}  {} ({took})", check.kind, check.command))?;
     }
-    let took = output::duration(took);
+    let took = output::duration(took, language);
     output::line(language.pick(format!("pull request  {url}"), format!("プルリクエスト  {url}")))?;
     output::line(language.pick(format!("done in {took}"), format!("完了しました（{took}）")))
 }

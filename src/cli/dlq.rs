@@ -49,7 +49,7 @@ pub(super) struct List {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
-    /// A message id, or a task key: owner/repo#N@TIME
+    /// An issue as OWNER/NAME#7, a message id, or a task key
     id: String,
     /// Print JSON
     #[arg(long)]
@@ -60,8 +60,8 @@ pub(super) struct Show {
 #[group(skip)]
 #[command(group(ArgGroup::new("which").required(true).args(["task", "all"])))]
 pub(super) struct Redrive {
-    /// One task, by its key or its message id
-    #[arg(long, value_name = "KEY")]
+    /// The tasks of an issue, or one task by its key or its message id
+    #[arg(long, value_name = "OWNER/NAME#7")]
     task: Option<String>,
     /// All of them, moved by SQS itself
     #[arg(long)]
@@ -87,6 +87,8 @@ pub(super) struct Purge {
 #[derive(Serialize)]
 struct ShownDeadLetter<'a> {
     task_key: Option<String>,
+    #[serde(skip)]
+    issue: Option<String>,
     title: Option<String>,
     /// The outcome of each run of the task, as far as the journal on this machine records it.
     tried: Vec<String>,
@@ -136,20 +138,25 @@ async fn list(
         output::json(&all_shown)?;
         return Ok(Exit::Ok.into());
     }
-    for ShownDeadLetter { task_key, title, tried, comment, message } in &all_shown {
-        let called = task_key
-            .as_deref()
-            .unwrap_or(config.language.pick("not a task", "タスクではありません"));
+    for ShownDeadLetter { issue, title, tried, comment, message, .. } in &all_shown {
+        let called =
+            issue.as_deref().unwrap_or(config.language.pick("not a task", "タスクではありません"));
         let said = title
             .clone()
             .unwrap_or_else(|| publish::plain_line(&message.body).chars().take(100).collect());
         let sent = message.sent_at.map(run_summary::when).unwrap_or_default();
-        output::line(format!("{}  {sent}  {called}  {said}", message.message_id))?;
+        output::line(format!("{sent}  {called}  {said}"))?;
         if let Some(last) = tried.last() {
             output::row("", 4, &publish::plain_line(last))?;
         } else if let Some(SaidOnIssue { author, text }) = comment {
             output::row("", 4, &format!("{author}: {}", publish::plain_line(text)))?;
         }
+        let id = &message.message_id;
+        output::row(
+            "",
+            4,
+            &config.language.pick(format!("message {id}"), format!("メッセージ {id}")),
+        )?;
     }
     let depth = letters.depth().await?;
     let all = depth.waiting + depth.in_flight;
@@ -184,7 +191,7 @@ async fn show(
         output::row(language.pick("task", "タスク"), COLUMN, key)?;
     }
     if let Some(sent_at) = message.sent_at {
-        output::row(language.pick("sent", "送信"), COLUMN, &format!("{sent_at:.0}"))?;
+        output::row(language.pick("sent", "送信"), COLUMN, &run_summary::when(sent_at))?;
     }
     for (name, value) in &message.attributes {
         output::line(format!("{name}  {}", publish::plain_line(value)))?;
@@ -323,7 +330,9 @@ impl<'c> Sources<'c> {
                 comment = self.said_on_issue(task).await;
             }
         }
+        let issue = |task: &Task| format!("{}#{}", task.repository, task.issue_number);
         Ok(ShownDeadLetter {
+            issue: task.as_ref().map(issue),
             task_key: task.as_ref().map(|task| task.key().as_str().to_owned()),
             title: task.map(|task| publish::plain_line(&task.title)),
             tried,

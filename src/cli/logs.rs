@@ -41,12 +41,9 @@ pub(super) async fn run(arguments: LogsArguments, config: Config) -> anyhow::Res
         if !alone {
             let (state, time) =
                 (run_summary::state(&run, config.language), run_summary::when(run.started_at));
-            let number = config.language.pick("run ", "実行");
-            output::line(format!(
-                "== {number}{}  {time}  {state}  {}",
-                run.run,
-                run_summary::task(&run)
-            ))?;
+            let (number, task) = (named(run.run), run_summary::task(&run));
+            let number = number.of(config.language);
+            output::line(format!("== {number}  {time}  {state}  {task}"))?;
         }
         let follow = arguments.follow && Some(run.run) == last;
         let run = show(&journal, run, follow, &config).await?;
@@ -55,7 +52,7 @@ pub(super) async fn run(arguments: LogsArguments, config: Config) -> anyhow::Res
     Ok(Exit::Ok.into())
 }
 
-fn numbered(id: RunId) -> Phrase {
+fn named(id: RunId) -> Phrase {
     Phrase::new(format!("run {id}"), format!("実行{id}"))
 }
 
@@ -76,10 +73,10 @@ async fn find(
     let (what, mut runs) = match (&arguments.of, number, journal) {
         (_, Some(id), Some(journal)) => {
             let run = journal.run(id).await?;
-            let run = run.saying(|| missing(&numbered(id)))?;
+            let run = run.saying(|| missing(&named(id)))?;
             return Ok((journal, vec![run]));
         }
-        (_, Some(id), None) => return Err(Said::from(missing(&numbered(id))).into()),
+        (_, Some(id), None) => return Err(Said::from(missing(&named(id))).into()),
         (Some(issue), None, journal) => {
             let (repository, number) = run_summary::parse_issue(issue)?;
             let what = Phrase::new(format!("run of {issue}"), format!(" {issue} の実行"));
@@ -129,9 +126,8 @@ async fn show(
 /// Says after the log how the run ended, and why.
 fn tell_end(run: &RunRecord, config: &Config) -> anyhow::Result<()> {
     let state = run_summary::state(run, config.language);
-    let end = run.ended_at.map(|end| format!(", {}", run_summary::when(end))).unwrap_or_default();
-    let number = config.language.pick(format!("run {}", run.run), format!("実行{}", run.run));
-    output::line(format!("-- {number}: {state}{end}"))?;
+    let end = run.ended_at.map(|end| format!("  {}", run_summary::when(end))).unwrap_or_default();
+    output::line(format!("-- {}: {state}{end}", named(run.run).of(config.language)))?;
     for line in run_summary::reason(run, config.language, &config.redaction) {
         output::line(format!("   {line}"))?;
     }

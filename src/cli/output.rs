@@ -4,7 +4,7 @@
 //! On a terminal a line is folded to its width, and what was good or bad has a color unless
 //! `NO_COLOR` is set. In a pipe a line stays one line, for `grep`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use console::{Alignment, measure_text_width, pad_str, style};
 
@@ -55,8 +55,12 @@ pub(super) fn judged(word: &str, good: bool) -> String {
 
 /// How wide a person's terminal is, in columns. `None` in a pipe or a file.
 fn terminal_width() -> Option<usize> {
-    let (_, columns) = console::Term::stdout().size_checked()?;
-    io::stdout().is_terminal().then_some(usize::from(columns))
+    width_of(&console::Term::stdout())
+}
+
+fn width_of(terminal: &console::Term) -> Option<usize> {
+    let (_, columns) = terminal.size_checked()?;
+    terminal.is_term().then_some(usize::from(columns))
 }
 
 /// Folds a text as [`row`] does, to lines of at most `width` columns.
@@ -144,18 +148,25 @@ pub(super) fn progress(line: &str) {
         tracing::info!("{line}");
         return;
     }
-    if writeln!(io::stderr(), "{line}").is_err() {
-        tracing::debug!("standard error is closed");
+    let width = width_of(&console::Term::stderr()).unwrap_or(usize::MAX);
+    for (number, line) in fold(line, width.saturating_sub(INDENT).max(1)).iter().enumerate() {
+        let indent = if number == 0 { 0 } else { INDENT };
+        if writeln!(io::stderr(), "{:indent$}{line}", "").is_err() {
+            tracing::debug!("standard error is closed");
+        }
     }
 }
 
 /// Formats a duration for people: `0.4 s`, `12 s`, `3 min 20 s`.
-pub(super) fn duration(span: std::time::Duration) -> String {
-    match span.as_secs() {
-        0..10 => format!("{:.1} s", span.as_secs_f64()),
-        10..60 => format!("{} s", span.as_secs()),
-        60..3600 => format!("{} min {} s", span.as_secs() / 60, span.as_secs() % 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+pub(super) fn duration(span: std::time::Duration, language: Language) -> String {
+    let (seconds, minutes, hours) = (span.as_secs(), span.as_secs() / 60, span.as_secs() / 3600);
+    let (hour, minute, second) = language.pick((" h ", " min", " s"), ("時間", "分", "秒"));
+    let between = language.pick(" ", "");
+    match seconds {
+        0..10 => format!("{:.1}{second}", span.as_secs_f64()),
+        10..60 => format!("{seconds}{second}"),
+        60..3600 => format!("{minutes}{minute}{between}{}{second}", seconds % 60),
+        _ => format!("{hours}{hour}{}{minute}", minutes % 60),
     }
 }
 
@@ -178,6 +189,20 @@ mod tests {
         {
             assert!(measure_text_width(&line) <= 14, "{line}");
             assert!(!line.starts_with(['。', '）']), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_told_in_its_two_largest_units() {
+        for (seconds, english, japanese) in [
+            (0.42, "0.4 s", "0.4秒"),
+            (12.0, "12 s", "12秒"),
+            (200.0, "3 min 20 s", "3分20秒"),
+            (7_500.0, "2 h 5 min", "2時間5分"),
+        ] {
+            let span = std::time::Duration::from_secs_f64(seconds);
+            assert_eq!(duration(span, Language::En), english);
+            assert_eq!(duration(span, Language::Ja), japanese);
         }
     }
 

@@ -6,7 +6,7 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use super::output;
 use super::told::{Said, Saying as _, said};
-use crate::journal::{Outcome, RunRecord, Stage};
+use crate::journal::{CheckRecord, Outcome, RunRecord, Stage};
 use crate::language::{Language, Phrase};
 use crate::publish::{self, Reason, Told};
 use crate::redaction::Redaction;
@@ -21,7 +21,7 @@ pub(super) fn when(then: Timestamp) -> String {
 pub(super) fn state(run: &RunRecord, language: Language) -> String {
     let Some(outcome) = run.outcome else {
         return language
-            .pick(format!("in {}", run.stage.name()), format!("{}中", stage(run.stage)));
+            .pick(format!("in {}", run.stage.name()), format!("{}中", stage(run.stage, language)));
     };
     let japanese = match outcome {
         Outcome::Done => "完了",
@@ -33,8 +33,9 @@ pub(super) fn state(run: &RunRecord, language: Language) -> String {
     language.pick(outcome.name(), japanese).to_owned()
 }
 
-fn stage(stage: Stage) -> &'static str {
-    match stage {
+/// Returns the name of a stage.
+pub(super) fn stage(stage: Stage, language: Language) -> &'static str {
+    let japanese = match stage {
         Stage::Admit => "確認",
         Stage::Prepare => "準備",
         Stage::Implement => "実装",
@@ -42,27 +43,16 @@ fn stage(stage: Stage) -> &'static str {
         Stage::Gate => "審査",
         Stage::Publish => "公開",
         Stage::Settle => "報告",
-    }
-}
-
-/// Returns how a check ended, as the journal keeps it, in a word.
-pub(super) fn result(result: &str, language: Language) -> &str {
-    let japanese = match result {
-        "passed" => "成功",
-        "failed" => "失敗",
-        "failed_before" => "変更前から失敗",
-        "timed_out" => "時間切れ",
-        "not_run" | "offline" => "実行できず",
-        other => other,
     };
-    language.pick(result, japanese)
+    language.pick(stage.name(), japanese)
 }
 
 /// Returns when the run began and how long it took, or has taken so far.
-pub(super) fn time(run: &RunRecord, now: Timestamp) -> String {
+pub(super) fn time(run: &RunRecord, now: Timestamp, language: Language) -> String {
     let took = run.ended_at.unwrap_or(now).duration_since(run.started_at);
-    let took = output::duration(took.try_into().unwrap_or_default());
-    format!("{} ({took})", when(run.started_at))
+    let took = output::duration(took.try_into().unwrap_or_default(), language);
+    let began = when(run.started_at);
+    language.pick(format!("{began} ({took})"), format!("{began}（{took}）"))
 }
 
 /// Returns the task's issue and title in one line, as `owner/name#7 Title`.
@@ -83,6 +73,38 @@ pub(super) fn reason(run: &RunRecord, language: Language, redaction: &Redaction)
     let lines = std::iter::once(what).chain(detail).chain(std::iter::once(next));
     let lines = lines.map(|line| publish::plain_line(&redaction.redact(&line)));
     lines.filter(|line| !line.is_empty()).collect()
+}
+
+/// Returns how a check of a run ended, in words.
+pub(super) fn check_result(check: &CheckRecord, language: Language) -> &str {
+    let (english, japanese) = match check.result.as_str() {
+        "passed" => ("passed", "合格"),
+        "failed" => ("failed", "失敗"),
+        "failed_before" => ("failed, as it did before the change", "失敗（変更前から）"),
+        "timed_out" => ("took too long", "時間切れ"),
+        "not_run" | "offline" => ("could not be run", "実行できませんでした"),
+        other => (other, other),
+    };
+    language.pick(english, japanese)
+}
+
+/// Returns what kept a check from running and what to do next, a line each. Empty for a check that
+/// was run.
+pub(super) fn obstacle(
+    check: &CheckRecord,
+    language: Language,
+    redaction: &Redaction,
+) -> Vec<String> {
+    let hindrance =
+        check.hindrance.clone().and_then(|hindrance| serde_json::from_value(hindrance).ok());
+    let lines = match hindrance.map(|hindrance| Told::hindrance(&hindrance, language)) {
+        Some(Told { what, next, detail }) => {
+            std::iter::once(what).chain(detail).chain(std::iter::once(next)).collect()
+        }
+        // What an older version wrote, in English.
+        None => Vec::from_iter(check.obstacle.clone()),
+    };
+    lines.iter().map(|line| publish::plain_line(&redaction.redact(line))).collect()
 }
 
 /// Reads `OWNER/NAME#7`.

@@ -169,7 +169,7 @@ fn tell(worker: &WorkerStatus, now: Timestamp, language: Language) -> String {
     let pid = health.pid;
     let ago = |then: Timestamp| {
         let age = now.duration_since(then).try_into().unwrap_or_default();
-        output::duration(age)
+        output::duration(age, language)
     };
     let mut text = if *alive {
         let state = words(health.state, *busy, language);
@@ -209,19 +209,20 @@ fn words(state: State, busy: bool, language: Language) -> &'static str {
         State::QueueFails => "キューのエラーのため再試行中",
         State::Unhealthy => "異常",
         State::Stopping => "停止処理中",
+        State::Unknown => "状態不明（このバージョンでは判別できません）",
     };
     language.pick(state.words(), japanese)
 }
 
 fn print_run(run: &RunRecord, now: Timestamp, config: &Config) -> anyhow::Result<()> {
     let language = config.language;
-    let label = language.pick(format!("run {}", run.run), format!("実行 {}", run.run));
+    let label = language.pick(format!("run {}", run.run), format!("実行{}", run.run));
     let column = COLUMN.max(label.len() + 2);
     let attempt = match run.attempt {
         1 => String::new(),
         attempt => language.pick(format!(", attempt {attempt}"), format!("、{attempt}回目の配信")),
     };
-    let (state, time) = (run_summary::state(run, language), run_summary::time(run, now));
+    let (state, time) = (run_summary::state(run, language), run_summary::time(run, now, language));
     output::row(&label, column, &format!("{state}  {time}{attempt}  {}", run_summary::task(run)))?;
     if let Some(end) = run.lease_end {
         let end = run_summary::when(end);

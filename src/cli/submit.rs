@@ -63,10 +63,10 @@ pub(super) async fn run(arguments: SubmitArguments, config: Config) -> anyhow::R
             &serde_json::json!({ "message_id": message_id, "task_key": task.key().as_str() }),
         )?;
     } else {
-        let key = task.key();
+        let issue = format!("{}#{}", task.repository, task.issue_number);
         output::line(config.language.pick(
-            format!("queued {key} as message {message_id}"),
-            format!("{key} をキューに入れました（メッセージ {message_id}）"),
+            format!("queued {issue} as message {message_id}"),
+            format!("{issue} をキューに入れました（メッセージ {message_id}）"),
         ))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,9 @@ use crate::run;
 /// How many lines of a program's output are shown.
 const SHOWN_LINES: usize = 20;
 
+/// How an event begins to say that a check could not be run.
+const NOT_RUN: &str = "could not be run";
+
 /// How wide the column of labels is.
 const COLUMN: usize = 10;
 
@@ -51,7 +54,7 @@ pub(super) async fn run(arguments: WhyArguments, config: Config) -> anyhow::Resu
         let attempt =
             language.pick(format!("attempt {}", run.attempt), format!("{}回目の配信", run.attempt));
         let (state, time) =
-            (run_summary::state(run, language), run_summary::time(run, Timestamp::now()));
+            (run_summary::state(run, language), run_summary::time(run, Timestamp::now(), language));
         let label = language.pick(format!("run {}", run.run), format!("実行{}", run.run));
         output::row(&label, COLUMN, &format!("{state}  {time}  {attempt}"))?;
         for line in run_summary::reason(run, language, &config.redaction) {
@@ -78,15 +81,22 @@ async fn show_details(
     let events = journal.events(run.run).await?;
     for check in run.checks.iter().filter(|check| check.result != "passed") {
         let label = language.pick("check", "チェック");
-        let result = run_summary::result(&check.result, language);
+        let result = run_summary::check_result(check, language);
         output::row(label, COLUMN, &format!("{}: {result}", check.command))?;
+        for line in run_summary::obstacle(check, language, &config.redaction) {
+            output::row("", COLUMN, &line)?;
+        }
         excerpt(&of_check(&log, &check.command))?;
     }
     // A run that failed before its end has no results, and its log has.
     if run.checks.is_empty()
-        && let Some(command) = last_failed(&events)
+        && let Some((command, said)) = last_failed(&events)
     {
         output::row(language.pick("check", "チェック"), COLUMN, command)?;
+        // Why it could not be run is nowhere else.
+        if said.starts_with(NOT_RUN) {
+            output::row("", COLUMN, &publish::plain_line(&config.redaction.redact(said)))?;
+        }
         excerpt(&of_check(&log, command))?;
     }
     let said = of_agent(&log, &events);
@@ -126,26 +136,34 @@ fn of_check<'l>(log: &'l str, command: &str) -> Vec<&'l str> {
     output.take_while(|line| !is_heading(line)).collect()
 }
 
-/// The output of the last call of the agent: what stands before the line that tells its verdict.
+/// The output of the last call of the agent that printed something: what stands before the line
+/// that tells its verdict.
 fn of_agent<'l>(log: &'l str, events: &[Event]) -> Vec<&'l str> {
     let verdict = |event: &&Event| {
         let said = event.text.split_once(" with ");
         said.is_some_and(|(agent, rest)| !agent.contains(' ') && rest.contains(": "))
     };
-    let Some(verdict) = events.iter().rfind(verdict) else { return Vec::new() };
-    let lines: Vec<_> = log.lines().collect();
-    let is_verdict = |line: &&str| is_heading(line) && line.ends_with(verdict.text.as_str());
-    let Some(end) = lines.iter().rposition(is_verdict) else { return Vec::new() };
-    let before = lines.into_iter().take(end).collect::<Vec<_>>();
-    let begin = before.iter().rposition(|line| is_heading(line)).map_or(0, |heading| heading + 1);
-    before.into_iter().skip(begin).collect()
+    let mut lines: Vec<_> = log.lines().collect();
+    for verdict in events.iter().rev().filter(verdict) {
+        let is_verdict = |line: &&str| is_heading(line) && line.ends_with(verdict.text.as_str());
+        let Some(end) = lines.iter().rposition(is_verdict) else { return Vec::new() };
+        lines.truncate(end);
+        let heading = lines.iter().rposition(|line| is_heading(line));
+        let said = lines.get(heading.map_or(0, |heading| heading + 1)..).unwrap_or_default();
+        if said.iter().any(|line| !line.trim().is_empty()) {
+            return said.to_vec();
+        }
+    }
+    Vec::new()
 }
 
-/// The command of the last check that an event says failed.
-fn last_failed(events: &[Event]) -> Option<&str> {
+/// The command of the last check that an event says failed or could not be run, and what it says.
+fn last_failed(events: &[Event]) -> Option<(&str, &str)> {
     events.iter().rev().find_map(|event| {
         let (command, said) = event.text.strip_prefix('`')?.split_once("` ")?;
-        (said.starts_with("failed") || said == "took too long").then_some(command)
+        // What failed before too ended no run.
+        let failed = said == "failed" || said.starts_with("failed: ") || said == "took too long";
+        (failed || said.starts_with(NOT_RUN)).then_some((command, said))
     })
 }
 
@@ -172,7 +190,12 @@ mod tests {
         let events = [event("aider with m: it edited"), event("`make test` failed: one")];
         assert_eq!(of_check(LOG, "make test"), ["new failure", "FAILED one"]);
         assert_eq!(of_agent(LOG, &events), ["I am the agent", "# A heading of mine", "Done."]);
-        assert_eq!(last_failed(&events), Some("make test"));
+        let silent = format!("{LOG}# 2026-11-24T10:02:00Z aider with m: it changed nothing\n");
+        let later = [events[0].clone(), event("aider with m: it changed nothing")];
+        assert_eq!(of_agent(&silent, &later), of_agent(LOG, &events));
+        assert_eq!(last_failed(&events), Some(("make test", "failed: one")));
+        let not_run = event("`npm ci` could not be run: npm is missing: install it");
+        assert_eq!(last_failed(&[not_run]).unwrap().0, "npm ci");
         assert!(of_check(LOG, "make").is_empty());
         assert!(of_agent("", &events).is_empty());
         assert_eq!(last_failed(&[event("`make test` passed")]), None);

@@ -27,7 +27,7 @@ pub enum GitHubError {
     /// The status 401.
     #[error(
         "GitHub refused the token at {url}: set GITHUB_TOKEN to one that is valid and has not \
-         expired ({message})"
+         expired, or write it into the file of `github.token_file` ({message})"
     )]
     Unauthorized { url: String, message: String },
     /// The status 403 without a rate limit: the token may not do this.
@@ -36,10 +36,21 @@ pub enum GitHubError {
          and pull requests ({message})"
     )]
     Forbidden { url: String, message: String },
-    /// The status 404 or 410. GitHub answers so, too, for what the token may not know of
-    /// ("Troubleshooting the REST API").
+    /// The status 404. GitHub answers so, too, for what the token may not know of ("Troubleshooting
+    /// the REST API").
     #[error("GitHub has nothing at {url}, or the token may not see it")]
     NotFound { url: String },
+    /// The status 410 of an issue: "If the issue was deleted from a repository where the
+    /// authenticated user has read access" ("Get an issue"). An issue that was converted to a
+    /// discussion stays, closed and locked.
+    #[error("what was at {url} was deleted at GitHub: open a new issue if it is still wanted")]
+    Deleted { url: String },
+    /// The status 410 of all issues of a repository that has none.
+    #[error(
+        "the repository's issues are switched off, so GitHub has nothing at {url}: switch them on \
+         in the settings of the repository"
+    )]
+    IssuesDisabled { url: String },
     /// A redirect: the repository was renamed or transferred, or the issue was transferred.
     /// `location` is where GitHub says it is now.
     #[error("GitHub has moved {url} to {location}")]
@@ -85,6 +96,13 @@ impl Bilingual for GitHubError {
             Self::NotFound { url } => {
                 format!("GitHubの {url} は存在しないか、トークンから見えません")
             }
+            Self::Deleted { url } => format!(
+                "GitHubの {url} は削除されました。まだ必要な場合は、新しいIssueを作成してください"
+            ),
+            Self::IssuesDisabled { url } => format!(
+                "リポジトリのIssue機能が無効なため、GitHubの {url} は使えません。\
+                 リポジトリの設定で有効にしてください"
+            ),
             Self::Moved { url, location } => {
                 format!("GitHubの {url} は {location} に移動しました")
             }
@@ -189,7 +207,10 @@ impl GitHubError {
             }
             401 => Self::Unauthorized { url, message },
             403 => Self::Forbidden { url, message },
-            404 | 410 => Self::NotFound { url },
+            404 => Self::NotFound { url },
+            // "Issues are disabled for this repo", "Issues has been disabled in this repository."
+            410 if message.contains("disabled") => Self::IssuesDisabled { url },
+            410 => Self::Deleted { url },
             400 | 409 | 422 => Self::Invalid { url, message },
             500.. => Self::Unavailable { url, status: status.as_u16() },
             _ => Self::Unexpected { url, detail: Phrase::same(message) },
@@ -209,10 +230,18 @@ impl GitHubError {
             Self::UnusableToken
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
+            | Self::Deleted { .. }
+            | Self::IssuesDisabled { .. }
             | Self::Moved { .. }
             | Self::Invalid { .. }
             | Self::NotPermitted => false,
         }
+    }
+
+    /// Whether there is no issue any more that could be worked on or told anything.
+    #[must_use]
+    pub fn is_about_a_lost_issue(&self) -> bool {
+        matches!(self, Self::Deleted { .. } | Self::IssuesDisabled { .. })
     }
 
     /// Whether the repository has no draft pull requests: "Draft pull requests are not supported
@@ -231,6 +260,8 @@ impl GitHubError {
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
+            | Self::Deleted { .. }
+            | Self::IssuesDisabled { .. }
             | Self::Moved { .. }
             | Self::Invalid { .. }
             | Self::RateLimited { .. }
@@ -323,6 +354,8 @@ mod tests {
         );
         check(403, &[], r#"{"message":"Resource not accessible"}"#, "read and write access");
         check(404, &[], r#"{"message":"Not Found"}"#, "nothing at https://x/y");
+        check(410, &[], r#"{"message":"This issue was deleted"}"#, "was deleted at GitHub");
+        check(410, &[], r#"{"message":"Issues are disabled for this repo"}"#, "switched off");
         check(502, &[], "<html>", "answered 502");
         let body = r#"{"message":"Validation Failed","errors":[{"resource":"PullRequest",
             "code":"custom","message":"A pull request already exists for o:b."}]}"#;

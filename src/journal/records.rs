@@ -139,6 +139,9 @@ pub struct CheckRecord {
     /// What kept the check from running, and what to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obstacle: Option<String>,
+    /// The same as data, as the run wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hindrance: Option<serde_json::Value>,
     /// How long it took.
     pub seconds: f64,
 }

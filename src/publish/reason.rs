@@ -126,6 +126,14 @@ pub enum Reason {
     GitHubNotFound {
         url: String,
     },
+    /// The issue was deleted.
+    GitHubDeleted {
+        url: String,
+    },
+    /// The repository has no issues any more.
+    GitHubIssuesDisabled {
+        url: String,
+    },
     GitHubInvalid {
         url: String,
         detail: String,
@@ -326,6 +334,8 @@ impl Reason {
                 Self::GitHubForbidden { url: url.clone(), detail: message.clone() }
             }
             GitHubError::NotFound { url } => Self::GitHubNotFound { url: url.clone() },
+            GitHubError::Deleted { url } => Self::GitHubDeleted { url: url.clone() },
+            GitHubError::IssuesDisabled { url } => Self::GitHubIssuesDisabled { url: url.clone() },
             GitHubError::Moved { url, location } => {
                 Self::RepositoryMoved { url: url.clone(), detail: location.clone() }
             }

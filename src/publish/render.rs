@@ -19,6 +19,7 @@ use serde_json::Value as Json;
 
 pub(super) use self::engine::Renderer;
 use super::reason::Reason;
+use super::report::Hindrance;
 use crate::language::Language;
 
 /// How many new failures are named where a reason is told.
@@ -43,6 +44,14 @@ impl Told {
     #[must_use]
     pub fn plain(reason: &Reason, language: Language) -> Self {
         Renderer::plain(language).reason(reason)
+    }
+
+    /// Tells what kept a check from running as plain text, for a terminal. The caller removes the
+    /// secrets.
+    #[must_use]
+    pub fn hindrance(hindrance: &Hindrance, language: Language) -> Self {
+        let (what, next, detail) = Renderer::plain(language).hindrance(hindrance);
+        Self { what, next, detail }
     }
 }
 

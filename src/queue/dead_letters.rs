@@ -84,10 +84,15 @@ impl DeadLetter {
         Task::decode(self.body.as_bytes()).ok()
     }
 
-    /// Returns whether `name` is the id of this message or the key of its task.
+    /// Returns whether `name` is the id of this message, the key of its task, or its issue in the
+    /// form `owner/name#7`.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
-        self.message_id == name || self.task().is_some_and(|task| task.key().as_str() == name)
+        let is_task = |task: Task| {
+            let issue = format!("{}#{}", task.repository, task.issue_number);
+            task.key().as_str() == name || issue.eq_ignore_ascii_case(name)
+        };
+        self.message_id == name || self.task().is_some_and(is_task)
     }
 }
 
@@ -145,8 +150,8 @@ impl DeadLetters {
         Ok(found)
     }
 
-    /// Moves the messages with the id or task key `name` back to the main queue, and returns how
-    /// many it moved. The `StartMessageMoveTask` of SQS can only move all messages, so this
+    /// Moves the messages with the id, issue or task key `name` back to the main queue, and returns
+    /// how many it moved. The `StartMessageMoveTask` of SQS can only move all messages, so this
     /// function sends and deletes each one itself.
     pub async fn redrive_one(&self, name: &str) -> Result<usize, QueueError> {
         let found = self.take(usize::MAX, |message| message.is_called(name)).await?;

@@ -40,7 +40,8 @@ pub(super) enum Admission {
 /// Asks the forge whether the task is wanted, and says on the issue that work has begun.
 pub(super) async fn admit(services: &Services, claimed: Claimed) -> Result<Admission, Failure> {
     let Claimed { run, checkpoint } = claimed;
-    note(services, &run, &format!("{}: {}", run.task.key(), run.task.title)).await?;
+    let Task { repository, issue_number, title, .. } = &run.task;
+    note(services, &run, &format!("{repository}#{issue_number}: {title}")).await?;
     checkpoint.tell(services, &run).await?;
     let admission = match run.task.trigger() {
         Trigger::IssueLabeled { .. } => admit_labeled_issue(services, run, checkpoint).await?,
@@ -212,6 +213,7 @@ async fn until_called_off(services: &Services, task: &Task) -> Failure {
                     return called_off;
                 }
             }
+            Err(error) if error.is_about_a_lost_issue() => return error.into(),
             Err(error) => wait_out(&error).await,
         }
     }

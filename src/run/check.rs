@@ -8,6 +8,7 @@ use super::implement::Implemented;
 use super::outcome::RedChecks;
 use super::pass::{call_agent, fix_until_green, keep_progress, widen_plan};
 use super::prepare::Prepared;
+use super::reason::hindrance;
 use super::services::Services;
 use crate::agent::Verdict;
 use crate::agent::prompt::Prompt;
@@ -77,6 +78,13 @@ async fn write_tests(
 
 /// The results as the journal's readers see them.
 fn check_records(results: &[CheckResult], language: Language) -> Vec<CheckRecord> {
+    let obstacle = |verdict: &CheckVerdict| match verdict {
+        CheckVerdict::NotRun { obstacle } => Some(obstacle.clone()),
+        CheckVerdict::Passed
+        | CheckVerdict::New { .. }
+        | CheckVerdict::FailedBefore
+        | CheckVerdict::TimedOut => None,
+    };
     let record = |CheckResult { ran, verdict, .. }: &CheckResult| CheckRecord {
         kind: ran.kind.name().to_owned(),
         command: ran.command.clone(),
@@ -88,13 +96,9 @@ fn check_records(results: &[CheckResult], language: Language) -> Vec<CheckRecord
             CheckVerdict::NotRun { .. } => "not_run",
         }
         .to_owned(),
-        obstacle: match verdict {
-            CheckVerdict::NotRun { obstacle } => Some(obstacle.told(language)),
-            CheckVerdict::Passed
-            | CheckVerdict::New { .. }
-            | CheckVerdict::FailedBefore
-            | CheckVerdict::TimedOut => None,
-        },
+        obstacle: obstacle(verdict).map(|obstacle| obstacle.told(language)),
+        hindrance: obstacle(verdict)
+            .and_then(|obstacle| serde_json::to_value(hindrance(&obstacle)).ok()),
         seconds: ran.duration.as_secs_f64(),
     };
     results.iter().map(record).collect()

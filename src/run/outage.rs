@@ -8,6 +8,7 @@ use super::Failure;
 use super::context::RunContext;
 use super::effects::note;
 use super::forge_watch::pause_after_refusal;
+use super::outcome::Attempt;
 use super::services::Services;
 use crate::errors;
 use crate::github::GitHubError;
@@ -58,11 +59,7 @@ async fn wait_for_forge(
             }
             Err(error) => error,
         };
-        let may_go = waiting == Waiting::ToWork && !run.attempt.is_last();
-        if may_go
-            && matches!(error, GitHubError::Unauthorized { .. })
-            && Timestamp::now().duration_since(began) >= LONGEST_REFUSAL
-        {
+        if lets_go(waiting, run.attempt, &error, Timestamp::now().duration_since(began)) {
             return Ok(false);
         }
         if told.replace(discriminant(&error)) != Some(discriminant(&error)) {
@@ -73,5 +70,56 @@ async fn wait_for_forge(
         }
         tokio::time::sleep(pause_after_refusal(&error, services.config.github.watch_interval))
             .await;
+    }
+}
+
+/// Whether a run that has `waited` so long gives its message to another worker, whose token may be
+/// good. It never does on the last delivery, which SQS would send to the dead-letter queue untold,
+/// nor with the last word on the issue.
+fn lets_go(
+    waiting: Waiting,
+    attempt: Attempt,
+    error: &GitHubError,
+    waited: SignedDuration,
+) -> bool {
+    let another_may_work = waiting == Waiting::ToWork && !attempt.is_last();
+    let is_refused = matches!(error, GitHubError::Unauthorized { .. });
+    another_may_work && is_refused && waited >= LONGEST_REFUSAL
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn check(waiting: Waiting, delivery: u32, error: &GitHubError, minutes: i64, expected: bool) {
+        let retry_delay = Duration::from_secs(30);
+        let attempt = Attempt { receive_count: delivery, max_receive_count: Some(3), retry_delay };
+        let told = lets_go(waiting, attempt, error, SignedDuration::from_mins(minutes));
+        assert_eq!(told, expected, "{waiting:?} at delivery {delivery} after {minutes} min");
+    }
+
+    #[test]
+    fn a_message_is_given_back_after_half_an_hour_while_another_delivery_follows() {
+        let (url, message) = ("u".to_owned(), "Bad credentials".to_owned());
+        let refused = GitHubError::Unauthorized { url, message };
+        check(Waiting::ToWork, 1, &refused, 29, false);
+        check(Waiting::ToWork, 1, &refused, 30, true);
+        check(Waiting::ToWork, 2, &refused, 31, true);
+        check(Waiting::ToWork, 3, &refused, 11 * 60, false);
+        check(Waiting::ToTell, 1, &refused, 11 * 60, false);
+    }
+
+    /// No other worker reaches a forge that is down.
+    #[test]
+    fn a_message_is_kept_while_the_forge_is_down() {
+        for error in [
+            GitHubError::Unavailable { url: "u".to_owned(), status: 502 },
+            GitHubError::TimedOut { url: "u".to_owned() },
+            GitHubError::RateLimited { retry_after: Duration::from_secs(3600) },
+        ] {
+            check(Waiting::ToWork, 1, &error, 11 * 60, false);
+        }
     }
 }

@@ -251,7 +251,9 @@ fn remedy(failure: &Failure) -> Remedy {
         },
         Failure::GitHub(error) => match error {
             GitHubError::RateLimited { retry_after } => Remedy::Later(*retry_after),
+            GitHubError::Deleted { .. } => Remedy::Unwanted,
             GitHubError::NotFound { .. }
+            | GitHubError::IssuesDisabled { .. }
             | GitHubError::Moved { .. }
             | GitHubError::Invalid { .. } => Remedy::None,
             GitHubError::NotPermitted => Remedy::Elsewhere,
@@ -382,6 +384,7 @@ mod tests {
             Failure::Agent(Verdict::TokenLimit),
             Failure::Workspace(WorkspaceError::NoCommits { url: "u".to_owned() }),
             Failure::GitHub(GitHubError::NotFound { url: "u".to_owned() }),
+            Failure::GitHub(GitHubError::IssuesDisabled { url: "u".to_owned() }),
         ] {
             check(&failure, 1, Disposition::DeadLetter);
         }
@@ -392,6 +395,8 @@ mod tests {
         check(&Failure::IssueClosed, 1, Disposition::Cancel);
         check(&Failure::LeaseLost, 3, Disposition::Abandon);
         check(&Failure::LabelRemoved("ai-task"), 3, Disposition::Cancel);
+        let deleted = GitHubError::Deleted { url: "u".to_owned() };
+        check(&Failure::GitHub(deleted), 1, Disposition::Cancel);
     }
 
     #[test]

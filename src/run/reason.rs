@@ -1,13 +1,15 @@
-//! From a run's failure to the reason that people are told, in the language that they read.
+//! From a run's failure to the reason that people are told, in the language that they read, and
+//! from what kept a check from running to its words.
 
 use super::Failure;
 use super::outcome::RedChecks;
 use crate::agent::{AgentError, Verdict};
+use crate::checks::Obstacle;
 use crate::errors::{Bilingual, told};
 use crate::gate::Finding;
 use crate::language::Language;
 use crate::process::ProcessError;
-use crate::publish::{PolicyViolation, PushRule, Reason};
+use crate::publish::{Hindrance, PolicyViolation, PushRule, Reason};
 use crate::workspace::WorkspaceError;
 
 /// How many files of each kind are named that no change can hold.
@@ -212,6 +214,21 @@ fn violation(finding: &Finding) -> PolicyViolation {
         Finding::TooLarge { size, limit } => {
             PolicyViolation::TooLarge { size: *size, limit: *limit }
         }
+    }
+}
+
+/// What kept a check from running, as people are told it.
+pub(super) fn hindrance(obstacle: &Obstacle) -> Hindrance {
+    match obstacle.clone() {
+        Obstacle::Missing { tool } => Hindrance::Missing { tool },
+        Obstacle::NotExecutable { program } => Hindrance::NotExecutable { program },
+        Obstacle::WrongVersion { detail } => Hindrance::WrongVersion { detail },
+        Obstacle::Offline => Hindrance::Offline,
+        Obstacle::Unreachable { detail } => Hindrance::Unreachable { detail },
+        Obstacle::Certificate { detail } => Hindrance::Certificate { detail },
+        Obstacle::ReadOnly { detail } => Hindrance::ReadOnly { detail },
+        Obstacle::NoSpace { detail } => Hindrance::NoSpace { detail },
+        Obstacle::TimeLimit { seconds } => Hindrance::TimeLimit { seconds },
     }
 }
 

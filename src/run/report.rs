@@ -4,13 +4,12 @@ use super::admit::hidden_characters;
 use super::check::Checked;
 use super::gate::ApprovedChange;
 use super::prepare::Prepared;
+use super::reason::hindrance;
 use super::services::Services;
-use crate::checks::{self, CheckResult, CheckVerdict, Obstacle, UnreadableManifest, Untested};
+use crate::checks::{self, CheckResult, CheckVerdict, UnreadableManifest, Untested};
 use crate::gate::attention::Attention;
 use crate::git::Change;
-use crate::publish::{
-    CheckLine, CheckOutcome, FileLine, Hindrance, NoTest, Note, PullRequestReport,
-};
+use crate::publish::{CheckLine, CheckOutcome, FileLine, NoTest, Note, PullRequestReport};
 use crate::workspace::LeftOut;
 
 /// How much of a failed check's output a pull request shows, in bytes.
@@ -87,21 +86,6 @@ fn no_test(untested: Untested) -> NoTest {
         Untested::SetupNotRun { command, obstacle } => {
             NoTest::SetupNotRun { command, hindrance: hindrance(&obstacle) }
         }
-    }
-}
-
-/// What kept a check from running, as people are told.
-fn hindrance(obstacle: &Obstacle) -> Hindrance {
-    match obstacle.clone() {
-        Obstacle::Missing { tool } => Hindrance::Missing { tool },
-        Obstacle::NotExecutable { program } => Hindrance::NotExecutable { program },
-        Obstacle::WrongVersion { detail } => Hindrance::WrongVersion { detail },
-        Obstacle::Offline => Hindrance::Offline,
-        Obstacle::Unreachable { detail } => Hindrance::Unreachable { detail },
-        Obstacle::Certificate { detail } => Hindrance::Certificate { detail },
-        Obstacle::ReadOnly { detail } => Hindrance::ReadOnly { detail },
-        Obstacle::NoSpace { detail } => Hindrance::NoSpace { detail },
-        Obstacle::TimeLimit { seconds } => Hindrance::TimeLimit { seconds },
     }
 }
 

@@ -67,7 +67,7 @@ async fn execute_and_settle(
     let mut place = Arc::clone(run);
     let published = tokio::select! {
         published = execute_everywhere(services, &mut place, claimed) => published,
-        () = until(run.received_at, LONGEST_RUN) => Err(Failure::OutOfTime),
+        () = until_out_of_time(run.received_at) => Err(Failure::OutOfTime),
     };
     let run = &*place;
     let published = match published {
@@ -113,10 +113,30 @@ async fn execute_through_outages(
     }
 }
 
-/// Returns when `length` has passed since then, by the wall clock: a machine that slept has less
-/// time left.
-async fn until(since: Timestamp, length: SignedDuration) {
-    while Timestamp::now().duration_since(since) < length {
+/// Returns when a run whose message was received then has no time left.
+async fn until_out_of_time(received_at: Timestamp) {
+    while !is_out_of_time(received_at, Timestamp::now()) {
         tokio::time::sleep(CLOCK_INTERVAL).await;
+    }
+}
+
+/// Whether SQS soon ends the lease on a message that was received then, by the wall clock: a
+/// machine that slept has less time left.
+fn is_out_of_time(received_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(received_at) >= LONGEST_RUN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_half_an_hour_before_sqs_ends_its_lease() {
+        let received_at: Timestamp = "2026-01-26T00:00:00Z".parse().unwrap();
+        let is_over = |now: &str| is_out_of_time(received_at, now.parse().unwrap());
+        assert!(!is_over("2026-01-26T11:29:59Z"));
+        assert!(is_over("2026-01-26T11:30:00Z"));
+        assert!(is_over("2026-01-28T00:00:00Z"), "the machine slept for two days");
+        assert!(!is_over("2026-01-25T00:00:00Z"), "the clock was set back");
     }
 }

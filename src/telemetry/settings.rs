@@ -18,9 +18,11 @@ pub struct LogSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// For people: the time, the issue, the stage, and what happened.
     #[default]
     Text,
+    /// For people who want all: the whole time, and each span with its fields.
+    Full,
     /// For programs: one object a line.
     Json,
 }
@@ -36,10 +38,12 @@ pub(crate) const DOCUMENTATION: &[Setting] = &[
     Setting::new(
         "log.format",
         "0.1.0",
-        ValueKind::OneOf(&["text", "json"]),
+        ValueKind::OneOf(&["text", "full", "json"]),
         Text {
-            en: "The form of the logs: `text` for people, `json` for programs.",
-            ja: "ログの形式です。人が読む場合は `text`、プログラムが読む場合は `json` にします。",
+            en: "The form of the logs: `text` for people (time, issue, stage, what happened), \
+                 `full` for all that is known of a line, `json` for programs.",
+            ja: "ログの形式です。人が読む場合は `text`（時刻、Issue、段階、できごと）、\
+                 すべての情報が必要な場合は `full`、プログラムが読む場合は `json` にします。",
         },
     )
     .variable("CODINGWORKER_LOG_FORMAT"),

@@ -27,21 +27,28 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const STALE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a worker reports about itself.
+///
+/// A worker of another version may have written the file. Its process and the time of its report
+/// are what every version knows, and all else may be missing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Health {
     pub pid: u32,
-    pub started_at: Timestamp,
     /// When the worker last reported.
     pub updated_at: Timestamp,
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
     /// When the queue last answered a poll.
+    #[serde(default)]
     pub last_good_poll: Option<Timestamp>,
+    #[serde(default)]
     pub state: State,
     /// What keeps the worker from working, in a sentence.
+    #[serde(default)]
     pub problem: Option<String>,
 }
 
 /// What a worker is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It polls the queue, or all of its slots are busy.
@@ -56,6 +63,10 @@ pub enum State {
     /// it.
     Unhealthy,
     Stopping,
+    /// A state that this version does not know, or none.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 impl State {
@@ -69,6 +80,7 @@ impl State {
             Self::QueueFails => "asking a queue that fails",
             Self::Unhealthy => "unhealthy",
             Self::Stopping => "stopping",
+            Self::Unknown => "in a state that this version of the program does not know",
         }
     }
 }
@@ -89,7 +101,11 @@ impl Health {
     /// Whether a living worker can work.
     #[must_use]
     pub fn is_well(&self, now: Timestamp) -> bool {
-        let can_work = !matches!(self.state, State::Unhealthy | State::WaitingForForge);
+        let can_work = match self.state {
+            State::Unhealthy | State::WaitingForForge => false,
+            State::Working | State::WaitingForModel | State::QueueFails | State::Stopping => true,
+            State::Unknown => self.problem.is_none(),
+        };
         self.is_alive(now) && can_work
     }
 
@@ -123,8 +139,8 @@ impl Heartbeat {
     pub(super) fn new(now: Timestamp) -> Self {
         Self(watch::Sender::new(Health {
             pid: std::process::id(),
-            started_at: now,
             updated_at: now,
+            started_at: Some(now),
             last_good_poll: None,
             state: State::Working,
             problem: None,
@@ -153,13 +169,23 @@ impl Heartbeat {
     pub(super) async fn follow(&self, mut outage: watch::Receiver<Option<String>>) {
         while outage.changed().await.is_ok() {
             match outage.borrow_and_update().clone() {
-                Some(problem) => {
-                    self.report(State::WaitingForForge, Some(problem));
-                }
+                Some(problem) => self.forge_fails(problem),
                 None => self.forge_answers(),
             }
         }
         std::future::pending::<()>().await;
+    }
+
+    /// Reports an outage, unless the poll loop has done so in a longer sentence.
+    fn forge_fails(&self, problem: String) {
+        self.0.send_if_modified(|health| {
+            let is_told = health.state == State::WaitingForForge
+                && health.problem.as_ref().is_some_and(|told| told.ends_with(&problem));
+            if !is_told {
+                (health.state, health.problem) = (State::WaitingForForge, Some(problem));
+            }
+            !is_told
+        });
     }
 
     fn forge_answers(&self) {
@@ -230,5 +256,28 @@ mod tests {
         assert!(!heartbeat.polled(now));
         assert!(report("no model") && !report("no model") && report("no agent"));
         assert!(heartbeat.polled(now) && !heartbeat.polled(now));
+    }
+
+    /// What another version wrote is read as far as it goes: a worker that runs must not pass for
+    /// none.
+    #[test]
+    fn the_file_of_another_version_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            std::fs::write(directory.path().join(FILE_NAME), text).unwrap();
+            Health::read(directory.path()).unwrap().unwrap()
+        };
+        let now: Timestamp = "2026-01-26T00:00:10Z".parse().unwrap();
+        let older = read(r#"{"pid": 7, "updated_at": "2026-01-26T00:00:00Z"}"#);
+        assert_eq!((older.pid, older.state, older.started_at), (7, State::Unknown, None));
+        assert!(older.is_alive(now) && older.is_well(now));
+        let newer = read(
+            r#"{"pid": 7, "started_at": "2026-01-26T00:00:00Z", "state": "dreaming",
+                "updated_at": "2026-01-26T00:00:00Z", "problem": "no sheep", "sheep": 0}"#,
+        );
+        assert_eq!(newer.state, State::Unknown);
+        assert!(newer.is_alive(now) && !newer.is_well(now));
+        let written = serde_json::to_string(&newer).unwrap();
+        assert_eq!(read(&written).state, State::Unknown);
     }
 }

@@ -55,11 +55,10 @@ async fn a_task_is_listed_with_its_failures_and_stays_where_it_is() {
     let id = listed[0]["message_id"].as_str().unwrap();
     let (code, shown) = dlq(&world, &["list"]).await;
     assert_eq!(code, Some(0));
-    assert!(
-        shown.contains(id) && shown.contains(&key) && shown.contains("Add a greeting"),
-        "{shown}"
-    );
-    for name in [id, &key] {
+    let short = format!("owner/repo#{issue}");
+    assert!(shown.contains(id) && shown.contains(&format!("{short}  Add a greeting")), "{shown}");
+    assert!(!shown.contains(&key), "{shown}");
+    for name in [id, &key, &short] {
         let (code, shown) = dlq(&world, &["show", name]).await;
         assert_eq!(code, Some(0), "{shown}");
         assert!(shown.contains("\"issue_number\": 1") && shown.contains("try 3"), "{shown}");
@@ -74,7 +73,7 @@ async fn a_task_is_listed_with_its_failures_and_stays_where_it_is() {
 async fn a_task_that_is_put_back_keeps_its_key() {
     let mut world = World::new().await;
     let (issue, key) = failed_task(&mut world).await;
-    let (code, printed) = dlq(&world, &["redrive", "--task", &key]).await;
+    let (code, printed) = dlq(&world, &["redrive", "--task", "Owner/Repo#1"]).await;
     assert_eq!(code, Some(0), "{printed}");
     check_worked_on(&world, issue).await;
     let attempts = world.run(&["status", "--json"]).await;
@@ -161,7 +160,7 @@ async fn a_message_that_is_not_there_is_told() {
     }
     let (code, printed) = dlq(&world, &["redrive"]).await;
     assert_eq!(code, Some(2));
-    assert!(printed.contains("--task <KEY>|--all"), "{printed}");
+    assert!(printed.contains("--task <OWNER/NAME#7>|--all"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +171,7 @@ async fn another_machine_learns_the_reason_from_the_issue() {
     let ran = world.run(&["dlq", "list"]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let today = jiff::Timestamp::now().strftime("%Y-%m-").to_string();
-    for told in [key.as_str(), &today, "    owner: ", "changed nothing"] {
+    for told in ["owner/repo#1", &today, "    owner: ", "changed nothing"] {
         assert!(ran.stdout.contains(told), "{told:?} is not in {}", ran.stdout);
     }
     let ran = world.run(&["dlq", "show", &key]).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::exit_codes::RETRIED;
@@ -33,6 +34,26 @@ async fn a_failed_run_is_named_with_its_task() {
     let (run, task) = run_and_task(failed.unwrap_or_else(|| panic!("{ran:?}")));
     assert_eq!(run, "1");
     assert!(task.starts_with(&format!("owner/repo#{issue}@")), "{task}");
+    world.leaves_comments_unread("the scenario is about the log");
+    world.leaves_messages(1, "the failed task waits for its next delivery");
+}
+
+/// A log that is kept has the date, and else what a person reads. The form `full` has all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_for_people_names_the_issue_and_the_stage() {
+    let mut world = World::new().await;
+    world.agent("true");
+    world.task("Add a greeting", "").await;
+    let ran = world.work().await;
+    let line = Regex::new(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d owner/repo#1 prepare: fetching ");
+    assert!(line.unwrap().is_match(&ran.stderr), "{ran:?}");
+    let failed = Regex::new(r"(?m)^\S+ \S+ WARN owner/repo#1 the run failed ");
+    assert!(failed.unwrap().is_match(&ran.stderr), "{ran:?}");
+    assert!(!ran.stderr.contains("#1@"), "{ran:?}");
+    world.set("log", json!({ "format": "full" }));
+    let ran = world.work().await;
+    assert!(ran.stderr.contains("run{run=2 task=owner/repo#1@"), "{ran:?}");
+    assert!(ran.stderr.contains("stage{name=\"prepare\"}"), "{ran:?}");
     world.leaves_comments_unread("the scenario is about the log");
     world.leaves_messages(1, "the failed task waits for its next delivery");
 }

@@ -63,6 +63,33 @@ async fn why_a_task_failed_is_told_with_the_failing_check_and_the_agents_last_wo
     }
 }
 
+/// The pull request is a draft, which completes its task.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_tells_what_kept_a_check_from_running_and_what_to_do() {
+    let mut world = World::without_repository().await;
+    let checks = "[checks]\nlint = \"\"\ntest = \"no-such-tester\"\n";
+    world.forge.repository("owner/repo", "main", &[(".codingworker.toml", checks)]);
+    world.task("Add a greeting", "").await;
+    assert_eq!(world.work().await.code, Some(OK));
+    let told = [
+        ("en", "no-such-tester: could not be run", "`no-such-tester` is missing", "Install it on"),
+        (
+            "ja",
+            "no-such-tester: 実行できませんでした",
+            "`no-such-tester` がありません",
+            "インストール",
+        ),
+    ];
+    for (language, result, what, next) in told {
+        world.set("language", json!(language));
+        let why = world.run(&["why", "owner/repo#1"]).await;
+        for part in [result, what, next] {
+            assert!(why.stdout.contains(part), "{part:?} is not in {}", why.stdout);
+        }
+    }
+    world.leaves_comments_unread(TOLD_ELSEWHERE);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_without_its_queue_is_an_error_and_shows_the_rest() {
     let mut world = World::new().await;

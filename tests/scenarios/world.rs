@@ -9,6 +9,8 @@ pub mod actions;
 pub mod attack;
 pub mod aws_cli;
 pub mod chaos_proxy;
+pub mod clock;
+pub mod examples;
 pub mod forge;
 pub mod guard;
 pub mod held_program;
@@ -33,7 +35,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-pub use self::forge::{Forge, TOKEN, run_git};
+pub use self::forge::{Forge, OWNER, TOKEN, run_git};
 use self::guard::Guard;
 use self::held_program::HeldProgram;
 pub use self::queue::Queue;

@@ -23,6 +23,7 @@ use rusqlite::Transaction;
 use crate::git::{Git, GitError};
 use crate::names::RepositoryName;
 use crate::permission::Permission;
+use crate::store::issues::{self as issue_rows, Issue};
 use crate::store::repositories::Repository;
 use crate::store::users::User;
 use crate::store::{Store, StoreError, repositories as repository_rows};
@@ -65,6 +66,8 @@ pub(crate) enum Refusal {
     #[error("{0}")]
     NotFound(&'static str),
     #[error("{0}")]
+    Gone(&'static str),
+    #[error("{0}")]
     Forbidden(&'static str),
     #[error("validation failed")]
     Invalid(Vec<FieldError>),
@@ -81,6 +84,9 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// GitHub's answer for what does not exist, and for what the caller may not see.
     pub(crate) const NOT_FOUND: Self = Self::NotFound("Not Found");
+    /// GitHub's answer for an issue that was deleted, to whoever may read the repository ("Get an
+    /// issue").
+    const DELETED: Self = Self::Gone("This issue was deleted");
     const NOT_ALLOWED: Self = Self::Forbidden("Resource not accessible by personal access token");
 
     /// A refusal for one reason.
@@ -188,6 +194,17 @@ pub(crate) fn admit(
         None => Err(Refusal::NOT_FOUND),
         Some(held) if held < needed => Err(Refusal::NOT_ALLOWED),
         Some(held) => Ok((repository, held)),
+    }
+}
+
+/// The issue or pull request with this number. A number that was given out belongs to an issue that
+/// was deleted when none has it.
+fn found(tx: &Transaction<'_>, repository: &Repository, number: u64) -> Result<Issue, Refusal> {
+    let found = issue_rows::by_number(tx, repository.id, number)?;
+    match found {
+        Some(issue) => Ok(issue),
+        None if issue_rows::was_given_out(tx, repository.id, number)? => Err(Refusal::DELETED),
+        None => Err(Refusal::NOT_FOUND),
     }
 }
 

@@ -106,7 +106,7 @@ impl IntoResponse for GitRefusal {
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
                 response
             }
-            Self::Refused(Refusal::NotFound(_)) => {
+            Self::Refused(Refusal::NotFound(_) | Refusal::Gone(_)) => {
                 plain(StatusCode::NOT_FOUND, "Repository not found.\n")
             }
             Self::Refused(Refusal::Forbidden(_)) => {

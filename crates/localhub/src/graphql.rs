@@ -119,7 +119,7 @@ async fn mark_ready(caller: &Caller, field: &Selected) -> Result<Value, Failure>
     };
     let marked = caller.ask(move |forge, user| forge.mark_ready(user, row, Timestamp::now())).await;
     let request = marked.map_err(|refusal| match refusal {
-        Refusal::NotFound(_) => not_found("a node"),
+        Refusal::NotFound(_) | Refusal::Gone(_) => not_found("a node"),
         Refusal::Forbidden(_) => {
             let login = &caller.user.login;
             let execute = "does not have the correct permissions to execute";

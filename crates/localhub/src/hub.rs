@@ -60,9 +60,10 @@ pub enum HubError {
 impl From<Refusal> for HubError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotFound(what) | Refusal::Forbidden(what) | Refusal::NotMergeable(what) => {
-                Self::Refused(what.to_owned())
-            }
+            Refusal::NotFound(what)
+            | Refusal::Gone(what)
+            | Refusal::Forbidden(what)
+            | Refusal::NotMergeable(what) => Self::Refused(what.to_owned()),
             Refusal::Conflict(what) => Self::Refused(what),
             Refusal::Invalid(errors) => {
                 let texts = errors.into_iter().map(|error| {
@@ -219,6 +220,15 @@ impl Hub {
         let (_, issue) =
             self.forge().create_issue(&author, &repository.parse()?, &new, Timestamp::now())?;
         Ok(issue.number)
+    }
+
+    /// Deletes an issue with its comments. GitHub's REST API has no call for that.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such issue, and when it is a pull request, which GitHub does not delete.
+    pub fn delete_issue(&self, repository: &str, number: u64) -> Result<(), HubError> {
+        Ok(self.forge().delete_issue(&repository.parse()?, number)?)
     }
 
     /// Adds labels to an issue or a pull request in the name of `sender`.

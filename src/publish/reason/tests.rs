@@ -59,6 +59,8 @@ fn every_reason(text: &str) -> Vec<Reason> {
         Reason::GitHubUnauthorized { url: t(), detail: t() },
         Reason::GitHubForbidden { url: t(), detail: t() },
         Reason::GitHubNotFound { url: t() },
+        Reason::GitHubDeleted { url: t() },
+        Reason::GitHubIssuesDisabled { url: t() },
         Reason::GitHubInvalid { url: t(), detail: t() },
         Reason::GitHubRateLimited { seconds: 90 },
         Reason::GitHubUnavailable { url: t(), status: 502 },

@@ -165,7 +165,7 @@ impl Renderer {
     }
 
     /// What kept a check from running, what to do next, and the line that says so.
-    fn hindrance(&self, hindrance: &Hindrance) -> (String, String, Option<String>) {
+    pub(super) fn hindrance(&self, hindrance: &Hindrance) -> (String, String, Option<String>) {
         let mut fields = super::fields(hindrance);
         let detail = fields.iter().position(|(field, _)| field == "detail");
         let detail = detail.map(|position| fields.remove(position).1.to_string());

@@ -53,6 +53,7 @@ impl IntoResponse for ApiError {
 fn refused(refusal: Refusal) -> Response {
     match refusal {
         Refusal::NotFound(message) => body(StatusCode::NOT_FOUND, message, None),
+        Refusal::Gone(message) => body(StatusCode::GONE, message, None),
         Refusal::Forbidden(message) => body(StatusCode::FORBIDDEN, message, None),
         Refusal::NotMergeable(message) => body(StatusCode::METHOD_NOT_ALLOWED, message, None),
         Refusal::Conflict(message) => body(StatusCode::CONFLICT, &message, None),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
-use super::{FieldError, Forge, Refusal, admit, check_body, refuse_if_any};
+use super::{FieldError, Forge, Refusal, admit, check_body, found, refuse_if_any};
 use crate::names::RepositoryName;
 use crate::permission::Permission;
 use crate::store::comments::{self, Comment};
@@ -23,7 +23,7 @@ impl Forge {
     ) -> Result<(Repository, Paged<Comment>), Refusal> {
         self.store.read(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Read)?;
-            let issue = issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)?;
+            let issue = found(tx, &repository, number)?;
             let comments = comments::of_issue(tx, issue.id, since, page)?;
             Ok((repository, comments))
         })
@@ -54,7 +54,7 @@ impl Forge {
     ) -> Result<(Repository, Comment), Refusal> {
         self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Read)?;
-            let issue = issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)?;
+            let issue = found(tx, &repository, number)?;
             check(body)?;
             let id = comments::insert(tx, issue.id, actor.id, body, now)?;
             issues::touch(tx, issue.id, now)?;

@@ -4,14 +4,15 @@ use jiff::Timestamp;
 use rusqlite::Transaction;
 
 use super::{
-    FieldError, Forge, Refusal, admit, check_body, check_title, labels, permission, refuse_if_any,
+    FieldError, Forge, Refusal, admit, check_body, check_title, found, labels, permission,
+    refuse_if_any,
 };
 use crate::names::RepositoryName;
 use crate::permission::Permission;
 use crate::store::comments::{self, Comment};
 use crate::store::events::{self, Change, Event};
 use crate::store::issues::{self, Filter, Issue, State};
-use crate::store::repositories::Repository;
+use crate::store::repositories::{self, Repository};
 use crate::store::users::{self, User};
 use crate::store::{Page, Paged};
 
@@ -129,6 +130,18 @@ impl Forge {
         })
     }
 
+    /// Deletes an issue with all that belongs to it.
+    pub(crate) fn delete_issue(&self, name: &RepositoryName, number: u64) -> Result<(), Refusal> {
+        self.store.write(|tx| {
+            let repository = repositories::by_name(tx, name)?.ok_or(Refusal::NOT_FOUND)?;
+            let issue = found(tx, &repository, number)?;
+            if issue.pull.is_some() {
+                return Err(Refusal::Forbidden("A pull request can't be deleted."));
+            }
+            Ok(issues::delete(tx, issue.id)?)
+        })
+    }
+
     /// The events of an issue, oldest first.
     pub(crate) fn events(
         &self,
@@ -164,15 +177,6 @@ impl Forge {
             Ok((repository, page.cut(entries)))
         })
     }
-}
-
-/// The issue or pull request with this number.
-pub(super) fn found(
-    tx: &Transaction<'_>,
-    repository: &Repository,
-    number: u64,
-) -> Result<Issue, Refusal> {
-    issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)
 }
 
 /// Makes a change to an issue, or to what a pull request has in common with one.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
-use super::{FieldError, Forge, Refusal, admit, refuse_if_any};
+use super::{FieldError, Forge, Refusal, admit, found, refuse_if_any};
 use crate::names::RepositoryName;
 use crate::permission::Permission;
 use crate::store::events::{self, Change};
@@ -128,7 +128,7 @@ impl Forge {
     ) -> Result<Vec<Label>, Refusal> {
         self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Triage)?;
-            let issue = issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)?;
+            let issue = found(tx, &repository, number)?;
             if replace {
                 set(tx, &repository, &issue, actor, wanted, now)?;
             } else {
@@ -150,7 +150,7 @@ impl Forge {
     ) -> Result<Vec<Label>, Refusal> {
         self.store.write(|tx| {
             let (repository, _) = admit(tx, actor, name, Permission::Triage)?;
-            let issue = issues::by_number(tx, repository.id, number)?.ok_or(Refusal::NOT_FOUND)?;
+            let issue = found(tx, &repository, number)?;
             let has = issue.labels.iter().find(|has| has.name.eq_ignore_ascii_case(label));
             let has = has.ok_or(Refusal::NotFound("Label does not exist"))?;
             remove(tx, &issue, actor, has, now)?;

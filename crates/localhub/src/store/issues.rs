@@ -227,6 +227,26 @@ pub(crate) fn by_number(
     found.map(|row| complete(tx, row)).transpose()
 }
 
+/// Whether a repository has given this number to an issue or a pull request.
+pub(crate) fn was_given_out(
+    tx: &Transaction<'_>,
+    repository_id: i64,
+    number: u64,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT last_number FROM repositories WHERE id = ?1";
+    let last: u64 = tx.prepare_cached(sql)?.query_row([repository_id], |row| row.get(0))?;
+    Ok((1..=last).contains(&number))
+}
+
+/// Deletes an issue that is no pull request, with all rows that refer to it.
+pub(crate) fn delete(tx: &Transaction<'_>, id: i64) -> Result<(), StoreError> {
+    for table in ["events", "comments", "issue_labels", "issue_assignees"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE issue_id = ?1"), [id])?;
+    }
+    tx.execute("DELETE FROM issues WHERE id = ?1", [id])?;
+    Ok(())
+}
+
 /// The issue or pull request whose row has this id.
 pub(crate) fn by_id(tx: &Transaction<'_>, id: i64) -> Result<Option<Issue>, StoreError> {
     let found = first(&mut *tx.prepare_cached(&select("issues.id = ?1"))?, [id], read)?;

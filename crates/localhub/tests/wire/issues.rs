@@ -228,3 +228,31 @@ async fn rights_are_github_s() {
         server.api(OWNER_TOKEN).get(path).await.expect(404);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_issue_is_gone_for_whoever_may_read_the_repository() {
+    let server = start().await;
+    let api = server.api(OWNER_TOKEN);
+    for title in ["first", "second"] {
+        let new = json!({ "title": title, "labels": ["ai-task"], "assignees": ["mona"] });
+        api.post("/repos/octo/hello/issues", new).await.expect(201);
+    }
+    let path = "/repos/octo/hello/issues/1";
+    let comment = json!({ "body": "a comment" });
+    api.post(&format!("{path}/comments"), comment.clone()).await.expect(201);
+    server.hub.delete_issue("octo/hello", 1).unwrap();
+    let gone = api.get(path).await.expect(410).json;
+    assert_eq!(gone["message"], "This issue was deleted");
+    api.get(&format!("{path}/comments")).await.expect(410);
+    api.post(&format!("{path}/comments"), comment).await.expect(410);
+    api.patch(path, json!({ "state": "closed" })).await.expect(410);
+    api.post(&format!("{path}/labels"), json!(["x"])).await.expect(410);
+    api.get("/repos/octo/hello/issues/3").await.expect(404);
+    server.api(STRANGER_TOKEN).get(path).await.expect(404);
+    let left = api.get("/repos/octo/hello/issues").await.expect(200).json;
+    assert_eq!(left.as_array().unwrap().len(), 1);
+    let next = json!({ "title": "third" });
+    let next = api.post("/repos/octo/hello/issues", next).await.expect(201).json;
+    assert_eq!(next["number"], 3, "a number is given once");
+    server.hub.delete_issue("octo/hello", 1).unwrap_err();
+}

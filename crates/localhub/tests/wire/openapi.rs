@@ -94,7 +94,7 @@ impl OpenApi {
         }
         if response.is_null() {
             // GitHub describes few errors of each route. All errors have the same form.
-            if !matches!(status, 400 | 401 | 403 | 404 | 422) {
+            if !matches!(status, 400 | 401 | 403 | 404 | 410 | 422) {
                 return Err(format!("{asked}: GitHub does not answer {template} so"));
             }
             response = json!({ "content": { "application/json": { "schema": {

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::super::issues::{IssueChange, apply, found};
-use super::super::{FieldError, Forge, Refusal, admit, permission};
+use super::super::issues::{IssueChange, apply};
+use super::super::{FieldError, Forge, Refusal, admit, found, permission};
 use super::create::already_exists;
 use super::{PullRequest, follow};
 use crate::names::RepositoryName;

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::super::issues::found;
-use super::super::{FieldError, Forge, Refusal, admit, check_body, check_title, refuse_if_any};
+use super::super::{
+    FieldError, Forge, Refusal, admit, check_body, check_title, found, refuse_if_any,
+};
 use super::PullRequest;
 use crate::names::RepositoryName;
 use crate::permission::Permission;

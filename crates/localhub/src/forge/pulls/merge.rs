@@ -20,8 +20,7 @@ use jiff::Timestamp;
 use rusqlite::Transaction;
 use strum::EnumString;
 
-use super::super::issues::found;
-use super::super::{ATTEMPTS, FieldError, Forge, Refusal, admit};
+use super::super::{ATTEMPTS, FieldError, Forge, Refusal, admit, found};
 use super::closing::record_merge;
 use super::follow;
 use crate::git::{GitError, Identity};

@@ -1,5 +1,5 @@
-//! The form of a log line on a terminal: the time, the task and the stage in short, and what
-//! happened. In a file a line has the whole date and all spans.
+//! The form of a log line for people: the time, the issue, the stage, and what happened. A log that
+//! is kept has the date too. The form `full` has all spans.
 
 use std::fmt;
 
@@ -14,9 +14,14 @@ const YELLOW: &str = "\u{1b}[33m";
 const RED: &str = "\u{1b}[31m";
 const PLAIN: &str = "\u{1b}[0m";
 
-pub(super) struct TerminalFormat;
+/// Writes short lines.
+pub(super) struct ShortFormat {
+    /// Whether a line begins with the date. A log that is kept for days needs it, and on a terminal
+    /// the time is enough.
+    pub(super) is_dated: bool,
+}
 
-impl<S, N> FormatEvent<S, N> for TerminalFormat
+impl<S, N> FormatEvent<S, N> for ShortFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -35,7 +40,8 @@ where
                 write!(writer, "{text} ")
             }
         };
-        styled(&mut writer, DIM, &ZonedDateTime::now().strftime("%H:%M:%S").to_string())?;
+        let time = if self.is_dated { "%Y-%m-%d %H:%M:%S" } else { "%H:%M:%S" };
+        styled(&mut writer, DIM, &ZonedDateTime::now().strftime(time).to_string())?;
         match *event.metadata().level() {
             Level::ERROR => styled(&mut writer, RED, "ERROR")?,
             Level::WARN => styled(&mut writer, YELLOW, "WARN")?,
