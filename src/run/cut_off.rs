@@ -24,6 +24,7 @@ pub(super) async fn abandon(services: &Services, run: &RunContext) -> Dispositio
         attempt: run.attempt,
         record: run.attempt_record(),
         why: errors::chain(&Failure::LeaseLost),
+        reason: Reason::LeaseLost,
     };
     tracing::warn!(reason = cut_off.why, "the worker gives the run up");
     if let Err(error) = cut_off.tell(services).await {
@@ -50,7 +51,8 @@ pub async fn give_up(
         reason: None,
     };
     let why = "the worker was stopped or died, and the lease ended before it came back".to_owned();
-    let cut_off = CutOff { run: left.run, task: &task, attempt, record, why };
+    let reason = Reason::CutOff;
+    let cut_off = CutOff { run: left.run, task: &task, attempt, record, why, reason };
     cut_off.tell(services).await?;
     Ok(cut_off.end(services).await?)
 }
@@ -62,6 +64,8 @@ struct CutOff<'a> {
     attempt: Attempt,
     record: AttemptRecord,
     why: String,
+    /// The same for people, where another delivery follows.
+    reason: Reason,
 }
 
 impl CutOff<'_> {
@@ -71,10 +75,7 @@ impl CutOff<'_> {
     /// redriven it from there by now, so another attempt, or a label that says how the task ended,
     /// keeps this worker silent.
     async fn tell(&self, services: &Services) -> Result<(), Failure> {
-        let Some(attempts) = self.attempt.max_receive_count.filter(|_| self.attempt.is_last())
-        else {
-            return Ok(());
-        };
+        let Some(reason) = self.used_up() else { return Ok(()) };
         let (publisher, task) = (&services.publisher, self.task);
         let issue = services.github.issue(&task.repository, task.issue_number).await?;
         let is_ours = issue.is_open()
@@ -83,7 +84,6 @@ impl CutOff<'_> {
         if !is_ours {
             return Ok(());
         }
-        let reason = Reason::DeliveriesUsedUp { attempts };
         let tried = earlier_attempts(services, task, &self.record).await;
         let status = IssueStatus::Failed { reason: &reason, tried: &tried, draft: None };
         let announcing = async { Ok(publisher.announce(task, &self.record, &status).await?) };
@@ -94,9 +94,18 @@ impl CutOff<'_> {
         perform_journaled(services, self.run, Effect::Label, labels.name(), labeling).await
     }
 
+    /// That no delivery follows, when it is so.
+    fn used_up(&self) -> Option<Reason> {
+        let attempts = self.attempt.max_receive_count.filter(|_| self.attempt.is_last())?;
+        Some(Reason::DeliveriesUsedUp { attempts })
+    }
+
     async fn end(&self, services: &Services) -> Result<(), JournalError> {
         let abandon = Disposition::Abandon;
-        let decision = Decision::new(Outcome::Abandoned, &abandon)?.with_detail(self.why.clone());
+        let reason = self.used_up();
+        let decision = Decision::new(Outcome::Abandoned, &abandon)?
+            .with_detail(self.why.clone())
+            .with_reason(reason.as_ref().unwrap_or(&self.reason))?;
         services.journal.decide(self.run, &decision).await?;
         end(services, self.run, &decision).await
     }
