@@ -16,6 +16,7 @@ mod error;
 mod git;
 mod graft;
 mod left_out;
+mod listing;
 mod objects;
 mod remote;
 mod selection;
@@ -30,7 +31,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use self::snapshot::Scope;
-use self::staging::{Files, Staging};
+use self::staging::{Files, Snapshot, Staging};
 use crate::disk::{open_up_directories, remove_tree};
 use crate::git::{BranchName, Change, CommitId, RepoPath, TreeId};
 
@@ -122,7 +123,7 @@ impl Workspace {
     /// From the agent's side the snapshot takes the tracked files, the new files that are not
     /// ignored, and those that the agent added to its own index in spite of that. It takes them as
     /// they are in the tree, whatever the agent did to its own `.git`, and leaves out what
-    /// [`Self::left_out`] returns. From the checks' side it takes the
+    /// [`Self::snapshot_of_agent`] returns beside the tree. From the checks' side it takes the
     /// tracked files only, because a formatter rewrites those and a build leaves other files
     /// behind.
     ///
@@ -130,22 +131,28 @@ impl Workspace {
     /// [`WorkspaceError::is_about_the_files`] says whether something in the tree can't be taken,
     /// such as a repository inside it.
     pub async fn snapshot(&self, side: Side) -> Result<TreeId, WorkspaceError> {
+        Ok(self.take(side).await?.tree)
+    }
+
+    /// Stores the agent's files as [`Self::snapshot`] does, and returns what it did not take too.
+    ///
+    /// # Errors
+    /// The same errors as [`Self::snapshot`].
+    pub async fn snapshot_of_agent(&self) -> Result<(TreeId, LeftOut), WorkspaceError> {
+        let snapshot = self.take(Side::Agent).await?;
+        let left_out = left_out::left_out(&self.cache, &self.agent, &snapshot).await?;
+        Ok((snapshot.tree, left_out))
+    }
+
+    async fn take(&self, side: Side) -> Result<Snapshot, WorkspaceError> {
         let scope = match side {
             Side::Agent => Scope::All,
             Side::Checks => Scope::Tracked,
         };
         let staging = self.side(side);
-        let tree = snapshot::snapshot(&self.cache, staging, scope, &self.base).await?;
-        staging.import(&self.cache, &tree, &self.base).await?;
-        Ok(tree)
-    }
-
-    /// Returns what the last snapshot of the agent's side did not take.
-    ///
-    /// # Errors
-    /// git can't read the tree or its index.
-    pub async fn left_out(&self) -> Result<LeftOut, WorkspaceError> {
-        left_out::left_out(&self.cache, &self.agent).await
+        let snapshot = snapshot::snapshot(&self.cache, staging, scope, &self.base).await?;
+        staging.import(&self.cache, &snapshot.tree, &self.base).await?;
+        Ok(snapshot)
     }
 
     /// Returns the filter that the attributes of the agent's last snapshot give to each path
@@ -239,8 +246,12 @@ impl Workspace {
             message.push('\n');
         }
         let name = command.input(message).word().await?;
-        name.parse()
-            .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "commit-tree", answer: name })
+        let commit = name.parse().map_err(|_| WorkspaceError::UnexpectedAnswer {
+            command: "commit-tree",
+            answer: name,
+        })?;
+        self.cache.listings().note_commit(&commit, tree);
+        Ok(commit)
     }
 
     /// Names a commit in the cache as `refs/codingworker/NAME`. `git gc` never deletes an object
@@ -357,7 +368,7 @@ impl Workspace {
         let git_dir = self.agent.files.join(".git");
         let failed =
             |path: PathBuf| move |source| WorkspaceError::Io { action: "write", path, source };
-        self.agent.copy_index(&git_dir.join("index")).await?;
+        self.agent.give_index(&git_dir.join("index")).await?;
         let config = git_dir.join("config");
         let mut settings = tokio::fs::read(&config).await.map_err(failed(config.clone()))?;
         settings.extend_from_slice(

@@ -66,8 +66,8 @@ async fn call_once(
     };
     let span = tracing::info_span!("agent", name = services.agent.name());
     let report = services.agent.call(&call, run.lease.lost()).instrument(span).await?;
-    let tree = workspace.snapshot(Side::Agent).await?;
-    progress.left_out = workspace.left_out().await?;
+    let (tree, left_out) = workspace.snapshot_of_agent().await?;
+    progress.left_out = left_out;
     let verdict = agent::verdict(&report, tree != progress.tree);
     let text = format!("{} with {}: {verdict}", services.agent.name(), report.model);
     note(services, run, &text).await?;

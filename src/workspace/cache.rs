@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::WorkspaceError;
 use super::git::{Git, GitCommand};
+use super::listing::Listings;
 use super::remote::{Remote, explain, explain_push};
 use crate::errors;
 use crate::git::{BranchName, CommitId, InvalidName, is_reference_name};
@@ -52,6 +53,7 @@ pub struct Cache {
     directory: PathBuf,
     file_limit: u64,
     turn: FetchTurn,
+    listings: Listings,
 }
 
 /// The commit from which the work on a task begins, and the branch that the pull request targets.
@@ -105,7 +107,8 @@ impl Caches {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(directory.clone()).or_default())
         };
-        let cache = Cache { git: self.git.clone(), directory, file_limit: self.file_limit, turn };
+        let (git, file_limit) = (self.git.clone(), self.file_limit);
+        let cache = Cache { git, directory, file_limit, turn, listings: Listings::default() };
         cache.create(self.excludes).await?;
         Ok(cache)
     }
@@ -160,6 +163,10 @@ impl Cache {
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    pub(super) fn listings(&self) -> &Listings {
+        &self.listings
     }
 
     pub(super) fn command(&self, name: &'static str) -> GitCommand<'_> {

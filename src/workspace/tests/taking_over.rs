@@ -8,12 +8,11 @@ use crate::git::RepoPath;
 impl World {
     /// The paths that the agent's tree changes, and what its snapshot leaves out.
     async fn taken(&self, workspace: &Workspace, base: &Base) -> (Vec<String>, LeftOut) {
-        let tree = workspace.snapshot(Side::Agent).await.unwrap();
+        let (tree, left_out) = workspace.snapshot_of_agent().await.unwrap();
         let commit =
             workspace.commit(&tree, &base.commit, "change", &identity(), at(0)).await.unwrap();
         let changes = workspace.changes(&base.commit, &commit).await.unwrap();
-        let paths = changes.iter().map(|change| change.path.to_string()).collect();
-        (paths, workspace.left_out().await.unwrap())
+        (changes.iter().map(|change| change.path.to_string()).collect(), left_out)
     }
 }
 
