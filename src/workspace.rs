@@ -156,12 +156,16 @@ impl Workspace {
     }
 
     /// Returns the filter that the attributes of the agent's last snapshot give to each path
-    /// (gitattributes(5), `filter`).
+    /// (gitattributes(5), `filter`). `commit` is the snapshot as a commit.
     ///
     /// # Errors
     /// git can't read the index.
-    pub async fn filters(&self, paths: &[RepoPath]) -> Result<Vec<Option<String>>, WorkspaceError> {
-        changes::filters(&self.cache, &self.agent, paths).await
+    pub async fn filters(
+        &self,
+        commit: &CommitId,
+        paths: &[RepoPath],
+    ) -> Result<Vec<Option<String>>, WorkspaceError> {
+        changes::filters(&self.cache, &self.agent, commit, paths).await
     }
 
     /// Makes a side hold exactly the files of a tree. git does not touch a file that does not

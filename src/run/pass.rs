@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tracing::Instrument as _;
 
 use super::Failure;
-use super::checking::{describe, plan, repository_file, run_check};
+use super::checking::{describe, plan, run_check};
 use super::checkpoint::Progress;
 use super::effects::note;
 use super::lock_files;
@@ -211,9 +211,8 @@ pub(super) async fn widen_plan(
     prepared: &mut Prepared,
     progress: &Progress,
 ) -> Result<(), Failure> {
-    let Prepared { workspace, base, .. } = prepared;
-    let file = repository_file(workspace.cache(), &base.base.commit).await?;
-    let later = plan(services, workspace.cache(), &file, &progress.commit).await?;
+    let Prepared { workspace, base, file, .. } = prepared;
+    let later = plan(services, workspace.cache(), file, &progress.commit).await?;
     base.plan = std::mem::take(&mut base.plan).widened(later);
     let skips_format = progress.notes.contains(&Note::FormatSkipped);
     base.plan.checks.retain(|check| check.kind != Kind::Format || !skips_format);

@@ -26,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) branch: BranchName,
     pub(super) workspace: Workspace,
     pub(super) base: PreparedBase,
+    /// The base's own file.
+    pub(super) file: RepositoryFile,
 }
 
 /// Fetches the repository, makes the agent's and the checks' trees, and runs the checks on the
@@ -36,7 +38,8 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
     let cache = services.caches.open(&task.repository).await?;
     if let Some(base) = checkpoint.prepared.take() {
         let workspace = cache.prepare(&run.trees(), &base.base).await?;
-        return Ok(Prepared { run, checkpoint, task, branch, workspace, base });
+        let file = repository_file(&cache, &base.base.commit).await?;
+        return Ok(Prepared { run, checkpoint, task, branch, workspace, base, file });
     }
     let remote = services.remote(&task.repository);
     let base = cache.fetch(&remote).await?;
@@ -51,7 +54,7 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
     let mut base = PreparedBase { base, plan, baseline, notes, rewritten_locks, measured: None };
     baseline::measure(services, &run, &workspace, &mut base).await?;
     services.journal.keep_prepared(run.id, &base).await?;
-    Ok(Prepared { run, checkpoint, task, branch, workspace, base })
+    Ok(Prepared { run, checkpoint, task, branch, workspace, base, file })
 }
 
 /// A key that this version does not know has no effect. An older worker must not fail a task whose

@@ -265,10 +265,22 @@ async fn a_renamed_file_is_one_change() {
 async fn the_filter_of_a_path_is_the_one_of_its_attributes() {
     let attributes = "*.bin filter=lfs -text\nplain.bin !filter\nset.bin filter\n";
     let world = World::with_files(&[(b".gitattributes", attributes)]).await;
-    let (workspace, _) = world.workspace().await;
+    let (workspace, base) = world.workspace().await;
     let paths = ["logo.bin", "plain.bin", "set.bin", "d/new\nline.bin", "a.txt"];
     let paths: Vec<RepoPath> = paths.iter().map(|&path| path.into()).collect();
     let lfs = Some("lfs".to_owned());
-    assert_eq!(workspace.filters(&paths).await.unwrap(), [lfs.clone(), None, None, lfs, None]);
-    assert_eq!(workspace.filters(&[]).await.unwrap(), []);
+    let filters = workspace.filters(&base.commit, &paths).await.unwrap();
+    assert_eq!(filters, [lfs.clone(), None, None, lfs.clone(), None]);
+    assert_eq!(workspace.filters(&base.commit, &[]).await.unwrap(), []);
+
+    // A file of attributes may be in any directory, and the agent's tree is what counts.
+    let tree = workspace.agent_tree();
+    fs::remove_file(tree.join(".gitattributes")).unwrap();
+    for (expected, deed) in [(None, "removed"), (lfs, "added in a directory")] {
+        let (tree, _) = workspace.snapshot_of_agent().await.unwrap();
+        let commit = workspace.commit(&tree, &base.commit, deed, &identity(), at(0)).await.unwrap();
+        let filters = workspace.filters(&commit, &paths).await.unwrap();
+        assert_eq!(filters, [None, None, None, expected, None], "{deed}");
+        write(workspace.agent_tree(), b"d/.gitattributes", "*.bin filter=lfs\n");
+    }
 }
