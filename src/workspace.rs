@@ -72,8 +72,9 @@ pub struct Identity {
 }
 
 impl Cache {
-    /// Makes both trees and checks out the base in them. The function first removes everything that
-    /// `directory` held before.
+    /// Makes both trees, and checks out the base in the agent's. The checks' tree is empty until
+    /// something is checked out there, since a run may have no checks. The function first removes
+    /// everything that `directory` held before.
     ///
     /// # Errors
     /// The base is not in the cache, or the disk can't store the trees.
@@ -93,11 +94,9 @@ impl Cache {
         };
         workspace.agent.create().await?;
         workspace.checks.create().await?;
-        let start = base.commit.as_str();
         tokio::try_join!(
             workspace.clone_for_agent(base),
-            workspace.read_tree(&workspace.agent, start),
-            workspace.read_tree(&workspace.checks, start),
+            workspace.read_tree(&workspace.agent, base.commit.as_str()),
         )?;
         workspace.share_index().await?;
         Ok(workspace)
@@ -211,7 +210,12 @@ impl Workspace {
         tree: &TreeId,
         more: &[&str],
     ) -> Result<(), WorkspaceError> {
+        // The first checkout finds an empty directory, and no index.
+        let is_first = !side.index().exists();
         self.read_tree(side, tree.as_str()).await?;
+        if is_first {
+            return Ok(());
+        }
         let clean = side.command(&self.cache, "clean", Files::Written);
         let clean = clean.arguments(["--quiet", "-d", "--force", "--force"]);
         clean.arguments(more.iter().copied()).output().await.map(drop)

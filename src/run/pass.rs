@@ -138,13 +138,16 @@ async fn run_checks(
     Round { in_pass, run_all, adopt_locks }: Round<'_>,
 ) -> Result<(Vec<CheckResult>, bool), Failure> {
     let mut locks_adopted = false;
+    let mut checks = prepared.base.plan.checks.clone();
+    checks.retain(|check| in_pass(check.kind));
+    if checks.is_empty() {
+        // Only checks see their tree, so nobody misses one that stays as it was.
+        return Ok((Vec::new(), locks_adopted));
+    }
     prepared.workspace.checkout(Side::Checks, &progress.tree).await?;
     prepared.workspace.give_repository(&progress.commit).await?;
     let mut results: Vec<CheckResult> = Vec::new();
-    for check in prepared.base.plan.checks.clone() {
-        if !in_pass(check.kind) {
-            continue;
-        }
+    for check in checks {
         // The setup may have rewritten tracked files, which is not the formatter's doing.
         let before = match check.kind {
             Kind::Format => Some(prepared.workspace.snapshot(Side::Checks).await?),
@@ -177,7 +180,7 @@ async fn adopt_lock_files(
     prepared: &Prepared,
     progress: &mut Progress,
 ) -> Result<bool, Failure> {
-    let updated = lock_files::updated(&prepared.workspace, &prepared.base, &progress.tree).await?;
+    let updated = lock_files::updated(&prepared.workspace, &prepared.base, progress).await?;
     if updated == progress.tree {
         return Ok(false);
     }

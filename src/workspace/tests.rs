@@ -100,11 +100,14 @@ impl World {
         self.caches.open(&"o/r".parse().unwrap()).await.unwrap()
     }
 
-    /// Makes a workspace at the tip of the upstream repository.
+    /// Makes a workspace at the tip of the upstream repository, with the base in both trees.
     async fn workspace(&self) -> (Workspace, Base) {
         let cache = self.cache().await;
         let base = cache.fetch(&self.remote()).await.unwrap();
-        (cache.prepare(&self.path().join("run"), &base).await.unwrap(), base)
+        let workspace = cache.prepare(&self.path().join("run"), &base).await.unwrap();
+        let tree = cache.tree_at(&base.commit).await.unwrap();
+        workspace.checkout(Side::Checks, &tree).await.unwrap();
+        (workspace, base)
     }
 }
 
