@@ -18,6 +18,7 @@ mod graft;
 mod left_out;
 mod listing;
 mod objects;
+mod references;
 mod remote;
 mod selection;
 mod snapshot;
@@ -35,11 +36,12 @@ use self::staging::{Files, Snapshot, Staging};
 use crate::disk::{open_up_directories, remove_tree};
 use crate::git::{BranchName, Change, CommitId, RepoPath, TreeId};
 
-pub use self::cache::{Base, Cache, Caches};
+pub use self::cache::{Cache, Caches};
 pub use self::commit::Commit;
 pub use self::error::WorkspaceError;
 pub use self::git::{Deadlines, Git};
 pub use self::left_out::LeftOut;
+pub use self::references::{Base, RemoteReferences};
 pub use self::remote::Remote;
 
 /// The two trees of one run. They lie beside each other in one directory that holds nothing else.

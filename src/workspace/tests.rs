@@ -111,6 +111,20 @@ impl World {
     }
 }
 
+impl Cache {
+    async fn fetch(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
+        self.fetch_default_branch(remote, &self.references(remote).await?).await
+    }
+
+    async fn remote_branch(
+        &self,
+        remote: &Remote,
+        branch: &BranchName,
+    ) -> Result<Option<CommitId>, WorkspaceError> {
+        self.references_for(remote, branch).await?.branch(branch)
+    }
+}
+
 fn identity() -> Identity {
     Identity { name: "Coding Worker".to_owned(), email: "worker@example.com".to_owned() }
 }
