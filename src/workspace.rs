@@ -16,7 +16,9 @@ mod error;
 mod git;
 mod graft;
 mod left_out;
+mod listing;
 mod objects;
+mod references;
 mod remote;
 mod selection;
 mod snapshot;
@@ -30,15 +32,16 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use self::snapshot::Scope;
-use self::staging::{Files, Staging};
+use self::staging::{Files, Snapshot, Staging};
 use crate::disk::{FileAction, open_up_directories, remove_tree};
 use crate::git::{BranchName, Change, CommitId, RepoPath, TreeId};
 
-pub use self::cache::{Base, Cache, Caches};
+pub use self::cache::{Cache, Caches};
 pub use self::commit::Commit;
 pub use self::error::WorkspaceError;
 pub use self::git::{Deadlines, Git};
 pub use self::left_out::LeftOut;
+pub use self::references::{Base, RemoteReferences};
 pub use self::remote::Remote;
 
 /// The two trees of one run. They lie beside each other in one directory that holds nothing else.
@@ -71,8 +74,9 @@ pub struct Identity {
 }
 
 impl Cache {
-    /// Makes both trees and checks out the base in them. The function first removes everything that
-    /// `directory` held before.
+    /// Makes both trees, and checks out the base in the agent's. The checks' tree is empty until
+    /// something is checked out there, since a run may have no checks. The function first removes
+    /// everything that `directory` held before.
     ///
     /// # Errors
     /// The base is not in the cache, or the disk can't store the trees.
@@ -92,11 +96,9 @@ impl Cache {
         };
         workspace.agent.create().await?;
         workspace.checks.create().await?;
-        let start = base.commit.as_str();
         tokio::try_join!(
             workspace.clone_for_agent(base),
-            workspace.read_tree(&workspace.agent, start),
-            workspace.read_tree(&workspace.checks, start),
+            workspace.read_tree(&workspace.agent, base.commit.as_str()),
         )?;
         workspace.share_index().await?;
         Ok(workspace)
@@ -122,7 +124,7 @@ impl Workspace {
     /// From the agent's side the snapshot takes the tracked files, the new files that are not
     /// ignored, and those that the agent added to its own index in spite of that. It takes them as
     /// they are in the tree, whatever the agent did to its own `.git`, and leaves out what
-    /// [`Self::left_out`] returns. From the checks' side it takes the
+    /// [`Self::snapshot_of_agent`] returns beside the tree. From the checks' side it takes the
     /// tracked files only, because a formatter rewrites those and a build leaves other files
     /// behind.
     ///
@@ -130,31 +132,41 @@ impl Workspace {
     /// [`WorkspaceError::is_about_the_files`] says whether something in the tree can't be taken,
     /// such as a repository inside it.
     pub async fn snapshot(&self, side: Side) -> Result<TreeId, WorkspaceError> {
+        Ok(self.take(side).await?.tree)
+    }
+
+    /// Stores the agent's files as [`Self::snapshot`] does, and returns what it did not take too.
+    ///
+    /// # Errors
+    /// The same errors as [`Self::snapshot`].
+    pub async fn snapshot_of_agent(&self) -> Result<(TreeId, LeftOut), WorkspaceError> {
+        let snapshot = self.take(Side::Agent).await?;
+        let left_out = left_out::left_out(&self.cache, &self.agent, &snapshot).await?;
+        Ok((snapshot.tree, left_out))
+    }
+
+    async fn take(&self, side: Side) -> Result<Snapshot, WorkspaceError> {
         let scope = match side {
             Side::Agent => Scope::All,
             Side::Checks => Scope::Tracked,
         };
         let staging = self.side(side);
-        let tree = snapshot::snapshot(&self.cache, staging, scope, &self.base).await?;
-        staging.import(&self.cache, &tree, &self.base).await?;
-        Ok(tree)
-    }
-
-    /// Returns what the last snapshot of the agent's side did not take.
-    ///
-    /// # Errors
-    /// git can't read the tree or its index.
-    pub async fn left_out(&self) -> Result<LeftOut, WorkspaceError> {
-        left_out::left_out(&self.cache, &self.agent).await
+        let snapshot = snapshot::snapshot(&self.cache, staging, scope, &self.base).await?;
+        staging.import(&self.cache, &snapshot.tree, &self.base).await?;
+        Ok(snapshot)
     }
 
     /// Returns the filter that the attributes of the agent's last snapshot give to each path
-    /// (gitattributes(5), `filter`).
+    /// (gitattributes(5), `filter`). `commit` is the snapshot as a commit.
     ///
     /// # Errors
     /// git can't read the index.
-    pub async fn filters(&self, paths: &[RepoPath]) -> Result<Vec<Option<String>>, WorkspaceError> {
-        changes::filters(&self.cache, &self.agent, paths).await
+    pub async fn filters(
+        &self,
+        commit: &CommitId,
+        paths: &[RepoPath],
+    ) -> Result<Vec<Option<String>>, WorkspaceError> {
+        changes::filters(&self.cache, &self.agent, commit, paths).await
     }
 
     /// Makes a side hold exactly the files of a tree. git does not touch a file that does not
@@ -200,7 +212,12 @@ impl Workspace {
         tree: &TreeId,
         more: &[&str],
     ) -> Result<(), WorkspaceError> {
+        // The first checkout finds an empty directory, and no index.
+        let is_first = !side.index().exists();
         self.read_tree(side, tree.as_str()).await?;
+        if is_first {
+            return Ok(());
+        }
         let clean = side.command(&self.cache, "clean", Files::Written);
         let clean = clean.arguments(["--quiet", "-d", "--force", "--force"]);
         clean.arguments(more.iter().copied()).output().await.map(drop)
@@ -239,8 +256,12 @@ impl Workspace {
             message.push('\n');
         }
         let name = command.input(message).word().await?;
-        name.parse()
-            .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "commit-tree", answer: name })
+        let commit = name.parse().map_err(|_| WorkspaceError::UnexpectedAnswer {
+            command: "commit-tree",
+            answer: name,
+        })?;
+        self.cache.listings().note_commit(&commit, tree);
+        Ok(commit)
     }
 
     /// Names a commit in the cache as `refs/codingworker/NAME`. `git gc` never deletes an object
@@ -358,7 +379,7 @@ impl Workspace {
         let failed = |path: PathBuf| {
             move |source| WorkspaceError::Io { action: FileAction::Write, path, source }
         };
-        self.agent.copy_index(&git_dir.join("index")).await?;
+        self.agent.give_index(&git_dir.join("index")).await?;
         let config = git_dir.join("config");
         let mut settings = tokio::fs::read(&config).await.map_err(failed(config.clone()))?;
         settings.extend_from_slice(

@@ -17,6 +17,7 @@ use crate::journal::Stage;
 use crate::publish::{Existing, FAILED_LABEL, PullRequest, TASK_LABEL};
 use crate::task::visible::{visible, visible_title};
 use crate::task::{Task, Trigger};
+use crate::workspace::{Cache, RemoteReferences};
 
 /// An issue whose tasks were published and then closed or merged this often needs a person.
 const MOST_BRANCHES: u32 = 100;
@@ -28,6 +29,9 @@ pub(super) struct Admitted {
     /// The task with the whole text of the issue.
     pub(super) task: Task,
     pub(super) branch: BranchName,
+    pub(super) cache: Cache,
+    /// What the repository at the forge has.
+    pub(super) references: RemoteReferences,
 }
 
 /// What admission found.
@@ -69,12 +73,16 @@ async fn admit_labeled_issue(
         Existing::Rejected { number } => return Err(Failure::PullRequestClosed { number }),
         Existing::Open(_) | Existing::None | Existing::Ended => {}
     }
-    ensure_branch_can_be_made(services, &run.task, &branch).await?;
+    let (cache, references) = ask_for_references(services, &run.task).await?;
+    if let Some(other) = references.branch_in_the_way(&branch) {
+        return Err(Failure::BranchInTheWay { branch, other });
+    }
     let issue = ensure_still_wanted(services, &run.task).await?;
     let task = whole_task(&run, issue)?;
     ensure_something_is_seen(&task)?;
     authorize(services, &task).await?;
-    Ok(Admission::Granted(Box::new(Admitted { run, checkpoint, task, branch })))
+    let admitted = Admitted { run, checkpoint, task, branch, cache, references };
+    Ok(Admission::Granted(Box::new(admitted)))
 }
 
 /// The task with the whole body. A body that the producer had to cut is read from the issue, and
@@ -91,18 +99,15 @@ fn whole_task(run: &RunContext, issue: Issue) -> Result<Task, Failure> {
     Ok(task)
 }
 
-/// Finds a branch that keeps the task's own from being pushed, before anybody has worked for it.
-async fn ensure_branch_can_be_made(
+/// Asks the forge once for what admission and preparation have to know of the repository. A branch
+/// that keeps the task's own from being pushed is found before anybody has worked for it.
+async fn ask_for_references(
     services: &Services,
     task: &Task,
-    branch: &BranchName,
-) -> Result<(), Failure> {
+) -> Result<(Cache, RemoteReferences), Failure> {
     let cache = services.caches.open(&task.repository).await?;
-    let remote = services.remote(&task.repository);
-    match cache.branch_in_the_way(&remote, branch).await? {
-        Some(other) => Err(Failure::BranchInTheWay { branch: branch.clone(), other }),
-        None => Ok(()),
-    }
+    let references = cache.references(&services.remote(&task.repository)).await?;
+    Ok((cache, references))
 }
 
 /// An issue in which nothing is visible asks for nothing that a person decided on.

@@ -35,18 +35,32 @@ pub(super) async fn measure(
             .await;
     }
     let planned = base.plan.clone();
+    if !planned.checks.is_empty() {
+        measure_all(services, run, workspace, base, &planned.checks).await?;
+    }
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    base.measured = Some(Measured { planned, version, at: Timestamp::now() });
+    tell_operator(services, run, base);
+    Ok(())
+}
+
+async fn measure_all(
+    services: &Services,
+    run: &RunContext,
+    workspace: &Workspace,
+    base: &mut PreparedBase,
+    checks: &[Check],
+) -> Result<(), Failure> {
     let tree = workspace.cache().tree_at(&base.base.commit).await?;
+    workspace.checkout(Side::Checks, &tree).await?;
     workspace.give_repository(&base.base.commit).await?;
-    for check in &planned.checks {
+    for check in checks {
         if check.kind == Kind::Format {
             measure_formatter(services, run, workspace, base, (check, &tree)).await?;
         } else {
             measure_one(services, run, workspace, base, check).await?;
         }
     }
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    base.measured = Some(Measured { planned, version, at: Timestamp::now() });
-    tell_operator(services, run, base);
     Ok(())
 }
 

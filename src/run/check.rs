@@ -7,6 +7,7 @@ use super::effects::enter_stage;
 use super::implement::Implemented;
 use super::outcome::RedChecks;
 use super::pass::{call_agent, fix_until_green, keep_progress, widen_plan};
+use super::policy::Allowed;
 use super::prepare::Prepared;
 use super::reason::hindrance;
 use super::services::Services;
@@ -22,6 +23,8 @@ pub(super) struct Checked {
     pub(super) prepared: Prepared,
     pub(super) progress: Progress,
     pub(super) results: Vec<CheckResult>,
+    /// The change as the policy judged it in the first pass.
+    pub(super) allowed: Option<Allowed>,
 }
 
 impl Checked {
@@ -43,11 +46,11 @@ pub(super) async fn check(
     services: &Services,
     implemented: Implemented,
 ) -> Result<Checked, Failure> {
-    let Implemented { mut prepared, mut progress, builds } = implemented;
+    let Implemented { mut prepared, mut progress, builds, allowed } = implemented;
     let text = "writing tests and running the checks";
     enter_stage(services, &prepared.run, Stage::Check, text).await?;
     if let Some(results) = prepared.checkpoint.results.take() {
-        return Ok(Checked { prepared, progress, results });
+        return Ok(Checked { prepared, progress, results, allowed });
     }
     if progress.pass < Pass::Tests {
         progress.begin(Pass::Tests);
@@ -60,7 +63,7 @@ pub(super) async fn check(
     let (journal, id) = (&services.journal, prepared.run.id);
     journal.record_checks(id, &check_records(&results, services.config.language)).await?;
     journal.keep_checked(id, &results).await?;
-    Ok(Checked { prepared, progress, results })
+    Ok(Checked { prepared, progress, results, allowed })
 }
 
 async fn write_tests(

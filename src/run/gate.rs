@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::Failure;
 use super::check::Checked;
 use super::effects::enter_stage;
-use super::policy::judge;
+use super::policy::{Allowed, judge};
 use super::services::Services;
 use crate::checks;
 use crate::gate::attention::{Attention, TestPatterns, attention};
@@ -30,10 +30,15 @@ pub(super) struct ApprovedChange {
 
 /// Judges the change by the policy. A change with failed checks goes on only when no other delivery
 /// could make it green; it becomes a draft.
-pub(super) async fn gate(services: &Services, checked: Checked) -> Result<ApprovedChange, Failure> {
-    let run = &checked.prepared.run;
-    enter_stage(services, run, Stage::Gate, "judging the change by the policy").await?;
-    let files = judge(services, &checked.prepared, &checked.progress).await?;
+pub(super) async fn gate(
+    services: &Services,
+    mut checked: Checked,
+) -> Result<ApprovedChange, Failure> {
+    let run = checked.prepared.run.clone();
+    enter_stage(services, &run, Stage::Gate, "judging the change by the policy").await?;
+    let earlier = checked.allowed.take();
+    let Allowed { files, .. } =
+        judge(services, &checked.prepared, &checked.progress, earlier).await?;
     let attention = attention(&files, &TEST_PATTERNS);
     let red = checked.red();
     if !red.is_empty() && !run.attempt.is_last() {

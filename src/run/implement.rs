@@ -4,7 +4,7 @@ use super::Failure;
 use super::checkpoint::{Pass, Progress};
 use super::effects::enter_stage;
 use super::pass::{call_agent, fix_until_green, keep_progress, widen_plan};
-use super::policy::{fix_until_allowed, nothing_changed};
+use super::policy::{Allowed, fix_until_allowed, nothing_changed};
 use super::prepare::Prepared;
 use super::services::Services;
 use crate::agent::Verdict;
@@ -18,6 +18,8 @@ pub(super) struct Implemented {
     pub(super) prepared: Prepared,
     pub(super) progress: Progress,
     pub(super) builds: bool,
+    /// The change as the policy judged it after the agent's first call.
+    pub(super) allowed: Option<Allowed>,
 }
 
 /// Has the agent do the task, and answer a failed setup or build.
@@ -28,6 +30,7 @@ pub(super) async fn implement(
     let text = format!("{} works on the task", services.agent.name());
     enter_stage(services, &prepared.run, Stage::Implement, &text).await?;
     let mut progress = go_on_from(&mut prepared).await?;
+    let mut allowed = None;
     if progress.pass < Pass::Implement {
         progress.begin(Pass::Implement);
         let prompt = Prompt::implement(&prepared.task);
@@ -38,7 +41,7 @@ pub(super) async fn implement(
             return Err(Failure::Agent(verdict));
         }
         keep_progress(services, &prepared, &progress).await?;
-        fix_until_allowed(services, &prepared, &mut progress).await?;
+        allowed = Some(fix_until_allowed(services, &prepared, &mut progress).await?);
     }
     widen_plan(services, &mut prepared, &progress).await?;
     let builds = progress.pass > Pass::Implement || {
@@ -46,7 +49,7 @@ pub(super) async fn implement(
         let results = fix_until_green(services, &mut prepared, &mut progress, to_build).await?;
         !results.iter().any(CheckResult::blocks)
     };
-    Ok(Implemented { prepared, progress, builds })
+    Ok(Implemented { prepared, progress, builds, allowed })
 }
 
 /// How far the agent is: at the checkpoint's tree, else at the base.

@@ -4,9 +4,9 @@
 //! the lock file as it was. Setup and build update the file here, so that all checks pass, and the
 //! change fails wherever the lock file has to be right already (`cargo build --locked`, `npm ci`).
 
-use super::checkpoint::PreparedBase;
+use super::checkpoint::{PreparedBase, Progress};
 use crate::checks::{self, Check, Kind};
-use crate::git::{RepoPath, TreeId};
+use crate::git::{CommitId, RepoPath, TreeId};
 use crate::workspace::{Side, Workspace, WorkspaceError};
 
 /// Whether a check updates lock files: setup and build read the manifests.
@@ -20,7 +20,7 @@ pub(super) async fn remember_rewritten(
     base: &mut PreparedBase,
     check: &Check,
 ) -> Result<(), WorkspaceError> {
-    if !may_update(check) {
+    if !may_update(check) || !has_lock_files(workspace, &base.base.commit).await? {
         return Ok(());
     }
     let before = workspace.cache().tree_at(&base.base.commit).await?;
@@ -34,13 +34,16 @@ pub(super) async fn remember_rewritten(
     Ok(())
 }
 
-/// The tree `before` with the lock files that the checks of the change rewrote since, and that they
-/// did not rewrite on the base. It is `before` itself when there are none.
+/// The agent's tree with the lock files that the checks of the change rewrote since, and that they
+/// did not rewrite on the base. It is the agent's tree itself when there are none.
 pub(super) async fn updated(
     workspace: &Workspace,
     base: &PreparedBase,
-    before: &TreeId,
+    Progress { tree: before, commit, .. }: &Progress,
 ) -> Result<TreeId, WorkspaceError> {
+    if !has_lock_files(workspace, commit).await? {
+        return Ok(before.clone());
+    }
     let after = workspace.snapshot(Side::Checks).await?;
     let mut locks = lock_files(workspace, before, &after).await?;
     locks.retain(|path| !base.rewritten_locks.contains(&path.to_string()));
@@ -48,6 +51,13 @@ pub(super) async fn updated(
         return Ok(before.clone());
     }
     workspace.with_files_of(before, &after, &locks).await
+}
+
+/// Whether a commit has a lock file. Only one that it has can be rewritten, so no snapshot of the
+/// checks' tree is needed where there is none.
+async fn has_lock_files(workspace: &Workspace, commit: &CommitId) -> Result<bool, WorkspaceError> {
+    let files = workspace.cache().files_at(commit).await?;
+    Ok(files.iter().filter_map(RepoPath::as_str).any(checks::is_lock_file))
 }
 
 async fn lock_files(

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tracing::Instrument as _;
 
 use super::Failure;
-use super::checking::{describe, plan, repository_file, run_check};
+use super::checking::{describe, plan, run_check};
 use super::checkpoint::Progress;
 use super::effects::note;
 use super::lock_files;
@@ -66,8 +66,8 @@ async fn call_once(
     };
     let span = tracing::info_span!("agent", name = services.agent.name());
     let report = services.agent.call(&call, run.lease.lost()).instrument(span).await?;
-    let tree = workspace.snapshot(Side::Agent).await?;
-    progress.left_out = workspace.left_out().await?;
+    let (tree, left_out) = workspace.snapshot_of_agent().await?;
+    progress.left_out = left_out;
     let verdict = agent::verdict(&report, tree != progress.tree);
     let text = format!("{} with {}: {verdict}", services.agent.name(), report.model);
     note(services, run, &text).await?;
@@ -138,13 +138,16 @@ async fn run_checks(
     Round { in_pass, run_all, adopt_locks }: Round<'_>,
 ) -> Result<(Vec<CheckResult>, bool), Failure> {
     let mut locks_adopted = false;
+    let mut checks = prepared.base.plan.checks.clone();
+    checks.retain(|check| in_pass(check.kind));
+    if checks.is_empty() {
+        // Only checks see their tree, so nobody misses one that stays as it was.
+        return Ok((Vec::new(), locks_adopted));
+    }
     prepared.workspace.checkout(Side::Checks, &progress.tree).await?;
     prepared.workspace.give_repository(&progress.commit).await?;
     let mut results: Vec<CheckResult> = Vec::new();
-    for check in prepared.base.plan.checks.clone() {
-        if !in_pass(check.kind) {
-            continue;
-        }
+    for check in checks {
         // The setup may have rewritten tracked files, which is not the formatter's doing.
         let before = match check.kind {
             Kind::Format => Some(prepared.workspace.snapshot(Side::Checks).await?),
@@ -177,7 +180,7 @@ async fn adopt_lock_files(
     prepared: &Prepared,
     progress: &mut Progress,
 ) -> Result<bool, Failure> {
-    let updated = lock_files::updated(&prepared.workspace, &prepared.base, &progress.tree).await?;
+    let updated = lock_files::updated(&prepared.workspace, &prepared.base, progress).await?;
     if updated == progress.tree {
         return Ok(false);
     }
@@ -211,9 +214,8 @@ pub(super) async fn widen_plan(
     prepared: &mut Prepared,
     progress: &Progress,
 ) -> Result<(), Failure> {
-    let Prepared { workspace, base, .. } = prepared;
-    let file = repository_file(workspace.cache(), &base.base.commit).await?;
-    let later = plan(services, workspace.cache(), &file, &progress.commit).await?;
+    let Prepared { workspace, base, file, .. } = prepared;
+    let later = plan(services, workspace.cache(), file, &progress.commit).await?;
     base.plan = std::mem::take(&mut base.plan).widened(later);
     let skips_format = progress.notes.contains(&Note::FormatSkipped);
     base.plan.checks.retain(|check| check.kind != Kind::Format || !skips_format);

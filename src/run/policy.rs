@@ -2,7 +2,6 @@
 //! lines that are added, which are searched for secrets.
 
 use super::Failure;
-use super::checking::repository_file;
 use super::checkpoint::Progress;
 use super::effects::note;
 use super::pass::{call_agent, keep_progress};
@@ -13,9 +12,16 @@ use crate::agent::prompt::Prompt;
 use crate::gate::secret::{self, added_lines};
 use crate::gate::settings::GateSettings;
 use crate::gate::{self, ChangedFile, ProtectedPaths};
-use crate::git::{Change, RepoPath, TreeEntry};
+use crate::git::{Change, CommitId, RepoPath, TreeEntry};
 use crate::language::Phrase;
-use crate::workspace::{Cache, LeftOut, Workspace, WorkspaceError};
+use crate::workspace::{Cache, LeftOut, WorkspaceError};
+
+/// A change that the policy allows.
+pub(super) struct Allowed {
+    /// The commit that makes the change.
+    commit: CommitId,
+    pub(super) files: Vec<ChangedFile>,
+}
 
 /// Has the agent put right what the policy refuses in its first pass. It gets one chance: what is
 /// refused after that is refused for good, before the agent and the checks spend more time on it.
@@ -23,41 +29,41 @@ pub(super) async fn fix_until_allowed(
     services: &Services,
     prepared: &Prepared,
     progress: &mut Progress,
-) -> Result<(), Failure> {
-    let refusal = match judge(services, prepared, progress).await {
+) -> Result<Allowed, Failure> {
+    let refusal = match judge(services, prepared, progress, None).await {
         Err(Failure::GateRefused(refusal)) if services.config.checks.fix_ups > 0 => refusal,
-        judged => return judged.map(drop),
+        judged => return judged,
     };
     note(services, &prepared.run, &format!("the agent is asked to undo: {refusal}")).await?;
     let findings: Vec<String> = refusal.findings.iter().map(ToString::to_string).collect();
     call_agent(services, prepared, progress, &Prompt::refused(&findings)).await?;
     keep_progress(services, prepared, progress).await?;
-    judge(services, prepared, progress).await.map(drop)
+    judge(services, prepared, progress, None).await
 }
 
-/// Judges everything that the work changes, and returns it.
+/// Judges everything that the work changes. What was read of the same commit for an earlier
+/// judgment is not read again: it is the same. The rules judge it again, because the worker may
+/// know more secrets by now.
 pub(super) async fn judge(
     services: &Services,
     prepared: &Prepared,
     progress: &Progress,
-) -> Result<Vec<ChangedFile>, Failure> {
-    let Prepared { workspace, base, .. } = prepared;
-    let (cache, base) = (workspace.cache(), &base.base.commit);
-    let changes = workspace.changes(base, &progress.commit).await?;
-    if changes.is_empty() {
-        return Err(nothing_changed(progress));
-    }
-    let file = repository_file(cache, base).await?;
-    let protected = ProtectedPaths::of_repository(&file.gate().protected, &file.gate().unprotected)
-        .map_err(|error| {
+    earlier: Option<Allowed>,
+) -> Result<Allowed, Failure> {
+    let settings = &services.config.gate;
+    let allowed = match earlier.filter(|earlier| earlier.commit == progress.commit) {
+        Some(earlier) => earlier,
+        None => read_changes(prepared, progress, settings).await?,
+    };
+    let gate = prepared.file.gate();
+    let protected =
+        ProtectedPaths::of_repository(&gate.protected, &gate.unprotected).map_err(|error| {
             Failure::RepositoryFile(Phrase::same(format!("`gate.protected`: {error}")))
         })?;
-    let settings = &services.config.gate;
     let limits = gate::ChangeLimits::new(settings, protected);
-    let files = read_changes(workspace, changes, settings).await?;
-    gate::judge(&files, &limits).map_err(Failure::GateRefused)?;
-    secret::judge(&files, &services.config.redaction).map_err(Failure::GateRefused)?;
-    Ok(files)
+    gate::judge(&allowed.files, &limits).map_err(Failure::GateRefused)?;
+    secret::judge(&allowed.files, &services.config.redaction).map_err(Failure::GateRefused)?;
+    Ok(allowed)
 }
 
 /// Why there is no change to go on with.
@@ -72,18 +78,28 @@ pub(super) fn nothing_changed(progress: &Progress) -> Failure {
 /// Reads what the gate has to know of each changed file. It reads no more content than a change may
 /// have: what is beyond that is refused for its size.
 async fn read_changes(
-    workspace: &Workspace,
-    changes: Vec<Change>,
+    Prepared { workspace, base, .. }: &Prepared,
+    progress: &Progress,
     settings: &GateSettings,
-) -> Result<Vec<ChangedFile>, WorkspaceError> {
-    let paths: Vec<RepoPath> = changes.iter().map(|change| change.path.clone()).collect();
-    let old_path = |change: &Change| change.renamed_from.as_ref().unwrap_or(&change.path).clone();
-    let old_paths: Vec<RepoPath> = changes.iter().map(old_path).collect();
-    let filters = workspace.filters(&paths).await?;
-    let filters_before = workspace.filters(&old_paths).await?;
+) -> Result<Allowed, Failure> {
+    let commit = &progress.commit;
+    let changes = workspace.changes(&base.base.commit, commit).await?;
+    if changes.is_empty() {
+        return Err(nothing_changed(progress));
+    }
+    // The paths of the files, and then the paths that renamed files had before.
+    let old_paths = changes.iter().filter_map(|change| change.renamed_from.clone());
+    let paths: Vec<RepoPath> =
+        changes.iter().map(|change| change.path.clone()).chain(old_paths).collect();
+    let mut filters = workspace.filters(commit, &paths).await?;
+    let mut filters_of_old_paths = filters.split_off(changes.len()).into_iter();
     let is_read = changes.len() <= settings.files;
     let (mut files, mut size) = (Vec::new(), 0u64);
-    for ((change, filter), filter_before) in changes.into_iter().zip(filters).zip(filters_before) {
+    for (change, filter) in changes.into_iter().zip(filters) {
+        let filter_before = match change.renamed_from {
+            Some(_) => filters_of_old_paths.next().flatten(),
+            None => filter.clone(),
+        };
         let added = if is_read && size <= settings.size {
             added_by(workspace.cache(), &change, settings).await?
         } else {
@@ -98,7 +114,7 @@ async fn read_changes(
         size = size.saturating_add(added_size);
         files.push(ChangedFile { change, added, added_size, filter, filter_before });
     }
-    Ok(files)
+    Ok(Allowed { commit: commit.clone(), files })
 }
 
 /// The lines that a change adds to a file.

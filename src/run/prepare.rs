@@ -26,21 +26,23 @@ pub(super) struct Prepared {
     pub(super) branch: BranchName,
     pub(super) workspace: Workspace,
     pub(super) base: PreparedBase,
+    /// The base's own file.
+    pub(super) file: RepositoryFile,
 }
 
 /// Fetches the repository, makes the agent's and the checks' trees, and runs the checks on the
 /// base. A run that did so before only makes the trees again.
 pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<Prepared, Failure> {
-    let Admitted { run, mut checkpoint, task, branch } = admitted;
+    let Admitted { run, mut checkpoint, task, branch, cache, references } = admitted;
     enter_stage(services, &run, Stage::Prepare, "fetching the repository").await?;
-    let cache = services.caches.open(&task.repository).await?;
     if let Some(base) = checkpoint.prepared.take() {
         let workspace = cache.prepare(&run.trees(), &base.base).await?;
-        return Ok(Prepared { run, checkpoint, task, branch, workspace, base });
+        let file = repository_file(&cache, &base.base.commit).await?;
+        return Ok(Prepared { run, checkpoint, task, branch, workspace, base, file });
     }
     let remote = services.remote(&task.repository);
-    let base = cache.fetch(&remote).await?;
-    cache.fetch_tags(&remote).await;
+    let base = cache.fetch_default_branch(&remote, &references).await?;
+    cache.fetch_tags(&remote, &references).await;
     let file = repository_file(&cache, &base.commit).await?;
     let plan = plan(services, &cache, &file, &base.commit).await?;
     tell_oddities(services, &run, &file, &plan).await?;
@@ -51,7 +53,7 @@ pub(super) async fn prepare(services: &Services, admitted: Admitted) -> Result<P
     let mut base = PreparedBase { base, plan, baseline, notes, rewritten_locks, measured: None };
     baseline::measure(services, &run, &workspace, &mut base).await?;
     services.journal.keep_prepared(run.id, &base).await?;
-    Ok(Prepared { run, checkpoint, task, branch, workspace, base })
+    Ok(Prepared { run, checkpoint, task, branch, workspace, base, file })
 }
 
 /// A key that this version does not know has no effect. An older worker must not fail a task whose

@@ -99,10 +99,12 @@ async fn push(
     let Prepared { run, workspace, base, .. } = prepared;
     enter_stage(services, run, Stage::Publish, &format!("pushing {branch}")).await?;
     let (cache, remote) = (workspace.cache(), services.remote(&run.task.repository));
-    if cache.announced(&remote).await?.commit != base.base.commit {
+    let references = cache.references_for(&remote, branch).await?;
+    if references.default_branch()?.commit != base.base.commit {
         progress.notes.push(Note::BaseMoved);
     }
-    let expected = expected_at(services, run, cache, &remote, branch).await?;
+    let tip = references.branch(branch)?;
+    let expected = expected_at(services, run, cache, (&remote, branch), tip).await?;
     let commit = &progress.commit;
     run.lease.renew().await?;
     services.journal.publishing(run.id, branch.as_str(), commit.as_str()).await?;
@@ -128,16 +130,16 @@ async fn open_pull_request(
     Ok((pull_request, not_tested))
 }
 
-/// Where the branch is at the remote, if a worker made everything on it. The push replaces exactly
+/// The tip of the branch at the remote, if a worker made everything on it. The push replaces just
 /// this commit (git-push, `--force-with-lease`).
 async fn expected_at(
     services: &Services,
     run: &RunContext,
     cache: &Cache,
-    remote: &Remote,
-    branch: &BranchName,
+    (remote, branch): (&Remote, &BranchName),
+    tip: Option<CommitId>,
 ) -> Result<Option<CommitId>, Failure> {
-    let Some(tip) = cache.remote_branch(remote, branch).await? else { return Ok(None) };
+    let Some(tip) = tip else { return Ok(None) };
     let task = &run.task;
     let ours = services.journal.knows_push(&task.repository, branch.as_str(), tip.as_str()).await?
         || is_of_a_worker(task, cache, remote, branch, &tip).await?;

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::WorkspaceError;
 use super::git::{Git, GitCommand};
+use super::listing::Listings;
+use super::references::{Base, RemoteReferences};
 use super::remote::{Remote, explain, explain_push};
 use crate::disk::FileAction;
 use crate::errors;
@@ -58,15 +60,7 @@ pub struct Cache {
     directory: PathBuf,
     file_limit: u64,
     turn: FetchTurn,
-}
-
-/// The commit from which the work on a task begins, and the branch that the pull request targets.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Base {
-    pub commit: CommitId,
-    /// The journal of version 0.1.0 calls this field `branch`.
-    #[serde(alias = "branch")]
-    pub onto: BranchName,
+    listings: Listings,
 }
 
 impl Caches {
@@ -111,7 +105,8 @@ impl Caches {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(directory.clone()).or_default())
         };
-        let cache = Cache { git: self.git.clone(), directory, file_limit: self.file_limit, turn };
+        let (git, file_limit) = (self.git.clone(), self.file_limit);
+        let cache = Cache { git, directory, file_limit, turn, listings: Listings::default() };
         cache.create(self.excludes).await?;
         Ok(cache)
     }
@@ -168,21 +163,30 @@ impl Cache {
         &self.directory
     }
 
+    pub(super) fn listings(&self) -> &Listings {
+        &self.listings
+    }
+
     pub(super) fn command(&self, name: &'static str) -> GitCommand<'_> {
         self.git.in_repository(&self.directory, name)
     }
 
-    /// Fetches the remote's default branch. git transfers only the objects that the cache does not
-    /// have, and the function transfers nothing when the branch has not moved.
+    /// Fetches the remote's default branch, which `references` names. git transfers only the
+    /// objects that the cache does not have, and the function transfers nothing when the branch was
+    /// listed where the cache has it.
     ///
     /// # Errors
     /// [`WorkspaceError::NoCommits`] when the remote has no default branch to start from. The other
     /// errors say what is wrong with the remote.
-    pub async fn fetch(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
+    pub async fn fetch_default_branch(
+        &self,
+        remote: &Remote,
+        references: &RemoteReferences,
+    ) -> Result<Base, WorkspaceError> {
         let _turn = self.turn.lock().await;
-        let (branch, announced) = self.default_branch(remote).await?;
-        if self.fetched().await?.as_ref() == Some(&announced) {
-            return Ok(Base { onto: branch, commit: announced });
+        let announced = references.default_branch()?;
+        if self.fetched().await?.as_ref() == Some(&announced.commit) {
+            return Ok(announced);
         }
         let answer = self
             .command("fetch")
@@ -196,114 +200,59 @@ impl Cache {
             .argument(&remote.url)
             // The `+` allows an update that is not a fast-forward, because somebody may have
             // force-pushed the default branch (git-fetch(1), `<refspec>`).
-            .argument(format!("+{}:{FETCHED}", branch.reference()))
+            .argument(format!("+{}:{FETCHED}", announced.onto.reference()))
             .run_against(remote)
             .await?;
         if answer.code != 0 {
             return Err(explain(remote, answer));
         }
         self.tidy().await;
-        // Another push may have moved the branch after `ls-remote` listed it, so the commit is read
+        // Another push may have moved the branch after the remote listed it, so the commit is read
         // from the fetched reference.
         let commit = self
             .fetched()
             .await?
             .ok_or_else(|| WorkspaceError::NoCommits { url: remote.url.clone() })?;
-        Ok(Base { onto: branch, commit })
+        Ok(Base { onto: announced.onto, commit })
     }
 
-    /// Asks the remote for its default branch and the commit at its tip, without fetching.
+    /// Asks the remote for its default branch, all of its branches and all of its tags.
     ///
     /// # Errors
-    /// The same errors as [`Self::fetch`].
-    pub async fn announced(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
-        self.default_branch(remote).await.map(|(onto, commit)| Base { commit, onto })
+    /// What is wrong with the remote.
+    pub async fn references(&self, remote: &Remote) -> Result<RemoteReferences, WorkspaceError> {
+        self.ask(remote, &["HEAD", "refs/heads/*", "refs/tags/*"]).await
     }
 
-    /// Returns the branch that the remote's HEAD points at, and its commit. `git ls-remote
-    /// --symref` prints `ref: refs/heads/NAME<TAB>HEAD` for the symbolic reference, and then a line
-    /// with the commit (git-ls-remote(1)).
-    async fn default_branch(
-        &self,
-        remote: &Remote,
-    ) -> Result<(BranchName, CommitId), WorkspaceError> {
-        let listing = self.ask(remote, "HEAD").await?;
-        let symbolic =
-            listing.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
-        let commit = listing
-            .lines()
-            .find_map(|line| line.strip_suffix("\tHEAD").filter(|name| !name.starts_with("ref: ")));
-        // An empty repository lists no HEAD. A repository whose HEAD is detached has no default
-        // branch, so no pull request could target one.
-        let (Some(reference), Some(commit)) = (symbolic, commit) else {
-            return Err(WorkspaceError::NoCommits { url: remote.url.clone() });
-        };
-        let branch = reference.strip_prefix("refs/heads/").and_then(|branch| branch.parse().ok());
-        let (Some(branch), Ok(commit)) = (branch, commit.parse()) else {
-            return Err(WorkspaceError::UnexpectedAnswer { command: "ls-remote", answer: listing });
-        };
-        Ok((branch, commit))
-    }
-
-    /// Asks the remote for the commit that a branch has now, or `None` when there is no such
-    /// branch.
+    /// Asks the remote for its default branch and for one other branch.
     ///
     /// # Errors
-    /// The same errors as [`Self::fetch`].
-    pub async fn remote_branch(
+    /// The same errors as [`Self::references`].
+    pub async fn references_for(
         &self,
         remote: &Remote,
         branch: &BranchName,
-    ) -> Result<Option<CommitId>, WorkspaceError> {
-        let reference = branch.reference();
-        let listing = self.ask(remote, &reference).await?;
-        // `git ls-remote` matches a pattern against the last components of each name, so it would
-        // also list refs/heads/x/refs/heads/main (git-ls-remote(1), `<patterns>`). Only the exact
-        // name counts.
-        let commit = listing
-            .lines()
-            .find_map(|line| line.strip_suffix(reference.as_str())?.strip_suffix('\t'))
-            .map(str::parse);
-        commit.transpose().map_err(|_| WorkspaceError::UnexpectedAnswer {
-            command: "ls-remote",
-            answer: listing.clone(),
-        })
+    ) -> Result<RemoteReferences, WorkspaceError> {
+        self.ask(remote, &["HEAD", &branch.reference()]).await
     }
 
-    /// Returns a branch of the remote that keeps `branch` from being made, if there is one.
-    ///
-    /// git stores `a/b` as the file `b` in the directory `a`, so `a` and `a/b` can't both be
-    /// branches (git-check-ref-format(1), "directory/file conflict" in git-update-ref(1)). GitHub
-    /// refuses the push with "cannot lock ref".
-    ///
-    /// # Errors
-    /// The same errors as [`Self::fetch`].
-    pub async fn branch_in_the_way(
+    async fn ask(
         &self,
         remote: &Remote,
-        branch: &BranchName,
-    ) -> Result<Option<String>, WorkspaceError> {
-        let listing = self.ask(remote, "refs/heads/*").await?;
-        let name = branch.as_str();
-        let mut branches =
-            listing.lines().filter_map(|line| line.split_once('\t')?.1.strip_prefix("refs/heads/"));
-        let is_in_the_way =
-            |other: &&str| is_directory_of(other, name) || is_directory_of(name, other);
-        Ok(branches.find(is_in_the_way).map(str::to_owned))
-    }
-
-    async fn ask(&self, remote: &Remote, reference: &str) -> Result<String, WorkspaceError> {
+        patterns: &[&str],
+    ) -> Result<RemoteReferences, WorkspaceError> {
         let answer = self
             .command("ls-remote")
             .argument("--symref")
             .argument(&remote.url)
-            .argument(reference)
+            .arguments(patterns)
             .run_against(remote)
             .await?;
         if answer.code != 0 {
             return Err(explain(remote, answer));
         }
-        Ok(String::from_utf8_lossy(&answer.output).into_owned())
+        let listing = String::from_utf8_lossy(&answer.output).into_owned();
+        Ok(RemoteReferences::new(remote.url.clone(), listing))
     }
 
     async fn fetched(&self) -> Result<Option<CommitId>, WorkspaceError> {
@@ -390,11 +339,6 @@ async fn unlock(directory: PathBuf) -> Result<(), WorkspaceError> {
     });
     let unlocked = unlocked.await.unwrap_or_else(|error| Err(error.into()));
     unlocked.map_err(|source| WorkspaceError::Io { action: FileAction::Unlock, path, source })
-}
-
-/// Whether a branch `path` is stored in a directory that has the name of the branch `directory`.
-fn is_directory_of(directory: &str, path: &str) -> bool {
-    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn remove_locks(directory: &Path, below: bool) -> std::io::Result<()> {

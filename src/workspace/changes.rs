@@ -57,15 +57,22 @@ pub(super) async fn differences(
     parse(&answer).ok_or_else(|| unexpected("diff-tree", &answer))
 }
 
-/// Returns the filter that the attributes in a side's index give to each path. git prints `PATH NUL
-/// ATTRIBUTE NUL VALUE NUL` for every path (git-check-attr(1), OUTPUT).
+/// Returns the filter that the attributes in a side's index give to each path. The index has the
+/// files of `commit`. git prints `PATH NUL ATTRIBUTE NUL VALUE NUL` for every path
+/// (git-check-attr(1), OUTPUT).
+///
+/// With `--cached` git reads the files `.gitattributes` in the index. Without one no path has an
+/// attribute, because there are no others: the cache has no `info/attributes`, its home no
+/// configuration, and the system's are off (gitattributes(5), DESCRIPTION).
 pub(super) async fn filters(
     cache: &Cache,
     side: &Staging,
+    commit: &CommitId,
     paths: &[RepoPath],
 ) -> Result<Vec<Option<String>>, WorkspaceError> {
-    if paths.is_empty() {
-        return Ok(Vec::new());
+    let has_attributes = cache.files_at(commit).await?.iter().any(is_attributes_file);
+    if paths.is_empty() || !has_attributes {
+        return Ok(vec![None; paths.len()]);
     }
     let question: Vec<u8> =
         paths.iter().flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
@@ -84,6 +91,12 @@ pub(super) async fn filters(
     });
     let values: Vec<Option<String>> = values.collect();
     if values.len() == paths.len() { Ok(values) } else { Err(unexpected("check-attr", &answer)) }
+}
+
+/// Returns whether git may read attributes from a file. Some file systems do not tell the case of a
+/// name apart.
+fn is_attributes_file(path: &RepoPath) -> bool {
+    path.parts().next_back().is_some_and(|name| name.eq_ignore_ascii_case(b".gitattributes"))
 }
 
 /// Sets the sizes of all changes with one call of `git cat-file --batch-check`, which reads one

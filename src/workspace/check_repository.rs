@@ -40,7 +40,7 @@ impl Workspace {
         let copied = copied.map_err(io::Error::from).and_then(|copied| copied);
         copied.map_err(failed(&git_dir))?;
         // With the worker's own index no file looks changed.
-        self.checks.copy_index(&inside.join("index")).await
+        self.checks.copy_index(&inside.join("index")).await.map(drop)
     }
 }
 

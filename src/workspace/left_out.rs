@@ -5,14 +5,17 @@
 //! files were left out, except for the output of well-known tools.
 
 use std::collections::HashSet;
-use std::fs;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
-use super::staging::{Files, Staging};
+use super::listing::Listing;
+use super::staging::{Files, Snapshot, Staging};
 use crate::git::{CommitId, RepoPath};
 
 /// How many paths of each kind are kept. A person reads no more.
@@ -114,6 +117,10 @@ pub(super) async fn add_what_the_agent_added(
     if !is_directory || !fs::symlink_metadata(&index).is_ok_and(|entry| entry.is_file()) {
         return Ok(());
     }
+    // The worker gave the agent an index of the base, which adds nothing to the base.
+    if staging.has_given_index(&index).await {
+        return Ok(());
+    }
     let listing = staging
         .command_with_index(cache, "diff-index", Files::Read, &index)
         .arguments(ADDED_PATHS)
@@ -147,12 +154,13 @@ pub(super) async fn add_what_the_agent_added(
 }
 
 /// Takes files out of the index that programs leave behind. A repository that has such files itself
-/// gets more of them: a tool for patches may keep `.orig` files for its tests.
+/// gets more of them: a tool for patches may keep `.orig` files for its tests. Returns whether it
+/// took any out.
 pub(super) async fn remove_leftovers(
     cache: &Cache,
     staging: &Staging,
     base: &CommitId,
-) -> Result<(), WorkspaceError> {
+) -> Result<bool, WorkspaceError> {
     let listing = staging
         .command(cache, "diff-index", Files::Read)
         .arguments(ADDED_PATHS)
@@ -162,34 +170,46 @@ pub(super) async fn remove_leftovers(
     let mut found: Vec<(RepoPath, &str)> =
         paths(&listing).filter_map(|path| Some((path.clone(), leftover(&path)?))).collect();
     if found.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let of_base = cache.files_at(base).await?;
     let wanted: HashSet<&str> = of_base.iter().filter_map(leftover).collect();
     found.retain(|(_, kind)| !wanted.contains(kind));
     let found: Vec<RepoPath> = found.into_iter().map(|(path, _)| path).collect();
-    staging
-        .command(cache, "update-index", Files::Read)
-        .arguments(["--force-remove", "-z", "--stdin"])
-        .input(joined(&found))
-        .output()
-        .await
-        .map(drop)
+    if found.is_empty() {
+        return Ok(false);
+    }
+    let command = staging.command(cache, "update-index", Files::Read);
+    let command = command.arguments(["--force-remove", "-z", "--stdin"]);
+    command.input(joined(&found)).output().await?;
+    Ok(true)
 }
 
-/// Returns what the last snapshot did not take.
-pub(super) async fn left_out(cache: &Cache, staging: &Staging) -> Result<LeftOut, WorkspaceError> {
+/// Returns what a snapshot did not take, right after it.
+pub(super) async fn left_out(
+    cache: &Cache,
+    staging: &Staging,
+    snapshot: &Snapshot,
+) -> Result<LeftOut, WorkspaceError> {
+    let Listing { files, submodules } = cache.listing(snapshot.tree.as_str()).await?;
     let others = async |more: &[&str]| {
         let command = staging.command(cache, "ls-files", Files::Read);
         // With `--directory` a directory stands for all that is in it (git-ls-files(1)).
         let command = command.arguments(["-z", "--others", "--exclude-standard", "--directory"]);
         command.argument("--no-empty-directory").arguments(more).output().await
     };
-    let ignored = others(&["--ignored"]).await?;
-    let ignored = paths(&ignored).filter(|path| !is_output(path, &staging.files));
-    let ignored: Vec<RepoPath> = ignored.take(MOST_PATHS).collect();
-    let leftovers: Vec<RepoPath> = paths(&others(&[]).await?).take(MOST_PATHS).collect();
-    let submodules = files_in_submodules(cache, staging).await?;
+    // git need not be asked for the ignored files of a tree all of whose files were taken, nor for
+    // the others when `add --all` has taken all that are not ignored.
+    let (mut ignored, mut leftovers) = (Vec::new(), Vec::new());
+    if !has_only(&staging.files, files).await {
+        let listing = others(&["--ignored"]).await?;
+        let made = paths(&listing).filter(|path| !is_output(path, &staging.files));
+        ignored = made.take(MOST_PATHS).collect();
+    }
+    if snapshot.is_without_leftovers {
+        leftovers = paths(&others(&[]).await?).take(MOST_PATHS).collect();
+    }
+    let submodules = files_in_submodules(&staging.files, &submodules);
     let shown = |paths: Vec<RepoPath>| paths.iter().map(RepoPath::to_string).collect();
     Ok(LeftOut {
         leftovers: shown(leftovers),
@@ -198,33 +218,47 @@ pub(super) async fn left_out(cache: &Cache, staging: &Staging) -> Result<LeftOut
     })
 }
 
+/// Returns whether each file below `root` is one of these. Directories do not count, since git
+/// stores none, and what can't be read counts as another file.
+async fn has_only(root: &Path, files: Arc<[RepoPath]>) -> bool {
+    let root = root.to_owned();
+    let look = move || {
+        let files: HashSet<&[u8]> = files.iter().map(RepoPath::as_bytes).collect();
+        let mut waiting = vec![PathBuf::new()];
+        while let Some(directory) = waiting.pop() {
+            for entry in fs::read_dir(root.join(&directory))? {
+                let entry = entry?;
+                let path = directory.join(entry.file_name());
+                if path == Path::new(".git") {
+                    continue;
+                } else if entry.file_type()?.is_dir() {
+                    waiting.push(path);
+                } else if !files.contains(path.as_os_str().as_bytes()) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok::<_, io::Error>(true)
+    };
+    tokio::task::spawn_blocking(look).await.is_ok_and(|only| only.unwrap_or(false))
+}
+
 /// Returns the entries of the directories that are submodules. The worker checks no submodule out,
 /// so whatever is in them is the agent's. git itself ignores it.
-async fn files_in_submodules(
-    cache: &Cache,
-    staging: &Staging,
-) -> Result<Vec<RepoPath>, WorkspaceError> {
-    let command = staging.command(cache, "ls-files", Files::Read);
-    let listing = command.arguments(["-z", "--stage"]).output().await?;
-    // Each entry is `MODE BLANK ID BLANK STAGE TAB PATH` (git-ls-files(1), OUTPUT).
-    let submodules = listing
-        .split(|&byte| byte == 0)
-        .filter(|entry| entry.starts_with(b"160000 "))
-        .filter_map(|entry| entry.splitn(2, |&byte| byte == b'\t').nth(1));
+fn files_in_submodules(tree: &Path, submodules: &[RepoPath]) -> Vec<RepoPath> {
     let mut found = Vec::new();
     for submodule in submodules {
-        let path = RepoPath::new(submodule.to_vec());
-        let Ok(entries) = fs::read_dir(staging.files.join(path.as_path())) else { continue };
+        let Ok(entries) = fs::read_dir(tree.join(submodule.as_path())) else { continue };
         for entry in entries.flatten() {
             let name = entry.file_name();
             let end = if entry.file_type().is_ok_and(|kind| kind.is_dir()) { "/" } else { "" };
-            let name = [submodule, b"/", name.as_encoded_bytes(), end.as_bytes()].concat();
-            found.push(RepoPath::new(name));
+            let parts = [submodule.as_bytes(), b"/", name.as_encoded_bytes(), end.as_bytes()];
+            found.push(RepoPath::new(parts.concat()));
         }
     }
     found.sort();
     found.truncate(MOST_PATHS);
-    Ok(found)
+    found
 }
 
 /// The arguments of `git diff-index` that list the paths which an index adds to a commit.
@@ -241,19 +275,29 @@ fn joined(paths: &[RepoPath]) -> Vec<u8> {
 
 /// Returns the kind of a file that programs leave behind, or `None` for any other file.
 fn leftover(path: &RepoPath) -> Option<&'static str> {
-    let names: Vec<&[u8]> = path.parts().collect();
-    let by_name = LEFTOVER_NAMES.iter().find(|known| {
-        names.iter().any(|name| match known.strip_suffix('*') {
-            Some(start) => name.starts_with(start.as_bytes()),
-            None => *name == known.as_bytes(),
-        })
-    });
-    let by_ending = LEFTOVER_ENDINGS.iter().find(|ending| {
-        names
-            .last()
-            .is_some_and(|name| name.len() > ending.len() && name.ends_with(ending.as_bytes()))
-    });
-    by_name.or(by_ending).copied()
+    let by_name = path.parts().filter_map(known_name).min();
+    let by_ending = || path.parts().next_back().and_then(known_ending);
+    by_name.map(|(_, known)| known).or_else(by_ending)
+}
+
+/// Returns whether a file may be one that programs leave behind because it, or a directory that it
+/// is in, has this name.
+pub(super) fn is_leftover_name(name: &[u8]) -> bool {
+    known_name(name).is_some() || known_ending(name).is_some()
+}
+
+/// Returns the entry of [`LEFTOVER_NAMES`] for a name, with its position.
+fn known_name(name: &[u8]) -> Option<(usize, &'static str)> {
+    let is_of = |known: &str| match known.strip_suffix('*') {
+        Some(start) => name.starts_with(start.as_bytes()),
+        None => name == known.as_bytes(),
+    };
+    LEFTOVER_NAMES.iter().copied().enumerate().find(|(_, known)| is_of(known))
+}
+
+fn known_ending(name: &[u8]) -> Option<&'static str> {
+    let is_of = |ending: &&str| name.len() > ending.len() && name.ends_with(ending.as_bytes());
+    LEFTOVER_ENDINGS.iter().copied().find(is_of)
 }
 
 /// Returns whether an ignored file or directory is the output of a well-known tool.

@@ -1,7 +1,10 @@
 //! Reads trees, lists of files and contents from the cache.
 
+use std::sync::Arc;
+
 use super::cache::Cache;
 use super::error::WorkspaceError;
+use super::listing::Listing;
 use crate::git::{CommitId, ObjectId, RepoPath, TreeId};
 use crate::language::Phrase;
 
@@ -31,14 +34,19 @@ impl Cache {
     ///
     /// # Errors
     /// The commit is not in the cache.
-    pub async fn files_at(&self, commit: &CommitId) -> Result<Vec<RepoPath>, WorkspaceError> {
-        let listing = self
-            .command("ls-tree")
-            .arguments(["-r", "-z", "--name-only", "--full-tree", commit.as_str()])
-            .output()
-            .await?;
-        let names = listing.split(|&byte| byte == 0).filter(|name| !name.is_empty());
-        Ok(names.map(|name| RepoPath::new(name.to_vec())).collect())
+    pub async fn files_at(&self, commit: &CommitId) -> Result<Arc<[RepoPath]>, WorkspaceError> {
+        Ok(self.listing(commit.as_str()).await?.files)
+    }
+
+    /// Returns the names of all files of a commit or tree.
+    pub(super) async fn listing(&self, name: &str) -> Result<Listing, WorkspaceError> {
+        if let Some(known) = self.listings().find(name) {
+            return Ok(known);
+        }
+        let command = self.command("ls-tree").arguments(["-r", "-z", "--full-tree", name]);
+        let listing = Listing::parse(&command.output().await?);
+        self.listings().keep(name.to_owned(), listing.clone());
+        Ok(listing)
     }
 
     /// Returns the content of a file of a commit, or `None` when the commit has no file at that

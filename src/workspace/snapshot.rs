@@ -20,9 +20,9 @@ use super::answer::GitAnswer;
 use super::cache::Cache;
 use super::error::WorkspaceError;
 use super::left_out;
-use super::staging::{Files, Staging};
+use super::staging::{Files, Snapshot, Staging};
 use crate::disk::{self, FileAction};
-use crate::git::{CommitId, RepoPath, TreeId};
+use crate::git::{CommitId, RepoPath};
 use crate::language::{Phrase, Text};
 
 /// The largest number of nested repositories and other unusual files in a tree. It is more than
@@ -54,8 +54,9 @@ pub(super) async fn snapshot(
     staging: &Staging,
     scope: Scope,
     base: &CommitId,
-) -> Result<TreeId, WorkspaceError> {
-    refuse_what_is_foreign(cache, staging, scope).await?;
+) -> Result<Snapshot, WorkspaceError> {
+    let Sighted { foreign, has_leftovers } = look_around(cache, staging, scope).await?;
+    refuse_what_is_foreign(cache, staging, foreign).await?;
     let all = match scope {
         Scope::All => "--all",
         Scope::Tracked => "--update",
@@ -64,13 +65,19 @@ pub(super) async fn snapshot(
     if added.code != 0 {
         return Err(explain_add(added));
     }
+    let mut is_without_leftovers = false;
     if scope == Scope::All {
         left_out::add_what_the_agent_added(cache, staging, base).await?;
-        left_out::remove_leftovers(cache, staging, base).await?;
+        // After `add --all` the index names only what is in the tree, and submodules, which are
+        // never new. Where the tree has no such name, git need not be asked for them.
+        is_without_leftovers =
+            has_leftovers && left_out::remove_leftovers(cache, staging, base).await?;
     }
     let name = staging.command(cache, "write-tree", Files::Read).word().await?;
-    name.parse()
-        .map_err(|_| WorkspaceError::UnexpectedAnswer { command: "write-tree", answer: name })
+    match name.parse() {
+        Ok(tree) => Ok(Snapshot { tree, is_without_leftovers }),
+        Err(_) => Err(WorkspaceError::UnexpectedAnswer { command: "write-tree", answer: name }),
+    }
 }
 
 /// Returns the error for a failed `git add`. git converts a file with the attribute
@@ -95,16 +102,8 @@ fn explain_add(answer: GitAnswer) -> WorkspaceError {
 async fn refuse_what_is_foreign(
     cache: &Cache,
     staging: &Staging,
-    scope: Scope,
+    found: Vec<Foreign>,
 ) -> Result<(), WorkspaceError> {
-    let (root, limit) = (staging.files.clone(), cache.file_limit());
-    let found = tokio::task::spawn_blocking(move || look_through(&root, scope, limit))
-        .await
-        .map_err(|source| WorkspaceError::Io {
-            action: FileAction::LookThrough,
-            path: staging.files.clone(),
-            source: source.into(),
-        })??;
     if found.is_empty() {
         return Ok(());
     }
@@ -137,6 +136,21 @@ async fn refuse_what_is_foreign(
     }
 }
 
+async fn look_around(
+    cache: &Cache,
+    staging: &Staging,
+    scope: Scope,
+) -> Result<Sighted, WorkspaceError> {
+    let (root, limit) = (staging.files.clone(), cache.file_limit());
+    tokio::task::spawn_blocking(move || look_through(&root, scope, limit)).await.map_err(
+        |source| WorkspaceError::Io {
+            action: FileAction::LookThrough,
+            path: staging.files.clone(),
+            source: source.into(),
+        },
+    )?
+}
+
 /// Passes over large files that nobody changed since the last snapshot. A repository may hold any
 /// file; the limit is for what an agent adds.
 ///
@@ -163,6 +177,14 @@ async fn without_unchanged(
         entry.what != Oddity::Large || !is_unchanged
     });
     Ok(found)
+}
+
+/// What is in a tree, as far as a snapshot has to know.
+#[derive(Debug)]
+struct Sighted {
+    foreign: Vec<Foreign>,
+    /// Whether the name of anything is one that programs leave behind.
+    has_leftovers: bool,
 }
 
 /// A file that a snapshot must not take.
@@ -194,12 +216,12 @@ enum Oddity {
 ///
 /// On the way it gives the owner the rights that git needs. An agent may leave a directory or a
 /// file that nobody may read, and git stores no right except the one to execute.
-fn look_through(root: &Path, scope: Scope, limit: u64) -> Result<Vec<Foreign>, WorkspaceError> {
+fn look_through(root: &Path, scope: Scope, limit: u64) -> Result<Sighted, WorkspaceError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| WorkspaceError::Io { action: FileAction::LookThrough, path, source }
     };
-    let mut found = Vec::new();
+    let (mut found, mut has_leftovers) = (Vec::new(), false);
     let mut waiting = vec![PathBuf::new()];
     disk::open_up(root).map_err(failed(root))?;
     while let Some(directory) = waiting.pop() {
@@ -232,6 +254,7 @@ fn look_through(root: &Path, scope: Scope, limit: u64) -> Result<Vec<Foreign>, W
                 found.push(Foreign { asked, path, what: Oddity::Repository });
                 continue;
             }
+            has_leftovers |= left_out::is_leftover_name(name.as_bytes());
             let metadata = entry.metadata().map_err(failed(&here))?;
             let needed = if metadata.is_dir() { 0o700 } else { 0o400 };
             if metadata.mode() & needed != needed && !metadata.is_symlink() {
@@ -248,7 +271,7 @@ fn look_through(root: &Path, scope: Scope, limit: u64) -> Result<Vec<Foreign>, W
         }
     }
     found.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(found)
+    Ok(Sighted { foreign: found, has_leftovers })
 }
 
 /// Returns what a file is when a snapshot must not take it. A file with a second hard link is

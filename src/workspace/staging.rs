@@ -9,6 +9,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::{fs, io};
+
+use sha2::{Digest as _, Sha256};
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
@@ -25,6 +29,35 @@ pub(super) struct Staging {
     /// Holds the index, which remembers the state of the files at the last snapshot, and the
     /// objects that are not in the cache yet.
     directory: PathBuf,
+    /// The index that [`Self::give_index`] copied.
+    given: OnceLock<IndexDigest>,
+}
+
+/// Tells an index from any other file.
+#[derive(Debug, PartialEq, Eq)]
+struct IndexDigest {
+    length: u64,
+    sha256: Vec<u8>,
+}
+
+impl IndexDigest {
+    /// Reads a file of this length, on a thread that may block.
+    async fn of(index: &Path, length: u64) -> io::Result<Self> {
+        let index = index.to_owned();
+        let read = tokio::task::spawn_blocking(move || {
+            let sha256 = Sha256::digest(fs::read(index)?).to_vec();
+            Ok(Self { length, sha256 })
+        });
+        read.await.unwrap_or_else(|error| Err(error.into()))
+    }
+}
+
+/// The files of a side as a tree object.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) tree: TreeId,
+    /// Whether it leaves out files that programs left behind.
+    pub(super) is_without_leftovers: bool,
 }
 
 /// Says whether a command may change the files of the tree.
@@ -37,7 +70,7 @@ pub(super) enum Files {
 impl Staging {
     pub(super) fn new(files: PathBuf) -> Self {
         let directory = files.with_extension("staging");
-        Self { files, directory }
+        Self { files, directory, given: OnceLock::new() }
     }
 
     pub(super) async fn create(&self) -> Result<(), WorkspaceError> {
@@ -163,15 +196,37 @@ impl Staging {
         })
     }
 
-    /// Copies the index to the agent's own repository.
-    pub(super) async fn copy_index(&self, to: &Path) -> Result<(), WorkspaceError> {
-        let copied = tokio::fs::copy(self.index(), to).await;
-        copied.map(drop).map_err(|source| WorkspaceError::Io {
-            action: FileAction::Write,
-            path: to.to_owned(),
-            source,
-        })
+    /// Copies the index to a repository in the tree, whose git then finds no file changed. Returns
+    /// its length.
+    pub(super) async fn copy_index(&self, to: &Path) -> Result<u64, WorkspaceError> {
+        tokio::fs::copy(self.index(), to).await.map_err(failed_to_copy(to))
     }
+
+    /// Copies the index as [`Self::copy_index`] does, once, and remembers it for
+    /// [`Self::has_given_index`].
+    pub(super) async fn give_index(&self, to: &Path) -> Result<(), WorkspaceError> {
+        let length = self.copy_index(to).await?;
+        let given = IndexDigest::of(&self.index(), length).await.map_err(failed_to_copy(to))?;
+        self.given.get_or_init(|| given);
+        Ok(())
+    }
+
+    /// Returns whether a file, which is no link and no pipe, is still as [`Self::give_index`] left
+    /// it. A file of another length is not read: an agent can make one without end.
+    pub(super) async fn has_given_index(&self, file: &Path) -> bool {
+        let Some(given) = self.given.get() else { return false };
+        match tokio::fs::symlink_metadata(file).await.map(|metadata| metadata.len()) {
+            Ok(length) if length == given.length => {
+                IndexDigest::of(file, length).await.is_ok_and(|found| found == *given)
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+}
+
+fn failed_to_copy(to: &Path) -> impl FnOnce(io::Error) -> WorkspaceError {
+    let path = to.to_owned();
+    move |source| WorkspaceError::Io { action: FileAction::Write, path, source }
 }
 
 /// Quotes a path for a list that colons separate. git reads an entry of

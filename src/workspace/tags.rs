@@ -3,10 +3,11 @@
 //! Invariant: a tag brings no commit that the default branch has not, so that tags cost little. No
 //! run depends on them: what goes wrong with a tag is logged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::cache::Cache;
 use super::error::WorkspaceError;
+use super::references::RemoteReferences;
 use super::remote::{Remote, explain};
 use crate::errors;
 use crate::git::CommitId;
@@ -19,21 +20,21 @@ const MOST_TAGS: usize = 200;
 const FARTHEST_TAG: usize = 500;
 
 impl Cache {
-    /// Fetches the remote's tags on commits of the default branch, where they are few.
-    pub async fn fetch_tags(&self, remote: &Remote) {
-        if let Err(error) = self.try_fetch_tags(remote).await {
+    /// Fetches the remote's tags on commits of the default branch, where they are few. `references`
+    /// lists them.
+    pub async fn fetch_tags(&self, remote: &Remote, references: &RemoteReferences) {
+        if let Err(error) = self.try_fetch_tags(remote, references).await {
             let error = errors::chain(&error);
             tracing::warn!(error, "the repository's tags could not be fetched: checks see none");
         }
     }
 
-    async fn try_fetch_tags(&self, remote: &Remote) -> Result<(), WorkspaceError> {
-        let listing = self.command("ls-remote").argument("--tags").argument(&remote.url);
-        let answer = listing.run_against(remote).await?;
-        if answer.code != 0 {
-            return Err(explain(remote, answer));
-        }
-        let tags = tagged_commits(&String::from_utf8_lossy(&answer.output));
+    async fn try_fetch_tags(
+        &self,
+        remote: &Remote,
+        references: &RemoteReferences,
+    ) -> Result<(), WorkspaceError> {
+        let tags = references.tags();
         if tags.is_empty() || tags.len() > MOST_TAGS {
             return Ok(());
         }
@@ -95,29 +96,5 @@ impl Cache {
         let count = count.argument(format!("^refs/tags/{tag}")).word().await?;
         let above = count.parse().ok().filter(|above| *above <= FARTHEST_TAG);
         Ok(above.map(|above: usize| above + 1))
-    }
-}
-
-/// The tags of a listing, each with its commit. An annotated tag has a second line, whose name ends
-/// with `^{}`, for the object that it points to (git-ls-remote(1), `--refs`).
-fn tagged_commits(listing: &str) -> BTreeMap<String, String> {
-    let mut tags = BTreeMap::new();
-    for (object, name) in listing.lines().filter_map(|line| line.split_once('\t')) {
-        let tag = name.strip_suffix("^{}").unwrap_or(name);
-        tags.insert(tag.to_owned(), object.to_owned());
-    }
-    tags
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_annotated_tag_stands_for_its_commit() {
-        let listing = "aaa\trefs/tags/v1\nbbb\trefs/tags/v2\nccc\trefs/tags/v2^{}\n";
-        let tags: Vec<_> = tagged_commits(listing).into_iter().collect();
-        let pair = |name: &str, commit: &str| (name.to_owned(), commit.to_owned());
-        assert_eq!(tags, [pair("refs/tags/v1", "aaa"), pair("refs/tags/v2", "ccc")]);
     }
 }

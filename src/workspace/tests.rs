@@ -100,11 +100,28 @@ impl World {
         self.caches.open(&"o/r".parse().unwrap()).await.unwrap()
     }
 
-    /// Makes a workspace at the tip of the upstream repository.
+    /// Makes a workspace at the tip of the upstream repository, with the base in both trees.
     async fn workspace(&self) -> (Workspace, Base) {
         let cache = self.cache().await;
         let base = cache.fetch(&self.remote()).await.unwrap();
-        (cache.prepare(&self.path().join("run"), &base).await.unwrap(), base)
+        let workspace = cache.prepare(&self.path().join("run"), &base).await.unwrap();
+        let tree = cache.tree_at(&base.commit).await.unwrap();
+        workspace.checkout(Side::Checks, &tree).await.unwrap();
+        (workspace, base)
+    }
+}
+
+impl Cache {
+    async fn fetch(&self, remote: &Remote) -> Result<Base, WorkspaceError> {
+        self.fetch_default_branch(remote, &self.references(remote).await?).await
+    }
+
+    async fn remote_branch(
+        &self,
+        remote: &Remote,
+        branch: &BranchName,
+    ) -> Result<Option<CommitId>, WorkspaceError> {
+        self.references_for(remote, branch).await?.branch(branch)
     }
 }
 

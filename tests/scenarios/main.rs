@@ -31,6 +31,7 @@ mod doctor_answers;
 mod draft_becomes_ready;
 mod everything_on_one_laptop;
 mod exit_codes;
+mod few_programs_are_started;
 mod forge_fails;
 mod forge_has_an_outage;
 mod hours_pass;

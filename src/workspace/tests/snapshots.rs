@@ -67,7 +67,7 @@ async fn any_file_name_is_added_changed_and_deleted() {
     let base_files: Vec<(&[u8], &str)> = names.iter().map(|&name| (name, "old\n")).collect();
     let world = World::with_files(&base_files).await;
     let (workspace, base) = world.workspace().await;
-    let mut listed = workspace.cache().files_at(&base.commit).await.unwrap();
+    let mut listed = workspace.cache().files_at(&base.commit).await.unwrap().to_vec();
     listed.sort();
     let mut expected: Vec<RepoPath> =
         names.iter().map(|name| RepoPath::new(name.to_vec())).collect();

@@ -8,12 +8,11 @@ use crate::git::RepoPath;
 impl World {
     /// The paths that the agent's tree changes, and what its snapshot leaves out.
     async fn taken(&self, workspace: &Workspace, base: &Base) -> (Vec<String>, LeftOut) {
-        let tree = workspace.snapshot(Side::Agent).await.unwrap();
+        let (tree, left_out) = workspace.snapshot_of_agent().await.unwrap();
         let commit =
             workspace.commit(&tree, &base.commit, "change", &identity(), at(0)).await.unwrap();
         let changes = workspace.changes(&base.commit, &commit).await.unwrap();
-        let paths = changes.iter().map(|change| change.path.to_string()).collect();
-        (paths, workspace.left_out().await.unwrap())
+        (changes.iter().map(|change| change.path.to_string()).collect(), left_out)
     }
 }
 
@@ -266,10 +265,22 @@ async fn a_renamed_file_is_one_change() {
 async fn the_filter_of_a_path_is_the_one_of_its_attributes() {
     let attributes = "*.bin filter=lfs -text\nplain.bin !filter\nset.bin filter\n";
     let world = World::with_files(&[(b".gitattributes", attributes)]).await;
-    let (workspace, _) = world.workspace().await;
+    let (workspace, base) = world.workspace().await;
     let paths = ["logo.bin", "plain.bin", "set.bin", "d/new\nline.bin", "a.txt"];
     let paths: Vec<RepoPath> = paths.iter().map(|&path| path.into()).collect();
     let lfs = Some("lfs".to_owned());
-    assert_eq!(workspace.filters(&paths).await.unwrap(), [lfs.clone(), None, None, lfs, None]);
-    assert_eq!(workspace.filters(&[]).await.unwrap(), []);
+    let filters = workspace.filters(&base.commit, &paths).await.unwrap();
+    assert_eq!(filters, [lfs.clone(), None, None, lfs.clone(), None]);
+    assert_eq!(workspace.filters(&base.commit, &[]).await.unwrap(), []);
+
+    // A file of attributes may be in any directory, and the agent's tree is what counts.
+    let tree = workspace.agent_tree();
+    fs::remove_file(tree.join(".gitattributes")).unwrap();
+    for (expected, deed) in [(None, "removed"), (lfs, "added in a directory")] {
+        let (tree, _) = workspace.snapshot_of_agent().await.unwrap();
+        let commit = workspace.commit(&tree, &base.commit, deed, &identity(), at(0)).await.unwrap();
+        let filters = workspace.filters(&commit, &paths).await.unwrap();
+        assert_eq!(filters, [None, None, None, expected, None], "{deed}");
+        write(workspace.agent_tree(), b"d/.gitattributes", "*.bin filter=lfs\n");
+    }
 }
