@@ -87,7 +87,8 @@ impl Bilingual for GitHubError {
             }
             Self::Unauthorized { url, message } => format!(
                 "GitHubがトークンを拒否しました（{url}）。有効期限内の正しいトークンを\
-                 GITHUB_TOKENに設定してください（{message}）"
+                 GITHUB_TOKENに設定するか、`github.token_file` のファイルに書き込んでください\
+                 （{message}）"
             ),
             Self::Forbidden { url, message } => format!(
                 "このトークンでは {url} を利用できません。contents、issues、pull requestsの\

@@ -61,9 +61,9 @@ async fn the_task_of_an_issue_that_was_deleted_is_dropped_at_its_first_delivery(
     let ran = world.work().await;
     assert_eq!(ran.code, Some(CANCELLED), "{ran:?}");
     assert_eq!(world.queue.counts().await, (0, 0, 0), "the message is deleted");
-    check_told_as_deleted(&mut world, &ran.stderr).await;
     let submit = world.run(&["submit", "--issue", "owner/repo#1"]).await;
     assert!(submit.stderr.contains("was deleted at GitHub"), "{submit:?}");
+    check_told_as_deleted(&mut world, &ran.stderr).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,7 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
         "使うエージェント（省略時は、Aiderとそのモデルがあればそれを、なければスクリプトを使います）",
     ),
     ("demo", "model", "Aiderで使うモデル"),
+    ("demo", "verbose", "各段階だけでなく、起きたことをすべて出力します"),
     ("demo", "json", "JSONで出力します"),
     ("up", "data", "すべてのデータを置くディレクトリ（省略時はデータディレクトリのlocal）"),
     (
@@ -111,9 +112,13 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
     ("why", "issue", "調べるIssue"),
     ("dlq list", "limit", "表示するメッセージの最大数"),
     ("dlq list", "json", "JSONで出力します"),
-    ("dlq show", "id", "メッセージID、またはタスクキー（owner/repo#N@TIME）"),
+    ("dlq show", "id", "Issue（OWNER/NAME#7）、メッセージID、またはタスクキー"),
     ("dlq show", "json", "JSONで出力します"),
-    ("dlq redrive", "task", "元のキューに戻す1件のタスク（タスクキーまたはメッセージID）"),
+    (
+        "dlq redrive",
+        "task",
+        "元のキューに戻すタスク（Issueの番号。1件だけ選ぶにはタスクキーまたはメッセージID）",
+    ),
     ("dlq redrive", "all", "すべてのタスクを、SQSの機能で元のキューに戻します"),
     ("dlq redrive", "rate", "SQSが1秒間に移動するメッセージの最大数"),
     ("dlq purge", "yes", "削除を承認します"),

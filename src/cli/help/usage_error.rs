@@ -135,7 +135,7 @@ mod tests {
         check(&["logs", "--since", "Tuesday"], "2h、3d");
         check(
             &["dlq", "redrive", "--task", "k", "--all"],
-            "引数 '--task <KEY>' は '--all' と同時に指定できません",
+            "引数 '--task <OWNER/NAME#7>' は '--all' と同時に指定できません",
         );
     }
 }

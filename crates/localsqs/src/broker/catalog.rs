@@ -31,8 +31,8 @@ impl Queues {
         self.create_queue(name, attributes, &Texts::new(), Time::now()).await
     }
 
-    /// Makes a queue with these attributes unless one of this name is there, which is left as it is.
-    /// Returns the attributes in which that one differs.
+    /// Makes a queue with these attributes unless one of this name is there, which is left as it
+    /// is. Returns the attributes in which that one differs.
     ///
     /// # Errors
     /// As [`create`](Self::create), but for other attributes.
