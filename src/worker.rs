@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::health::{Health, Heartbeat, State};
 pub use self::intake::WorkerError;
+use self::release::LeftBehind;
 use crate::queue::{LONGEST_WAIT, Policy, Queue};
 use crate::run::{Disposition, Services};
 
@@ -111,7 +112,8 @@ impl Worker {
     }
 
     async fn poll(self: &Arc<Self>, slots: &mut JoinSet<Turn>, stop: &Stop) {
-        let mut left = VecDeque::from(self.left_behind().await);
+        let LeftBehind { held, mut untold } = self.left_behind().await;
+        let mut left = VecDeque::from(held);
         let mut backoff = BACKOFF.build();
         let concurrency = self.services.config.worker.concurrency;
         tracing::info!(queue = self.queue.url(), slots = concurrency, "waiting for tasks");
@@ -134,6 +136,8 @@ impl Worker {
             let pause = match self.take(LONGEST_WAIT, stop).await {
                 Ok(delivery) => {
                     backoff = BACKOFF.build();
+                    // The forge was asked just now, so that it can be told.
+                    untold = self.give_up_all(untold).await;
                     if let Some(delivery) = delivery {
                         slots.spawn(async move { worker.work_in_slot(delivery, &stop_slot).await });
                     }
@@ -155,7 +159,7 @@ impl Worker {
     /// The model can't work, the forge can't be asked or the disk is full, so that nothing was
     /// received; or the queue failed.
     pub async fn turn(&self, wait: Duration, stop: &Stop) -> Result<Turn, WorkerError> {
-        if let Some(left) = self.left_behind().await.into_iter().next() {
+        if let Some(left) = self.left_behind().await.held.into_iter().next() {
             return Ok(self.resume_in_slot(left, stop).await);
         }
         match self.take(wait, stop).await? {

@@ -27,9 +27,8 @@ pub(super) async fn abandon(services: &Services, run: &RunContext) -> Dispositio
         reason: Reason::LeaseLost,
     };
     tracing::warn!(reason = cut_off.why, "the worker gives the run up");
-    if let Err(error) = cut_off.tell(services).await {
-        let error = errors::chain(&error);
-        tracing::warn!(error, "the worker could not tell the issue how the run ended");
+    if let Err(failure) = cut_off.tell(services).await {
+        log_untold(&failure);
     }
     if_recorded(cut_off.end(services).await, Disposition::Abandon)
 }
@@ -37,13 +36,17 @@ pub(super) async fn abandon(services: &Services, run: &RunContext) -> Dispositio
 /// Ends a run that a worker before this one left, and whose lease is over.
 ///
 /// # Errors
-/// Nobody else tells the issue, and it could not be told now.
+/// Nobody else tells the issue, and an outage of the forge keeps this worker from it; or the
+/// journal can't be written.
 pub async fn give_up(
     services: &Services,
     left: &Unreleased,
     attempt: Attempt,
 ) -> Result<(), Failure> {
-    let task = Task::decode(left.delivery.body.as_bytes())?;
+    let Ok(task) = Task::decode(left.delivery.body.as_bytes()) else {
+        // It was a task when the run began, so another version wrote it. There is no issue to tell.
+        return Ok(());
+    };
     let record = AttemptRecord {
         worker: services.worker_name.clone(),
         attempt: attempt.receive_count,
@@ -53,8 +56,17 @@ pub async fn give_up(
     let why = "the worker was stopped or died, and the lease ended before it came back".to_owned();
     let reason = Reason::CutOff;
     let cut_off = CutOff { run: left.run, task: &task, attempt, record, why, reason };
-    cut_off.tell(services).await?;
+    match cut_off.tell(services).await {
+        Ok(()) => {}
+        Err(failure) if services.forge.is_behind(&failure).await => return Err(failure),
+        Err(failure) => log_untold(&failure),
+    }
     Ok(cut_off.end(services).await?)
+}
+
+fn log_untold(failure: &Failure) {
+    let error = errors::chain(failure);
+    tracing::warn!(error, "the worker could not tell the issue how the run ended");
 }
 
 /// A run that lost its lease, or never got it back.

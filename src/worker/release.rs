@@ -100,7 +100,7 @@ impl Worker {
     /// The runs of a worker before this one whose lease is held, oldest first: it lasts still, or
     /// could be had again. The others are given up: their messages come again, or were delivered
     /// for the last time.
-    pub(super) async fn left_behind(&self) -> Vec<Unreleased> {
+    pub(super) async fn left_behind(&self) -> LeftBehind {
         let left = self.services.journal.unreleased().await.unwrap_or_else(|error| {
             let error = errors::chain(&error);
             tracing::error!(
@@ -109,14 +109,25 @@ impl Worker {
             );
             Vec::new()
         });
-        let mut held = Vec::new();
+        let (mut held, mut over) = (Vec::new(), Vec::new());
         for left in left {
             match self.lease_on(&left).await {
                 Some(lease_end) => held.push(Unreleased { lease_end, ..left }),
-                None => self.give_up(&left).await,
+                None => over.push(left),
             }
         }
-        held
+        LeftBehind { held, untold: self.give_up_all(over).await }
+    }
+
+    /// Gives runs up whose lease is over, and returns those of which the issue could not be told.
+    pub(super) async fn give_up_all(&self, over: Vec<Unreleased>) -> Vec<Unreleased> {
+        let mut untold = Vec::new();
+        for left in over {
+            if !self.give_up(&left).await {
+                untold.push(left);
+            }
+        }
+        untold
     }
 
     /// Until when a run's delivery is leased that a worker before this one left. SQS takes the
@@ -145,23 +156,33 @@ impl Worker {
         }
     }
 
-    async fn give_up(&self, left: &Unreleased) {
+    /// Gives a run up, and returns whether nobody is left who has to be told.
+    async fn give_up(&self, left: &Unreleased) -> bool {
         let run = left.run;
         tracing::info!(%run, "giving up a run whose lease is over");
         if !left.decided.as_ref().is_some_and(|decision| decision.told) {
             let attempt = self.attempt(&left.delivery);
             if let Err(failure) = run::give_up(&self.services, left, attempt).await {
                 let error = errors::chain(&failure);
-                tracing::warn!(%run, error, "the worker could not tell the issue how a run ended; \
-                                             it tries again when it starts again");
-                return;
+                tracing::warn!(%run, error, "the worker could not tell the issue how a run ended: \
+                                             it tries again");
+                return false;
             }
         }
         let now = Timestamp::now();
         if let Err(error) = self.services.journal.release(run, now).await {
             log_unrecorded(run, &error);
         }
+        true
     }
+}
+
+/// The runs that a worker before this one left.
+pub(super) struct LeftBehind {
+    /// Those whose lease is held.
+    pub(super) held: Vec<Unreleased>,
+    /// Those that were given up, and of whose end the issue could not be told yet.
+    pub(super) untold: Vec<Unreleased>,
 }
 
 fn log_unrecorded(run: RunId, error: &JournalError) {

@@ -3,6 +3,7 @@
 //! The worker goes on under the same delivery, because SQS counts each one, unless another worker
 //! has begun meanwhile. After the last delivery nobody else tells the issue what happened.
 
+use localhub::{Answer, Fault, When};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::exit_codes::ABANDONED;
 use crate::world::held_program::HeldProgram;
 use crate::world::queue_proxy::QueueProxy;
 use crate::world::running::Running;
-use crate::world::{TASK_SCRIPT, World};
+use crate::world::{TASK_SCRIPT, World, wait_until};
 
 /// Long enough to be renewed on a busy machine, short enough to wait for, in seconds.
 const LEASE: u64 = 10;
@@ -221,6 +222,29 @@ async fn the_issue_is_told_when_the_last_lease_is_lost_under_a_running_worker() 
     assert_eq!(worker.ended().await.code(), Some(ABANDONED), "{}", worker.printed());
     check_used_up(&world, issue).await;
     world.leaves_messages(1, "SQS moves it when somebody receives next");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_forge_only_delays_what_the_issue_is_told_of_the_last_delivery() {
+    let (mut world, issue) = with_a_task().await;
+    world.set("github", json!({ "watch_seconds": 1 }));
+    use_up_deliveries(&world).await;
+    let agent = world.held_agent(2);
+    let mut worker = world.start(&["worker", "--once"]);
+    agent.wait_until_it_stops().await;
+    worker.kill().await;
+    world.queue.wait_until_visible(1).await;
+    world.queue.poke().await;
+    let faults = world.forge.hub.faults().clone();
+    faults.inject_everywhere(When::Always, Fault::Answer(Answer::status(502)));
+    let mut worker = world.start(&["worker"]);
+    worker.line_with("could not tell the issue how a run ended: it tries again").await;
+    faults.clear();
+    let told = async || world.labels(issue).await == ["ai-task-failed", "keep me"];
+    wait_until("the issue is told", told).await;
+    worker.stop_at_once().await;
+    check_used_up(&world, issue).await;
+    world.leaves_in_dead_letters(1, "nobody redrove it");
 }
 
 /// An operator redrove the message meanwhile, and another worker did the task.
