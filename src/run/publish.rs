@@ -95,13 +95,22 @@ async fn push(
     approved: &mut ApprovedChange,
     branch: &BranchName,
 ) -> Result<(), Failure> {
-    let (prepared, progress) = (&approved.checked.prepared, &mut approved.checked.progress);
+    let (prepared, progress) = (&mut approved.checked.prepared, &mut approved.checked.progress);
     let Prepared { run, workspace, base, .. } = prepared;
+    let base = &mut base.base;
     enter_stage(services, run, Stage::Publish, &format!("pushing {branch}")).await?;
     let (cache, remote) = (workspace.cache(), services.remote(&run.task.repository));
-    let references = cache.references_for(&remote, branch).await?;
-    if references.default_branch()?.commit != base.base.commit {
+    let references = cache.references_for(&remote, &[branch, &base.onto]).await?;
+    let default = references.default_branch()?;
+    if default.commit != base.commit {
         progress.notes.push(Note::BaseMoved);
+    }
+    if references.branch(&base.onto)?.is_none() {
+        // GitHub refuses a pull request onto a branch that is not there. It was renamed.
+        let text =
+            format!("there is no branch {} any more: the base is {}", base.onto, default.onto);
+        note(services, run, &text).await?;
+        base.onto = default.onto;
     }
     let tip = references.branch(branch)?;
     let expected = expected_at(services, run, cache, (&remote, branch), tip).await?;

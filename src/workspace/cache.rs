@@ -224,16 +224,19 @@ impl Cache {
         self.ask(remote, &["HEAD", "refs/heads/*", "refs/tags/*"]).await
     }
 
-    /// Asks the remote for its default branch and for one other branch.
+    /// Asks the remote for its default branch and for these branches.
     ///
     /// # Errors
     /// The same errors as [`Self::references`].
     pub async fn references_for(
         &self,
         remote: &Remote,
-        branch: &BranchName,
+        branches: &[&BranchName],
     ) -> Result<RemoteReferences, WorkspaceError> {
-        self.ask(remote, &["HEAD", &branch.reference()]).await
+        let branches: Vec<_> = branches.iter().map(|branch| branch.reference()).collect();
+        let patterns: Vec<_> =
+            std::iter::once("HEAD").chain(branches.iter().map(String::as_str)).collect();
+        self.ask(remote, &patterns).await
     }
 
     async fn ask(

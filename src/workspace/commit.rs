@@ -23,8 +23,8 @@ impl Cache {
     /// reference in the cache names the fetched commit.
     ///
     /// # Errors
-    /// The same errors as [`Cache::fetch_default_branch`]. The function also fails when the branch no longer
-    /// contains the commit.
+    /// The same errors as [`Cache::fetch_default_branch`]. The function also fails when the branch
+    /// no longer contains the commit.
     pub async fn fetch_commit(
         &self,
         remote: &Remote,

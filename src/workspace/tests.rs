@@ -121,7 +121,7 @@ impl Cache {
         remote: &Remote,
         branch: &BranchName,
     ) -> Result<Option<CommitId>, WorkspaceError> {
-        self.references_for(remote, branch).await?.branch(branch)
+        self.references_for(remote, &[branch]).await?.branch(branch)
     }
 }
 

@@ -6,7 +6,7 @@ use localhub::{Answer, Fault, When};
 use serde_json::json;
 
 use crate::exit_codes::DEAD_LETTERED;
-use crate::world::World;
+use crate::world::{World, run_git};
 
 /// A world in which `owner/old` redirects to `owner/repo`, with a task for an issue by its old
 /// name.
@@ -72,4 +72,27 @@ async fn a_redirect_to_another_host_is_not_followed() {
     assert_eq!(ran.code, Some(DEAD_LETTERED), "{ran:?}");
     assert!(ran.stderr.contains(&location), "{ran:?}");
     world.leaves_messages(1, "it waits for the dead-letter queue");
+}
+
+/// As GitHub does it: the branch has another name, and HEAD names that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_branch_that_is_renamed_during_the_run_is_followed() {
+    let mut world = World::new().await;
+    let agent = world.held_agent(1);
+    let issue = world.task("Add a greeting", "").await;
+    let rename = async {
+        agent.wait_until_it_stops().await;
+        let bare = world.forge.hub.repository_path("owner/repo").unwrap();
+        run_git(&bare, &["branch", "trunk", "main"]);
+        let change = json!({ "default_branch": "trunk" });
+        world.forge.ask(reqwest::Method::PATCH, "/repos/owner/repo", change).await;
+        run_git(&bare, &["branch", "-D", "main"]);
+        agent.go_on();
+    };
+    let (ran, ()) = tokio::join!(world.work(), rename);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    world.check_done(issue).await;
+    let pull_requests = world.pull_requests().await;
+    assert_eq!(pull_requests[0]["base"]["ref"], "trunk", "{pull_requests:?}");
+    assert!(pull_requests[0]["body"].as_str().unwrap().contains("`trunk`"), "{pull_requests:?}");
 }
