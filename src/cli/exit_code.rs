@@ -60,7 +60,7 @@ impl Exit {
                 "`worker --once`: Issueが閉じられたかラベルが外されたため、タスクを取り消しました"
             }
             Self::Abandoned => {
-                "`worker --once`: メッセージの保持期限が切れました。次に受信したワーカーが続行します"
+                "`worker --once`: メッセージのリースを失いました。次に受信したワーカーが続行します"
             }
             Self::Suspended => {
                 "`worker --once`: ワーカーが停止されました。次に起動すると実行を再開します"

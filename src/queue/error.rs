@@ -72,7 +72,7 @@ impl Bilingual for QueueError {
                 "キュー {queue} にデッドレターキューがありません（redrive policyで指定されていません）"
             ),
             Self::LeaseOver { message } => {
-                format!("メッセージの保持期限が切れています: {message}")
+                format!("メッセージのリースが切れています: {message}")
             }
             Self::TimedOut(limit) => {
                 format!("キューが{}秒以内に応答しませんでした", limit.as_secs())
