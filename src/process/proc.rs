@@ -23,6 +23,9 @@ struct Process {
     dead: bool,
     /// When it was started, in clock ticks since the boot.
     started: Option<u64>,
+    /// Where its environment ends in its memory: 0 while the kernel gives it a new program
+    /// (execve(2)), and in a process that this one may not look into.
+    environment_end: u64,
 }
 
 /// What is left of an invocation.
@@ -30,6 +33,8 @@ struct Process {
 pub(super) struct Descendants {
     /// Processes of the invocation that are alive.
     pub(super) living: Vec<Pid>,
+    /// Whether a process is about to run another program, so that nobody can tell whose it is.
+    pub(super) is_uncertain: bool,
     /// Zombies of any invocation that this process adopted.
     pub(super) adopted_zombies: Vec<Pid>,
 }
@@ -44,10 +49,8 @@ pub(super) fn descendants(leader: Pid, mark: &Mark) -> Descendants {
     }
     let this = getpid();
     let table = table();
-    Descendants {
-        living: living(this, leader, mark, &table),
-        adopted_zombies: adopted_zombies(this, &table),
-    }
+    let (living, is_uncertain) = living(this, leader, mark, &table);
+    Descendants { living, is_uncertain, adopted_zombies: adopted_zombies(this, &table) }
 }
 
 /// Zombies whose parent is this process and that it did not start.
@@ -66,29 +69,39 @@ fn adopted_zombies(this: Pid, table: &[Process]) -> Vec<Pid> {
 }
 
 /// Processes below this one that have the mark, are in the group of the leader, or descend from
-/// such a process.
-fn living(this: Pid, leader: Pid, mark: &Mark, table: &[Process]) -> Vec<Pid> {
+/// such a process; and whether there may be more of them.
+///
+/// A process has no environment to read while the kernel gives it a new program. On a busy machine
+/// that lasts long enough for a program in a session of its own, whose parent has ended, to be
+/// taken for somebody else's.
+fn living(this: Pid, leader: Pid, mark: &Mark, table: &[Process]) -> (Vec<Pid>, bool) {
     let mut children: HashMap<Pid, Vec<&Process>> = HashMap::new();
     for process in table {
         if let Some(parent) = process.parent {
             children.entry(parent).or_default().push(process);
         }
     }
-    let mut living = Vec::new();
+    let (mut living, mut is_uncertain) = (Vec::new(), false);
     let mut seen = HashSet::new();
     let mut open = vec![(this, false)];
     while let Some((parent, belongs)) = open.pop() {
         for child in
             children.get(&parent).into_iter().flatten().filter(|child| seen.insert(child.pid))
         {
-            let belongs = belongs || child.group == Some(leader) || has_mark(child.pid, mark);
+            let marked = if belongs || child.group == Some(leader) {
+                MarkFound::Yes
+            } else {
+                mark_on(child.pid, mark)
+            };
+            is_uncertain |= marked == MarkFound::Unknown && !child.dead;
+            let belongs = marked == MarkFound::Yes;
             if belongs && !child.dead {
                 living.push(child.pid);
             }
             open.push((child.pid, belongs));
         }
     }
-    living
+    (living, is_uncertain)
 }
 
 /// All processes in this PID namespace.
@@ -111,19 +124,49 @@ fn parse(pid: Pid, stat: &[u8]) -> Option<Process> {
     let (parent, group, session) = (id()?, id()?, id()?);
     // `starttime` is the 22nd field, and `session`, which was read last, the sixth.
     let started = fields.nth(15).and_then(|ticks| ticks.parse().ok());
-    Some(Process { pid, parent, group, session, dead: matches!(state, "Z" | "X"), started })
+    // `env_end` is the 51st.
+    let environment_end = fields.nth(28).and_then(|end| end.parse().ok()).unwrap_or_default();
+    let dead = matches!(state, "Z" | "X");
+    Some(Process { pid, parent, group, session, dead, started, environment_end })
 }
 
-fn has_mark(pid: Pid, mark: &Mark) -> bool {
+/// Whether a process has a mark.
+#[derive(Debug, PartialEq, Eq)]
+enum MarkFound {
+    Yes,
+    No,
+    /// It is about to run another program (execve(2)).
+    Unknown,
+}
+
+/// Looks for a mark in the environment of a process.
+///
+/// While the kernel gives a process a new program, there is no environment to read, not even an
+/// empty one, whose place `/proc/PID/stat` would show. The same is read when the memory of the
+/// process is replaced between the opening of the file and the reading, and then there is an
+/// environment the next time. Another user's process is not readable (`proc_pid_environ(5)`), and
+/// has no mark.
+fn mark_on(pid: Pid, mark: &Mark) -> MarkFound {
     let entry = [MARK_VARIABLE.as_bytes(), b"=", mark.as_os_str().as_encoded_bytes()].concat();
-    any_variable(pid, |variable| variable == entry)
+    let Ok(environment) = environment(pid) else { return MarkFound::No };
+    if !environment.is_empty() {
+        let is_marked = environment.split(|byte| *byte == 0).any(|variable| variable == entry);
+        return if is_marked { MarkFound::Yes } else { MarkFound::No };
+    }
+    let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok();
+    let Some(process) = stat.and_then(|stat| parse(pid, &stat)) else { return MarkFound::No };
+    let is_empty = self::environment(pid).is_ok_and(|environment| environment.is_empty());
+    if process.environment_end > 0 && is_empty { MarkFound::No } else { MarkFound::Unknown }
+}
+
+fn environment(pid: Pid) -> std::io::Result<Vec<u8>> {
+    fs::read(format!("/proc/{}/environ", pid.as_raw_pid()))
 }
 
 /// Whether a variable in the environment of a process matches. Another user's process is not
 /// readable (`proc_pid_environ(5)`), and matches nothing.
 fn any_variable(pid: Pid, matches: impl Fn(&[u8]) -> bool) -> bool {
-    fs::read(format!("/proc/{}/environ", pid.as_raw_pid()))
-        .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(matches))
+    environment(pid).is_ok_and(|environment| environment.split(|byte| *byte == 0).any(matches))
 }
 
 /// What distinguishes a living process from all others that ever had its id: the id of the boot
@@ -211,5 +254,28 @@ mod tests {
             &[(1, "S 0 0 0"), (2, "Z 1 0 0"), (3, "Z 1 3 0"), (4, "Z 1 3 0"), (5, "Z 1 5 5")],
             &[4, 5],
         );
+    }
+    /// The control for what a process in the midst of execve(2) looks like: one that has an empty
+    /// environment has a place for it all the same.
+    #[test]
+    fn a_program_without_environment_is_not_about_to_run_another() {
+        #[expect(clippy::disallowed_methods, reason = "nothing of it is to be found later")]
+        let mut program =
+            std::process::Command::new("/bin/sleep").arg("60").env_clear().spawn().unwrap();
+        let child = pid(i32::try_from(program.id()).unwrap());
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let process = loop {
+            let found = table().into_iter().find(|process| process.pid == child).unwrap();
+            let name = fs::read_to_string(format!("/proc/{}/comm", child.as_raw_pid())).unwrap();
+            if name.trim() == "sleep" && found.environment_end != 0 {
+                break found;
+            }
+            assert!(std::time::Instant::now() < deadline, "it is not started");
+        };
+        let environment = fs::read(format!("/proc/{}/environ", child.as_raw_pid())).unwrap();
+        assert!(environment.is_empty());
+        assert_eq!(mark_on(process.pid, &Mark::unique()), MarkFound::No);
+        program.kill().unwrap();
+        program.wait().unwrap();
     }
 }

@@ -78,20 +78,24 @@ impl Tree {
         Ok(())
     }
 
-    /// Kills until every process that is found was killed before. Returns whether one was found.
+    /// Kills until every process that is found was killed before. Returns whether one was found,
+    /// or may be found the next time.
     fn sweep(&self) -> bool {
         let mut killed = HashSet::new();
+        let mut may_be_more = false;
         for _ in 0..SWEEPS {
-            if !self.signal(Signal::KILL, &mut killed) {
+            may_be_more = self.signal(Signal::KILL, &mut killed);
+            if !may_be_more {
                 break;
             }
+            std::thread::yield_now();
         }
-        !killed.is_empty()
+        may_be_more || !killed.is_empty()
     }
 
-    /// Signals the processes that are not in `signaled`, and returns whether there were any. Also
-    /// reaps adopted zombies, since this process is their parent now and nobody else waits for
-    /// them.
+    /// Signals the processes that are not in `signaled`, and returns whether there were any or may
+    /// be more. Also reaps adopted zombies, since this process is their parent now and nobody else
+    /// waits for them.
     #[cfg(target_os = "linux")]
     fn signal(&self, signal: Signal, signaled: &mut HashSet<Pid>) -> bool {
         use rustix::process::{WaitOptions, kill_process, waitpid};
@@ -106,7 +110,7 @@ impl Tree {
         for pid in descendants.adopted_zombies {
             waitpid(Some(pid), WaitOptions::NOHANG).ok();
         }
-        found
+        found || descendants.is_uncertain
     }
 
     #[cfg(not(target_os = "linux"))]

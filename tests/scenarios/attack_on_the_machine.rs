@@ -101,9 +101,11 @@ async fn no_file_in_reach_holds_the_token() {
         // The pattern is not the token itself, or the search would find its own script.
         let (start, end) = TOKEN.split_at(TOKEN.len() - 1);
         let pattern = format!("{start}[{end}]");
-        let places = "\"$PWD\" \"$HOME\" \"$TMPDIR\" /etc /tmp /run /var";
+        let places = "\"$PWD\" \"$HOME\" \"$TMPDIR\" /etc /run";
+        // Outside of a sandbox these are the machine's own, and may be of any size.
+        let temporary = "$(test -e /run/codingworker/codingworker && echo /tmp /var)";
         let world = attack.world.path().display();
-        format!("grep -rahs '{pattern}' {places} '{world}' > \"$OUTPUT\"")
+        format!("grep -rahs '{pattern}' {places} {temporary} '{world}' > \"$OUTPUT\"")
     };
     // Without a sandbox the agent reaches the forge's own files, which are on this machine here.
     check_read(prepare, TOKEN).await;
