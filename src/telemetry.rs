@@ -112,15 +112,20 @@ impl<'a> MakeWriter<'a> for Stderr {
 }
 
 /// The subscriber writes each event with one call, so no secret is cut in two.
+///
+/// An event that can't be written, to a file on a full disk or to a pipe that nobody reads any
+/// more, is lost. The subscriber would report the failure to standard error as well, and that
+/// panics.
 impl Write for &Stderr {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let event_text = String::from_utf8_lossy(event);
-        io::stderr().write_all(self.redaction.redact(&event_text).as_bytes())?;
+        io::stderr().write_all(self.redaction.redact(&event_text).as_bytes()).ok();
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        io::stderr().flush().ok();
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ mod seccomp;
 mod supervisor;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -168,8 +169,8 @@ impl InitConfig {
     }
 }
 
-/// Writes to standard error, which becomes part of the run's log.
-#[expect(clippy::print_stderr, reason = "standard error is how this process reaches the worker")]
+/// Writes to standard error, which becomes part of the run's log. A log that can't be written ends
+/// nothing.
 fn report(text: &str) {
-    eprintln!("codingworker: {text}");
+    writeln!(std::io::stderr(), "codingworker: {text}").ok();
 }

@@ -1,12 +1,14 @@
 //! A worker that works on several tasks at once says in every line which run the line is about.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::process::Stdio;
 
 use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::exit_codes::RETRIED;
-use crate::world::{World, wait_until};
+use crate::world::{DEADLINE, TOKEN, World, wait_until};
 
 /// The lines of a log in JSON, by what they say.
 fn lines(log: &str) -> Vec<Value> {
@@ -82,4 +84,20 @@ async fn two_runs_at_once_are_told_apart() {
     worker.ended().await;
     world.leaves_comments_unread("the scenario is about the log");
     world.leaves_messages(2, "both tasks wait for their next deliveries");
+}
+
+/// `/dev/full` is a disk without space; macOS has none. The other file can't be written at all, as
+/// standard error once whoever read it has gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_can_not_be_written_stops_nothing() {
+    let logs = [File::options().write(true).open("/dev/full"), File::open("/dev/null")];
+    for log in logs.into_iter().flatten() {
+        let world = World::new().await;
+        let issue = world.task("Add a greeting", "").await;
+        let mut worker = world.command(&["worker", "--once"]);
+        worker.env("GITHUB_TOKEN", TOKEN).stdout(Stdio::null()).stderr(log);
+        let ended = tokio::time::timeout(DEADLINE, worker.status()).await.expect("it hangs");
+        assert_eq!(ended.unwrap().code(), Some(0));
+        world.check_done(issue).await;
+    }
 }
