@@ -125,6 +125,15 @@ def messages(url):
     sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
     assert "Messages" not in sqs.receive_message(QueueUrl=url)
     sqs.delete_message(QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
+    sqs.send_message(QueueUrl=url, MessageBody="x", MessageAttributes=attributes, MessageGroupId="tenant-a")
+    grouped = sqs.receive_message(
+        QueueUrl=url, MessageAttributeNames=["*"], MessageSystemAttributeNames=["MessageGroupId"]
+    )["Messages"][0]
+    assert grouped["Attributes"] == {"MessageGroupId": "tenant-a"}, grouped
+    assert grouped["MessageAttributes"] == attributes, grouped
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=grouped["ReceiptHandle"])
+    with raises(sqs.exceptions.ClientError, "InvalidParameterValue"):
+        sqs.send_message(QueueUrl=url, MessageBody="x", MessageGroupId="a b")
     with raises(sqs.exceptions.ClientError, "InvalidParameterValue"):
         sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=1)
     with raises(sqs.exceptions.ReceiptHandleIsInvalid, "ReceiptHandleIsInvalid", 404):
@@ -172,6 +181,14 @@ def dead_letters():
     policy = {"deadLetterTargetArn": arn("mail-dlq"), "maxReceiveCount": 1}
     url = sqs.create_queue(QueueName="mail", Attributes={"RedrivePolicy": json.dumps(policy)})["QueueUrl"]
     assert sqs.list_dead_letter_source_queues(QueueUrl=dead)["queueUrls"] == [url]
+    as_text = {**policy, "maxReceiveCount": "1"}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(as_text)})
+    shown = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]
+    assert json.loads(shown["RedrivePolicy"]) == policy, shown
+    own = {"deadLetterTargetArn": arn("mail-dlq"), "maxReceiveCount": 1000}
+    sqs.set_queue_attributes(QueueUrl=dead, Attributes={"RedrivePolicy": json.dumps(own)})
+    assert sorted(sqs.list_dead_letter_source_queues(QueueUrl=dead)["queueUrls"]) == [url, dead]
+    sqs.set_queue_attributes(QueueUrl=dead, Attributes={"RedrivePolicy": ""})
     for body in ("one", "two"):
         sqs.send_message(QueueUrl=url, MessageBody=body)
     sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)

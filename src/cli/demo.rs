@@ -153,7 +153,8 @@ async fn demonstrate(
 
     let addresses =
         Addresses { queue: ([127, 0, 0, 1], 0).into(), forge: ([127, 0, 0, 1], 0).into() };
-    let embedded = Embedded::start(&directory, addresses, &environment).await?;
+    let queue = localsqs::Options::default();
+    let embedded = Embedded::start(&directory, addresses, queue, &environment).await?;
     let token = embedded.add_owner(OWNER, &directory.join("token"))?;
     let repository = free_name(&embedded)?;
     let path = embedded.have_repository(&repository)?;

@@ -106,11 +106,12 @@ impl Embedded {
     pub(super) async fn start(
         directory: &Path,
         addresses: Addresses,
+        queue: localsqs::Options,
         environment: &Environment,
     ) -> anyhow::Result<Self> {
         let git =
             process::find_executable("git", environment.search_path()).ok_or(StartError::NoGit)?;
-        let queues = Queues::open(&directory.join("queue"), localsqs::Options::default())?;
+        let queues = Queues::open(&directory.join("queue"), queue)?;
         create_queues(&queues).await?;
         let hub = Hub::open(&directory.join("forge"), git)?;
         let queue_listener = listen(addresses.queue, QUEUE, "--queue-listen").await?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::embedded::{Addresses, Embedded};
 use super::exit_code::Exit;
+use super::queue::QueueArguments;
 use super::told::{Saying as _, file_phrase};
 use super::{output, seed, signals, worker};
 use crate::config::Config;
@@ -36,6 +37,8 @@ pub(super) struct UpArguments {
     /// Where the queue listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9324")]
     queue_listen: SocketAddr,
+    #[command(flatten)]
+    queue: QueueArguments,
     /// Where the forge listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9325")]
     forge_listen: SocketAddr,
@@ -51,7 +54,8 @@ pub(super) async fn run(arguments: UpArguments, config: Config) -> anyhow::Resul
         .saying(|| file_phrase(FileAction::MakeDirectory, &directory))?;
     let directory = directory.canonicalize()?;
     let addresses = Addresses { queue: arguments.queue_listen, forge: arguments.forge_listen };
-    let embedded = Embedded::start(&directory, addresses, &config.environment).await?;
+    let queue = arguments.queue.options();
+    let embedded = Embedded::start(&directory, addresses, queue, &config.environment).await?;
     let token_file = directory.join("token");
     let token = embedded.add_owner(OWNER, &token_file)?;
     let mut repositories = arguments.repository;

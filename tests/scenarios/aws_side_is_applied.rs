@@ -71,7 +71,7 @@ async fn terraform_makes_the_documented_resources_and_destroys_them_again() {
 
 async fn serve_queues(directory: &Path) -> String {
     let options =
-        Options { region: REGION.to_owned(), account: ACCOUNT.to_owned(), credentials: None };
+        Options { region: REGION.to_owned(), account: ACCOUNT.to_owned(), ..Options::default() };
     let queues = Queues::open(&directory.join("queue"), options).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -147,6 +147,24 @@ impl QueueSettings {
         Self::parse(&texts)
     }
 
+    /// The settings with every ARN of the policies on dead letters put through `rename`. A `Policy`
+    /// stays as it was given.
+    pub(crate) fn with_arns(&self, rename: impl Fn(&str) -> String) -> Self {
+        let mut renamed = self.clone();
+        let mut policies = Vec::new();
+        if let Some(policy) = &mut renamed.redrive {
+            policy.target_arn = rename(&policy.target_arn);
+            policies.push((Name::RedrivePolicy, policy.text()));
+        }
+        if let RedriveAllowPolicy::Queues(arns) = &mut renamed.redrive_allow {
+            arns.iter_mut().for_each(|arn| *arn = rename(arn));
+            policies.push((Name::RedriveAllowPolicy, renamed.redrive_allow.text()));
+        }
+        let policies = policies.into_iter();
+        renamed.texts.extend(policies.map(|(name, text)| (<&str>::from(name).to_owned(), text)));
+        renamed
+    }
+
     /// The attributes that were set, as AWS returns them.
     pub(crate) fn texts(&self) -> &Texts {
         &self.texts
@@ -252,14 +270,8 @@ fn canonical(name: &str, value: &str) -> Result<String, Error> {
         Name::Policy if value.is_empty() || is_json_object(value) => as_it_is(),
         Name::SqsManagedSseEnabled | Name::Policy => Err(invalid(name)),
         Name::RedrivePolicy | Name::RedriveAllowPolicy if value.is_empty() => as_it_is(),
-        Name::RedrivePolicy => {
-            RedrivePolicy::parse(value)?;
-            redrive::without_blanks(value)
-        }
-        Name::RedriveAllowPolicy => {
-            RedriveAllowPolicy::parse(value)?;
-            redrive::without_blanks(value)
-        }
+        Name::RedrivePolicy => RedrivePolicy::parse(value).map(|policy| policy.text()),
+        Name::RedriveAllowPolicy => RedriveAllowPolicy::parse(value).map(|policy| policy.text()),
         Name::QueueArn
         | Name::CreatedTimestamp
         | Name::LastModifiedTimestamp
@@ -310,15 +322,16 @@ mod tests {
     }
 
     #[test]
-    fn a_redrive_policy_is_returned_without_blanks() {
-        let settings =
-            set("RedrivePolicy", r#"{ "deadLetterTargetArn": "arn:x", "maxReceiveCount": 3 }"#)
-                .unwrap();
-        assert_eq!(
-            settings.texts()["RedrivePolicy"],
-            r#"{"deadLetterTargetArn":"arn:x","maxReceiveCount":3}"#
-        );
-        assert_eq!(settings.redrive().unwrap().max_receive_count, 3);
+    fn a_redrive_policy_is_returned_without_blanks_and_with_a_number() {
+        for count in ["3", r#""3""#] {
+            let given = format!(r#"{{ "maxReceiveCount": {count}, "deadLetterTargetArn": "a" }}"#);
+            let settings = set("RedrivePolicy", &given).unwrap();
+            assert_eq!(
+                settings.texts()["RedrivePolicy"],
+                r#"{"deadLetterTargetArn":"a","maxReceiveCount":3}"#
+            );
+            assert_eq!(settings.redrive().unwrap().max_receive_count, 3);
+        }
         for bad in [
             "[]",
             "{}",
@@ -331,6 +344,28 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn the_arns_of_the_policies_on_dead_letters_can_be_renamed() {
+        let given = Texts::from(
+            [
+                ("Policy", r#"{"Resource":"here:q"}"#),
+                ("RedrivePolicy", r#"{"deadLetterTargetArn":"here:dlq","maxReceiveCount":3}"#),
+                (
+                    "RedriveAllowPolicy",
+                    r#"{"redrivePermission":"byQueue","sourceQueueArns":["here:a","else:b"]}"#,
+                ),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let settings = QueueSettings::parse(&given).unwrap();
+        let renamed = settings.with_arns(|arn| arn.replace("here:", "there:"));
+        assert_eq!(renamed.redrive().unwrap().target_arn, "there:dlq");
+        assert!(renamed.allows_redrive_from("there:a") && renamed.allows_redrive_from("else:b"));
+        assert_eq!(renamed.texts()["Policy"], given["Policy"]);
+        assert_eq!(QueueSettings::parse(renamed.texts()).as_ref(), Ok(&renamed));
+        assert_eq!(renamed.with_arns(|arn| arn.replace("there:", "here:")), settings);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! moment, and those nobody touches. This module knows nothing of the wire.
 
 mod catalog;
+mod home;
 mod messages;
 mod moves;
 mod receipt;
@@ -35,13 +36,11 @@ use crate::error::{Code, Error};
 use crate::index::{Entry, Id, Index};
 use crate::store::{self, MoveRow, OpenError, QueueRow, Store, WriteError};
 
+use self::home::Home;
+
 pub use self::catalog::Difference;
 pub(crate) use self::messages::{BatchEntry, Sent};
 pub(crate) use self::receiving::{Delivered, ReceiveRequest};
-
-/// How soon after a purge SQS refuses the next one, and after a deletion a queue of the same name
-/// (the SQS API Reference, `PurgeQueue` and `CreateQueue`).
-const PAUSE: Duration = Duration::from_secs(60);
 
 /// How many requests that change something are carried out at once. Such a request goes on when
 /// its client has gone away, so the number of connections does not limit them: clients that give
@@ -54,8 +53,11 @@ const MOST_UNDER_WAY: usize = 512;
 pub struct Options {
     /// The region in ARNs and signatures.
     pub region: String,
-    /// The account in ARNs and queue URLs.
+    /// The account in ARNs and queue URLs: 12 digits.
     pub account: String,
+    /// How soon after a purge the next one is refused, and after a deletion a queue of the same
+    /// name. SQS has 60 seconds (the SQS API Reference, `PurgeQueue` and `CreateQueue`).
+    pub cooldown: Duration,
     /// The keys with which every request must be signed. Without them only this machine may use
     /// the queues.
     pub credentials: Option<KeyPair>,
@@ -85,6 +87,7 @@ impl Default for Options {
         Self {
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
+            cooldown: Duration::from_secs(60),
             credentials: None,
         }
     }
@@ -100,6 +103,7 @@ pub struct Queues(Arc<Shared>);
 
 struct Shared {
     options: Options,
+    home: Home,
     state: Mutex<State>,
     /// Held by whoever changes which queues there are or what their attributes are, from the
     /// checks until the change is on the disk. `state` can't be held that long.
@@ -156,8 +160,9 @@ impl Queues {
 
     fn open_at(directory: &Path, options: Options, now: Time) -> Result<Self, OpenError> {
         let (store, loaded) = Store::open(directory)?;
-        let mut by_id: BTreeMap<i64, Queue> =
-            loaded.queues.into_iter().map(|row| (row.id, Queue::new(row))).collect();
+        let home = Home::new(&options);
+        let rows = loaded.queues.into_iter().map(|row| home.shown_queue(row));
+        let mut by_id: BTreeMap<i64, Queue> = rows.map(|row| (row.id, Queue::new(row))).collect();
         let mut newest = 0;
         for (queue_id, id, entry) in loaded.messages {
             newest = newest.max(id);
@@ -167,10 +172,12 @@ impl Queues {
             }
         }
         let queues = by_id.into_values().map(|queue| (queue.row.name.clone(), queue)).collect();
-        let mut state = State { queues, move_tasks: loaded.move_tasks, ..State::default() };
+        let move_tasks = loaded.move_tasks.into_iter().map(|task| home.shown_task(task)).collect();
+        let mut state = State { queues, move_tasks, ..State::default() };
         state.fail_interrupted_moves();
         Ok(Self(Arc::new(Shared {
             options,
+            home,
             state: Mutex::new(state),
             catalog: tokio::sync::Mutex::new(()),
             closing: CancellationToken::new(),
@@ -188,12 +195,12 @@ impl Queues {
     /// The ARN that a queue of this name has here.
     #[must_use]
     pub fn arn(&self, name: &str) -> String {
-        format!("arn:aws:sqs:{}:{}:{name}", self.0.options.region, self.0.options.account)
+        self.0.home.arn(name)
     }
 
     /// The name in an ARN of this server; nothing for any other ARN.
     fn name_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
-        arn.strip_prefix(self.arn("").as_str())
+        self.0.home.name_of(arn)
     }
 
     /// Deletes from every queue the messages that were kept for the whole retention period. Each

@@ -31,7 +31,9 @@ pub(crate) enum Code {
     PurgeQueueInProgress,
     InvalidAttributeName,
     InvalidAttributeValue,
+    #[strum(serialize = "InvalidParameterValueException", props(query = "InvalidParameterValue"))]
     InvalidParameterValue,
+    #[strum(serialize = "MissingRequiredParameterException", props(query = "MissingParameter"))]
     MissingParameter,
     InvalidMessageContents,
     ReceiptHandleIsInvalid,
@@ -50,16 +52,19 @@ pub(crate) enum Code {
     UnsupportedOperation,
     #[strum(serialize = "ResourceNotFoundException")]
     ResourceNotFound,
+    #[strum(serialize = "UnknownOperationException", props(query = "InvalidAction"))]
     InvalidAction,
-    #[strum(serialize = "SerializationException")]
+    #[strum(serialize = "SerializationException", props(query = "MalformedInput"))]
     Serialization,
     #[strum(serialize = "AccessDeniedException", props(query = "AccessDenied"))]
     AccessDenied,
-    MissingAuthenticationToken,
+    #[strum(serialize = "IncompleteSignatureException", props(query = "IncompleteSignature"))]
     IncompleteSignature,
+    #[strum(serialize = "UnrecognizedClientException", props(query = "InvalidClientTokenId"))]
     InvalidClientTokenId,
+    /// Also the code of a request whose date is too far from the clock.
+    #[strum(serialize = "InvalidSignatureException", props(query = "SignatureDoesNotMatch"))]
     SignatureDoesNotMatch,
-    RequestExpired,
     InternalFailure,
 }
 
@@ -80,7 +85,6 @@ impl Code {
             Self::PurgeQueueInProgress
             | Self::OverLimit
             | Self::AccessDenied
-            | Self::MissingAuthenticationToken
             | Self::InvalidClientTokenId
             | Self::SignatureDoesNotMatch => 403,
             Self::InvalidAddress | Self::ReceiptHandleIsInvalid | Self::ResourceNotFound => 404,
@@ -101,8 +105,7 @@ impl Code {
             | Self::UnsupportedOperation
             | Self::InvalidAction
             | Self::Serialization
-            | Self::IncompleteSignature
-            | Self::RequestExpired => 400,
+            | Self::IncompleteSignature => 400,
         }
     }
 
@@ -112,14 +115,14 @@ impl Code {
         let common = matches!(
             self,
             Self::InvalidAction
+                | Self::InvalidParameterValue
+                | Self::MissingParameter
                 | Self::Serialization
                 | Self::InternalFailure
                 | Self::AccessDenied
-                | Self::MissingAuthenticationToken
                 | Self::IncompleteSignature
                 | Self::InvalidClientTokenId
                 | Self::SignatureDoesNotMatch
-                | Self::RequestExpired
         );
         if common { "com.amazon.coral.service" } else { "com.amazonaws.sqs" }
     }
@@ -162,6 +165,13 @@ mod tests {
                 "AWS.SimpleQueueService.NonExistentQueue",
                 400,
             ),
+            (
+                Code::InvalidParameterValue,
+                "InvalidParameterValueException",
+                "InvalidParameterValue",
+                400,
+            ),
+            (Code::MissingParameter, "MissingRequiredParameterException", "MissingParameter", 400),
             (Code::ResourceNotFound, "ResourceNotFoundException", "ResourceNotFoundException", 404),
             (Code::AccessDenied, "AccessDeniedException", "AccessDenied", 403),
             (Code::OverLimit, "OverLimit", "OverLimit", 403),

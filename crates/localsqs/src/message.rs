@@ -14,6 +14,12 @@ use crate::error::{Code, Error};
 pub(crate) const LARGEST: usize = 1 << 20;
 const MOST_ATTRIBUTES: usize = 10;
 const LONGEST_NAME: usize = 256;
+const LONGEST_GROUP: usize = 128;
+
+/// The system attribute that a sender may set: the trace that the message is part of.
+pub(crate) const TRACE_HEADER: &str = "AWSTraceHeader";
+/// The system attribute with the group that a sender named for the message.
+pub(crate) const GROUP: &str = "MessageGroupId";
 
 /// An attribute of a message: a type such as `String` or `Number.int`, and a value. The short names
 /// of the fields are part of the data on the disk.
@@ -37,13 +43,18 @@ pub(crate) enum Value {
 /// The attributes of a message, by name.
 pub(crate) type Attributes = BTreeMap<String, Attribute>;
 
-/// What a sender sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a sender sends, and what a receiver gets of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) body: String,
     pub(crate) attributes: Attributes,
-    /// SQS knows one that a sender may set: `AWSTraceHeader`.
+    /// SQS knows one that a sender may set: [`TRACE_HEADER`]. A receiver gets the two that follow
+    /// here, too.
     pub(crate) system_attributes: Attributes,
+    /// The group that the sender named for the message.
+    pub(crate) group: Option<String>,
+    /// The trace of the request that sent the message. It counts when the message has none itself.
+    pub(crate) trace: Option<String>,
 }
 
 impl Content {
@@ -76,9 +87,20 @@ impl Content {
             check_name(name)?;
             attribute.check(name)?;
         }
-        if let Some(name) = self.system_attributes.keys().find(|name| *name != "AWSTraceHeader") {
+        if let Some(name) = self.system_attributes.keys().find(|name| *name != TRACE_HEADER) {
             return Err(Error::value(format!(
                 "Message system attribute name '{name}' is invalid."
+            )));
+        }
+        // The letters, digits and punctuation that the SQS API Reference lists are ASCII's.
+        let is_allowed_group = |group: &String| {
+            (1..=LONGEST_GROUP).contains(&group.len())
+                && group.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if let Some(group) = self.group.as_ref().filter(|group| !is_allowed_group(group)) {
+            return Err(Error::value(format!(
+                "Value {group} for parameter {GROUP} is invalid. Reason: {GROUP} can only include \
+                 alphanumeric and punctuation characters. 1 to {LONGEST_GROUP} in length."
             )));
         }
         if self.size() > largest {
@@ -97,9 +119,24 @@ impl Content {
             self.attributes.iter().map(|(name, attribute)| name.len() + attribute.size());
         self.body.len() + attributes.sum::<usize>()
     }
+
+    /// The system attributes that a receiver may ask for. The sender's digest is only of those that
+    /// it set itself.
+    pub(crate) fn all_system_attributes(&self) -> Attributes {
+        let implied = [(TRACE_HEADER, &self.trace), (GROUP, &self.group)].into_iter();
+        let mut all: Attributes = implied
+            .filter_map(|(name, text)| Some((name.to_owned(), Attribute::text(text.as_ref()?))))
+            .collect();
+        all.extend(self.system_attributes.clone());
+        all
+    }
 }
 
 impl Attribute {
+    fn text(text: &str) -> Self {
+        Self { data_type: "String".to_owned(), value: Value::Text(text.to_owned()) }
+    }
+
     fn check(&self, name: &str) -> Result<(), Error> {
         let base = self.data_type.split('.').next().unwrap_or_default();
         if self.data_type.len() > LONGEST_NAME {
@@ -235,11 +272,7 @@ mod tests {
                 },
             )
         });
-        Content {
-            body: body.to_owned(),
-            attributes: attributes.collect(),
-            system_attributes: Attributes::new(),
-        }
+        Content { body: body.to_owned(), attributes: attributes.collect(), ..Content::default() }
     }
 
     #[test]
@@ -270,6 +303,32 @@ mod tests {
         assert!(content(&"x".repeat(LARGEST), &[]).check(LARGEST).is_ok());
         assert!(content(&"x".repeat(LARGEST), &[("a", "String", "b")]).check(LARGEST).is_err());
         assert_eq!(content("body", &[("name", "String", "value")]).size(), 4 + 4 + 6 + 5);
+    }
+
+    #[test]
+    fn a_group_has_characters_that_can_be_seen() {
+        for (group, good) in [
+            ("tenant-a", true),
+            (r##"!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~"##, true),
+            (&"x".repeat(128), true),
+            (&"x".repeat(129), false),
+            ("", false),
+            ("a b", false),
+            ("\u{7f}", false),
+            ("漢字", false),
+        ] {
+            let content = Content { group: Some(group.to_owned()), ..content("body", &[]) };
+            assert_eq!(content.check(LARGEST).is_ok(), good, "{group}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_the_trace_of_its_request_unless_it_has_one_itself() {
+        let traced = Content { trace: Some("outer".to_owned()), ..content("body", &[]) };
+        let own = Attributes::from([(TRACE_HEADER.to_owned(), Attribute::text("inner"))]);
+        assert_eq!(traced.all_system_attributes()[TRACE_HEADER], Attribute::text("outer"));
+        let both = Content { system_attributes: own.clone(), ..traced };
+        assert_eq!(both.all_system_attributes(), own);
     }
 
     #[test]

@@ -116,6 +116,7 @@ async fn handle(
             .map_err(|foreign| Error::new(Code::AccessDenied, foreign.to_string())),
     };
     match admitted {
+        Ok(()) if method != Method::POST => wire::refuse_method(&method),
         Ok(()) => wire::answer(&queues, host, &headers, body).await,
         Err(error) => wire::refuse(&error),
     }

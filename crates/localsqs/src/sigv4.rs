@@ -40,7 +40,11 @@ pub(crate) fn verify(
 ) -> Result<(), Error> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let authorization = header("authorization").ok_or_else(|| {
-        Error::new(Code::MissingAuthenticationToken, "Request is missing Authentication Token")
+        Error::new(
+            Code::AccessDenied,
+            "Access is denied: the request is not signed, and this server answers only requests \
+             that are signed with its key pair.",
+        )
     })?;
     let incomplete = || {
         Error::new(
@@ -59,7 +63,7 @@ pub(crate) fn verify(
     let sent = parse_date(date).ok_or_else(incomplete)?;
     if (now.millis() - sent).abs() > CLOCK_SKEW_MILLIS {
         return Err(Error::new(
-            Code::RequestExpired,
+            Code::SignatureDoesNotMatch,
             format!("Signature not yet current or expired: {date}."),
         ));
     }

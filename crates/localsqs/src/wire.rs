@@ -6,11 +6,11 @@
 mod json;
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use self::json::Action;
+use self::json::{Action, Caller};
 use crate::broker::Queues;
 use crate::error::{Code, Error};
 
@@ -18,6 +18,9 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// X-Ray's header, which says of which trace a request is part (the X-Ray Developer Guide, "Amazon
+/// SQS and AWS X-Ray").
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const SERVICE: &str = "AmazonSQS.";
 
 /// Answers one request. `host` is the name by which the caller reached this server; queue URLs
@@ -59,14 +62,29 @@ async fn carry_out(
             ),
         )
     })?;
+    let trace = headers.get(&TRACE_ID).and_then(|trace| trace.to_str().ok());
+    let trace = trace.filter(|trace| !trace.is_empty()).map(str::to_owned);
+    let caller = Caller { host: host.to_owned(), trace };
     if action.outlives_its_caller() {
-        let (own, host) = (queues.clone(), host.to_owned());
+        let own = queues.clone();
         // Boxed, because the future of all actions is large and is moved several times.
-        let work = Box::pin(async move { json::act(&own, &host, action, &body).await });
+        let work = Box::pin(async move { json::act(&own, &caller, action, &body).await });
         queues.run_detached(work).await
     } else {
-        json::act(queues, host, action, &body).await
+        json::act(queues, &caller, action, &body).await
     }
+}
+
+/// The answer to every other method than POST. The protocol has no other (Smithy's "AWS JSON 1.0
+/// protocol"), and an action that came with one might be repeated by whoever takes it for harmless.
+pub(crate) fn refuse_method(method: &Method) -> Response {
+    let mut response = refuse(&Error::new(
+        Code::InvalidAction,
+        format!("A request is sent with POST, and not with {method}."),
+    ));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
 }
 
 /// An error as the JSON protocol writes it. A header has the Query protocol's name for it, which

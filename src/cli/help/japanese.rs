@@ -64,6 +64,9 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
          省略時は、最初のコミットを含むme/projectを用意します",
     ),
     ("up", "queue_listen", "キューが待ち受けるアドレス"),
+    ("up", "region", QUEUE_REGION),
+    ("up", "account", QUEUE_ACCOUNT),
+    ("up", "no_cooldown", NO_COOLDOWN),
     ("up", "forge_listen", "フォージが待ち受けるアドレス"),
     ("up", "without_sandbox", WITHOUT_SANDBOX),
     (
@@ -130,11 +133,22 @@ pub(super) const ARGUMENTS: &[(&str, &str, &str)] = &[
          CODINGWORKER_QUEUE_ACCESS_KEY_IDと\
          CODINGWORKER_QUEUE_SECRET_ACCESS_KEYで指定するキーの組が必要です",
     ),
+    ("queue serve", "region", QUEUE_REGION),
+    ("queue serve", "account", QUEUE_ACCOUNT),
+    ("queue serve", "no_cooldown", NO_COOLDOWN),
     ("config reference", "language", "出力する言語（省略時は設定の値）"),
 ];
 
 const WITHOUT_SANDBOX: &str = "設定のsandbox.requireがnoneの場合に、\
                                サンドボックスなしでエージェントとチェックを実行します";
+
+const QUEUE_REGION: &str =
+    "キューのARNに含めるAWSリージョン。クライアントはこのリージョンで要求に署名します";
+
+const QUEUE_ACCOUNT: &str = "キューのURLとARNに含めるAWSアカウントの番号";
+
+const NO_COOLDOWN: &str = "SQSが60秒間拒否する操作（PurgeQueueの再実行と、\
+                           削除したキューと同じ名前でのCreateQueue）をすぐに受け付けます";
 
 /// The headings above arguments, by their English text.
 pub(super) const HEADINGS: &[(&str, &str)] = &[(

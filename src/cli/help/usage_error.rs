@@ -132,6 +132,8 @@ mod tests {
         check(&["status", "--runs"], "引数 '--runs <RUNS>' には値が必要です");
         check(&["init", "--owner", "o*"], "GitHubの所有者名");
         check(&["up", "--repository", "x"], "リポジトリ名ではありません");
+        check(&["up", "--account", "12"], "12桁の数字");
+        check(&["queue", "serve", "--data", "d", "--region", "a:b"], "リージョンとして使えません");
         check(&["logs", "--since", "Tuesday"], "2h、3d");
         check(
             &["dlq", "redrive", "--task", "k", "--all"],

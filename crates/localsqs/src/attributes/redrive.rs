@@ -2,7 +2,7 @@
 //! often, and which queues a dead-letter queue takes messages from (the SQS Developer Guide,
 //! "Using dead-letter queues in Amazon SQS").
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Error;
 
@@ -46,6 +46,13 @@ impl RedrivePolicy {
         })?;
         Ok(Self { target_arn: target.to_owned(), max_receive_count })
     }
+
+    /// The policy as AWS returns it, with the number as a number however it was given.
+    pub(super) fn text(&self) -> String {
+        let Self { target_arn, max_receive_count } = self;
+        json!({ "deadLetterTargetArn": target_arn, "maxReceiveCount": max_receive_count })
+            .to_string()
+    }
 }
 
 /// Which queues may name a queue as their dead-letter queue.
@@ -57,7 +64,7 @@ pub(super) enum RedriveAllowPolicy {
     Queues(Vec<String>),
 }
 
-#[derive(Debug, Clone, Copy, strum::EnumString)]
+#[derive(Debug, Clone, Copy, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "camelCase")]
 enum Permission {
     AllowAll,
@@ -88,6 +95,19 @@ impl RedriveAllowPolicy {
         }
     }
 
+    /// The policy as AWS returns it.
+    pub(super) fn text(&self) -> String {
+        let permission = |permission: Permission| <&str>::from(permission);
+        match self {
+            Self::All => json!({ "redrivePermission": permission(Permission::AllowAll) }),
+            Self::None => json!({ "redrivePermission": permission(Permission::DenyAll) }),
+            Self::Queues(arns) => json!({
+                "redrivePermission": permission(Permission::ByQueue), "sourceQueueArns": arns,
+            }),
+        }
+        .to_string()
+    }
+
     pub(super) fn allows(&self, source_arn: &str) -> bool {
         match self {
             Self::All => true,
@@ -95,13 +115,6 @@ impl RedriveAllowPolicy {
             Self::Queues(arns) => arns.iter().any(|arn| arn == source_arn),
         }
     }
-}
-
-/// A policy as AWS returns it: what was given, without the blanks.
-pub(super) fn without_blanks(text: &str) -> Result<String, Error> {
-    let policy: Value =
-        serde_json::from_str(text).map_err(|error| Error::value(error.to_string()))?;
-    Ok(policy.to_string())
 }
 
 fn refuse(parameter: &str, text: &str, reason: &str) -> Error {

@@ -1,7 +1,7 @@
 //! Which queues there are, and their attributes and tags (the SQS API Reference, `CreateQueue`,
 //! `DeleteQueue`, `SetQueueAttributes` and `TagQueue`).
 
-use super::{PAUSE, Place, Queue, Queues, State};
+use super::{Place, Queue, Queues, State};
 use crate::attributes::{QueueSettings, Texts};
 use crate::clock::Time;
 use crate::error::{Code, Error};
@@ -73,7 +73,8 @@ impl Queues {
             if let Some(there) = state.queues.get(name) {
                 return there.check_same(&settings);
             }
-            state.deleted.retain(|_, deleted_at| now < deleted_at.plus(PAUSE));
+            let cooldown = self.0.options.cooldown;
+            state.deleted.retain(|_, deleted_at| now < deleted_at.plus(cooldown));
             if state.deleted.contains_key(name) {
                 return Err(Error::new(
                     Code::QueueDeletedRecently,
@@ -91,7 +92,7 @@ impl Queues {
             settings,
             tags: tags.clone(),
         };
-        let stored = row.clone();
+        let stored = self.0.home.stored_queue(&row);
         row.id =
             self.0.store.write(move |connection| store::insert_queue(connection, &stored)).await?;
         self.state().queues.insert(name.to_owned(), Queue::new(row));
@@ -193,7 +194,7 @@ impl Queues {
     /// Writes the attributes and tags that a queue has from now on. The caller holds the catalog,
     /// so the queue is neither changed nor deleted meanwhile.
     async fn update(&self, name: &str, row: QueueRow) -> Result<(), Error> {
-        let written = row.clone();
+        let written = self.0.home.stored_queue(&row);
         self.0.store.write(move |connection| store::update_queue(connection, &written)).await?;
         let mut state = self.state();
         let queue = state.queue_mut(name)?;
@@ -209,8 +210,8 @@ impl Queues {
         Ok(state.dead_letter_sources_of(&self.arn(name)))
     }
 
-    /// Checks that the redrive policy of a queue names another queue of this server, which allows
-    /// it.
+    /// Checks that the redrive policy of a queue names a queue of this server, which allows it. As
+    /// on AWS that may be the queue itself, once it is there.
     fn check_redrive(
         &self,
         state: &State,
@@ -224,9 +225,6 @@ impl Queues {
                 "Value {policy} for parameter RedrivePolicy is invalid. Reason: {reason}"
             )))
         };
-        if redrive.target_arn == self.arn(name) {
-            return refuse("A queue can't be its own dead letter target.");
-        }
         let target = self.name_of(&redrive.target_arn).and_then(|name| state.queues.get(name));
         let Some(target) = target else {
             return refuse("Dead letter target does not exist.");
@@ -240,14 +238,16 @@ impl Queues {
     }
 
     /// Where messages of a queue go that were received too often, and how often that is. Nothing
-    /// when the queue has no redrive policy, or the dead-letter queue was deleted.
+    /// when the queue has no redrive policy, the dead-letter queue was deleted, or the queue is its
+    /// own: messages are then delivered on, since a move would only bring them back.
     pub(super) fn dead_letters_of(
         &self,
         state: &State,
         name: &str,
     ) -> Result<Option<(Place, u32)>, Error> {
         let Some(redrive) = state.queue(name)?.row.settings.redrive() else { return Ok(None) };
-        let target = self.name_of(&redrive.target_arn).and_then(|name| state.queues.get(name));
+        let target = self.name_of(&redrive.target_arn).filter(|target| *target != name);
+        let target = target.and_then(|target| state.queues.get(target));
         Ok(target.map(|target| (target.place(), redrive.max_receive_count)))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::receipt::Receipt;
-use super::{PAUSE, Place, Queue, Queues};
+use super::{Place, Queue, Queues};
 use crate::clock::Time;
 use crate::error::{Code, Error};
 use crate::index::{Entry, Id};
@@ -175,10 +175,11 @@ impl Queues {
     pub(crate) async fn purge(&self, name: &str, now: Time) -> Result<(), Error> {
         let slot = self.0.store.reserve().await?;
         let (place, written) = {
+            let cooldown = self.0.options.cooldown;
             let mut state = self.state();
             let queue = state.queue_mut(name)?;
             if queue.purging.is_some()
-                || queue.purged_at.is_some_and(|purged| now < purged.plus(PAUSE))
+                || queue.purged_at.is_some_and(|purged| now < purged.plus(cooldown))
             {
                 let message =
                     format!("Only one PurgeQueue operation on {name} is allowed every 60 seconds.");

@@ -109,6 +109,7 @@ impl Queues {
             let handle = task.handle.clone();
             // In memory at once, so that no second task of the same source starts meanwhile.
             state.move_tasks.push(task.clone());
+            let task = self.0.home.stored_task(task);
             (handle, slot.write(move |connection| store::save_move_task(connection, &task)))
         };
         if let Err(error) = written.outcome().await {
@@ -176,7 +177,7 @@ impl Queues {
     /// the task is under way, as the disk says.
     async fn end_move(&self, ended: MoveRow) {
         loop {
-            let row = ended.clone();
+            let row = self.0.home.stored_task(ended.clone());
             let write =
                 self.0.store.write(move |connection| store::save_move_task(connection, &row));
             let Err(error) = write.await else { break };
@@ -272,8 +273,9 @@ impl Queues {
             return Ok(None);
         }
         let moves = messages.clone();
+        let on_disk = |name: &str| self.0.home.stored(&self.arn(name));
         let homes: HashMap<String, i64> =
-            places.values().map(|place| (self.arn(&place.name), place.id)).collect();
+            places.values().map(|place| (on_disk(&place.name), place.id)).collect();
         let handle = task.handle;
         let written = slot.write(move |connection| {
             let move_one = |(id, _, after): &(Id, Entry, Entry)| {

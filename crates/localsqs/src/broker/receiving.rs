@@ -140,7 +140,7 @@ impl Queues {
         let slot = self.0.store.reserve().await?;
         let mut state = self.state();
         let dead_letters = self.dead_letters_of(&state, name)?;
-        let source = self.arn(name);
+        let source = self.0.home.stored(&self.arn(name));
         let queue = state.queue_mut(name)?;
         self.expire_in(queue, now);
         let until = now.plus(visibility.unwrap_or(queue.row.settings.visibility_timeout()));
@@ -212,6 +212,7 @@ impl Queues {
             let Receiving { id, after: entry, .. } = message;
             let receipt = Receipt { queue_id: place.id, id, number: entry.receipt };
             let receipt_handle = receipt.encode();
+            let source_arn = source_arn.map(|arn| self.0.home.shown(&arn));
             Some(Delivered { message_id, receipt_handle, content, entry, source_arn })
         });
         Ok(delivered.collect())

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::receiving::Look;
 use super::*;
 use crate::attributes::Texts;
-use crate::message::{Attributes, Content};
+use crate::message::Content;
 
 const DAY: u64 = 86_400;
 
@@ -42,11 +42,7 @@ async fn create(
 }
 
 async fn send(queues: &Queues, many: usize, delay: Option<u64>, now: Time) {
-    let content = Content {
-        body: "x".to_owned(),
-        attributes: Attributes::new(),
-        system_attributes: Attributes::new(),
-    };
+    let content = Content { body: "x".to_owned(), ..Content::default() };
     let entry = BatchEntry { content, delay: delay.map(Duration::from_secs) };
     let sent = queues.send("q", vec![entry; many], now).await.unwrap();
     assert!(sent.iter().all(Result::is_ok));

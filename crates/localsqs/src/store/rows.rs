@@ -67,6 +67,15 @@ pub(crate) enum MoveStatus {
 }
 
 impl MoveRow {
+    /// The task with every ARN put through `rename`.
+    pub(crate) fn with_arns(self, rename: impl Fn(&str) -> String) -> Self {
+        Self {
+            source_arn: rename(&self.source_arn),
+            destination_arn: self.destination_arn.as_deref().map(rename),
+            ..self
+        }
+    }
+
     /// Whether the task still moves messages.
     pub(crate) fn is_under_way(&self) -> bool {
         matches!(self.status, MoveStatus::Running | MoveStatus::Cancelling)
@@ -88,7 +97,7 @@ impl Row {
             message_id,
             content.body,
             to_json(&content.attributes)?,
-            to_json(&content.system_attributes)?,
+            to_json(&content.all_system_attributes())?,
             entry.sent_at.millis(),
             entry.visible_at.millis(),
             entry.receive_count,
@@ -126,6 +135,7 @@ pub(crate) fn receive(
                 body: row.get(1)?,
                 attributes: attributes(id, row, 2)?,
                 system_attributes: attributes(id, row, 3)?,
+                ..Content::default()
             },
             source_arn: row.get(4)?,
         })

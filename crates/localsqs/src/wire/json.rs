@@ -81,10 +81,19 @@ impl Action {
     }
 }
 
+/// What an action uses of a request besides its body.
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// The name by which the caller reached this server; queue URLs repeat it.
+    pub(super) host: String,
+    /// The trace that the request is part of.
+    pub(super) trace: Option<String>,
+}
+
 /// Carries an action out, and returns the body of its answer.
 pub(super) async fn act(
     queues: &Queues,
-    host: &str,
+    Caller { host, trace }: &Caller,
     action: Action,
     body: &[u8],
 ) -> Result<Vec<u8>, Error> {
@@ -147,12 +156,13 @@ pub(super) async fn act(
         }
         Action::SendMessage => {
             let SendMessage { queue_url, entry } = read(body)?;
-            let sent = queues.send(name_of(&queue_url)?, vec![entry.try_into()?], now).await?;
+            let entry = entry.in_trace(trace.as_deref()).try_into()?;
+            let sent = queues.send(name_of(&queue_url)?, vec![entry], now).await?;
             answers::sent(
                 &sent.into_iter().next().unwrap_or_else(|| Err(Error::missing("MessageBody")))?,
             )
         }
-        Action::SendMessageBatch => batch::send(queues, read(body)?, now).await?,
+        Action::SendMessageBatch => batch::send(queues, read(body)?, trace.as_deref(), now).await?,
         Action::ReceiveMessage => receive(queues, &read(body)?).await?,
         Action::DeleteMessage => {
             let ByHandle { queue_url, receipt_handle, .. } = read(body)?;
@@ -193,14 +203,38 @@ pub(super) async fn act(
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     // An action without parameters may have no body at all.
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
+    let malformed = |text: String| Error::new(Code::Serialization, text);
+    let mut request: Value =
+        serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
+    if !request.is_object() {
+        return Err(malformed("The body of a request is a JSON object.".to_owned()));
+    }
+    remove_nulls(&mut request);
+    serde_json::from_value(request).map_err(|error| {
         let text = error.to_string();
-        // serde tells a missing field only in its message. AWS has an error of its own for it.
+        // serde tells a missing field only in its message. AWS has errors of its own for it.
         match text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            Some("QueueUrl") => Error::no_queue(),
+            Some("QueueName") => Error::value(
+                "Value for parameter QueueName is invalid. Reason: Must specify a queue name.",
+            ),
             Some(field) => Error::missing(field),
-            None => Error::new(Code::Serialization, text),
+            None => malformed(text),
         }
     })
+}
+
+/// Removes every member that is null: it counts as absent (Smithy's "AWS JSON 1.0 protocol").
+/// Clients in several languages write each member that they do not set in this way.
+fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 async fn receive(queues: &Queues, request: &Receive) -> Result<Value, Error> {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::server::{Refusal, Server, arn};
 
-const MISSING: Refusal = ("MissingParameter", "MissingParameter", 400);
-const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
+const MISSING: Refusal = ("MissingRequiredParameterException", "MissingParameter", 400);
+const VALUE: Refusal = ("InvalidParameterValueException", "InvalidParameterValue", 400);
 const NO_QUEUE: Refusal = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", 400);
 const NO_ATTRIBUTE: Refusal = ("InvalidAttributeName", "InvalidAttributeName", 400);
 const BAD_ATTRIBUTE: Refusal = ("InvalidAttributeValue", "InvalidAttributeValue", 400);
@@ -27,6 +27,20 @@ async fn an_error_has_the_namespace_the_message_and_the_query_protocols_name() {
     );
     assert_eq!(answer.headers["content-type"], "application/x-amz-json-1.0");
     assert!(answer.headers.contains_key("x-amzn-requestid"));
+}
+
+#[tokio::test]
+async fn an_error_that_every_service_of_aws_has_is_not_in_the_namespace_of_sqs() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({})).await;
+    for (action, request, name) in [
+        ("SendMessage", json!({ "QueueUrl": queue }), "MissingRequiredParameterException"),
+        ("ListQueues", json!({ "MaxResults": 0 }), "InvalidParameterValueException"),
+        ("ForgetQueue", json!({}), "UnknownOperationException"),
+    ] {
+        let answer = server.call(action, request).await;
+        assert_eq!(answer.body["__type"], format!("com.amazon.coral.service#{name}"));
+    }
 }
 
 #[tokio::test]
@@ -73,9 +87,6 @@ async fn a_missing_parameter_is_named() {
     let server = Server::start().await;
     let queue = server.queue("q", json!({})).await;
     for (action, request, parameter) in [
-        ("CreateQueue", json!({}), "QueueName"),
-        ("GetQueueUrl", json!({}), "QueueName"),
-        ("ReceiveMessage", json!({}), "QueueUrl"),
         ("SendMessage", json!({ "QueueUrl": queue }), "MessageBody"),
         ("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "" }), "MessageBody"),
         ("SetQueueAttributes", json!({ "QueueUrl": queue }), "Attributes"),
@@ -98,6 +109,13 @@ async fn a_missing_parameter_is_named() {
             format!("The request must contain the parameter {parameter}."),
             "{action}"
         );
+    }
+    for queue in [json!({}), json!({ "QueueUrl": "" }), json!({ "QueueUrl": null })] {
+        server.refused("ReceiveMessage", queue, NO_QUEUE).await;
+    }
+    for action in ["CreateQueue", "GetQueueUrl"] {
+        let message = server.refused(action, json!({}), VALUE).await;
+        assert!(message.contains("QueueName"), "{action}: {message}");
     }
 }
 
@@ -130,16 +148,13 @@ async fn numbers_out_of_their_range_are_refused() {
 #[tokio::test]
 async fn an_unknown_action_and_a_body_that_cannot_be_read_are_the_callers_fault() {
     let server = Server::start().await;
-    server.refused("ForgetQueue", json!({}), ("InvalidAction", "InvalidAction", 400)).await;
+    let unknown = ("UnknownOperationException", "InvalidAction", 400);
+    server.refused("ForgetQueue", json!({}), unknown).await;
     let elsewhere = server.post("DynamoDB_20120810.ListTables", "{}".to_owned()).await;
-    assert_eq!(elsewhere.error(), ("InvalidAction", "InvalidAction", 400));
-    for body in ["{", "[]", "null", "\u{0}", r#"{"QueueName": 7}"#] {
+    assert_eq!(elsewhere.error(), unknown);
+    for body in ["{", "[]", "null", r#""x""#, "\u{0}", r#"{"QueueName": 7}"#] {
         let answer = server.post("AmazonSQS.CreateQueue", body.to_owned()).await;
-        assert_eq!(
-            answer.error(),
-            ("SerializationException", "SerializationException", 400),
-            "{body}"
-        );
+        assert_eq!(answer.error(), ("SerializationException", "MalformedInput", 400), "{body}");
     }
 }
 

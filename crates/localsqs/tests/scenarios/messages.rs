@@ -1,11 +1,14 @@
 //! The content of messages: bodies, characters, sizes, attributes and their digests.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Refusal, Server, text};
+use crate::server::{Answer, Refusal, Server, text};
 
-const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
+const VALUE: Refusal = ("InvalidParameterValueException", "InvalidParameterValue", 400);
 const CONTENTS: Refusal = ("InvalidMessageContents", "InvalidMessageContents", 400);
+const UNSUPPORTED: Refusal =
+    ("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation", 400);
 const MIB: usize = 1 << 20;
 
 #[tokio::test]
@@ -69,6 +72,8 @@ async fn a_receiver_gets_the_attributes_it_names() {
         (json!(["bytes", "trace.id"]), vec!["bytes", "trace.id"]),
         (json!(["All"]), vec!["bytes", "other", "trace.id", "trace.span"]),
         (json!([".*"]), vec!["bytes", "other", "trace.id", "trace.span"]),
+        (json!(["*"]), vec!["bytes", "other", "trace.id", "trace.span"]),
+        (json!(["tra*"]), vec![]),
     ] {
         let received = server.receive(&queue, json!({ "MessageAttributeNames": wanted })).await;
         let message = &received[0];
@@ -114,6 +119,75 @@ async fn system_attributes_can_be_asked_for_by_the_new_and_by_the_old_parameter(
             .map(|all| all.as_object().unwrap().keys().cloned().collect());
         assert_eq!(names.unwrap_or_else(Vec::new), expected, "{field}");
     }
+}
+
+#[tokio::test]
+async fn a_group_comes_back_as_a_system_attribute_and_has_visible_characters() {
+    let server = Server::start().await;
+    let (queue, dead) = server.queue_with_dead_letters("q", 1).await;
+    let longest = "~".repeat(128);
+    for group in ["tenant-a", r##"!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~09azAZ"##, &longest] {
+        let request = json!({ "QueueUrl": queue, "MessageBody": "x", "MessageGroupId": group });
+        let sent = server.ok("SendMessage", request).await;
+        assert!(sent.get("MD5OfMessageSystemAttributes").is_none(), "the sender set none: {sent}");
+        let received = server.receive(&queue, json!({ "VisibilityTimeout": 0 })).await;
+        assert_eq!(received[0]["Attributes"]["MessageGroupId"], group);
+        assert!(server.receive(&queue, json!({})).await.is_empty());
+        let died = server.receive(&dead, json!({})).await;
+        assert_eq!(died[0]["Attributes"]["MessageGroupId"], group, "a dead letter keeps its group");
+    }
+    for group in ["", "a b", "漢字", "\u{7f}", &"x".repeat(129)] {
+        let request = json!({ "QueueUrl": queue, "MessageBody": "x", "MessageGroupId": group });
+        let message = server.refused("SendMessage", request, VALUE).await;
+        assert!(message.contains("MessageGroupId"), "{message}");
+    }
+    let entries = json!([
+        { "Id": "good", "MessageBody": "x", "MessageGroupId": "g" },
+        { "Id": "bad", "MessageBody": "x", "MessageGroupId": "a b" },
+        { "Id": "none", "MessageBody": "x" },
+    ]);
+    let sent =
+        server.ok("SendMessageBatch", json!({ "QueueUrl": queue, "Entries": entries })).await;
+    assert_eq!(sent["Failed"][0]["Id"], "bad", "{sent}");
+    assert_eq!(sent["Failed"][0]["Code"], "InvalidParameterValue");
+    let server = server.restart().await;
+    let queue = server.queue("q", json!({})).await;
+    let received = server.receive(&queue, json!({})).await;
+    assert_eq!(received[0]["Attributes"]["MessageGroupId"], "g");
+    assert!(received[1]["Attributes"].get("MessageGroupId").is_none());
+    let smuggled = json!({ "MessageGroupId": { "DataType": "String", "StringValue": "g" } });
+    let request =
+        json!({ "QueueUrl": queue, "MessageBody": "x", "MessageSystemAttributes": smuggled });
+    server.refused("SendMessage", request, VALUE).await;
+}
+
+#[tokio::test]
+async fn the_trace_of_the_request_is_that_of_its_messages_unless_they_have_their_own() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({})).await;
+    let own = json!({ "AWSTraceHeader": { "DataType": "String", "StringValue": "Root=own" } });
+    let entries = json!([
+        { "Id": "a", "MessageBody": "a" },
+        { "Id": "b", "MessageBody": "b", "MessageSystemAttributes": own },
+    ]);
+    for (action, request) in [
+        ("SendMessage", json!({ "QueueUrl": queue, "MessageBody": "alone" })),
+        ("SendMessageBatch", json!({ "QueueUrl": queue, "Entries": entries })),
+    ] {
+        let request = server.request(Method::POST, action).body(request.to_string());
+        let request = request.header("X-Amzn-Trace-Id", "Root=1-5759e988;Sampled=1");
+        let sent = Answer::of(request.send().await.unwrap()).await;
+        assert_eq!(sent.status, 200, "{sent:?}");
+        // A client that computes the digest of what it set expects none.
+        assert!(sent.body.get("MD5OfMessageSystemAttributes").is_none(), "{sent:?}");
+    }
+    let received = server.receive(&queue, json!({})).await;
+    let traces: Vec<_> =
+        received.iter().map(|message| text(&message["Attributes"], "AWSTraceHeader")).collect();
+    assert_eq!(traces, ["Root=1-5759e988;Sampled=1", "Root=1-5759e988;Sampled=1", "Root=own"]);
+    server.send(&queue, "without").await;
+    let received = server.receive(&queue, json!({})).await;
+    assert!(received[0]["Attributes"].get("AWSTraceHeader").is_none());
 }
 
 #[tokio::test]
@@ -216,5 +290,11 @@ async fn invalid_message_attributes_are_refused() {
     server
         .refused("SendMessage", send("MessageSystemAttributes", json!({ "Other": good })), VALUE)
         .await;
+    for list in ["StringListValues", "BinaryListValues"] {
+        let listed = json!({ "a": { "DataType": "String", "StringValue": "x", list: ["eA=="] } });
+        server.refused("SendMessage", send("MessageAttributes", listed), UNSUPPORTED).await;
+        let empty = json!({ "a": { "DataType": "String", "StringValue": "x", list: [] } });
+        server.ok("SendMessage", send("MessageAttributes", empty)).await;
+    }
     server.refused("SendMessage", send("MessageDeduplicationId", json!("x")), VALUE).await;
 }

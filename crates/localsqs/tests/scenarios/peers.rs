@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use localsqs::Options;
 use tokio::process::Command;
 
 use crate::server::{Server, keys};
@@ -60,7 +61,13 @@ async fn boto3_and_the_aws_cli_use_every_action() {
 #[tokio::test]
 async fn boto3_and_the_aws_cli_sign_what_they_ask() {
     let Some(python) = python() else { return };
-    let keys = keys();
-    let arguments = [keys.access_key_id.as_str(), &keys.secret_access_key];
-    run(&Server::start_with_keys().await, &python, "sqs_keys.py", &arguments).await;
+    let (keys, region) = (keys(), "ap-northeast-1");
+    let arguments = [keys.access_key_id.as_str(), &keys.secret_access_key, region];
+    let options = Options {
+        region: region.to_owned(),
+        account: "123456789012".to_owned(),
+        credentials: Some(keys.clone()),
+        ..Options::default()
+    };
+    run(&Server::start_with(options).await, &python, "sqs_keys.py", &arguments).await;
 }

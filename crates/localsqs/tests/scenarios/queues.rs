@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Refusal, Server, arn, text};
 
-const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
+const VALUE: Refusal = ("InvalidParameterValueException", "InvalidParameterValue", 400);
 const EXISTS: Refusal = ("QueueNameExists", "QueueAlreadyExists", 400);
 const DELETED: Refusal =
     ("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently", 400);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Refusal, Server, bodies, text};
 
-const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
+const VALUE: Refusal = ("InvalidParameterValueException", "InvalidParameterValue", 400);
 
 /// A receive that is woken ends within this time, long before its 20 seconds are over.
 const AT_ONCE: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::server::{Refusal, Server, arn, bodies};
 
-const VALUE: Refusal = ("InvalidParameterValue", "InvalidParameterValue", 400);
+const VALUE: Refusal = ("InvalidParameterValueException", "InvalidParameterValue", 400);
 
 #[tokio::test]
 async fn a_message_that_was_received_too_often_is_found_in_the_dead_letter_queue() {
@@ -97,8 +97,44 @@ async fn a_redrive_policy_needs_a_dead_letter_queue_that_exists_and_allows_it() 
     }
     server.ok("CreateQueue", make("friend", "choosy")).await;
     let queue = server.ok("CreateQueue", make("q", "open")).await["QueueUrl"].clone();
-    for target in ["closed", "q"] {
+    for target in ["closed", "nowhere"] {
         let set = json!({ "QueueUrl": queue, "Attributes": { "RedrivePolicy": policy(target) } });
         server.refused("SetQueueAttributes", set, VALUE).await;
     }
+}
+
+#[tokio::test]
+async fn the_number_of_receives_may_be_given_as_text_and_comes_back_as_a_number() {
+    let server = Server::start().await;
+    server.queue("dlq", json!({})).await;
+    let given = json!({ "maxReceiveCount": "5", "deadLetterTargetArn": arn("dlq") }).to_string();
+    let queue = server.queue("q", json!({ "RedrivePolicy": given })).await;
+    let returned = format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":5}}"#, arn("dlq"));
+    assert_eq!(server.attribute(&queue, "RedrivePolicy").await, returned);
+    let number = json!({ "deadLetterTargetArn": arn("dlq"), "maxReceiveCount": 5 }).to_string();
+    for same in [given, number] {
+        assert_eq!(server.queue("q", json!({ "RedrivePolicy": same })).await, queue);
+    }
+    let server = server.restart().await;
+    let queue = server.queue("q", json!({})).await;
+    assert_eq!(server.attribute(&queue, "RedrivePolicy").await, returned);
+}
+
+#[tokio::test]
+async fn a_queue_may_be_its_own_dead_letter_queue_and_goes_on_delivering() {
+    let server = Server::start().await;
+    let queue = server.queue("q", json!({})).await;
+    let policy = json!({ "deadLetterTargetArn": arn("q"), "maxReceiveCount": 1 }).to_string();
+    let set = json!({ "QueueUrl": queue, "Attributes": { "RedrivePolicy": policy } });
+    server.ok("SetQueueAttributes", set).await;
+    assert_eq!(server.attribute(&queue, "RedrivePolicy").await, policy);
+    let sources = server.ok("ListDeadLetterSourceQueues", json!({ "QueueUrl": queue })).await;
+    assert_eq!(sources["queueUrls"], json!([queue]));
+    server.send(&queue, "x").await;
+    for count in ["1", "2", "3"] {
+        let received = server.receive(&queue, json!({ "VisibilityTimeout": 0 })).await;
+        assert_eq!(bodies(&received), ["x"]);
+        assert_eq!(received[0]["Attributes"]["ApproximateReceiveCount"], count);
+    }
+    assert_eq!(server.counts(&queue).await, (1, 0, 0));
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use localsqs::{KeyPair, Options, Queues};
 use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -48,6 +49,11 @@ impl Server {
         Self::start_in(tempfile::tempdir().unwrap(), options).await
     }
 
+    /// Starts a server with options of its own.
+    pub(crate) async fn start_with(options: Options) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), options).await
+    }
+
     /// Starts a server on the directory of another one.
     pub(crate) async fn start_on(directory: TempDir) -> Self {
         Self::start_in(directory, Options::default()).await
@@ -65,8 +71,13 @@ impl Server {
 
     /// Stops the server, and starts another one on its directory.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(Options::default()).await
+    }
+
+    /// Stops the server, and starts one with other options on its directory.
+    pub(crate) async fn restart_with(self, options: Options) -> Self {
         let directory = self.stop().await;
-        Self::start_in(directory, Options::default()).await
+        Self::start_in(directory, options).await
     }
 
     pub(crate) async fn stop(self) -> TempDir {
@@ -94,6 +105,12 @@ impl Server {
             self.client.post(&self.endpoint).header("content-type", "application/x-amz-json-1.0");
         let request = request.header("x-amz-target", target).body(body);
         Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// A request that names an action, and whose method and headers the scenario chooses.
+    pub(crate) fn request(&self, method: Method, action: &str) -> RequestBuilder {
+        let request = self.client.request(method, &self.endpoint);
+        request.header("x-amz-target", format!("AmazonSQS.{action}"))
     }
 
     /// Calls an action that must succeed.

@@ -124,11 +124,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
         let broker = queues.clone();
         match step {
             Step::Send { delay } => {
-                let content = Content {
-                    body: number.to_string(),
-                    attributes: Attributes::new(),
-                    system_attributes: Attributes::new(),
-                };
+                let content = Content { body: number.to_string(), ..Content::default() };
                 let entry = BatchEntry { content, delay: Some(Duration::from_secs(delay)) };
                 let send = async move { drop(broker.send("q", vec![entry], now).await) };
                 under_way.push(start(send).await);

@@ -136,11 +136,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
         match step {
             Step::Send { delay } => {
                 let body = format!("message {number}");
-                let content = Content {
-                    body: body.clone(),
-                    attributes: Attributes::new(),
-                    system_attributes: Attributes::new(),
-                };
+                let content = Content { body: body.clone(), ..Content::default() };
                 let entry = BatchEntry { content, delay: Some(Duration::from_secs(delay)) };
                 prop_assert!(queues.send("q", vec![entry], now).await.unwrap()[0].is_ok());
                 let (sent, visible) = (model.now, model.now + delay);

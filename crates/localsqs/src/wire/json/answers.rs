@@ -140,10 +140,12 @@ fn system_attributes(queues: &Queues, delivered: &Delivered) -> BTreeMap<&'stati
         entry.first_received_at.map(|time| ("ApproximateFirstReceiveTimestamp", millis(time))),
     );
     system.extend(source_arn.clone().map(|arn| ("DeadLetterQueueSourceArn", arn)));
-    if let Some(Attribute { value: message::Value::Text(header), .. }) =
-        content.system_attributes.get("AWSTraceHeader")
-    {
-        system.insert("AWSTraceHeader", header.clone());
+    for name in [message::TRACE_HEADER, message::GROUP] {
+        if let Some(Attribute { value: message::Value::Text(text), .. }) =
+            content.system_attributes.get(name)
+        {
+            system.insert(name, text.clone());
+        }
     }
     system
 }
@@ -187,7 +189,8 @@ fn show(attribute: &Attribute) -> Value {
     }
 }
 
-/// The attributes that a receiver asked for: by name, by a prefix before `.*`, or all of them.
+/// The attributes that a receiver asked for: by name, by a prefix before `.*`, or all of them. AWS
+/// documents `All` and `.*` for all of them, and takes `*` as well.
 fn selected<'a>(
     attributes: &'a Attributes,
     wanted: &[String],
@@ -195,7 +198,7 @@ fn selected<'a>(
     let asked = |name: &str| {
         wanted.iter().any(|pattern| match pattern.strip_suffix(".*") {
             Some(prefix) => name.starts_with(prefix),
-            None => pattern == "All" || pattern == ".*" || pattern == name,
+            None => pattern == "All" || pattern == "*" || pattern == name,
         })
     };
     attributes.iter().filter(|(name, _)| asked(name)).collect()

@@ -16,13 +16,14 @@ const MOST_ENTRIES: usize = 10;
 pub(super) async fn send(
     queues: &Queues,
     request: Entries<BatchSendEntry>,
+    trace: Option<&str>,
     now: Time,
 ) -> Result<Value, Error> {
     let Entries { queue_url, entries } = request;
     check(&entries)?;
     let (mut answers, mut sending, mut size) = (Vec::new(), Vec::new(), 0);
     for BatchSendEntry { id, entry } in entries {
-        match BatchEntry::try_from(entry) {
+        match BatchEntry::try_from(entry.in_trace(trace)) {
             Ok(entry) => {
                 size += entry.content.size();
                 sending.push((id, entry));

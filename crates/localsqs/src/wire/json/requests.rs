@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::attributes::Texts;
 use crate::broker::BatchEntry;
@@ -91,6 +92,10 @@ pub(super) struct SendEntry {
     #[serde(default)]
     message_system_attributes: RawAttributes,
     message_deduplication_id: Option<String>,
+    message_group_id: Option<String>,
+    /// The trace of the request, which is not part of its body.
+    #[serde(skip)]
+    trace: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +177,10 @@ struct RawAttribute {
     data_type: String,
     string_value: Option<String>,
     binary_value: Option<String>,
+    #[serde(default)]
+    string_list_values: Vec<Value>,
+    #[serde(default)]
+    binary_list_values: Vec<Value>,
 }
 
 /// What the entries of every batch have in common.
@@ -192,6 +201,11 @@ impl Entry for HandleEntry {
 }
 
 impl SendEntry {
+    /// The same message, sent by a request that is part of a trace.
+    pub(super) fn in_trace(self, trace: Option<&str>) -> Self {
+        Self { trace: trace.map(str::to_owned), ..self }
+    }
+
     /// The content as the sender gave it, before it is checked against SQS's rules.
     pub(super) fn content(self) -> Result<Content, Error> {
         if self.message_deduplication_id.is_some() {
@@ -206,6 +220,8 @@ impl SendEntry {
             body: self.message_body,
             attributes: parse_attributes(self.message_attributes)?,
             system_attributes: parse_attributes(self.message_system_attributes)?,
+            group: self.message_group_id,
+            trace: self.trace,
         })
     }
 }
@@ -216,6 +232,12 @@ fn parse_attributes(raw: RawAttributes) -> Result<Attributes, Error> {
 
 impl RawAttribute {
     fn parse(self, name: &str) -> Result<Attribute, Error> {
+        if !self.string_list_values.is_empty() || !self.binary_list_values.is_empty() {
+            return Err(Error::new(
+                Code::UnsupportedOperation,
+                format!("The message attribute '{name}' has a list of values: SQS takes none yet."),
+            ));
+        }
         let value = match (self.string_value, self.binary_value) {
             (Some(text), None) => message::Value::Text(text),
             (None, Some(encoded)) => match STANDARD.decode(encoded) {
@@ -240,6 +262,9 @@ impl RawAttribute {
 /// The name of a queue, which is the last part of its URL. Host and account are not looked at: a
 /// client may reach this server by another name than the one that the URL was made with.
 pub(super) fn name_of(url: &str) -> Result<&str, Error> {
+    if url.is_empty() {
+        return Err(Error::no_queue());
+    }
     let path = url
         .split_once("://")
         .map_or(Some(url), |(_, rest)| rest.split_once('/').map(|(_, path)| path));
