@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_reason_of_a_later_version_and_a_damaged_record_are_no_error() {
         let later = r#"[{"worker":"one","attempt":1,"received_at":"2026-01-01T00:00:00Z",
-                         "reason":{"moon_is_full":{}},"weather":"rain"}]"#;
+                         "reason":{"moon_is_full":{}},"mood":"good"}]"#;
         assert_eq!(decode(later).len(), 1);
         assert_eq!(decode(later)[0].reason, None);
         assert_eq!(decode("[{"), []);
